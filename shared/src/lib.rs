@@ -1,1 +1,33 @@
-//! x
+//! The core of driftless: keeps an OpenSearch index equal to a DynamoDB table.
+//!
+//! # Layout
+//! Pure, no I/O, no clock, no environment:
+//! - [`attribute`], [`number`]: DynamoDB's values; [`field`], [`document`], [`document_id`]: what they become.
+//! - [`version`], [`time`]: when a change happened; [`change`]: a stream record, read.
+//! - `fold`: a batch, per document; [`outcome`]: how a change ends, and the error policy.
+//!
+//! The engine, behind one door:
+//! - [`target`]: the door; [`writer`]: the guarded write through it.
+//! - [`opensearch`]: the real target, the only module that knows HTTP and bulk JSON; `memory`: the test double.
+//!
+//! For functions: [`environment`] reads settings and reports all problems at once.
+
+pub mod attribute;
+pub mod change;
+pub mod document;
+pub mod document_id;
+pub mod environment;
+pub mod field;
+mod fold;
+#[cfg(any(test, feature = "memory"))]
+pub mod memory;
+pub mod number;
+pub mod opensearch;
+pub mod outcome;
+pub mod target;
+pub mod time;
+pub mod version;
+pub mod writer;
+
+#[cfg(test)]
+mod fixtures;

@@ -1,0 +1,137 @@
+//! The slow path, taken only after a parse failed: finds the attribute that is wrong and says which shape it has.
+//! What it says holds names and shapes, never an attribute's value.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::Value;
+
+use super::MalformedItem;
+use crate::number::Number;
+
+/// Explains why `json` is no item. `error` is the parser's, for text that is not even JSON.
+pub(super) fn item(json: &str, error: &serde_json::Error) -> MalformedItem {
+    let malformed = |path: String, problem: String| MalformedItem { path, problem };
+    match serde_json::from_str::<Value>(json) {
+        Ok(value) => match map(&value, "") {
+            Err((path, problem)) => malformed(path, problem),
+            // `Value` keeps the last of two equal names, so a doubled name is all that can be left.
+            Ok(()) => malformed(String::new(), "an attribute name stands twice in one map".to_owned()),
+        },
+        Err(_) => {
+            malformed(String::new(), format!("not valid JSON at line {}, column {}", error.line(), error.column()))
+        }
+    }
+}
+
+type Finding = Result<(), (String, String)>;
+
+fn map(value: &Value, path: &str) -> Finding {
+    let Value::Object(attributes) = value else {
+        return found(path, "a map of attribute values", value);
+    };
+    attributes.iter().try_for_each(|(name, inner)| {
+        attribute(inner, &if path.is_empty() { name.clone() } else { format!("{path}.{name}") })
+    })
+}
+
+fn attribute(value: &Value, path: &str) -> Finding {
+    let tagged = value.as_object().filter(|tags| tags.len() == 1).and_then(|tags| tags.iter().next());
+    let Some((tag, content)) = tagged else {
+        return found(path, "an object with exactly one type tag", value);
+    };
+    match tag.as_str() {
+        "S" => string(content, path),
+        "N" => number(content, path),
+        "B" => binary(content, path),
+        "BOOL" | "NULL" => {
+            if content.is_boolean() {
+                Ok(())
+            } else {
+                found(path, "true or false", content)
+            }
+        }
+        "M" => map(content, path),
+        "L" => list(content, path, attribute),
+        "SS" => list(content, path, string),
+        "NS" => list(content, path, number),
+        "BS" => list(content, path, binary),
+        _ => Err((path.to_owned(), "unknown type tag; DynamoDB has S, N, B, BOOL, NULL, M, L, SS, NS, BS".to_owned())),
+    }
+}
+
+fn list(value: &Value, path: &str, element: fn(&Value, &str) -> Finding) -> Finding {
+    let Value::Array(elements) = value else {
+        return found(path, "a list", value);
+    };
+    elements.iter().enumerate().try_for_each(|(at, inner)| element(inner, &format!("{path}[{at}]")))
+}
+
+fn string(value: &Value, path: &str) -> Finding {
+    if value.is_string() { Ok(()) } else { found(path, "a string", value) }
+}
+
+fn number(value: &Value, path: &str) -> Finding {
+    match value.as_str().map(Number::parse) {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(error)) => Err((path.to_owned(), error.to_string())),
+        None => found(path, "a number as a string", value),
+    }
+}
+
+fn binary(value: &Value, path: &str) -> Finding {
+    match value.as_str().map(|text| BASE64_STANDARD.decode(text)) {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(_)) => Err((path.to_owned(), "not padded standard base64".to_owned())),
+        None => found(path, "base64 as a string", value),
+    }
+}
+
+fn found(path: &str, expected: &str, value: &Value) -> Finding {
+    Err((path.to_owned(), format!("expected {expected}, found {}", shape(value))))
+}
+
+fn shape(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(members) if members.is_empty() => "an empty object",
+        Value::Object(members) if members.len() > 1 => "an object with several members",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Item;
+
+    #[track_caller]
+    fn check(json: &str, path: &str, problem: &str) {
+        let malformed = Item::from_json(json).expect_err("malformed");
+        assert_eq!((malformed.path.as_str(), malformed.problem.as_str()), (path, problem));
+    }
+
+    #[test]
+    fn the_wrong_attribute_is_named_with_its_shape_and_without_its_content() {
+        check(r#""secret""#, "", "expected a map of attribute values, found a string");
+        check(r#"{"a":{"S":"x"},"b":{"S":7}}"#, "b", "expected a string, found a number");
+        check(
+            r#"{"a":{"M":{"b":{"L":[{"N":"1"},{"N":"one"}]}}}}"#,
+            "a.b[1]",
+            "not a decimal number such as \"12\", \"-0.5\" or \"1E+10\"",
+        );
+        check(r#"{"a":{"B":"%%"}}"#, "a", "not padded standard base64");
+        check(r#"{"a":{"X":"secret"}}"#, "a", "unknown type tag; DynamoDB has S, N, B, BOOL, NULL, M, L, SS, NS, BS");
+        check(r#"{"a":{}}"#, "a", "expected an object with exactly one type tag, found an empty object");
+        check(
+            r#"{"a":{"S":"x","N":"1"}}"#,
+            "a",
+            "expected an object with exactly one type tag, found an object with several members",
+        );
+        check(r#"{"a":{"S":"x"},"a":{"S":"y"}}"#, "", "an attribute name stands twice in one map");
+        check(r#"{"a":{"S":"\ud800"}}"#, "", "not valid JSON at line 1, column 18");
+        check(r#"{"a":{"NULL":1}}"#, "a", "expected true or false, found a number");
+    }
+}

@@ -1,0 +1,236 @@
+//! Stream record → change. Each record is read alone, so that a malformed one is rejected alone.
+//!
+//! `aws_lambda_events` is not used for records: a missing time becomes 1970 there, an absent image an empty one, and
+//! one malformed record fails the parse of its batch. A missing image is told from an empty one here, and a stream
+//! that carries no new image from a record that lost it.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::attribute::Item;
+use crate::document::Document;
+use crate::document_id::{DocumentId, KeyError};
+use crate::outcome::ConfigurationError;
+use crate::time::Timestamp;
+use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
+
+/// What a change does to its item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// The item is new: its document is probably unseen.
+    Insert,
+    /// The item was replaced or updated.
+    Modify,
+    /// The item is gone, by a delete or by its time to live.
+    Remove,
+}
+
+/// What the document is to be after the change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// The whole new document.
+    Document(Document),
+    /// A tombstone.
+    Removed,
+}
+
+/// One change of one item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The document that the item has.
+    pub id: DocumentId,
+    /// When it happened, relative to the document's other changes.
+    pub version: Version,
+    /// When it happened, by DynamoDB's clock, to the second on AWS; absent where the record does not say.
+    pub event_time: Option<Timestamp>,
+    /// What happened to the item.
+    pub kind: ChangeKind,
+    /// What the document becomes.
+    pub content: Content,
+}
+
+/// What reading a record needs to know that records do not say.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// First part of every version.
+    pub generation: Generation,
+    /// The key attribute that comes first in document ids.
+    pub partition_key: Option<String>,
+}
+
+/// A record, as far as it could be read.
+#[derive(Debug)]
+pub struct Record {
+    /// `eventID`, for logs.
+    pub event_id: Option<String>,
+    /// `dynamodb.SequenceNumber` as it came: how Lambda is told that this record failed.
+    pub sequence_number: Option<String>,
+    /// The change, or why there is none.
+    pub change: Result<Change, RecordError>,
+}
+
+/// Why a record gives no change. Holds names and shapes, never content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// The record itself is wrong: it can never be applied.
+    #[error("{field}: {problem}")]
+    Malformed {
+        /// Path of the field in the record.
+        field: String,
+        /// What was expected, and the shape that was found.
+        problem: String,
+    },
+    /// The record is right, and the function is deployed on the wrong stream or with wrong settings.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+}
+
+#[derive(Deserialize)]
+struct RawRecord<'a> {
+    #[serde(borrow, default, rename = "eventID")]
+    event_id: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "eventName")]
+    event_name: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "eventSource")]
+    event_source: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "eventSourceARN")]
+    event_source_arn: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    dynamodb: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawChange<'a> {
+    #[serde(borrow, default)]
+    approximate_creation_date_time: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    keys: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    new_image: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    sequence_number: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    stream_view_type: Option<&'a RawValue>,
+}
+
+impl Record {
+    /// Reads one record of a DynamoDB Streams event.
+    #[must_use]
+    pub fn read(json: &str, reading: &Reading) -> Self {
+        let unreadable =
+            |problem| Self { event_id: None, sequence_number: None, change: Err(malformed("record", problem)) };
+        let Some(record) = object::<RawRecord<'_>>(json) else {
+            return unreadable(format!("expected one stream record as an object, found {}", shape(json)));
+        };
+        let event_id = record.event_id.and_then(|raw| text(raw).map(Cow::into_owned));
+        let parsed = match record.dynamodb {
+            None => Err(malformed("dynamodb", "missing".to_owned())),
+            Some(raw) => object::<RawChange<'_>>(raw.get()).ok_or_else(|| {
+                malformed("dynamodb", format!("expected the change as an object, found {}", shape(raw.get())))
+            }),
+        };
+        let sequence_number =
+            parsed.as_ref().ok().and_then(|change| change.sequence_number).and_then(text).map(Cow::into_owned);
+        let change = parsed.and_then(|change| read_change(&record, &change, reading));
+        // Lambda is told only of numbers that it can know.
+        let sequence_number = sequence_number.filter(|number| SequenceNumber::parse(number).is_ok());
+        Self { event_id, sequence_number, change }
+    }
+}
+
+fn read_change(record: &RawRecord<'_>, change: &RawChange<'_>, reading: &Reading) -> Result<Change, RecordError> {
+    let source = required("eventSource", record.event_source)?;
+    if source != "aws:dynamodb" {
+        return Err(ConfigurationError::EventSource { found: source.into_owned() }.into());
+    }
+    let arn = required("eventSourceARN", record.event_source_arn)?;
+    let label = StreamLabel::from_arn(&arn).map_err(|error| malformed("eventSourceARN", error.to_string()))?;
+    let sequence = required("dynamodb.SequenceNumber", change.sequence_number)?;
+    let sequence =
+        SequenceNumber::parse(&sequence).map_err(|error| malformed("dynamodb.SequenceNumber", error.to_string()))?;
+    refuse_view_without_new_image(change)?;
+    let kind = kind(record)?;
+    Ok(Change {
+        id: id(change, reading)?,
+        version: Version::new(reading.generation, &label, &sequence),
+        event_time: change.approximate_creation_date_time.and_then(|raw| Timestamp::from_any_unit(raw.get())),
+        kind,
+        content: if kind == ChangeKind::Remove { Content::Removed } else { Content::Document(new_image(change)?) },
+    })
+}
+
+fn kind(record: &RawRecord<'_>) -> Result<ChangeKind, RecordError> {
+    match required("eventName", record.event_name)?.as_ref() {
+        "INSERT" => Ok(ChangeKind::Insert),
+        "MODIFY" => Ok(ChangeKind::Modify),
+        "REMOVE" => Ok(ChangeKind::Remove),
+        _ => Err(malformed("eventName", "expected INSERT, MODIFY or REMOVE".to_owned())),
+    }
+}
+
+fn refuse_view_without_new_image(change: &RawChange<'_>) -> Result<(), RecordError> {
+    match change.stream_view_type.and_then(text).as_deref() {
+        Some(view @ ("KEYS_ONLY" | "OLD_IMAGE")) => {
+            Err(ConfigurationError::NoNewImage { view: view.to_owned() }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn id(change: &RawChange<'_>, reading: &Reading) -> Result<DocumentId, RecordError> {
+    let keys = item("dynamodb.Keys", change.keys)?;
+    DocumentId::from_keys(&keys, reading.partition_key.as_deref()).map_err(|error| match error {
+        KeyError::NoPartitionKey(name) => ConfigurationError::PartitionKey { name }.into(),
+        error => malformed("dynamodb.Keys", error.to_string()),
+    })
+}
+
+fn new_image(change: &RawChange<'_>) -> Result<Document, RecordError> {
+    item("dynamodb.NewImage", change.new_image).map(|item| Document::from_item(&item))
+}
+
+fn item<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Item<'a>, RecordError> {
+    let raw = raw.ok_or_else(|| malformed(field, "missing".to_owned()))?;
+    Item::from_json(raw.get()).map_err(|error| {
+        let separator = if error.path.is_empty() { "" } else { "." };
+        malformed(&format!("{field}{separator}{}", error.path), error.problem)
+    })
+}
+
+fn required<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Cow<'a, str>, RecordError> {
+    let raw = raw.ok_or_else(|| malformed(field, "missing".to_owned()))?;
+    text(raw).ok_or_else(|| malformed(field, format!("expected a string, found {}", shape(raw.get()))))
+}
+
+/// Reads an object. (An array would do for serde, member by member.)
+fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+    if json.trim_start().starts_with('{') { serde_json::from_str(json).ok() } else { None }
+}
+
+fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
+}
+
+fn malformed(field: &str, problem: String) -> RecordError {
+    RecordError::Malformed { field: field.to_owned(), problem }
+}
+
+/// The JSON shape of a text, from its first character.
+fn shape(json: &str) -> &'static str {
+    match json.trim_start().bytes().next() {
+        Some(b'{') => "an object with members of other shapes",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') | None => "null",
+        Some(_) => "a number",
+    }
+}
+
+#[cfg(test)]
+mod tests;

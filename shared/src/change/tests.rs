@@ -1,0 +1,123 @@
+//! What records become, and what malformed ones say.
+
+use super::*;
+
+const ARN: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/activity-history/stream/2026-01-15T09:30:00.000";
+
+fn record(name: &str, dynamodb: &str) -> String {
+    format!(
+        r#"{{"eventID":"e1","eventName":"{name}","eventSource":"aws:dynamodb","eventSourceARN":"{ARN}","dynamodb":{dynamodb}}}"#
+    )
+}
+
+fn read(json: &str) -> Record {
+    Record::read(json, &Reading::default())
+}
+
+#[track_caller]
+fn check_malformed(json: &str, field: &str, problem: &str) {
+    match read(json).change {
+        Err(RecordError::Malformed { field: at, problem: what }) => {
+            assert_eq!((at.as_str(), what.as_str()), (field, problem))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+const INSERT: &str = r#"{"ApproximateCreationDateTime":1768469467,"Keys":{"pk":{"S":"a"}},"NewImage":{"pk":{"S":"a"},"n":{"N":"1"}},"SequenceNumber":"4421584500000000017450439091","StreamViewType":"NEW_AND_OLD_IMAGES"}"#;
+
+#[test]
+fn an_insert_is_read() {
+    let record = read(&record("INSERT", INSERT));
+    assert_eq!(record.event_id.as_deref(), Some("e1"));
+    assert_eq!(record.sequence_number.as_deref(), Some("4421584500000000017450439091"));
+    let change = record.change.expect("a change");
+    assert_eq!(change.id.as_str(), "a");
+    assert_eq!(change.kind, ChangeKind::Insert);
+    assert_eq!(change.event_time, Some(Timestamp::from_millis(1_768_469_467_000)));
+    let Content::Document(document) = change.content else { panic!("a document") };
+    assert_eq!(document.as_bytes(), br#"{"n":1,"pk":"a"}"#);
+}
+
+#[test]
+fn a_remove_needs_no_image() {
+    let json = record("REMOVE", r#"{"Keys":{"pk":{"S":"a"}},"OldImage":{"pk":{"S":"a"}},"SequenceNumber":"111"}"#);
+    let change = read(&json).change.expect("a change");
+    assert_eq!((change.kind, change.content, change.event_time), (ChangeKind::Remove, Content::Removed, None));
+}
+
+#[test]
+fn a_missing_image_is_not_an_empty_one() {
+    let with = |image: &str| {
+        record(
+            "MODIFY",
+            &format!(r#"{{"Keys":{{"pk":{{"S":"a"}}}},{image}"SequenceNumber":"1","StreamViewType":"NEW_IMAGE"}}"#),
+        )
+    };
+    let Content::Document(empty) = read(&with(r#""NewImage":{},"#)).change.expect("a change").content else {
+        panic!("a document")
+    };
+    assert_eq!(empty.as_bytes(), b"{}");
+    check_malformed(&with(""), "dynamodb.NewImage", "missing");
+    check_malformed(&with(r#""NewImage":null,"#), "dynamodb.NewImage", "missing");
+}
+
+#[test]
+fn a_stream_without_new_images_is_a_configuration_error() {
+    for view in ["KEYS_ONLY", "OLD_IMAGE"] {
+        let json = record(
+            "REMOVE",
+            &format!(r#"{{"Keys":{{"pk":{{"S":"a"}}}},"SequenceNumber":"1","StreamViewType":"{view}"}}"#),
+        );
+        let error = read(&json).change.expect_err("a configuration error");
+        assert_eq!(error, RecordError::Configuration(ConfigurationError::NoNewImage { view: view.to_owned() }));
+        assert!(error.to_string().contains("NEW_AND_OLD_IMAGES"), "{error}");
+    }
+}
+
+#[test]
+fn another_event_source_is_a_configuration_error() {
+    let json = record("INSERT", INSERT).replace("aws:dynamodb\"", "aws:kinesis\"");
+    assert!(matches!(read(&json).change, Err(RecordError::Configuration(ConfigurationError::EventSource { .. }))));
+}
+
+#[test]
+fn a_wrong_partition_key_is_a_configuration_error() {
+    let reading = Reading { partition_key: Some("id".to_owned()), ..Reading::default() };
+    let error = Record::read(&record("INSERT", INSERT), &reading).change.expect_err("a configuration error");
+    assert!(error.to_string().contains("PARTITION_KEY"), "{error}");
+}
+
+#[test]
+fn malformed_records_keep_their_sequence_number_and_say_what_is_wrong() {
+    let bad = INSERT.replace(r#"{"N":"1"}"#, r#"{"N":1}"#);
+    assert!(read(&record("INSERT", &bad)).sequence_number.is_some());
+    check_malformed(&record("INSERT", &bad), "dynamodb.NewImage.n", "expected a number as a string, found a number");
+    check_malformed(&record("UPSERT", INSERT), "eventName", "expected INSERT, MODIFY or REMOVE");
+    check_malformed("17", "record", "expected one stream record as an object, found a number");
+    check_malformed(&record("INSERT", "[]"), "dynamodb", "expected the change as an object, found an array");
+    check_malformed(r#"{"eventSource":"aws:dynamodb"}"#, "dynamodb", "missing");
+    check_malformed(
+        &record("INSERT", &INSERT.replace("44215", "x")),
+        "dynamodb.SequenceNumber",
+        "expected 1 to 40 decimal digits",
+    );
+    check_malformed(
+        &record("INSERT", &INSERT.replace(r#""Keys":{"pk":{"S":"a"}}"#, r#""Keys":{}"#)),
+        "dynamodb.Keys",
+        "expected one or two key attributes, found 0",
+    );
+    check_malformed(
+        &record("INSERT", INSERT).replace("/stream/", "/"),
+        "eventSourceARN",
+        "expected arn:…:table/NAME/stream/CREATION-TIME",
+    );
+}
+
+#[test]
+fn an_unusable_sequence_number_is_never_reported_to_lambda() {
+    for bad in [r#""""#, r#""x""#, "7", "null"] {
+        let json = record("INSERT", &INSERT.replace(r#""4421584500000000017450439091""#, bad));
+        assert_eq!(read(&json).sequence_number, None, "{bad}");
+    }
+}

@@ -1,0 +1,139 @@
+//! Item → document: the one converter, used by every way in which a document comes to be.
+//!
+//! The document is the whole item as JSON. Fields stand in the order of their attribute names, numbers keep every
+//! digit, sets are arrays in sorted order, binary is padded standard base64. The same item gives the same bytes.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::attribute::{AttributeValue, Item};
+use crate::field::{Level, field_name};
+
+/// A document's JSON object, without `_driftless`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document(Vec<u8>);
+
+impl Document {
+    /// Converts an item.
+    #[must_use]
+    pub fn from_item(item: &Item<'_>) -> Self {
+        let mut out = Vec::with_capacity(512);
+        write_item(item, Level::Top, &mut out);
+        Self(out)
+    }
+
+    /// The JSON text.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn write_item(item: &Item<'_>, level: Level, out: &mut Vec<u8>) {
+    write_joined(out, b'{', b'}', &item.0, |(name, value), out| {
+        write_string(&field_name(name, level), out);
+        out.push(b':');
+        write_value(value, out);
+    });
+}
+
+fn write_value(value: &AttributeValue<'_>, out: &mut Vec<u8>) {
+    match value {
+        AttributeValue::String(text) => write_string(text, out),
+        AttributeValue::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        AttributeValue::Binary(bytes) => write_binary(bytes, out),
+        AttributeValue::Bool(truth) => out.extend_from_slice(if *truth { b"true" } else { b"false" }),
+        AttributeValue::Null => out.extend_from_slice(b"null"),
+        AttributeValue::Map(item) => write_item(item, Level::Nested, out),
+        AttributeValue::List(values) => write_joined(out, b'[', b']', values, write_value),
+        AttributeValue::StringSet(set) => {
+            write_joined(out, b'[', b']', sorted(set), |text, out| write_string(text, out))
+        }
+        AttributeValue::NumberSet(set) => {
+            write_joined(out, b'[', b']', sorted(set), |number, out| {
+                out.extend_from_slice(number.to_string().as_bytes())
+            });
+        }
+        AttributeValue::BinarySet(set) => {
+            write_joined(out, b'[', b']', sorted(set), |bytes, out| write_binary(bytes, out))
+        }
+    }
+}
+
+fn sorted<T: Ord>(set: &[T]) -> Vec<&T> {
+    let mut members: Vec<&T> = set.iter().collect();
+    members.sort_unstable();
+    members
+}
+
+fn write_joined<T>(
+    out: &mut Vec<u8>,
+    open: u8,
+    close: u8,
+    parts: impl IntoIterator<Item = T>,
+    write: impl Fn(T, &mut Vec<u8>),
+) {
+    out.push(open);
+    for (at, part) in parts.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        write(part, out);
+    }
+    out.push(close);
+}
+
+fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
+    // Base64 needs no JSON escapes.
+    out.push(b'"');
+    out.extend_from_slice(BASE64_STANDARD.encode(bytes).as_bytes());
+    out.push(b'"');
+}
+
+/// Writes a JSON string.
+pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("writing a string to memory does not fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(item: &str, expect: &str) {
+        let item = Item::from_json(item).expect("an item");
+        assert_eq!(std::str::from_utf8(Document::from_item(&item).as_bytes()), Ok(expect));
+    }
+
+    #[test]
+    fn all_ten_types_have_their_golden_form() {
+        check(
+            r#"{"s":{"S":"a\"b\u0001é"},"n":{"N":"12345678901234567890.123456789"},"b":{"B":"3q2+7w=="},"t":{"BOOL":true},
+                "z":{"NULL":true},"m":{"M":{"y":{"N":"1.0"},"x":{"S":""}}},"l":{"L":[{"N":"2"},{"S":"x"},{"L":[]},{"M":{}}]},
+                "ss":{"SS":["b","a"]},"ns":{"NS":["10","9","-1"]},"bs":{"BS":["AQ==","AA=="]}}"#,
+            r#"{"b":"3q2+7w==","bs":["AA==","AQ=="],"l":[2,"x",[],{}],"m":{"x":"","y":1},"n":12345678901234567890.123456789,"ns":[-1,9,10],"s":"a\"b\u0001é","ss":["a","b"],"t":true,"z":null}"#,
+        );
+        check("{}", "{}");
+    }
+
+    #[test]
+    fn the_order_of_attributes_and_members_does_not_matter() {
+        let of = |json| Document::from_item(&Item::from_json(json).expect("an item"));
+        assert_eq!(of(r#"{"a":{"SS":["x","y"]},"b":{"N":"1"}}"#), of(r#"{"b":{"N":"1.0"},"a":{"SS":["y","x"]}}"#));
+    }
+
+    #[test]
+    fn names_are_rewritten_at_their_level() {
+        check(
+            r#"{"_id":{"S":"x"},"a":{"S":"1"},"a.b":{"S":"2"},"m":{"M":{"_id":{"S":"y"},"":{"S":"z"}}}}"#,
+            r#"{"%5Fid":"x","a":"1","a%2Eb":"2","m":{"%":"z","_id":"y"}}"#,
+        );
+    }
+
+    #[test]
+    fn dynamodbs_deepest_nesting_is_read() {
+        let deep = format!("{}{{\"S\":\"x\"}}{}", "{\"M\":{\"a\":".repeat(31), "}}".repeat(31));
+        let item = format!("{{\"a\":{deep}}}");
+        assert!(Item::from_json(&item).is_ok());
+    }
+}

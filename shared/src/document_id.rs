@@ -1,0 +1,228 @@
+//! Document ids: injective over every key of a table, and readable for ordinary keys. A public format.
+//!
+//! | key | id |
+//! |---|---|
+//! | one string | the string itself |
+//! | one number | its canonical decimal (`1`, `1.0` and `1E0` are one key) |
+//! | one binary | base64url without padding |
+//! | partition and sort key | both parts joined by `\|`, with `%` → `%25` and `\|` → `%7C` inside the parts |
+//! | any of these from 512 bytes on | its first bytes, `~` as filler, and the SHA-256 of the whole in hex: 512 bytes in all |
+//!
+//! Ids of fewer than 512 bytes are never hashed and hashed ones have exactly 512, so the two kinds cannot meet.
+//! The engine refuses more than 512 bytes, and with one such id the whole bulk.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use crate::attribute::{AttributeValue, Item};
+
+/// The engine's limit for `_id`, in bytes.
+const MAX_BYTES: usize = 512;
+const HASH_HEX_DIGITS: usize = 64;
+
+/// The id of a document in the index.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DocumentId(String);
+
+/// Why a record's `Keys` give no document id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// A table has one or two key attributes.
+    #[error("expected one or two key attributes, found {0}")]
+    Count(usize),
+    /// Only S, N and B can be keys.
+    #[error("key attribute `{0}` is no string, number or binary")]
+    Type(String),
+    /// An empty id cannot be written.
+    #[error("key attribute `{0}` is empty")]
+    Empty(String),
+    /// The configured partition key is not among the keys.
+    #[error("there is no key attribute `{0}`, which PARTITION_KEY names")]
+    NoPartitionKey(String),
+}
+
+impl DocumentId {
+    /// Makes the id from a record's `Keys`. A record does not say which of two keys is the partition key:
+    /// parts go by attribute name, unless `partition_key` names one to come first.
+    ///
+    /// # Errors
+    /// For keys that no table can have, or that `partition_key` contradicts.
+    pub fn from_keys(keys: &Item<'_>, partition_key: Option<&str>) -> Result<Self, KeyError> {
+        if !(1..=2).contains(&keys.0.len()) {
+            return Err(KeyError::Count(keys.0.len()));
+        }
+        let mut parts = keys.0.iter().map(|(name, value)| key_text(name, value)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(first) = partition_key {
+            let at = keys.0.keys().position(|name| name == first);
+            let at = at.ok_or_else(|| KeyError::NoPartitionKey(first.to_owned()))?;
+            parts[..=at].rotate_right(1);
+        }
+        Ok(Self(match parts.as_slice() {
+            [partition, sort] => limit(format!("{}|{}", escape(partition), escape(sort))),
+            _ => limit(parts.swap_remove(0)),
+        }))
+    }
+
+    /// An id as the engine returned it.
+    #[must_use]
+    pub fn from_stored(id: String) -> Self {
+        Self(id)
+    }
+
+    /// The id's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DocumentId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+fn key_text(name: &str, value: &AttributeValue<'_>) -> Result<String, KeyError> {
+    let text = match value {
+        AttributeValue::String(text) => text.clone().into_owned(),
+        AttributeValue::Number(number) => number.to_string(),
+        AttributeValue::Binary(bytes) => BASE64_URL_SAFE_NO_PAD.encode(bytes),
+        _ => return Err(KeyError::Type(name.to_owned())),
+    };
+    if text.is_empty() { Err(KeyError::Empty(name.to_owned())) } else { Ok(text) }
+}
+
+fn escape(part: &str) -> String {
+    part.replace('%', "%25").replace('|', "%7C")
+}
+
+fn limit(id: String) -> String {
+    if id.len() < MAX_BYTES {
+        return id;
+    }
+    let prefix = MAX_BYTES - HASH_HEX_DIGITS;
+    let hash = Sha256::digest(id.as_bytes());
+    let mut limited = id[..id.floor_char_boundary(prefix)].to_owned();
+    limited.extend(std::iter::repeat_n('~', prefix - limited.len()));
+    limited.push_str(&format!("{hash:x}"));
+    limited
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn id(keys: &str, partition_key: Option<&str>) -> Result<String, KeyError> {
+        DocumentId::from_keys(&Item::from_json(keys).expect("keys"), partition_key).map(|id| id.0)
+    }
+
+    #[track_caller]
+    fn check(keys: &str, expect: &str) {
+        assert_eq!(id(keys, None).as_deref(), Ok(expect));
+    }
+
+    #[test]
+    fn the_format_is_golden() {
+        check(r#"{"pk":{"S":"acme#m-1042"}}"#, "acme#m-1042");
+        check(r#"{"pk":{"S":"100%|ü"}}"#, "100%|ü");
+        check(r#"{"pk":{"N":"1.50"}}"#, "1.5");
+        check(r#"{"pk":{"B":"+/8="}}"#, "-_8");
+        check(r#"{"pk":{"S":"acme#m-1"},"sk":{"S":"2026-01-15"}}"#, "acme#m-1|2026-01-15");
+        check(r#"{"sk":{"N":"1E0"},"pk":{"S":"a"}}"#, "a|1");
+        check(r#"{"pk":{"S":"a|b"},"sk":{"S":"c%"}}"#, "a%7Cb|c%25");
+    }
+
+    #[test]
+    fn separators_inside_keys_do_not_collide() {
+        let of = |pk, sk| id(&format!(r#"{{"pk":{{"S":"{pk}"}},"sk":{{"S":"{sk}"}}}}"#), None);
+        assert_ne!(of("a|b", "c"), of("a", "b|c"));
+        assert_ne!(of("ab", "c"), of("a", "bc"));
+        assert_ne!(of("a%7Cb", "c"), of("a|b", "c"));
+    }
+
+    #[test]
+    fn the_partition_key_comes_first_where_it_is_named() {
+        let keys = r#"{"day":{"S":"d"},"member":{"S":"m"}}"#;
+        assert_eq!(id(keys, None).as_deref(), Ok("d|m"));
+        assert_eq!(id(keys, Some("member")).as_deref(), Ok("m|d"));
+        assert_eq!(id(keys, Some("day")).as_deref(), Ok("d|m"));
+        assert_eq!(id(keys, Some("pk")), Err(KeyError::NoPartitionKey("pk".into())));
+    }
+
+    #[test]
+    fn long_keys_keep_a_readable_prefix_and_differ() {
+        let of = |last: char| id(&format!(r#"{{"pk":{{"S":"{}{last}"}}}}"#, "é".repeat(1_023)), None).expect("an id");
+        let (a, b) = (of('a'), of('b'));
+        assert_ne!(a, b);
+        assert_eq!((a.len(), b.len()), (512, 512));
+        assert!(a.starts_with("ééé") && a[..448] == b[..448]);
+        assert_eq!(a, format!("{}{}", "é".repeat(224), &a[448..]));
+        assert_eq!(of('a'), a);
+        let longest_plain = "x".repeat(511);
+        assert_eq!(id(&format!(r#"{{"pk":{{"S":"{longest_plain}"}}}}"#), None), Ok(longest_plain));
+    }
+
+    #[test]
+    fn keys_that_no_table_has_are_refused() {
+        assert_eq!(id("{}", None), Err(KeyError::Count(0)));
+        assert_eq!(id(r#"{"a":{"S":"1"},"b":{"S":"2"},"c":{"S":"3"}}"#, None), Err(KeyError::Count(3)));
+        assert_eq!(id(r#"{"a":{"BOOL":true}}"#, None), Err(KeyError::Type("a".into())));
+        assert_eq!(id(r#"{"a":{"S":""}}"#, None), Err(KeyError::Empty("a".into())));
+    }
+
+    /// Keys of one schema, from an alphabet that provokes collisions.
+    fn string_key() -> impl Strategy<Value = String> {
+        prop_oneof!["[ab|%~27C5]{1,6}", "[a|%]{500,520}"]
+    }
+
+    fn with_key(tag: &str, value: &str) -> AttributeValue<'static> {
+        let item = format!(r#"{{"k":{{"{tag}":{}}}}}"#, serde_json::to_string(value).expect("JSON"));
+        let mut item: Item<'_> = Item::from_json(&item).expect("an item");
+        match item.0.remove("k").expect("k") {
+            AttributeValue::String(text) => AttributeValue::String(text.into_owned().into()),
+            AttributeValue::Number(number) => AttributeValue::Number(number),
+            AttributeValue::Binary(bytes) => AttributeValue::Binary(bytes),
+            other => unreachable!("{other:?} is no key"),
+        }
+    }
+
+    fn key_of(tag: &'static str) -> BoxedStrategy<AttributeValue<'static>> {
+        match tag {
+            "S" => string_key().prop_map(|text| with_key("S", &text)).boxed(),
+            "N" => "-?[0-9]{1,3}(\\.[0-9]{1,2})?(E-?[0-9])?".prop_map(|text| with_key("N", &text)).boxed(),
+            _ => proptest::collection::vec(0u8..4, 1..4).prop_map(AttributeValue::Binary).boxed(),
+        }
+    }
+
+    fn schema_pair() -> impl Strategy<Value = (Item<'static>, Item<'static>)> {
+        let tag = || prop_oneof![Just("S"), Just("N"), Just("B")];
+        (tag(), proptest::option::of(tag())).prop_flat_map(|(pk, sk)| {
+            let keys = move || {
+                let sort = match sk {
+                    Some(tag) => key_of(tag).prop_map(Some).boxed(),
+                    None => Just(None).boxed(),
+                };
+                (key_of(pk), sort).prop_map(|(pk, sk)| {
+                    let sort = sk.map(|value| ("sk".into(), value));
+                    Item([("pk".into(), pk)].into_iter().chain(sort).collect())
+                })
+            };
+            (keys(), keys())
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+        #[test]
+        fn ids_are_injective_for_every_key_schema((a, b) in schema_pair()) {
+            let of = |keys| DocumentId::from_keys(keys, None).unwrap();
+            prop_assert_eq!(of(&a) == of(&b), a == b);
+            prop_assert!(of(&a).as_str().len() <= 512);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! A target in memory with the engine's guard semantics, and scripted faults: the double for tests and simulation.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::change::Content;
+use crate::document_id::DocumentId;
+use crate::outcome::{Problem, Refusal};
+use crate::target::{Guard, GuardedWrite, Position, Stored, Target, Written};
+use crate::time::Timestamp;
+use crate::version::Version;
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    /// The call does what it should.
+    None,
+    /// No request arrives.
+    Unreachable,
+    /// The request is carried out, and its answer is lost.
+    AnswerLost,
+    /// Every item is refused with this status.
+    Status(u16),
+    /// No answer comes before the deadline.
+    Hang,
+}
+
+/// A document, or the tombstone of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryDocument {
+    /// The content as written.
+    pub content: Content,
+    /// The version as written; absent for a document of someone else's.
+    pub version: Option<Version>,
+    event_time: Option<Timestamp>,
+    seq_no: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    documents: BTreeMap<DocumentId, MemoryDocument>,
+    next_seq_no: u64,
+    read_faults: VecDeque<Fault>,
+    write_faults: VecDeque<Fault>,
+    refused: BTreeMap<Vec<u8>, u16>,
+    reads: u32,
+    writes: u32,
+}
+
+/// An index in memory. Clones share one index.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryTarget(Arc<Mutex<State>>);
+
+impl MemoryTarget {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the next reads go wrong, one fault per call.
+    pub fn fail_reads(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.state().read_faults.extend(faults);
+    }
+
+    /// Lets the next writes go wrong, one fault per call.
+    pub fn fail_writes(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.state().write_faults.extend(faults);
+    }
+
+    /// Refuses every document with these bytes, as a mapping conflict would.
+    pub fn refuse(&self, document: &[u8], status: u16) {
+        self.state().refused.insert(document.to_vec(), status);
+    }
+
+    /// Puts a document there that driftless did not write.
+    pub fn put_foreign(&self, id: &str) {
+        let mut state = self.state();
+        let seq_no = state.next_seq_no();
+        let document = MemoryDocument { content: Content::Removed, version: None, event_time: None, seq_no };
+        state.documents.insert(DocumentId::from_stored(id.to_owned()), document);
+    }
+
+    /// Everything in the index, tombstones included.
+    #[must_use]
+    pub fn documents(&self) -> BTreeMap<DocumentId, MemoryDocument> {
+        self.state().documents.clone()
+    }
+
+    /// What readers see: the JSON of live documents by id.
+    #[must_use]
+    pub fn visible(&self) -> BTreeMap<String, String> {
+        let live = |(id, document): (&DocumentId, &MemoryDocument)| match &document.content {
+            Content::Document(json) => Some((id.to_string(), String::from_utf8_lossy(json.as_bytes()).into_owned())),
+            Content::Removed => None,
+        };
+        self.state().documents.iter().filter_map(live).collect()
+    }
+
+    /// Calls so far: reads, writes.
+    #[must_use]
+    pub fn calls(&self) -> (u32, u32) {
+        let state = self.state();
+        (state.reads, state.writes)
+    }
+}
+
+impl State {
+    fn next_seq_no(&mut self) -> u64 {
+        self.next_seq_no += 1;
+        self.next_seq_no
+    }
+
+    fn stored(&self, id: &DocumentId) -> Option<Stored> {
+        self.documents.get(id).map(|document| Stored {
+            version: document.version.clone(),
+            event_time: document.event_time,
+            position: position(document.seq_no),
+        })
+    }
+
+    fn write(&mut self, write: &GuardedWrite<'_>) -> Result<Written, Problem> {
+        if let Content::Document(document) = write.content
+            && let Some(&status) = self.refused.get(document.as_bytes())
+        {
+            return Err(item(status));
+        }
+        let current = self.documents.get(write.id).map(|document| position(document.seq_no));
+        let holds = match write.guard {
+            Guard::Absent => current.is_none(),
+            Guard::At(position) => current.as_ref() == Some(position),
+        };
+        if !holds {
+            return Ok(Written::Conflict);
+        }
+        let seq_no = self.next_seq_no();
+        let document = MemoryDocument {
+            content: write.content.clone(),
+            version: Some(write.version.clone()),
+            event_time: write.event_time,
+            seq_no,
+        };
+        self.documents.insert(write.id.clone(), document);
+        Ok(Written::Done(position(seq_no)))
+    }
+}
+
+impl Target for MemoryTarget {
+    async fn read(&self, ids: &[&DocumentId], deadline: Instant) -> Vec<Result<Option<Stored>, Problem>> {
+        let fault = {
+            let mut state = self.state();
+            state.reads += 1;
+            state.read_faults.pop_front().unwrap_or(Fault::None)
+        };
+        match refuse(&fault, deadline).await {
+            Some(problem) => vec![Err(problem); ids.len()],
+            None => ids.iter().map(|id| Ok(self.state().stored(id))).collect(),
+        }
+    }
+
+    async fn write(&self, writes: &[GuardedWrite<'_>], deadline: Instant) -> Vec<Result<Written, Problem>> {
+        let fault = {
+            let mut state = self.state();
+            state.writes += 1;
+            state.write_faults.pop_front().unwrap_or(Fault::None)
+        };
+        if fault == Fault::AnswerLost {
+            let mut state = self.state();
+            for write in writes {
+                // The answer is lost on purpose.
+                let _ = state.write(write);
+            }
+        }
+        match refuse(&fault, deadline).await {
+            Some(problem) => vec![Err(problem); writes.len()],
+            None => writes.iter().map(|write| self.state().write(write)).collect(),
+        }
+    }
+}
+
+async fn refuse(fault: &Fault, deadline: Instant) -> Option<Problem> {
+    match fault {
+        Fault::None => None,
+        Fault::Unreachable => Some(Problem::Unreachable("connection refused".into())),
+        Fault::AnswerLost => Some(Problem::Unreachable("connection closed before the answer".into())),
+        Fault::Status(status) => Some(item(*status)),
+        Fault::Hang => {
+            tokio::time::sleep_until(deadline).await;
+            Some(Problem::Unreachable("timed out".into()))
+        }
+    }
+}
+
+fn item(status: u16) -> Problem {
+    Problem::Item(Refusal { status, kind: "scripted".into(), reason: "scripted".into() })
+}
+
+fn position(seq_no: u64) -> Position {
+    Position { index: "memory-000001".into(), seq_no, primary_term: 1 }
+}

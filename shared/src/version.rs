@@ -1,0 +1,167 @@
+//! The version of a change: a string that compares as the changes happened.
+//!
+//! `generation/stream label/sequence number`, each part of one width, so that comparing bytes compares parts:
+//! a raised generation beats everything before it, a re-created stream beats its predecessor, and within a stream
+//! the sequence number decides. DynamoDB's sequence numbers have 21 to 40 digits: they fit no integer of the engine,
+//! and unpadded strings would put `10000…` before `9900…`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest sequence number that DynamoDB documents, in digits.
+const SEQUENCE_DIGITS: usize = 40;
+/// Nine digits of a second: the finest that a stream label is seen with.
+const FRACTION_DIGITS: usize = 9;
+
+/// The operator's number for the source of truth: raised when it changes (a restore, a switch to another stream kind).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Generation(pub u32);
+
+impl Default for Generation {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+/// The creation time of a stream, from the end of its ARN, with its fraction padded to nine digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamLabel(String);
+
+/// The ARN does not end in `/stream/` and a creation time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected arn:…:table/NAME/stream/CREATION-TIME")]
+pub struct NotAStreamArn;
+
+impl StreamLabel {
+    /// Takes the label from a stream's ARN, such as `arn:aws:dynamodb:eu-west-1:1:table/T/stream/2026-01-15T09:30:00.000`.
+    ///
+    /// # Errors
+    /// Where there is no label, or one with characters that no creation time has.
+    pub fn from_arn(arn: &str) -> Result<Self, NotAStreamArn> {
+        let (_, label) = arn.rsplit_once("/stream/").ok_or(NotAStreamArn)?;
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-' | b'.');
+        if label.is_empty() || !label.bytes().all(valid) {
+            return Err(NotAStreamArn);
+        }
+        // Java prints a time without its fraction where that is zero, and `/` sorts behind `.`.
+        let (seconds, fraction) = label.split_once('.').unwrap_or((label, ""));
+        Ok(Self(format!("{seconds}.{fraction:0<FRACTION_DIGITS$}")))
+    }
+}
+
+/// A stream record's position: up to 40 decimal digits, kept padded so that text order is numeric order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SequenceNumber(String);
+
+/// The text is not 1 to 40 decimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected 1 to 40 decimal digits")]
+pub struct NotASequenceNumber;
+
+impl SequenceNumber {
+    /// Reads DynamoDB's decimal text. (AWS documents 21 to 40 digits; its own sample events have three.)
+    ///
+    /// # Errors
+    /// Where the text is not 1 to 40 decimal digits.
+    pub fn parse(text: &str) -> Result<Self, NotASequenceNumber> {
+        let valid = (1..=SEQUENCE_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        if valid { Ok(Self(format!("{text:0>SEQUENCE_DIGITS$}"))) } else { Err(NotASequenceNumber) }
+    }
+}
+
+/// When a change happened, relative to all other changes of its document. Ordered as text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(String);
+
+impl Version {
+    /// Puts the parts together, most significant first.
+    #[must_use]
+    pub fn new(generation: Generation, label: &StreamLabel, sequence: &SequenceNumber) -> Self {
+        Self(format!("{:010}/{}/{}", generation.0, label.0, sequence.0))
+    }
+
+    /// A version as a document carries it.
+    #[must_use]
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text that documents carry.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ARN: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/activity-history/stream/";
+
+    fn version(generation: u32, label: &str, sequence: &str) -> Version {
+        let label = StreamLabel::from_arn(&format!("{ARN}{label}")).expect("a label");
+        Version::new(Generation(generation), &label, &SequenceNumber::parse(sequence).expect("a sequence number"))
+    }
+
+    #[test]
+    fn the_format_is_fixed() {
+        assert_eq!(
+            version(1, "2026-01-15T09:30:00.000", "4421584500000000017450439091").as_str(),
+            "0000000001/2026-01-15T09:30:00.000000000/0000000000004421584500000000017450439091"
+        );
+    }
+
+    #[test]
+    fn sequence_numbers_compare_as_integers() {
+        assert!(
+            version(1, "2026-01-15T09:30:00.000", "990000000000000000000")
+                < version(1, "2026-01-15T09:30:00.000", "1000000000000000000000")
+        );
+    }
+
+    #[test]
+    fn a_recreated_stream_beats_the_old_one() {
+        assert!(version(1, "2026-01-15T09:30:00.000", "9") < version(1, "2026-01-15T09:30:00.001", "1"));
+        assert!(version(1, "2026-01-15T09:30:00", "9") < version(1, "2026-01-15T09:30:00.5", "1"));
+        assert!(version(1, "1763833800.099999999", "9") < version(1, "1763833800.100000000", "1"));
+    }
+
+    #[test]
+    fn a_raised_generation_beats_everything() {
+        assert!(version(9, "2026-01-15T09:30:00.000", "9") < version(10, "2020-01-01T00:00:00.000", "1"));
+    }
+
+    #[test]
+    fn what_is_no_position_is_refused() {
+        for bad in ["", "-1", "12a", "1.0", " 1", &"1".repeat(41)] {
+            assert_eq!(SequenceNumber::parse(bad), Err(NotASequenceNumber), "{bad:?}");
+        }
+        for bad in [
+            "",
+            "arn:aws:dynamodb:x:1:table/T",
+            "arn:aws:dynamodb:x:1:table/T/stream/",
+            "t/stream/2026/07",
+            "t/stream/20 26",
+        ] {
+            assert_eq!(StreamLabel::from_arn(bad), Err(NotAStreamArn), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_order_is_numeric_order(a in any::<u128>(), b in any::<u128>()) {
+            let of = |n: u128| version(1, "2026-01-15T09:30:00.000", &n.to_string());
+            prop_assert_eq!(of(a).cmp(&of(b)), a.cmp(&b));
+        }
+    }
+}
