@@ -1,1 +1,21 @@
-//! The engine.
+//! OpenSearch (and Elasticsearch, through the same API): the only module that knows HTTP and bulk JSON.
+//!
+//! [`EngineConfig`] says where and as whom, [`Engine`] is one client per process, [`Engine::ensure_index`] makes sure
+//! of the index, and [`OpenSearchTarget`] is the guarded [`Target`](crate::target::Target) on it. Nothing is ever
+//! created by a write (`require_alias`).
+
+mod auth;
+mod bulk;
+mod config;
+mod definition;
+mod engine;
+mod index;
+mod mget;
+mod target;
+
+pub use auth::AuthError;
+pub use config::{Auth, EngineConfig};
+pub use definition::IndexDefinition;
+pub use engine::Engine;
+pub use index::{EnsureError, IndexName};
+pub use target::OpenSearchTarget;

@@ -1,0 +1,64 @@
+//! Credentials for the engine, fetched only where they are used.
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use opensearch::auth::Credentials;
+use serde::Deserialize;
+
+use super::config::Auth;
+
+/// Why there are no credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// The environment of the function lacks something that Lambda sets.
+    #[error("OPENSEARCH_AUTH needs {0}: Lambda sets it, elsewhere set it yourself")]
+    Missing(&'static str),
+    /// Secrets Manager refused or cannot be reached.
+    #[error(
+        "the secret of OPENSEARCH_SECRET_ARN cannot be read: check the ARN and the role's secretsmanager:GetSecretValue"
+    )]
+    Secret(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The secret has another shape.
+    #[error("the secret of OPENSEARCH_SECRET_ARN is not a JSON object with the strings `username` and `password`")]
+    SecretShape,
+}
+
+/// Credentials with the service they sign for.
+pub(super) struct Signing {
+    pub(super) credentials: Option<Credentials>,
+    pub(super) service: &'static str,
+}
+
+#[derive(Deserialize)]
+struct UserAndPassword {
+    username: String,
+    password: String,
+}
+
+pub(super) async fn signing(auth: &Auth) -> Result<Signing, AuthError> {
+    let service = if *auth == Auth::SigV4Serverless { "aoss" } else { "es" };
+    let credentials = match auth {
+        Auth::None => None,
+        Auth::SigV4 | Auth::SigV4Serverless => Some(sigv4(&load().await)?),
+        Auth::Basic { secret_arn } => Some(basic(&load().await, secret_arn).await?),
+    };
+    Ok(Signing { credentials, service })
+}
+
+async fn load() -> SdkConfig {
+    aws_config::load_defaults(BehaviorVersion::latest()).await
+}
+
+fn sigv4(sdk: &SdkConfig) -> Result<Credentials, AuthError> {
+    let provider = sdk.credentials_provider().ok_or(AuthError::Missing("AWS credentials"))?;
+    let region = sdk.region().cloned().ok_or(AuthError::Missing("AWS_REGION"))?;
+    Ok(Credentials::AwsSigV4(provider, region))
+}
+
+async fn basic(sdk: &SdkConfig, secret_arn: &str) -> Result<Credentials, AuthError> {
+    let answer = aws_sdk_secretsmanager::Client::new(sdk).get_secret_value().secret_id(secret_arn).send().await;
+    let answer = answer.map_err(|error| AuthError::Secret(Box::new(error)))?;
+    // The parser's error would quote the secret.
+    let UserAndPassword { username, password } =
+        answer.secret_string().and_then(|text| serde_json::from_str(text).ok()).ok_or(AuthError::SecretShape)?;
+    Ok(Credentials::Basic(username, password))
+}

@@ -1,0 +1,256 @@
+//! `_bulk`: bodies built straight from documents, answers parsed into typed results.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use opensearch::http::Method;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::engine::{Engine, EngineError, Request};
+use crate::change::Content;
+use crate::document::write_string;
+use crate::outcome::Problem;
+use crate::target::{Guard, GuardedWrite, Position, Written};
+
+/// A bulk is closed at this size: half of what the smallest managed domains accept (10 MiB).
+const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
+
+const FILTER_PATH: &str = "items.*._index,items.*._seq_no,items.*._primary_term,items.*.status,items.*.error";
+
+impl Engine {
+    /// Writes in bulks, one after the other. A bulk that the engine refuses as a whole is halved, down to the one
+    /// document that is at fault.
+    pub(super) async fn bulk(&self, writes: &[GuardedWrite<'_>], deadline: Instant) -> Vec<Result<Written, Problem>> {
+        let mut results: Vec<Result<Written, Problem>> = Vec::with_capacity(writes.len());
+        let mut bodies = bodies(writes);
+        bodies.reverse();
+        while let Some(Body { places, bytes }) = bodies.pop() {
+            let count = places.len();
+            match self.bulk_once(bytes, count, deadline).await {
+                Ok(answers) => results.extend(answers),
+                Err(Problem::Request(refusal)) if matches!(refusal.status, 400 | 413) => {
+                    if count == 1 {
+                        results.push(Err(Problem::Item(refusal)));
+                    } else {
+                        let middle = places.start + count / 2;
+                        bodies.push(Body::of(writes, middle..places.end));
+                        bodies.push(Body::of(writes, places.start..middle));
+                    }
+                }
+                // What went wrong for one bulk would go wrong for the next ones, each after its own time-out.
+                Err(problem) => results.resize(writes.len(), Err(problem)),
+            }
+            if results.len() == writes.len() {
+                break;
+            }
+        }
+        results
+    }
+
+    async fn bulk_once(
+        &self,
+        body: Vec<u8>,
+        count: usize,
+        deadline: Instant,
+    ) -> Result<Vec<Result<Written, Problem>>, Problem> {
+        let request = Request {
+            method: Method::Post,
+            path: self.index().bulk_path(),
+            query: &[("require_alias", "true"), ("filter_path", FILTER_PATH)],
+            body: Some(body.into()),
+        };
+        let answer = self.send(request, deadline).await?;
+        read_answer(&answer, count)
+    }
+}
+
+/// The part of a batch that goes into one bulk.
+struct Body {
+    places: Range<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Body {
+    fn of(writes: &[GuardedWrite<'_>], places: Range<usize>) -> Self {
+        let mut bytes = Vec::with_capacity(1024 * places.len());
+        for write in &writes[places.clone()] {
+            write_operation(write, &mut bytes);
+        }
+        Self { places, bytes }
+    }
+}
+
+fn bodies(writes: &[GuardedWrite<'_>]) -> Vec<Body> {
+    let mut bodies = Vec::with_capacity(1);
+    let mut open = Body { places: 0..0, bytes: Vec::with_capacity(1024 * writes.len().min(1024)) };
+    for (place, write) in writes.iter().enumerate() {
+        let before = open.bytes.len();
+        write_operation(write, &mut open.bytes);
+        if open.bytes.len() > MAX_BODY_BYTES && before > 0 {
+            let bytes = open.bytes.split_off(before);
+            bodies.push(std::mem::replace(&mut open, Body { places: place..place, bytes }));
+        }
+        open.places.end = place + 1;
+    }
+    bodies.push(open);
+    bodies
+}
+
+fn write_operation(write: &GuardedWrite<'_>, out: &mut Vec<u8>) {
+    match write.guard {
+        Guard::Absent => {
+            out.extend_from_slice(br#"{"create":{"_id":"#);
+            write_string(write.id.as_str(), out);
+        }
+        Guard::At(position) => {
+            out.extend_from_slice(br#"{"index":{"_id":"#);
+            write_string(write.id.as_str(), out);
+            out.extend_from_slice(
+                format!(r#","if_seq_no":{},"if_primary_term":{}"#, position.seq_no, position.primary_term).as_bytes(),
+            );
+        }
+    }
+    out.extend_from_slice(b"}}\n");
+    write_source(write, out);
+    out.push(b'\n');
+}
+
+/// The document with `_driftless` as its last field; a tombstone is `_driftless` alone.
+fn write_source(write: &GuardedWrite<'_>, out: &mut Vec<u8>) {
+    let deleted = match write.content {
+        Content::Document(document) => {
+            let json = document.as_bytes();
+            out.extend_from_slice(&json[..json.len() - 1]);
+            if json.len() > 2 {
+                out.push(b',');
+            }
+            false
+        }
+        Content::Removed => {
+            out.push(b'{');
+            true
+        }
+    };
+    out.extend_from_slice(br#""_driftless":{"version":"#);
+    write_string(write.version.as_str(), out);
+    if let Some(event_time) = write.event_time {
+        out.extend_from_slice(format!(r#","event_time":{}"#, event_time.as_millis()).as_bytes());
+    }
+    out.extend_from_slice(
+        format!(r#","written_at":{},"deleted":{deleted}}}}}"#, write.written_at.as_millis()).as_bytes(),
+    );
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Item {
+    Create(Operation),
+    Index(Operation),
+}
+
+#[derive(Deserialize)]
+struct Operation {
+    status: u16,
+    #[serde(default, rename = "_index")]
+    index: String,
+    #[serde(default, rename = "_seq_no")]
+    seq_no: Option<u64>,
+    #[serde(default, rename = "_primary_term")]
+    primary_term: Option<u64>,
+    #[serde(default)]
+    error: Option<EngineError>,
+}
+
+fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Written, Problem>>, Problem> {
+    // The parser's message quotes no body, only what it expected and where.
+    let answer: Answer = serde_json::from_slice(answer).map_err(|error| {
+        Problem::Protocol(format!("bulk answer: line {}, column {}", error.line(), error.column()).into())
+    })?;
+    if answer.items.len() != count {
+        return Err(Problem::Protocol(format!("{} answers to a bulk of {count}", answer.items.len()).into()));
+    }
+    let mut index: Arc<str> = Arc::from("");
+    Ok(answer.items.into_iter().map(|(Item::Create(done) | Item::Index(done))| result(done, &mut index)).collect())
+}
+
+/// `index` is the last one seen: nearly always the same, so its name is shared.
+fn result(done: Operation, index: &mut Arc<str>) -> Result<Written, Problem> {
+    match (done.status, done.seq_no, done.primary_term) {
+        (200 | 201, Some(seq_no), Some(primary_term)) => {
+            if **index != *done.index {
+                *index = done.index.into();
+            }
+            Ok(Written::Done(Position { index: Arc::clone(index), seq_no, primary_term }))
+        }
+        (409, ..) => Ok(Written::Conflict),
+        (status @ 300.., ..) => Err(Problem::Item(match done.error {
+            Some(error) => error.into_refusal(status),
+            None => crate::outcome::Refusal { status, kind: "unnamed".into(), reason: "".into() },
+        })),
+        (status, ..) => Err(Problem::Protocol(format!("a write with status {status} and no position").into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{change, remove};
+    use crate::time::Timestamp;
+
+    fn operation(change: &crate::change::Change, guard: Guard<'_>) -> String {
+        let write = GuardedWrite {
+            id: &change.id,
+            guard,
+            content: &change.content,
+            version: &change.version,
+            event_time: change.event_time,
+            written_at: Timestamp::from_millis(99),
+        };
+        let mut out = Vec::new();
+        write_operation(&write, &mut out);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    const VERSION: &str = "0000000001/2026-01-15T09:30:00.000000000/0000000000000000000000000000000000000007";
+
+    #[test]
+    fn operations_have_their_golden_form() {
+        let mut inserted = change("a\"b", 7);
+        inserted.event_time = Some(Timestamp::from_millis(98));
+        assert_eq!(
+            operation(&inserted, Guard::Absent),
+            format!(
+                "{{\"create\":{{\"_id\":\"a\\\"b\"}}}}\n{{\"n\":7,\"_driftless\":{{\"version\":\"{VERSION}\",\"event_time\":98,\"written_at\":99,\"deleted\":false}}}}\n"
+            )
+        );
+        let position = Position { index: "i-000001".into(), seq_no: 5, primary_term: 2 };
+        assert_eq!(
+            operation(&remove("a", 7), Guard::At(&position)),
+            format!(
+                "{{\"index\":{{\"_id\":\"a\",\"if_seq_no\":5,\"if_primary_term\":2}}}}\n{{\"_driftless\":{{\"version\":\"{VERSION}\",\"written_at\":99,\"deleted\":true}}}}\n"
+            )
+        );
+    }
+
+    #[test]
+    fn answers_are_counted_and_typed() {
+        let body = br#"{"items":[{"create":{"_index":"i-000001","_seq_no":1,"_primary_term":1,"status":201}},
+            {"index":{"_index":"i-000001","status":409,"error":{"type":"version_conflict_engine_exception","reason":"r"}}},
+            {"create":{"_index":"i-000001","status":400,"error":{"type":"mapper_parsing_exception","reason":"r","caused_by":{"type":"t","reason":"c"}}}}]}"#;
+        let results = read_answer(body, 3).expect("an answer");
+        assert_eq!(results[0], Ok(Written::Done(Position { index: "i-000001".into(), seq_no: 1, primary_term: 1 })));
+        assert_eq!(results[1], Ok(Written::Conflict));
+        let Err(Problem::Item(refusal)) = &results[2] else { panic!("{results:?}") };
+        assert_eq!((refusal.status, &*refusal.kind, &*refusal.reason), (400, "mapper_parsing_exception", "r: c"));
+        assert!(matches!(read_answer(body, 2), Err(Problem::Protocol(_))));
+        assert!(matches!(read_answer(b"<html>", 1), Err(Problem::Protocol(_))));
+        let odd = br#"{"items":[{"create":{"status":201}}]}"#;
+        assert!(matches!(read_answer(odd, 1).expect("an answer")[0], Err(Problem::Protocol(_))));
+    }
+}

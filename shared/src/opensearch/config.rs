@@ -1,0 +1,180 @@
+//! Where the engine is, and as whom to talk to it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use super::index::IndexName;
+use crate::environment::Environment;
+
+/// Longest wait for one answer, unless `REQUEST_TIMEOUT_MS` says otherwise: a bulk of 5 MiB takes well under this,
+/// and several tries fit in the template's function time-out.
+const DEFAULT_REQUEST_TIMEOUT_MS: u64 = 5_000;
+
+/// How requests are authenticated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// User name and password from a Secrets Manager secret, `{"username": …, "password": …}`.
+    Basic {
+        /// The secret's ARN.
+        secret_arn: String,
+    },
+    /// SigV4 for a managed domain (service `es`).
+    SigV4,
+    /// SigV4 for a serverless collection (service `aoss`).
+    SigV4Serverless,
+}
+
+/// Settings of the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Base URL, ending in a slash.
+    pub endpoint: Url,
+    /// How to authenticate.
+    pub auth: Auth,
+    /// The public name of the index.
+    pub index: IndexName,
+    /// Longest wait for one answer, connecting included.
+    pub request_timeout: Duration,
+}
+
+impl EngineConfig {
+    /// Reads `OPENSEARCH_ENDPOINT`, `INDEX`, `OPENSEARCH_AUTH`, `OPENSEARCH_SECRET_ARN` and `REQUEST_TIMEOUT_MS`.
+    /// `None` where a problem was noted.
+    pub fn from_env(env: &mut Environment<'_>) -> Option<Self> {
+        let endpoint = env
+            .required("OPENSEARCH_ENDPOINT", "the engine's URL, such as https://search-….es.amazonaws.com")
+            .and_then(|text| noted(env, "OPENSEARCH_ENDPOINT", parse_endpoint(&text)));
+        let index = env
+            .required("INDEX", "the index's public name, such as activity-history")
+            .and_then(|text| noted(env, "INDEX", IndexName::new(&text)));
+        let auth = auth(env);
+        let request_timeout =
+            env.parsed("REQUEST_TIMEOUT_MS", DEFAULT_REQUEST_TIMEOUT_MS, "a whole number of milliseconds");
+        if request_timeout == 0 {
+            env.problem("REQUEST_TIMEOUT_MS", "must be more than 0 milliseconds");
+        }
+        Some(Self {
+            endpoint: endpoint?,
+            auth: auth?,
+            index: index?,
+            request_timeout: Duration::from_millis(request_timeout),
+        })
+    }
+}
+
+fn noted<T>(env: &mut Environment<'_>, name: &str, read: Result<T, String>) -> Option<T> {
+    read.map_err(|problem| env.problem(name, problem)).ok()
+}
+
+fn auth(env: &mut Environment<'_>) -> Option<Auth> {
+    const CHOICES: &str =
+        "sigv4 (managed domain), sigv4-serverless (collection), basic (with OPENSEARCH_SECRET_ARN) or none";
+    match env.required("OPENSEARCH_AUTH", CHOICES)?.as_str() {
+        "none" => Some(Auth::None),
+        "sigv4" => Some(Auth::SigV4),
+        "sigv4-serverless" => Some(Auth::SigV4Serverless),
+        "basic" => env
+            .required(
+                "OPENSEARCH_SECRET_ARN",
+                "the ARN of a secret {\"username\": …, \"password\": …}, as OPENSEARCH_AUTH is basic",
+            )
+            .map(|secret_arn| Auth::Basic { secret_arn }),
+        _ => {
+            env.problem("OPENSEARCH_AUTH", format_args!("must be one of {CHOICES}"));
+            None
+        }
+    }
+}
+
+fn parse_endpoint(text: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text).map_err(|error| format!("is no URL ({error}): set it to https://HOST"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds credentials: remove them and set OPENSEARCH_AUTH".to_owned());
+    }
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&url) => {}
+        "http" => return Err("is plain http, which is accepted for loopback only: use https".to_owned()),
+        scheme => return Err(format!("has the scheme {scheme}: use https")),
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(vars: &[(&str, &str)]) -> Result<EngineConfig, String> {
+        let lookup = |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let mut env = Environment::new(&lookup);
+        let config = EngineConfig::from_env(&mut env);
+        env.finish().map_err(|error| error.to_string())?;
+        Ok(config.expect("no problem was noted"))
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once_with_its_variable() {
+        let error = read(&[("REQUEST_TIMEOUT_MS", "soon"), ("INDEX", "")]).expect_err("nothing is set");
+        for variable in ["OPENSEARCH_ENDPOINT", "INDEX", "OPENSEARCH_AUTH", "REQUEST_TIMEOUT_MS"] {
+            assert!(error.contains(variable), "{variable}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_authenticate_is_read() {
+        for (auth, expect) in [
+            ("none", Auth::None),
+            ("sigv4", Auth::SigV4),
+            ("sigv4-serverless", Auth::SigV4Serverless),
+            ("basic", Auth::Basic { secret_arn: "arn".into() }),
+        ] {
+            let config = read(&[
+                ("OPENSEARCH_ENDPOINT", "https://host/base"),
+                ("INDEX", "i"),
+                ("OPENSEARCH_AUTH", auth),
+                ("OPENSEARCH_SECRET_ARN", "arn"),
+            ])
+            .expect("valid");
+            assert_eq!((config.auth, config.endpoint.as_str()), (expect, "https://host/base/"));
+        }
+    }
+
+    #[track_caller]
+    fn check_refused(vars: &[(&str, &str)], expect: &str) {
+        let mut all = vec![("OPENSEARCH_ENDPOINT", "https://host"), ("INDEX", "i"), ("OPENSEARCH_AUTH", "none")];
+        all.retain(|(name, _)| !vars.iter().any(|(other, _)| other == name));
+        all.extend(vars);
+        let error = read(&all).expect_err("refused");
+        assert!(error.contains(expect), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_the_remedy() {
+        check_refused(&[("OPENSEARCH_ENDPOINT", "host:9200/x")], "use https");
+        check_refused(&[("OPENSEARCH_ENDPOINT", "http://10.0.0.1:9200")], "loopback only");
+        check_refused(&[("OPENSEARCH_ENDPOINT", "https://a:b@host")], "OPENSEARCH_AUTH");
+        check_refused(&[("OPENSEARCH_AUTH", "basic")], "OPENSEARCH_SECRET_ARN is not set");
+        check_refused(&[("OPENSEARCH_AUTH", "iam")], "sigv4-serverless");
+        check_refused(&[("INDEX", "Activity")], "lower case");
+        check_refused(&[("REQUEST_TIMEOUT_MS", "0")], "more than 0");
+        assert!(
+            read(&[("OPENSEARCH_ENDPOINT", "http://[::1]:9200"), ("INDEX", "i"), ("OPENSEARCH_AUTH", "none")]).is_ok()
+        );
+    }
+}

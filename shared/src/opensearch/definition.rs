@@ -1,0 +1,118 @@
+//! What an index is created with: a mapping in which ordinary data cannot poison itself, or the user's own.
+
+use serde_json::{Map, Value, json};
+
+/// The format of `_driftless` and of document ids; an index of another format is not touched.
+pub(super) const FORMAT: u64 = 1;
+
+/// Settings and mappings of a new index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexDefinition {
+    settings: Value,
+    mappings: Value,
+}
+
+impl Default for IndexDefinition {
+    /// Strings are never guessed to be dates; every number is a `double` with a keyword `exact`, so that 1 then 1.5
+    /// and 38 digits are accepted and can be matched exactly; nesting may be as deep as DynamoDB's.
+    fn default() -> Self {
+        let number = json!({"type": "double", "fields": {"exact": {"type": "keyword", "ignore_above": 256}}});
+        // A keyword term has at most 32,766 bytes, and a character at most 4.
+        let string = json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 8191}}});
+        Self {
+            // DynamoDB nests 32 levels; the engine counts the document as one, and its default is 20.
+            settings: json!({"index.mapping.depth.limit": 40}),
+            mappings: json!({
+                "date_detection": false,
+                "numeric_detection": false,
+                "dynamic_templates": [
+                    {"integers": {"match_mapping_type": "long", "mapping": number}},
+                    {"decimals": {"match_mapping_type": "double", "mapping": number}},
+                    {"strings": {"match_mapping_type": "string", "mapping": string}}
+                ]
+            }),
+        }
+    }
+}
+
+impl IndexDefinition {
+    /// A user's own definition: the JSON body of a create-index request, `{"settings": {…}, "mappings": {…}}`.
+    ///
+    /// # Errors
+    /// Says which member is wrong.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let mut body: Map<String, Value> =
+            serde_json::from_str(text).map_err(|error| format!("is not a JSON object: {error}"))?;
+        let mut member = |name: &str| match body.remove(name).unwrap_or_else(|| json!({})) {
+            member @ Value::Object(_) => Ok(member),
+            _ => Err(format!("has a member `{name}` that is not an object")),
+        };
+        let definition = Self { settings: member("settings")?, mappings: member("mappings")? };
+        if let Some(other) = body.keys().next() {
+            return Err(format!("has a member `{other}`: only `settings` and `mappings` are taken"));
+        }
+        for parent in ["properties", "_meta"] {
+            if definition.mappings.get(parent).is_some_and(|value| !value.is_object()) {
+                return Err(format!("has a member `mappings.{parent}` that is not an object"));
+            }
+        }
+        Ok(definition)
+    }
+
+    /// The body that creates the index with both aliases; `_driftless` is always added.
+    pub(super) fn create_body(&self, public: &str, write: &str) -> Value {
+        let mut mappings = self.mappings.clone();
+        mappings["_meta"]["driftless"] = json!({"format": FORMAT});
+        mappings["properties"]["_driftless"] = json!({
+            "dynamic": "strict",
+            "properties": {
+                "version": {"type": "keyword"},
+                "event_time": {"type": "date", "format": "epoch_millis"},
+                "written_at": {"type": "date", "format": "epoch_millis"},
+                "deleted": {"type": "boolean"}
+            }
+        });
+        json!({
+            "settings": self.settings,
+            "mappings": mappings,
+            "aliases": {
+                public: {"filter": hides_tombstones()},
+                write: {"is_write_index": true}
+            }
+        })
+    }
+}
+
+/// The filter of the public alias.
+pub(super) fn hides_tombstones() -> Value {
+    json!({"bool": {"must_not": [{"term": {"_driftless.deleted": true}}]}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_definition_replaces_ours_and_keeps_the_metadata() {
+        let own = r#"{"settings":{"number_of_shards":3},"mappings":{"properties":{"at":{"type":"date"}},"_meta":{"owner":"us"}}}"#;
+        let body = IndexDefinition::from_json(own).expect("valid").create_body("i", "i-write");
+        assert_eq!(body["settings"], json!({"number_of_shards": 3}));
+        assert_eq!(body["mappings"]["properties"]["at"]["type"], "date");
+        assert_eq!(body["mappings"]["properties"]["_driftless"]["properties"]["version"]["type"], "keyword");
+        assert_eq!(body["mappings"]["_meta"], json!({"owner": "us", "driftless": {"format": FORMAT}}));
+        assert!(body["mappings"].get("dynamic_templates").is_none());
+    }
+
+    #[test]
+    fn a_definition_of_another_shape_is_refused() {
+        for (bad, expect) in [
+            ("[]", "JSON object"),
+            (r#"{"mapping":{}}"#, "`mapping`"),
+            (r#"{"mappings":[]}"#, "`mappings`"),
+            (r#"{"mappings":{"properties":7}}"#, "mappings.properties"),
+        ] {
+            let error = IndexDefinition::from_json(bad).expect_err(bad);
+            assert!(error.contains(expect), "{error}");
+        }
+    }
+}

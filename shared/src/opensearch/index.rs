@@ -1,0 +1,195 @@
+//! The index's names, and making sure that it exists and is ours.
+//!
+//! A table's index is a physical index `NAME-000001`, a write alias `NAME-write`, and the public alias `NAME`, whose
+//! filter hides tombstones. All three come to be in one request, so that concurrent cold starts see all or nothing.
+
+use std::sync::Arc;
+
+use opensearch::http::Method;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::definition::{FORMAT, IndexDefinition, hides_tombstones};
+use super::engine::{Engine, Request};
+use crate::outcome::{ConfigurationError, Problem};
+
+/// The engine's limit for index names, less what we append.
+const MAX_BYTES: usize = 255 - "-000001".len();
+
+/// The public name of an index, and the names that follow from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexName(Arc<Names>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Names {
+    public: String,
+    write: String,
+    first: String,
+    bulk_path: String,
+    mget_path: String,
+}
+
+impl IndexName {
+    /// Checks the engine's rules for index names.
+    ///
+    /// # Errors
+    /// Says which rule is broken, without repeating the name.
+    pub fn new(public: &str) -> Result<Self, String> {
+        let forbidden =
+            |c: char| c.is_uppercase() || c.is_whitespace() || c.is_control() || r#"\/*?"<>|,#:%+"#.contains(c);
+        if public.is_empty() || public.len() > MAX_BYTES {
+            return Err(format!("must have 1 to {MAX_BYTES} bytes"));
+        }
+        if public.contains(forbidden) || public.starts_with(['-', '_', '+', '.']) {
+            return Err("must be lower case, begin with a letter or digit, and hold none of \\ / * ? \" < > | , # : % + or spaces".to_owned());
+        }
+        Ok(Self(Arc::new(Names {
+            write: format!("{public}-write"),
+            first: format!("{public}-000001"),
+            bulk_path: format!("/{public}-write/_bulk"),
+            mget_path: format!("/{public}-write/_mget"),
+            public: public.to_owned(),
+        })))
+    }
+
+    /// The alias for readers: without tombstones.
+    #[must_use]
+    pub fn public(&self) -> &str {
+        &self.0.public
+    }
+
+    /// The alias for writers: with tombstones.
+    #[must_use]
+    pub fn write(&self) -> &str {
+        &self.0.write
+    }
+
+    /// The first physical index.
+    #[must_use]
+    pub fn first(&self) -> &str {
+        &self.0.first
+    }
+
+    pub(super) fn bulk_path(&self) -> &str {
+        &self.0.bulk_path
+    }
+
+    pub(super) fn mget_path(&self) -> &str {
+        &self.0.mget_path
+    }
+}
+
+/// Why the index is not ready.
+#[derive(Debug, thiserror::Error)]
+pub enum EnsureError {
+    /// A person must mend it.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    /// It may pass.
+    #[error(transparent)]
+    Problem(Problem),
+}
+
+impl Engine {
+    /// Makes sure that the index exists and is ours; an existing one is checked and used as it is.
+    ///
+    /// # Errors
+    /// A foreign or broken index, a refusal, or an engine that cannot be reached.
+    pub async fn ensure_index(&self, definition: &IndexDefinition, deadline: Instant) -> Result<(), EnsureError> {
+        if self.check(deadline).await? {
+            return Ok(());
+        }
+        let refused = match self.create(definition, deadline).await {
+            Ok(()) => return Ok(()),
+            Err(Problem::Request(refusal)) if refusal.status == 400 => refusal,
+            Err(problem) => return Err(ensure_error(problem)),
+        };
+        // Another cold start was faster, or one of the names is taken.
+        if self.check(deadline).await? {
+            return Ok(());
+        }
+        let taken = [self.index().public(), self.index().first(), self.index().write()];
+        for name in taken {
+            if self.exists(name, deadline).await? {
+                return Err(self.foreign(format!(
+                    "`{name}` exists and was not made by driftless: choose another INDEX, or remove it"
+                )));
+            }
+        }
+        Err(self.foreign(format!("the engine refuses to create it: {}", refused.reason)))
+    }
+
+    /// Whether the write alias is there and all is as it should be.
+    async fn check(&self, deadline: Instant) -> Result<bool, EnsureError> {
+        let write = self.index().write();
+        let query = [("filter_path", "*.aliases,*.mappings._meta,*.mappings.properties._driftless")];
+        let Some(found) = self.get(write, &query, deadline).await? else {
+            return Ok(false);
+        };
+        let indices = found.as_object().map(|indices| indices.iter().collect::<Vec<_>>()).unwrap_or_default();
+        let [(physical, index)] = indices[..] else {
+            return Err(self.foreign(format!(
+                "the write alias `{write}` must lead to exactly one index, and leads to {}",
+                indices.len()
+            )));
+        };
+        if *physical == *write {
+            return Err(self.foreign(format!("`{write}` is an index, where the write alias should be: remove it")));
+        }
+        let format = &index["mappings"]["_meta"]["driftless"]["format"];
+        if format.as_u64() != Some(FORMAT) {
+            return Err(self.foreign(format!(
+                "`{physical}` does not carry driftless format {FORMAT} in its mapping's _meta: choose another INDEX, or backfill into a new one"
+            )));
+        }
+        if index["mappings"]["properties"]["_driftless"]["properties"]["version"]["type"] != "keyword" {
+            return Err(
+                self.foreign(format!("`{physical}` has lost the mapping of _driftless: backfill into a new index"))
+            );
+        }
+        if index["aliases"][self.index().public()]["filter"] != hides_tombstones() {
+            let public = self.index().public();
+            return Err(self.foreign(format!(
+                "`{physical}` has no alias `{public}` with the filter {}: without it readers see removed items; add it",
+                hides_tombstones()
+            )));
+        }
+        Ok(true)
+    }
+
+    async fn create(&self, definition: &IndexDefinition, deadline: Instant) -> Result<(), Problem> {
+        let body = definition.create_body(self.index().public(), self.index().write());
+        let request = Request {
+            method: Method::Put,
+            path: self.index().first(),
+            query: &[],
+            body: Some(body.to_string().into()),
+        };
+        self.send(request, deadline).await.map(drop)
+    }
+
+    async fn exists(&self, name: &str, deadline: Instant) -> Result<bool, EnsureError> {
+        Ok(self.get(name, &[("filter_path", "*.aliases")], deadline).await?.is_some())
+    }
+
+    async fn get(&self, path: &str, query: &[(&str, &str)], deadline: Instant) -> Result<Option<Value>, EnsureError> {
+        match self.send(Request { method: Method::Get, path, query, body: None }, deadline).await {
+            Ok(body) => serde_json::from_slice(&body)
+                .map(Some)
+                .map_err(|_| EnsureError::Problem(Problem::Protocol("the description of an index is not JSON".into()))),
+            Err(Problem::Request(refusal)) if refusal.status == 404 => Ok(None),
+            Err(problem) => Err(ensure_error(problem)),
+        }
+    }
+
+    fn foreign(&self, problem: String) -> EnsureError {
+        ConfigurationError::Index { index: self.index().public().to_owned(), problem }.into()
+    }
+}
+
+fn ensure_error(problem: Problem) -> EnsureError {
+    match problem.treatment() {
+        crate::outcome::Treatment::Configuration => ConfigurationError::from_problem(&problem).into(),
+        _ => EnsureError::Problem(problem),
+    }
+}

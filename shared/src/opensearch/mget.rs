@@ -1,0 +1,140 @@
+//! `_mget`: the states of documents, realtime, metadata only.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use opensearch::http::Method;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::engine::{Engine, EngineError, Request};
+use crate::document_id::DocumentId;
+use crate::outcome::Problem;
+use crate::target::{Position, Stored};
+use crate::time::Timestamp;
+use crate::version::Version;
+
+const FILTER_PATH: &str = "docs._index,docs.found,docs._seq_no,docs._primary_term,docs._source,docs.error";
+const SOURCE: &str = "_driftless.version,_driftless.event_time";
+
+#[derive(Serialize)]
+struct Ids<'a> {
+    ids: Vec<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    docs: Vec<Doc>,
+}
+
+#[derive(Deserialize)]
+struct Doc {
+    #[serde(default, rename = "_index")]
+    index: String,
+    #[serde(default)]
+    found: bool,
+    #[serde(default, rename = "_seq_no")]
+    seq_no: Option<u64>,
+    #[serde(default, rename = "_primary_term")]
+    primary_term: Option<u64>,
+    #[serde(default, rename = "_source")]
+    source: Option<Source>,
+    #[serde(default)]
+    error: Option<EngineError>,
+}
+
+#[derive(Default, Deserialize)]
+struct Source {
+    #[serde(default, rename = "_driftless")]
+    driftless: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    version: Option<String>,
+    #[serde(default)]
+    event_time: Option<Timestamp>,
+}
+
+impl Engine {
+    /// Reads the states of documents, in the order of `ids`.
+    pub(super) async fn mget(&self, ids: &[&DocumentId], deadline: Instant) -> Vec<Result<Option<Stored>, Problem>> {
+        match self.mget_once(ids, deadline).await {
+            Ok(answers) => answers,
+            Err(problem) => vec![Err(problem); ids.len()],
+        }
+    }
+
+    async fn mget_once(
+        &self,
+        ids: &[&DocumentId],
+        deadline: Instant,
+    ) -> Result<Vec<Result<Option<Stored>, Problem>>, Problem> {
+        let body = Ids { ids: ids.iter().map(|id| id.as_str()).collect() };
+        let body = serde_json::to_vec(&body).expect("writing strings to memory does not fail");
+        let request = Request {
+            method: Method::Post,
+            path: self.index().mget_path(),
+            query: &[("realtime", "true"), ("_source_includes", SOURCE), ("filter_path", FILTER_PATH)],
+            body: Some(Bytes::from(body)),
+        };
+        read_answer(&self.send(request, deadline).await?, ids.len())
+    }
+}
+
+fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Option<Stored>, Problem>>, Problem> {
+    let answer: Answer = serde_json::from_slice(answer).map_err(|error| {
+        Problem::Protocol(format!("read answer: line {}, column {}", error.line(), error.column()).into())
+    })?;
+    if answer.docs.len() != count {
+        return Err(Problem::Protocol(format!("{} answers to a read of {count}", answer.docs.len()).into()));
+    }
+    Ok(answer.docs.into_iter().map(state).collect())
+}
+
+fn state(doc: Doc) -> Result<Option<Stored>, Problem> {
+    if let Some(error) = doc.error {
+        // Errors of single reads carry no status: a missing index is the deployment's, all others may pass.
+        let status = if error.is_index_missing() { 404 } else { 503 };
+        return Err(Problem::Item(error.into_refusal(status)));
+    }
+    if !doc.found {
+        return Ok(None);
+    }
+    let (Some(seq_no), Some(primary_term)) = (doc.seq_no, doc.primary_term) else {
+        return Err(Problem::Protocol("a document without a position".into()));
+    };
+    let metadata = doc.source.unwrap_or_default().driftless;
+    let (version, event_time) = metadata.map_or((None, None), |metadata| (metadata.version, metadata.event_time));
+    Ok(Some(Stored {
+        version: version.map(Version::from_stored),
+        event_time,
+        position: Position { index: Arc::from(doc.index), seq_no, primary_term },
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_is_typed() {
+        let body = br#"{"docs":[{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":"v","event_time":5}}},
+            {"_index":"i-000001","found":false},{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{}},
+            {"_index":"i","error":{"type":"index_not_found_exception","reason":"no such index"}},{"_index":"i","error":{"type":"other"}}]}"#;
+        let states = read_answer(body, 5).expect("an answer");
+        let position = Position { index: "i-000001".into(), seq_no: 4, primary_term: 1 };
+        let stored = |version: Option<&str>, event_time| {
+            Ok(Some(Stored {
+                version: version.map(|v| Version::from_stored(v.to_owned())),
+                event_time,
+                position: position.clone(),
+            }))
+        };
+        assert_eq!(states[..3], [stored(Some("v"), Some(Timestamp::from_millis(5))), Ok(None), stored(None, None)]);
+        assert_eq!(states[3].as_ref().expect_err("missing").status(), Some(404));
+        assert_eq!(states[4].as_ref().expect_err("other").status(), Some(503));
+        assert!(matches!(read_answer(body, 4), Err(Problem::Protocol(_))));
+    }
+}
