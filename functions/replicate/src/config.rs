@@ -1,0 +1,108 @@
+//! The function's settings.
+
+use std::time::Duration;
+
+use driftless::change::Reading;
+use driftless::environment::{Environment, Lookup, Misconfigured};
+use driftless::opensearch::{EngineConfig, IndexDefinition};
+use driftless::version::Generation;
+
+/// Time kept for the answer to reach Lambda, unless `ANSWER_MARGIN_MS` says otherwise.
+const DEFAULT_ANSWER_MARGIN_MS: u64 = 500;
+
+/// Settings of `replicate`.
+#[derive(Debug, Clone)]
+pub struct ReplicateConfig {
+    /// Where to write.
+    pub engine: EngineConfig,
+    /// What an index that does not exist is created with.
+    pub definition: IndexDefinition,
+    /// How records are read.
+    pub reading: Reading,
+    /// How long before Lambda's time-out the function answers.
+    pub answer_margin: Duration,
+    /// Where rejected records are to go.
+    pub dead_letter_queue_url: Option<String>,
+}
+
+impl ReplicateConfig {
+    /// Reads the variables that the README names.
+    ///
+    /// # Errors
+    /// With every variable that is missing or wrong.
+    pub fn from_env(lookup: Lookup<'_>) -> Result<Self, Misconfigured> {
+        let mut env = Environment::new(lookup);
+        let engine = EngineConfig::from_env(&mut env);
+        let definition = definition(&mut env);
+        let generation = env.parsed("GENERATION", Generation::default().0, "a whole number from 0 to 4294967295");
+        let margin = env.parsed("ANSWER_MARGIN_MS", DEFAULT_ANSWER_MARGIN_MS, "a whole number of milliseconds");
+        let partition_key = env.optional("PARTITION_KEY");
+        let dead_letter_queue_url = env.optional("DEAD_LETTER_QUEUE_URL");
+        env.finish()?;
+        Ok(Self {
+            engine: engine.expect("without a problem there is a value"),
+            definition,
+            reading: Reading { generation: Generation(generation), partition_key },
+            answer_margin: Duration::from_millis(margin),
+            dead_letter_queue_url,
+        })
+    }
+}
+
+fn definition(env: &mut Environment<'_>) -> IndexDefinition {
+    let Some(path) = env.optional("INDEX_DEFINITION") else {
+        return IndexDefinition::default();
+    };
+    let read = std::fs::read_to_string(&path)
+        .map_err(|error| {
+            format!("names a file that cannot be read ({error}): it is looked up in the deployment package")
+        })
+        .and_then(|text| IndexDefinition::from_json(&text).map_err(|problem| format!("names a file that {problem}")));
+    read.unwrap_or_else(|problem| {
+        env.problem("INDEX_DEFINITION", problem);
+        IndexDefinition::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(vars: &[(&str, &str)]) -> Result<ReplicateConfig, Misconfigured> {
+        ReplicateConfig::from_env(&|name| {
+            vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    const LEAST: [(&str, &str); 3] =
+        [("OPENSEARCH_ENDPOINT", "http://127.0.0.1:9200"), ("INDEX", "activity"), ("OPENSEARCH_AUTH", "none")];
+
+    #[test]
+    fn the_least_configuration_has_the_documented_defaults() {
+        let config = read(&LEAST).expect("valid");
+        assert_eq!(config.reading.generation, Generation(1));
+        assert_eq!(config.answer_margin, Duration::from_millis(500));
+        assert_eq!(config.engine.request_timeout, Duration::from_secs(5));
+        assert_eq!(config.definition, IndexDefinition::default());
+        assert_eq!((config.reading.partition_key, config.dead_letter_queue_url), (None, None));
+    }
+
+    #[test]
+    fn empty_variables_count_as_unset() {
+        let vars = [&LEAST[..], &[("GENERATION", ""), ("PARTITION_KEY", " "), ("DEAD_LETTER_QUEUE_URL", "")]].concat();
+        let config = read(&vars).expect("valid");
+        assert_eq!((config.reading.generation, config.reading.partition_key), (Generation(1), None));
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let error = read(&[("GENERATION", "two"), ("ANSWER_MARGIN_MS", "-1"), ("INDEX_DEFINITION", "/nowhere.json")])
+            .expect_err("wrong")
+            .to_string();
+        for variable in
+            ["OPENSEARCH_ENDPOINT", "INDEX ", "OPENSEARCH_AUTH", "GENERATION", "ANSWER_MARGIN_MS", "INDEX_DEFINITION"]
+        {
+            assert!(error.contains(variable), "{variable}: {error}");
+        }
+    }
+}

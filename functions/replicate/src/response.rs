@@ -1,0 +1,68 @@
+//! Outcomes → the partial batch response.
+//!
+//! Lambda retries from the lowest sequence number that it is given, and takes a null, empty or unknown one for the
+//! failure of the whole batch. So none is ever given; where a failed record's own number cannot be read, the number
+//! before it stands in, as a retry from there contains the record.
+
+use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use driftless::version::SequenceNumber;
+
+/// A failed record has no readable number, and neither has any record before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NothingToName;
+
+/// Makes the response from the batch's sequence numbers and the places of its failed records.
+///
+/// # Errors
+/// Where a failed record can only be reported by failing the invocation.
+pub fn partial_batch_response(
+    sequence_numbers: &[Option<String>],
+    failed: &[usize],
+) -> Result<DynamoDbEventResponse, NothingToName> {
+    let mut numbers = failed
+        .iter()
+        .map(|&place| sequence_numbers[..=place].iter().rev().flatten().next().ok_or(NothingToName))
+        .collect::<Result<Vec<_>, _>>()?;
+    numbers.sort_by_cached_key(|number| SequenceNumber::parse(number).ok());
+    numbers.dedup();
+    let mut response = DynamoDbEventResponse::default();
+    response.batch_item_failures.extend(numbers.into_iter().map(|number| {
+        let mut failure = DynamoDbBatchItemFailure::default();
+        failure.item_identifier = Some(number.clone());
+        failure
+    }));
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(numbers: &[Option<&str>], failed: &[usize], expect: &str) {
+        let numbers: Vec<_> = numbers.iter().map(|number| number.map(str::to_owned)).collect();
+        let response = partial_batch_response(&numbers, failed).expect("a response");
+        assert_eq!(serde_json::to_string(&response).expect("JSON"), expect);
+    }
+
+    #[test]
+    fn the_lowest_failure_comes_first_as_a_number() {
+        check(
+            &[Some("10000"), Some("9900")],
+            &[0, 1],
+            r#"{"batchItemFailures":[{"itemIdentifier":"9900"},{"itemIdentifier":"10000"}]}"#,
+        );
+    }
+
+    #[test]
+    fn no_failure_is_an_empty_list() {
+        check(&[Some("1")], &[], r#"{"batchItemFailures":[]}"#);
+    }
+
+    #[test]
+    fn a_record_without_a_number_is_retried_from_the_one_before() {
+        check(&[Some("1"), Some("2"), None, Some("3")], &[2], r#"{"batchItemFailures":[{"itemIdentifier":"2"}]}"#);
+        check(&[Some("1"), None, None], &[0, 1, 2], r#"{"batchItemFailures":[{"itemIdentifier":"1"}]}"#);
+        assert_eq!(partial_batch_response(&[None, Some("3".into())], &[0]), Err(NothingToName));
+    }
+}
