@@ -9,6 +9,8 @@
 
 mod diagnose;
 mod parse;
+#[cfg(feature = "aws-sdk-dynamodb")]
+mod sdk;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
