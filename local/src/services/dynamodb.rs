@@ -28,7 +28,7 @@ pub enum DynamoDb {
     /// See [`DynamoDbKind::Embedded`].
     Embedded(EmbeddedDynamoDb),
     /// See [`DynamoDbKind::DynamoDbLocal`].
-    Local(DynamoDbLocal),
+    Local(Box<DynamoDbLocal>),
 }
 
 impl DynamoDb {
@@ -39,7 +39,10 @@ impl DynamoDb {
     pub async fn start(kind: DynamoDbKind, jdks: &Jdks) -> Result<Self> {
         match kind {
             DynamoDbKind::Embedded => EmbeddedDynamoDb::start().await.map(Self::Embedded),
-            DynamoDbKind::DynamoDbLocal => DynamoDbLocal::start(jdks).await.map(Self::Local),
+            DynamoDbKind::DynamoDbLocal => DynamoDbLocal::start(jdks)
+                .await
+                .map(Box::new)
+                .map(Self::Local),
         }
     }
 }

@@ -20,22 +20,22 @@ const DEPENDENCY_PLUGIN: &str = "3.6.1";
 
 /// The coordinates of something in a Maven repository.
 #[derive(Clone, Copy, Debug)]
-pub struct Coordinates {
+pub(super) struct Coordinates {
     /// `groupId`
-    pub group: &'static str,
+    pub(super) group: &'static str,
     /// `artifactId`
-    pub artifact: &'static str,
+    pub(super) artifact: &'static str,
     /// `version`
-    pub version: &'static str,
+    pub(super) version: &'static str,
 }
 
 /// A service to be fetched with its dependencies.
 #[derive(Clone, Copy, Debug)]
-pub struct Artifact {
+pub(super) struct Artifact {
     /// The service itself.
-    pub coordinates: Coordinates,
+    pub(super) coordinates: Coordinates,
     /// A bill of materials which overrides versions that the service names and no repository has.
-    pub bom: Option<Coordinates>,
+    pub(super) bom: Option<Coordinates>,
 }
 
 impl Artifact {
@@ -43,7 +43,7 @@ impl Artifact {
     ///
     /// # Errors
     /// Where `mvn` is missing or fails; the error then ends with what it printed.
-    pub async fn jars(self, jdk: &Jdk) -> Result<PathBuf> {
+    pub(super) async fn jars(self, jdk: &Jdk) -> Result<PathBuf> {
         let jdk = jdk.clone();
         // Waiting for the lock and for Maven blocks.
         tokio::task::spawn_blocking(move || self.fetch_into(&workspace::local_dir(), &jdk))

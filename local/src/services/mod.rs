@@ -245,7 +245,8 @@ async fn provide<S>(
 ) -> Result<Arc<Provided<S>>> {
     let service = match existing {
         Some(endpoint) => Provided::Existing(endpoint.to_owned()),
-        None => Provided::Started(start().await?),
+        // Boxed: the futures of the AWS clients are nested more deeply than the compiler likes.
+        None => Provided::Started(Box::pin(start()).await?),
     };
     Ok(Arc::new(service))
 }
