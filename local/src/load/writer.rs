@@ -1,0 +1,202 @@
+//! Carries out the plan of a load.
+//!
+//! Each write is a task that begins at its time, waits for the previous write of its key, then for a slot, and then sends.
+//! So the writes of a key reach the table in the order of the plan, and the schedule never waits.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::items::{Items, WRITTEN_AT};
+use super::report::{Meter, Outcome, Report, Waited};
+use super::schedule::{Kind, Schedule, Write};
+use super::{Item, Load};
+
+/// Writes `load` to `table` and waits for the last answer. Dropping the future ends the load at once.
+///
+/// # Errors
+/// Where the load makes no sense. Writes that fail are counted in the report.
+pub async fn run(
+    load: &Load,
+    client: &Client,
+    table: &str,
+    items: Arc<dyn Items>,
+    meter: Arc<Meter>,
+) -> Result<Report> {
+    load.check()?;
+    let mut report = Report::new(load.writes())?;
+    let writer = Arc::new(Writer {
+        client: client.clone(),
+        table: table.to_owned(),
+        items,
+        seed: load.seed,
+        slots: Semaphore::new(load.max_in_flight),
+        meter,
+    });
+    let mut turns = Turns::default();
+    let mut tasks = JoinSet::new();
+    let start = Instant::now();
+    for write in Schedule::new(load) {
+        let due = start + write.at;
+        sleep_until(due).await;
+        writer.meter.due.fetch_add(1, Ordering::Relaxed);
+        let turn = turns.next(write.key);
+        tasks.spawn(Arc::clone(&writer).carry_out(write, due, turn));
+        while let Some(outcome) = tasks.try_join_next() {
+            add(&mut report, outcome)?;
+        }
+    }
+    while let Some(outcome) = tasks.join_next().await {
+        add(&mut report, outcome)?;
+    }
+    report.elapsed = start.elapsed();
+    Ok(report)
+}
+
+fn add(report: &mut Report, outcome: Result<Outcome, JoinError>) -> Result<()> {
+    report.add(outcome.context("carry out a write")?);
+    Ok(())
+}
+
+/// Who is next, per key.
+#[derive(Default)]
+struct Turns {
+    last: HashMap<u64, oneshot::Receiver<()>>,
+}
+
+/// A write's place in the queue of its key.
+struct Turn {
+    /// Resolves when the previous write of the key is over.
+    previous: Option<oneshot::Receiver<()>>,
+    /// Dropping it lets the next one go.
+    _over: oneshot::Sender<()>,
+}
+
+impl Turns {
+    fn next(&mut self, key: u64) -> Turn {
+        let (over, previous_of_next) = oneshot::channel();
+        Turn {
+            previous: self.last.insert(key, previous_of_next),
+            _over: over,
+        }
+    }
+}
+
+impl Turn {
+    /// Waits for the previous write of the key, if it is still under way.
+    async fn come(&mut self) -> Waited {
+        let Some(mut previous) = self.previous.take() else {
+            return Waited::Not;
+        };
+        match previous.try_recv() {
+            Err(oneshot::error::TryRecvError::Empty) => {
+                // The sender is dropped, never used.
+                let _ = previous.await;
+                Waited::ForItsKey
+            }
+            _ => Waited::Not,
+        }
+    }
+}
+
+struct Writer {
+    client: Client,
+    table: String,
+    items: Arc<dyn Items>,
+    seed: u64,
+    slots: Semaphore,
+    meter: Arc<Meter>,
+}
+
+impl Writer {
+    async fn carry_out(self: Arc<Self>, write: Write, due: Instant, mut turn: Turn) -> Outcome {
+        let mut waited = turn.come().await;
+        let slot = match self.slots.try_acquire() {
+            Ok(slot) => Some(slot),
+            Err(_) => {
+                waited = Waited::ForASlot;
+                // The semaphore is never closed.
+                self.slots.acquire().await.ok()
+            }
+        };
+        let started = Instant::now();
+        let effect = self.send(write).await;
+        let service = started.elapsed();
+        drop((slot, turn));
+        self.meter.done.fetch_add(1, Ordering::Relaxed);
+        if effect.is_err() {
+            self.meter.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        Outcome {
+            effect,
+            waited,
+            delay: started.saturating_duration_since(due),
+            service,
+        }
+    }
+
+    /// Asks for the previous item, so that the table itself says what the write was.
+    async fn send(&self, write: Write) -> Result<Option<Kind>> {
+        match write.kind {
+            Kind::Insert | Kind::Modify => {
+                let put = self
+                    .client
+                    .put_item()
+                    .table_name(&self.table)
+                    .set_item(Some(self.item(write)));
+                let answer = put
+                    .return_values(ReturnValue::AllOld)
+                    .send()
+                    .await
+                    .context("put an item")?;
+                Ok(Some(if is_item(answer.attributes) {
+                    Kind::Modify
+                } else {
+                    Kind::Insert
+                }))
+            }
+            Kind::Remove => {
+                let key = self.items.key(write.key);
+                let delete = self
+                    .client
+                    .delete_item()
+                    .table_name(&self.table)
+                    .set_key(Some(key));
+                let answer = delete
+                    .return_values(ReturnValue::AllOld)
+                    .send()
+                    .await
+                    .context("delete an item")?;
+                Ok(is_item(answer.attributes).then_some(Kind::Remove))
+            }
+        }
+    }
+
+    fn item(&self, write: Write) -> Item {
+        // Each write has randomness of its own, so that its item does not depend on when others are made.
+        let mut rng = StdRng::seed_from_u64(self.seed.rotate_left(32) ^ write.n);
+        let mut item = self.items.item(write.key, &mut rng, write.n);
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
+        item.insert(
+            WRITTEN_AT.to_owned(),
+            AttributeValue::N(since_epoch.as_micros().to_string()),
+        );
+        item
+    }
+}
+
+fn is_item(attributes: Option<Item>) -> bool {
+    attributes.is_some_and(|attributes| !attributes.is_empty())
+}
