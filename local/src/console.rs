@@ -28,8 +28,7 @@ pub fn error(error: &anyhow::Error) {
 
 /// Sends log events to standard error; `RUST_LOG` replaces the default filter.
 pub fn show_logs() {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("warn,driftless_local=info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,driftless_local=info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -48,22 +47,14 @@ impl Progress {
     #[must_use]
     pub fn spinner(message: &str) -> Self {
         let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
-        Self::drawn(
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()),
-            style,
-            message,
-        )
+        Self::drawn(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()), style, message)
     }
 
     /// For `length` steps.
     #[must_use]
     pub fn bar(length: u64, message: &str) -> Self {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} ({elapsed})");
-        Self::drawn(
-            ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr()),
-            style,
-            message,
-        )
+        Self::drawn(ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr()), style, message)
     }
 
     /// Replaces the message.
@@ -76,11 +67,7 @@ impl Progress {
         self.0.set_position(position);
     }
 
-    fn drawn(
-        bar: ProgressBar,
-        style: Result<ProgressStyle, indicatif::style::TemplateError>,
-        message: &str,
-    ) -> Self {
+    fn drawn(bar: ProgressBar, style: Result<ProgressStyle, indicatif::style::TemplateError>, message: &str) -> Self {
         bar.set_style(style.expect("the templates above are valid"));
         bar.set_message(message.to_owned());
         bar.enable_steady_tick(TICK);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-    StreamSpecification, StreamViewType, TableStatus,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, StreamSpecification,
+    StreamViewType, TableStatus,
 };
 use tokio::time::{Instant, sleep};
 
@@ -21,12 +21,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// # Errors
 /// Where DynamoDB refuses, or the table does not become active.
 pub async fn create(client: &Client, name: &str) -> Result<()> {
-    let key = AttributeDefinition::builder()
-        .attribute_name(KEY)
-        .attribute_type(ScalarAttributeType::S);
-    let schema = KeySchemaElement::builder()
-        .attribute_name(KEY)
-        .key_type(KeyType::Hash);
+    let key = AttributeDefinition::builder().attribute_name(KEY).attribute_type(ScalarAttributeType::S);
+    let schema = KeySchemaElement::builder().attribute_name(KEY).key_type(KeyType::Hash);
     let stream = StreamSpecification::builder().stream_enabled(true);
     let created = client
         .create_table()
@@ -35,19 +31,12 @@ pub async fn create(client: &Client, name: &str) -> Result<()> {
         .key_schema(schema.build().context("define the key's role")?)
         .billing_mode(BillingMode::PayPerRequest)
         .stream_specification(
-            stream
-                .stream_view_type(StreamViewType::NewAndOldImages)
-                .build()
-                .context("define the stream")?,
+            stream.stream_view_type(StreamViewType::NewAndOldImages).build().context("define the stream")?,
         )
         .send()
         .await;
     match created {
-        Err(error)
-            if !error
-                .as_service_error()
-                .is_some_and(|error| error.is_resource_in_use_exception()) =>
-        {
+        Err(error) if !error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {
             Err(error).with_context(|| format!("create the table {name}"))
         }
         _ => active(client, name).await,
@@ -58,9 +47,7 @@ async fn active(client: &Client, name: &str) -> Result<()> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let described = client.describe_table().table_name(name).send().await;
-        let table = described
-            .with_context(|| format!("describe the table {name}"))?
-            .table;
+        let table = described.with_context(|| format!("describe the table {name}"))?.table;
         let status = table.and_then(|table| table.table_status);
         if status == Some(TableStatus::Active) {
             return Ok(());

@@ -10,11 +10,7 @@ fn local(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
     command.arg("--home").arg(home).args(arguments);
     // Services of the developer's own session are not the matter here.
-    for name in [
-        "OPENSEARCH_ENDPOINT",
-        "AWS_ENDPOINT_URL_DYNAMODB",
-        "AWS_ENDPOINT_URL_SQS",
-    ] {
+    for name in ["OPENSEARCH_ENDPOINT", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS"] {
         command.env_remove(name);
     }
     command
@@ -22,15 +18,8 @@ fn local(home: &Path, arguments: &[&str]) -> Command {
 
 #[track_caller]
 fn succeed(mut command: Command) -> (String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
-    let (stdout, stderr) = (
-        String::from_utf8(stdout).unwrap(),
-        String::from_utf8(stderr).unwrap(),
-    );
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
     assert!(status.success(), "{status}\n{stdout}\n{stderr}");
     (stdout, stderr)
 }
@@ -39,8 +28,7 @@ fn succeed(mut command: Command) -> (String, String) {
 fn address(exports: &str, name: &str) -> String {
     let start = format!("export {name}=http://");
     let line = exports.lines().find_map(|line| line.strip_prefix(&start));
-    line.unwrap_or_else(|| panic!("no {name} in {exports}"))
-        .to_owned()
+    line.unwrap_or_else(|| panic!("no {name} in {exports}")).to_owned()
 }
 
 fn accepts(address: &str) -> bool {
@@ -71,10 +59,7 @@ fn services_go_up_take_a_load_and_come_down() {
     let home = home.path();
     let _up = Up(home);
     let (exports, _) = succeed(local(home, &["up", "--no-engine"]));
-    let (dynamodb, sqs) = (
-        address(&exports, "AWS_ENDPOINT_URL_DYNAMODB"),
-        address(&exports, "AWS_ENDPOINT_URL_SQS"),
-    );
+    let (dynamodb, sqs) = (address(&exports, "AWS_ENDPOINT_URL_DYNAMODB"), address(&exports, "AWS_ENDPOINT_URL_SQS"));
     assert!(accepts(&dynamodb) && accepts(&sqs));
     assert!(!exports.contains("OPENSEARCH_ENDPOINT"));
 
@@ -83,23 +68,9 @@ fn services_go_up_take_a_load_and_come_down() {
     assert!(said.contains("run already"), "{said}");
     assert_eq!(succeed(local(home, &["status"])).0, exports);
 
-    let load = [
-        "load",
-        "--table",
-        "loaded",
-        "--create",
-        "--rate",
-        "100",
-        "--seconds",
-        "0.5",
-        "--keys",
-        "20",
-    ];
+    let load = ["load", "--table", "loaded", "--create", "--rate", "100", "--seconds", "0.5", "--keys", "20"];
     let (report, _) = succeed(local(home, &load));
-    assert!(
-        report.contains("50 writes in") && report.contains("failed 0"),
-        "{report}"
-    );
+    assert!(report.contains("50 writes in") && report.contains("failed 0"), "{report}");
 
     succeed(local(home, &["down"]));
     assert!(!accepts(&dynamodb) && !accepts(&sqs));
@@ -111,15 +82,10 @@ fn services_go_up_take_a_load_and_come_down() {
 #[test]
 fn commands_without_services_say_how_to_get_them() {
     let home = tempfile::tempdir().unwrap();
-    let output = local(home.path(), &["load", "--table", "any"])
-        .output()
-        .unwrap();
+    let output = local(home.path(), &["load", "--table", "any"]).output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        said.contains("cargo local up") && said.contains("AWS_ENDPOINT_URL_DYNAMODB"),
-        "{said}"
-    );
+    assert!(said.contains("cargo local up") && said.contains("AWS_ENDPOINT_URL_DYNAMODB"), "{said}");
 }
 
 /// Starts in the foreground and gives what it printed when everything was ready.
@@ -146,8 +112,5 @@ fn no_service_survives_a_tool_that_was_sigkilled() {
     tool.kill().unwrap();
     tool.wait().unwrap();
     eventually("the queues are gone", || !accepts(&sqs));
-    assert_eq!(
-        succeed(local(home.path(), &["status"])).1,
-        "no services run\n"
-    );
+    assert_eq!(succeed(local(home.path(), &["status"])).1, "no services run\n");
 }

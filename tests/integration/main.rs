@@ -1,1 +1,10 @@
-fn main() {}
+//! The guarantees, on the real services. One binary, so that the services are started once; every test has an index,
+//! and a table where it needs one, of its own.
+
+mod convergence;
+mod documents;
+mod events;
+mod faults;
+mod guard;
+mod index;
+mod support;

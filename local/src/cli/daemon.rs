@@ -67,10 +67,7 @@ impl Daemon {
         let State::Up(mut running) = self.state()? else {
             bail!("no services run: start them with `cargo local up`, or set {DYNAMODB_ENDPOINT}");
         };
-        running
-            .environment
-            .remove(DYNAMODB_ENDPOINT)
-            .context("the running services have no DynamoDB")
+        running.environment.remove(DYNAMODB_ENDPOINT).context("the running services have no DynamoDB")
     }
 
     pub(super) fn home(&self) -> &Path {
@@ -91,24 +88,18 @@ impl Daemon {
             return Ok(State::Down);
         }
         match fs::read(self.state_file()) {
-            Ok(json) => serde_json::from_slice(&json)
-                .map(State::Up)
-                .context("read the state of the services"),
+            Ok(json) => serde_json::from_slice(&json).map(State::Up).context("read the state of the services"),
             Err(_) => Ok(State::Changing),
         }
     }
 
     /// Makes this process the holder.
     pub(super) async fn hold(&self) -> Result<Held> {
-        fs::create_dir_all(&self.home)
-            .with_context(|| format!("create {}", self.home.display()))?;
+        fs::create_dir_all(&self.home).with_context(|| format!("create {}", self.home.display()))?;
         let lock = File::create(self.lock_file()).context("create the lock of the services")?;
         for _ in 0..LOCK_ATTEMPTS {
             if lock.try_lock().is_ok() {
-                let held = Held {
-                    state_file: self.state_file(),
-                    _lock: lock,
-                };
+                let held = Held { state_file: self.state_file(), _lock: lock };
                 held.forget();
                 return Ok(held);
             }
@@ -133,8 +124,7 @@ impl Held {
         // Whole or not at all, for others read it at any time.
         let unfinished = self.state_file.with_extension("unfinished");
         fs::write(&unfinished, json).with_context(|| format!("write {}", unfinished.display()))?;
-        fs::rename(&unfinished, &self.state_file)
-            .with_context(|| format!("write {}", self.state_file.display()))
+        fs::rename(&unfinished, &self.state_file).with_context(|| format!("write {}", self.state_file.display()))
     }
 
     /// Tells them that they are not.
@@ -152,10 +142,7 @@ impl Drop for Held {
 
 impl Running {
     pub(super) fn here(services: &Services) -> Self {
-        let environment = services
-            .environment()
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value));
+        let environment = services.environment().into_iter().map(|(name, value)| (name.to_owned(), value));
         Self {
             pid: std::process::id(),
             engine: services.opensearch().map(|engine| engine.name().to_owned()),
@@ -165,9 +152,7 @@ impl Running {
 
     /// Lines for a shell.
     pub(super) fn exports(&self) -> impl Iterator<Item = String> {
-        self.environment
-            .iter()
-            .map(|(name, value)| format!("export {name}={value}"))
+        self.environment.iter().map(|(name, value)| format!("export {name}={value}"))
     }
 }
 
@@ -177,11 +162,7 @@ mod tests {
 
     fn running() -> Running {
         let environment = [("A".to_owned(), "b".to_owned())].into();
-        Running {
-            pid: std::process::id(),
-            engine: None,
-            environment,
-        }
+        Running { pid: std::process::id(), engine: None, environment }
     }
 
     #[tokio::test]
@@ -192,9 +173,7 @@ mod tests {
         let held = daemon.hold().await.unwrap();
         assert!(matches!(daemon.state().unwrap(), State::Changing));
         held.announce(&running()).unwrap();
-        let State::Up(found) = daemon.state().unwrap() else {
-            panic!("announced")
-        };
+        let State::Up(found) = daemon.state().unwrap() else { panic!("announced") };
         assert_eq!(found.exports().collect::<Vec<_>>(), ["export A=b"]);
         assert!(daemon.hold().await.is_err(), "one holder at a time");
         drop(held);

@@ -38,10 +38,7 @@ pub(super) async fn stop(pid: u32, daemon: &Daemon) -> Result<()> {
     terminate(pid)?;
     while !matches!(daemon.state()?, State::Down) {
         if Instant::now() >= deadline {
-            bail!(
-                "the services (pid {pid}) do not end; see {}",
-                daemon.log_file().display()
-            );
+            bail!("the services (pid {pid}) do not end; see {}", daemon.log_file().display());
         }
         sleep(POLL_INTERVAL).await;
     }

@@ -91,10 +91,6 @@ async fn show(meter: &Meter, writes: u64) -> Infallible {
         tokio::time::sleep(REFRESH).await;
         let done = meter.done();
         progress.reach(done);
-        progress.say(format!(
-            "writes, {} under way, {} failed",
-            meter.due().saturating_sub(done),
-            meter.failed()
-        ));
+        progress.say(format!("writes, {} under way, {} failed", meter.due().saturating_sub(done), meter.failed()));
     }
 }

@@ -30,10 +30,7 @@ impl Choice {
         let name = |value: Option<clap::builder::PossibleValue>| {
             value.map_or_else(String::new, |value| value.get_name().to_owned())
         };
-        let mut line = vec![
-            "--dynamodb".to_owned(),
-            name(self.dynamodb.to_possible_value()),
-        ];
+        let mut line = vec!["--dynamodb".to_owned(), name(self.dynamodb.to_possible_value())];
         match self.no_engine {
             true => line.push("--no-engine".to_owned()),
             false => line.extend(["--engine".to_owned(), name(self.engine.to_possible_value())]),
@@ -44,11 +41,7 @@ impl Choice {
 
     fn wanted(self) -> Wanted {
         let engine = (!self.no_engine).then_some(self.engine);
-        Wanted {
-            dynamodb: self.dynamodb,
-            sqs: !self.no_sqs,
-            engine,
-        }
+        Wanted { dynamodb: self.dynamodb, sqs: !self.no_sqs, engine }
     }
 }
 
@@ -57,11 +50,7 @@ pub(super) async fn run(choice: Choice, daemon: &Daemon) -> Result<()> {
 }
 
 /// Starts the services, calls `ready`, and stops them at the first SIGINT or SIGTERM.
-pub(super) async fn hold(
-    choice: Choice,
-    daemon: &Daemon,
-    ready: impl FnOnce(&Running),
-) -> Result<()> {
+pub(super) async fn hold(choice: Choice, daemon: &Daemon, ready: impl FnOnce(&Running)) -> Result<()> {
     let mut terminated = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     // The services in the background outlive the terminal: with a listener, SIGHUP no longer ends the process.

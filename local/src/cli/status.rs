@@ -14,10 +14,7 @@ pub(super) fn run(_: Args, daemon: &Daemon) -> Result<()> {
         State::Down => console::note("no services run"),
         State::Changing => console::note("the services are being started or stopped"),
         State::Up(running) => {
-            let engine = running
-                .engine
-                .as_deref()
-                .unwrap_or("no search engine of our own");
+            let engine = running.engine.as_deref().unwrap_or("no search engine of our own");
             console::note(format!("services run: pid {}, {engine}", running.pid));
             for line in running.exports() {
                 console::result(line);

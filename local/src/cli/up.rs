@@ -57,8 +57,7 @@ pub(super) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
 /// Runs `local serve` in a process group of its own, so that a Ctrl-C later on is not for it.
 fn spawn(choice: serve::Choice, daemon: &Daemon) -> Result<Child> {
     use std::os::unix::process::CommandExt;
-    std::fs::create_dir_all(daemon.home())
-        .with_context(|| format!("create {}", daemon.home().display()))?;
+    std::fs::create_dir_all(daemon.home()).with_context(|| format!("create {}", daemon.home().display()))?;
     let log = File::create(daemon.log_file()).context("create the log of the services")?;
     let program = std::env::current_exe().context("find this program")?;
     Command::new(program)
@@ -81,10 +80,7 @@ async fn ready(background: &mut Child, daemon: &Daemon) -> Result<Running> {
         let ended = background.try_wait().context("watch the services")?;
         let log = std::fs::read_to_string(daemon.log_file()).unwrap_or_default();
         if let Some(status) = ended {
-            bail!(
-                "the services could not be started ({status}):\n{}",
-                last_lines(&log, LINES_IN_ERROR)
-            );
+            bail!("the services could not be started ({status}):\n{}", last_lines(&log, LINES_IN_ERROR));
         }
         if let State::Up(running) = daemon.state()? {
             return Ok(running);

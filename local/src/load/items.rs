@@ -38,69 +38,41 @@ impl PlainItems {
     /// Where the table cannot be described.
     pub async fn of(client: &Client, table: &str) -> Result<Self> {
         let answer = client.describe_table().table_name(table).send().await;
-        let described = answer
-            .with_context(|| format!("describe the table {table}"))?
-            .table;
-        let described =
-            described.with_context(|| format!("the table {table} has no description"))?;
+        let described = answer.with_context(|| format!("describe the table {table}"))?.table;
+        let described = described.with_context(|| format!("the table {table} has no description"))?;
         let mut schema = described.key_schema().to_vec();
         schema.sort_by_key(|element| element.key_type() != &KeyType::Hash);
         let type_of = |name: &str| {
             let definitions = described.attribute_definitions();
-            definitions
-                .iter()
-                .find(|definition| definition.attribute_name() == name)
+            definitions.iter().find(|definition| definition.attribute_name() == name)
         };
         let keys = schema.iter().map(|element| {
             let name = element.attribute_name();
-            let definition =
-                type_of(name).with_context(|| format!("the key {name} of {table} has no type"))?;
+            let definition = type_of(name).with_context(|| format!("the key {name} of {table} has no type"))?;
             Ok((name.to_owned(), definition.attribute_type().clone()))
         });
-        Ok(Self {
-            keys: keys.collect::<Result<_>>()?,
-        })
+        Ok(Self { keys: keys.collect::<Result<_>>()? })
     }
 }
 
 impl Items for PlainItems {
     fn key(&self, key: u64) -> Item {
         // With a sort key, eight items share a partition.
-        let numbers = if self.keys.len() > 1 {
-            [key / 8, key]
-        } else {
-            [key, 0]
-        };
-        self.keys
-            .iter()
-            .zip(numbers)
-            .map(|((name, kind), number)| (name.clone(), key_value(kind, number)))
-            .collect()
+        let numbers = if self.keys.len() > 1 { [key / 8, key] } else { [key, 0] };
+        self.keys.iter().zip(numbers).map(|((name, kind), number)| (name.clone(), key_value(kind, number))).collect()
     }
 
     fn item(&self, key: u64, rng: &mut StdRng, n: u64) -> Item {
         let mut item = self.key(key);
-        let text: String = (0..300)
-            .map(|_| char::from(rng.random_range(b'a'..=b'z')))
-            .collect();
-        let tags: Vec<String> = (0..3)
-            .map(|tag| format!("tag-{}-{tag}", rng.random_range(0..100)))
-            .collect();
-        let place = [
-            ("floor", rng.random_range(0..50)),
-            ("room", rng.random_range(0..500)),
-        ]
-        .map(|(name, number): (&str, u32)| {
-            (name.to_owned(), AttributeValue::N(number.to_string()))
-        });
+        let text: String = (0..300).map(|_| char::from(rng.random_range(b'a'..=b'z'))).collect();
+        let tags: Vec<String> = (0..3).map(|tag| format!("tag-{}-{tag}", rng.random_range(0..100))).collect();
+        let place = [("floor", rng.random_range(0..50)), ("room", rng.random_range(0..500))]
+            .map(|(name, number): (&str, u32)| (name.to_owned(), AttributeValue::N(number.to_string())));
         let cents = rng.random_range(0..1_000_000_u32);
         let attributes = [
             ("write", AttributeValue::N(n.to_string())),
             ("text", AttributeValue::S(text)),
-            (
-                "amount",
-                AttributeValue::N(format!("{}.{:02}", cents / 100, cents % 100)),
-            ),
+            ("amount", AttributeValue::N(format!("{}.{:02}", cents / 100, cents % 100))),
             ("open", AttributeValue::Bool(rng.random())),
             ("tags", AttributeValue::Ss(tags)),
             ("place", AttributeValue::M(place.into())),
@@ -126,9 +98,7 @@ mod tests {
 
     fn items(kinds: &[ScalarAttributeType]) -> PlainItems {
         let names = ["partition", "sort"].map(str::to_owned);
-        PlainItems {
-            keys: names.into_iter().zip(kinds.iter().cloned()).collect(),
-        }
+        PlainItems { keys: names.into_iter().zip(kinds.iter().cloned()).collect() }
     }
 
     #[test]

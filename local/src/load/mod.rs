@@ -38,26 +38,14 @@ pub struct Load {
 
 impl Default for Load {
     fn default() -> Self {
-        Self {
-            rate: 63.0,
-            seconds: 30.0,
-            keys: 1_000,
-            mix: Mix::default(),
-            skew: 0.8,
-            seed: 1,
-            max_in_flight: 256,
-        }
+        Self { rate: 63.0, seconds: 30.0, keys: 1_000, mix: Mix::default(), skew: 0.8, seed: 1, max_in_flight: 256 }
     }
 }
 
 impl Load {
     /// How many writes the schedule has.
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked to be positive and small"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be positive and small")]
     pub fn writes(&self) -> u64 {
         (self.rate * self.seconds).round() as u64
     }
@@ -66,37 +54,15 @@ impl Load {
     /// Names every value that makes no sense.
     pub fn check(&self) -> Result<()> {
         let checks = [
-            (
-                self.rate > 0.0 && self.rate <= 1e6,
-                "the rate must be above 0 and at most 1,000,000",
-            ),
-            (
-                self.seconds > 0.0 && self.seconds <= 1e6,
-                "the seconds must be above 0 and at most 1,000,000",
-            ),
+            (self.rate > 0.0 && self.rate <= 1e6, "the rate must be above 0 and at most 1,000,000"),
+            (self.seconds > 0.0 && self.seconds <= 1e6, "the seconds must be above 0 and at most 1,000,000"),
             (self.keys > 0, "there must be a key"),
-            (
-                self.keys <= 50_000_000,
-                "there can be at most 50,000,000 keys",
-            ),
-            (
-                self.mix.total() > 0,
-                "the mix must have a kind with a weight above 0",
-            ),
-            (
-                self.skew >= 0.0 && self.skew <= 5.0,
-                "the skew must be between 0 and 5",
-            ),
-            (
-                self.max_in_flight > 0,
-                "a request must be allowed to be in flight",
-            ),
+            (self.keys <= 50_000_000, "there can be at most 50,000,000 keys"),
+            (self.mix.total() > 0, "the mix must have a kind with a weight above 0"),
+            (self.skew >= 0.0 && self.skew <= 5.0, "the skew must be between 0 and 5"),
+            (self.max_in_flight > 0, "a request must be allowed to be in flight"),
         ];
-        let problems: Vec<&str> = checks
-            .iter()
-            .filter(|(holds, _)| !holds)
-            .map(|(_, problem)| *problem)
-            .collect();
+        let problems: Vec<&str> = checks.iter().filter(|(holds, _)| !holds).map(|(_, problem)| *problem).collect();
         ensure!(problems.is_empty(), "{}", problems.join("; "));
         Ok(())
     }

@@ -19,18 +19,10 @@ pub(super) struct Population {
 
 impl Population {
     /// Keys from 0 to `keys`, none of them live; the lower ones are the more popular, as `skew` says.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the number of keys is limited to what fits into memory"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the number of keys is limited to what fits into memory")]
     pub(super) fn new(keys: u64, skew: f64) -> Self {
         let order = (0..keys).collect();
-        Self {
-            order,
-            place: (0..keys as usize).collect(),
-            live: 0,
-            popularity: Popularity::new(keys, skew),
-        }
+        Self { order, place: (0..keys as usize).collect(), live: 0, popularity: Popularity::new(keys, skew) }
     }
 
     pub(super) fn has_live(&self) -> bool {
@@ -126,9 +118,7 @@ mod tests {
     fn share_of_first(skew: f64) -> f64 {
         let popularity = Popularity::new(1_000, skew);
         let mut rng = StdRng::seed_from_u64(1);
-        let hits = (0..20_000)
-            .filter(|_| popularity.pick(&mut rng) == 0)
-            .count();
+        let hits = (0..20_000).filter(|_| popularity.pick(&mut rng) == 0).count();
         f64::from(u32::try_from(hits).unwrap()) / 20_000.0
     }
 

@@ -132,43 +132,28 @@ impl Report {
             Ok(None) => self.without_effect += 1,
             Err(error) => {
                 self.failed += 1;
-                self.first_failure
-                    .get_or_insert_with(|| format!("{error:#}"));
+                self.first_failure.get_or_insert_with(|| format!("{error:#}"));
                 return;
             }
         }
-        self.latency_us
-            .saturating_record(micros(outcome.delay + outcome.service));
+        self.latency_us.saturating_record(micros(outcome.delay + outcome.service));
         self.service_us.saturating_record(micros(outcome.service));
     }
 
     /// The report as lines for a person.
     #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a rate is printed with one digit"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a rate is printed with one digit")]
     pub fn lines(&self) -> Vec<String> {
         let seconds = self.elapsed.as_secs_f64();
         let answered = self.planned - self.failed;
         let mut lines = vec![
-            format!(
-                "{} writes in {seconds:.1} s: {:.1} per second",
-                self.planned,
-                answered as f64 / seconds
-            ),
+            format!("{} writes in {seconds:.1} s: {:.1} per second", self.planned, answered as f64 / seconds),
             format!(
                 "inserted {}, modified {}, removed {}, without effect {}, failed {}",
                 self.inserted, self.modified, self.removed, self.without_effect, self.failed
             ),
-            format!(
-                "latency from the planned time: {}",
-                percentiles(&self.latency_us)
-            ),
-            format!(
-                "latency from the real start:   {}",
-                percentiles(&self.service_us)
-            ),
+            format!("latency from the planned time: {}", percentiles(&self.latency_us)),
+            format!("latency from the real start:   {}", percentiles(&self.service_us)),
             format!(
                 "held back: {} by the previous write of the key, {} by the limit in flight, {:.1} ms at most",
                 self.waited_for_key,
@@ -176,11 +161,7 @@ impl Report {
                 self.longest_wait.as_secs_f64() * 1e3
             ),
         ];
-        lines.extend(
-            self.first_failure
-                .iter()
-                .map(|failure| format!("the first failure: {failure}")),
-        );
+        lines.extend(self.first_failure.iter().map(|failure| format!("the first failure: {failure}")));
         lines
     }
 }
@@ -189,18 +170,8 @@ fn percentiles(histogram: &Histogram<u64>) -> String {
     if histogram.is_empty() {
         return "no successful write".to_owned();
     }
-    let at = |name: &str, quantile| {
-        format!(
-            "{name} {} ms",
-            milliseconds(histogram.value_at_quantile(quantile))
-        )
-    };
-    [
-        at("p50", 0.5),
-        at("p99", 0.99),
-        format!("max {} ms", milliseconds(histogram.max())),
-    ]
-    .join(", ")
+    let at = |name: &str, quantile| format!("{name} {} ms", milliseconds(histogram.value_at_quantile(quantile)));
+    [at("p50", 0.5), at("p99", 0.99), format!("max {} ms", milliseconds(histogram.max()))].join(", ")
 }
 
 fn milliseconds(micros: u64) -> String {

@@ -75,11 +75,7 @@ impl Schedule {
     fn kind(&mut self) -> Kind {
         let (live, absent) = (self.population.has_live(), self.population.has_absent());
         let insert = if absent { self.mix.insert } else { 0 };
-        let (modify, remove) = if live {
-            (self.mix.modify, self.mix.remove)
-        } else {
-            (0, 0)
-        };
+        let (modify, remove) = if live { (self.mix.modify, self.mix.remove) } else { (0, 0) };
         let total = u64::from(insert) + u64::from(modify) + u64::from(remove);
         if total == 0 {
             return if absent { Kind::Insert } else { Kind::Modify };
@@ -114,10 +110,7 @@ impl Schedule {
 impl Iterator for Schedule {
     type Item = Write;
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a schedule of 2^53 writes never ends"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a schedule of 2^53 writes never ends")]
     fn next(&mut self) -> Option<Write> {
         if self.next == self.end {
             return None;
@@ -126,12 +119,7 @@ impl Iterator for Schedule {
         self.next += 1;
         let kind = self.kind();
         let key = self.key(kind);
-        Some(Write {
-            n,
-            at: Duration::from_secs_f64(n as f64 * self.interval),
-            key,
-            kind,
-        })
+        Some(Write { n, at: Duration::from_secs_f64(n as f64 * self.interval), key, kind })
     }
 }
 
@@ -145,11 +133,7 @@ impl Mix {
 
 impl Default for Mix {
     fn default() -> Self {
-        Self {
-            insert: 30,
-            modify: 60,
-            remove: 10,
-        }
+        Self { insert: 30, modify: 60, remove: 10 }
     }
 }
 
@@ -157,23 +141,12 @@ impl FromStr for Mix {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let weights: Result<Vec<u32>, _> = text
-            .split('/')
-            .map(|weight| weight.trim().parse())
-            .collect();
-        let weights = weights
-            .with_context(|| format!("`{text}` is not insert/modify/remove, as in 30/60/10"))?;
+        let weights: Result<Vec<u32>, _> = text.split('/').map(|weight| weight.trim().parse()).collect();
+        let weights = weights.with_context(|| format!("`{text}` is not insert/modify/remove, as in 30/60/10"))?;
         let [insert, modify, remove] = weights[..] else {
-            bail!(
-                "`{text}` has {} weights, not insert/modify/remove, as in 30/60/10",
-                weights.len()
-            );
+            bail!("`{text}` has {} weights, not insert/modify/remove, as in 30/60/10", weights.len());
         };
-        Ok(Self {
-            insert,
-            modify,
-            remove,
-        })
+        Ok(Self { insert, modify, remove })
     }
 }
 
@@ -190,12 +163,7 @@ mod tests {
     use super::*;
 
     fn load() -> Load {
-        Load {
-            rate: 200.0,
-            seconds: 20.0,
-            keys: 100,
-            ..Load::default()
-        }
+        Load { rate: 200.0, seconds: 20.0, keys: 100, ..Load::default() }
     }
 
     #[test]
@@ -230,19 +198,9 @@ mod tests {
 
     #[test]
     fn a_mix_without_inserts_still_begins_with_them() {
-        let mix = Mix {
-            insert: 0,
-            modify: 1,
-            remove: 0,
-        };
-        let kinds: Vec<Kind> = Schedule::new(&Load {
-            mix,
-            keys: 1,
-            ..load()
-        })
-        .map(|write| write.kind)
-        .take(3)
-        .collect();
+        let mix = Mix { insert: 0, modify: 1, remove: 0 };
+        let kinds: Vec<Kind> =
+            Schedule::new(&Load { mix, keys: 1, ..load() }).map(|write| write.kind).take(3).collect();
         assert_eq!(kinds, [Kind::Insert, Kind::Modify, Kind::Modify]);
     }
 

@@ -18,21 +18,12 @@ async fn service_with(table: &str) -> (EmbeddedDynamoDb, Client) {
 }
 
 fn load() -> Load {
-    Load {
-        rate: 400.0,
-        seconds: 1.0,
-        keys: 40,
-        skew: 1.0,
-        seed: 3,
-        ..Load::default()
-    }
+    Load { rate: 400.0, seconds: 1.0, keys: 40, skew: 1.0, seed: 3, ..Load::default() }
 }
 
 async fn run_plain(load: &Load, client: &Client, table: &str) -> Report {
     let items = Arc::new(PlainItems::of(client, table).await.unwrap());
-    run(load, client, table, items, Arc::default())
-        .await
-        .unwrap()
+    run(load, client, table, items, Arc::default()).await.unwrap()
 }
 
 /// What the table must hold after the plan: the number of the last write of each live key.
@@ -52,49 +43,20 @@ async fn writes_are_what_the_plan_says_and_end_as_its_last() {
     let (_service, client) = service_with("planned").await;
     let load = load();
     let report = run_plain(&load, &client, "planned").await;
-    let count = |kind| {
-        Schedule::new(&load)
-            .filter(|write| write.kind == kind)
-            .count() as u64
-    };
+    let count = |kind| Schedule::new(&load).filter(|write| write.kind == kind).count() as u64;
     assert_eq!(report.failed, 0, "{:?}", report.first_failure);
     assert_eq!(
-        (
-            report.inserted,
-            report.modified,
-            report.removed,
-            report.without_effect
-        ),
-        (
-            count(Kind::Insert),
-            count(Kind::Modify),
-            count(Kind::Remove),
-            0
-        )
+        (report.inserted, report.modified, report.removed, report.without_effect),
+        (count(Kind::Insert), count(Kind::Modify), count(Kind::Remove), 0)
     );
     assert_eq!(report.changes(), report.planned);
     assert_eq!(report.latency_us.len(), report.planned);
-    let items = client
-        .scan()
-        .table_name("planned")
-        .consistent_read(true)
-        .send()
-        .await
-        .unwrap()
-        .items
-        .unwrap();
+    let items = client.scan().table_name("planned").consistent_read(true).send().await.unwrap().items.unwrap();
     let found: HashMap<u64, u64> = items
         .iter()
         .map(|item| {
-            let key = item["id"]
-                .as_s()
-                .unwrap()
-                .trim_start_matches("key-")
-                .parse()
-                .unwrap();
-            assert!(
-                item[WRITTEN_AT].as_n().unwrap().parse::<u64>().unwrap() > 1_700_000_000_000_000
-            );
+            let key = item["id"].as_s().unwrap().trim_start_matches("key-").parse().unwrap();
+            assert!(item[WRITTEN_AT].as_n().unwrap().parse::<u64>().unwrap() > 1_700_000_000_000_000);
             (key, item["write"].as_n().unwrap().parse().unwrap())
         })
         .collect();
@@ -104,18 +66,10 @@ async fn writes_are_what_the_plan_says_and_end_as_its_last() {
 #[tokio::test]
 async fn a_slow_table_holds_writes_back_and_drops_none() {
     let (_service, client) = service_with("narrow").await;
-    let load = Load {
-        rate: 2_000.0,
-        seconds: 0.2,
-        max_in_flight: 1,
-        ..load()
-    };
+    let load = Load { rate: 2_000.0, seconds: 0.2, max_in_flight: 1, ..load() };
     let report = run_plain(&load, &client, "narrow").await;
     assert_eq!(report.changes(), 400);
-    assert!(
-        report.waited_for_slot + report.waited_for_key > 0,
-        "{report:?}"
-    );
+    assert!(report.waited_for_slot + report.waited_for_key > 0, "{report:?}");
     assert!(report.latency_us.max() >= report.service_us.max());
 }
 
@@ -123,15 +77,9 @@ async fn a_slow_table_holds_writes_back_and_drops_none() {
 async fn failed_writes_are_counted_with_their_reason() {
     let (_service, client) = service_with("present").await;
     let items = Arc::new(PlainItems::of(&client, "present").await.unwrap());
-    let load = Load {
-        rate: 100.0,
-        seconds: 0.1,
-        ..load()
-    };
+    let load = Load { rate: 100.0, seconds: 0.1, ..load() };
     let meter = Arc::new(Meter::default());
-    let report = run(&load, &client, "missing", items, Arc::clone(&meter))
-        .await
-        .unwrap();
+    let report = run(&load, &client, "missing", items, Arc::clone(&meter)).await.unwrap();
     assert_eq!((report.failed, report.changes()), (10, 0));
     assert_eq!((meter.due(), meter.done(), meter.failed()), (10, 10, 10));
     assert!(report.first_failure.unwrap().contains("ResourceNotFound"));
@@ -141,37 +89,15 @@ async fn failed_writes_are_counted_with_their_reason() {
 async fn items_that_were_there_before_are_reported_as_modified() {
     let (_service, client) = service_with("filled").await;
     let old = AttributeValue::S("key-00000000".to_owned());
-    let put = client
-        .put_item()
-        .table_name("filled")
-        .item("id", old)
-        .return_values(ReturnValue::None);
+    let put = client.put_item().table_name("filled").item("id", old).return_values(ReturnValue::None);
     put.send().await.unwrap();
-    let load = Load {
-        rate: 10.0,
-        seconds: 0.1,
-        keys: 1,
-        ..load()
-    };
+    let load = Load { rate: 10.0, seconds: 0.1, keys: 1, ..load() };
     let report = run_plain(&load, &client, "filled").await;
-    assert_eq!(
-        (report.planned, report.inserted, report.modified),
-        (1, 0, 1)
-    );
+    assert_eq!((report.planned, report.inserted, report.modified), (1, 0, 1));
 }
 
 #[test]
 fn a_load_without_sense_is_refused_with_every_problem() {
-    let problems = Load {
-        rate: 0.0,
-        keys: 0,
-        ..load()
-    }
-    .check()
-    .unwrap_err()
-    .to_string();
-    assert_eq!(
-        problems,
-        "the rate must be above 0 and at most 1,000,000; there must be a key"
-    );
+    let problems = Load { rate: 0.0, keys: 0, ..load() }.check().unwrap_err().to_string();
+    assert_eq!(problems, "the rate must be above 0 and at most 1,000,000; there must be a key");
 }

@@ -85,10 +85,7 @@ struct Turn {
 impl Turns {
     fn next(&mut self, key: u64) -> Turn {
         let (over, previous_of_next) = oneshot::channel();
-        Turn {
-            previous: self.last.insert(key, previous_of_next),
-            _over: over,
-        }
+        Turn { previous: self.last.insert(key, previous_of_next), _over: over }
     }
 }
 
@@ -137,46 +134,21 @@ impl Writer {
         if effect.is_err() {
             self.meter.failed.fetch_add(1, Ordering::Relaxed);
         }
-        Outcome {
-            effect,
-            waited,
-            delay: started.saturating_duration_since(due),
-            service,
-        }
+        Outcome { effect, waited, delay: started.saturating_duration_since(due), service }
     }
 
     /// Asks for the previous item, so that the table itself says what the write was.
     async fn send(&self, write: Write) -> Result<Option<Kind>> {
         match write.kind {
             Kind::Insert | Kind::Modify => {
-                let put = self
-                    .client
-                    .put_item()
-                    .table_name(&self.table)
-                    .set_item(Some(self.item(write)));
-                let answer = put
-                    .return_values(ReturnValue::AllOld)
-                    .send()
-                    .await
-                    .context("put an item")?;
-                Ok(Some(if is_item(answer.attributes) {
-                    Kind::Modify
-                } else {
-                    Kind::Insert
-                }))
+                let put = self.client.put_item().table_name(&self.table).set_item(Some(self.item(write)));
+                let answer = put.return_values(ReturnValue::AllOld).send().await.context("put an item")?;
+                Ok(Some(if is_item(answer.attributes) { Kind::Modify } else { Kind::Insert }))
             }
             Kind::Remove => {
                 let key = self.items.key(write.key);
-                let delete = self
-                    .client
-                    .delete_item()
-                    .table_name(&self.table)
-                    .set_key(Some(key));
-                let answer = delete
-                    .return_values(ReturnValue::AllOld)
-                    .send()
-                    .await
-                    .context("delete an item")?;
+                let delete = self.client.delete_item().table_name(&self.table).set_key(Some(key));
+                let answer = delete.return_values(ReturnValue::AllOld).send().await.context("delete an item")?;
                 Ok(is_item(answer.attributes).then_some(Kind::Remove))
             }
         }
@@ -186,13 +158,8 @@ impl Writer {
         // Each write has randomness of its own, so that its item does not depend on when others are made.
         let mut rng = StdRng::seed_from_u64(self.seed.rotate_left(32) ^ write.n);
         let mut item = self.items.item(write.key, &mut rng, write.n);
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
-        item.insert(
-            WRITTEN_AT.to_owned(),
-            AttributeValue::N(since_epoch.as_micros().to_string()),
-        );
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        item.insert(WRITTEN_AT.to_owned(), AttributeValue::N(since_epoch.as_micros().to_string()));
         item
     }
 }

@@ -39,10 +39,7 @@ impl DynamoDb {
     pub async fn start(kind: DynamoDbKind, jdks: &Jdks) -> Result<Self> {
         match kind {
             DynamoDbKind::Embedded => EmbeddedDynamoDb::start().await.map(Self::Embedded),
-            DynamoDbKind::DynamoDbLocal => DynamoDbLocal::start(jdks)
-                .await
-                .map(Box::new)
-                .map(Self::Local),
+            DynamoDbKind::DynamoDbLocal => DynamoDbLocal::start(jdks).await.map(Box::new).map(Self::Local),
         }
     }
 }

@@ -62,14 +62,7 @@ static ELASTICSEARCH_7: Release = Release {
 };
 
 const fn runner(group: &'static str, artifact: &'static str, version: &'static str) -> Artifact {
-    Artifact {
-        coordinates: Coordinates {
-            group,
-            artifact,
-            version,
-        },
-        bom: None,
-    }
+    Artifact { coordinates: Coordinates { group, artifact, version }, bom: None }
 }
 
 impl Engine {
@@ -85,15 +78,10 @@ impl Engine {
             Self::Elasticsearch7 => &ELASTICSEARCH_7,
             Self::Newest => newest_first
                 .into_iter()
-                .find(|release| {
-                    jdks.newest()
-                        .is_some_and(|newest| newest >= release.minimum_java)
-                })
+                .find(|release| jdks.newest().is_some_and(|newest| newest >= release.minimum_java))
                 .unwrap_or(&OPENSEARCH_2),
         };
-        let jdk = jdks
-            .at_least(release.minimum_java, release.name)
-            .context("find a Java for the search engine")?;
+        let jdk = jdks.at_least(release.minimum_java, release.name).context("find a Java for the search engine")?;
         Ok((release, jdk))
     }
 }
@@ -115,30 +103,14 @@ mod tests {
 
     #[test]
     fn newest_engine_that_the_installed_java_can_run_is_the_default() {
-        check(
-            &["17.0.15", "25.0.3"],
-            Engine::Newest,
-            "OpenSearch 3.8.0 on 25",
-        );
+        check(&["17.0.15", "25.0.3"], Engine::Newest, "OpenSearch 3.8.0 on 25");
         check(&["17.0.15"], Engine::Newest, "OpenSearch 2.19.1 on 17");
-        check(
-            &["11.0.2"],
-            Engine::Newest,
-            "OpenSearch 2.19.1 needs Java 17 or later, found only Java 11",
-        );
+        check(&["11.0.2"], Engine::Newest, "OpenSearch 2.19.1 needs Java 17 or later, found only Java 11");
     }
 
     #[test]
     fn an_engine_asked_for_is_never_replaced() {
-        check(
-            &["17.0.15"],
-            Engine::OpenSearch3,
-            "OpenSearch 3.8.0 needs Java 21 or later",
-        );
-        check(
-            &["17.0.15", "25.0.3"],
-            Engine::Elasticsearch7,
-            "Elasticsearch 7.10.2 on 17",
-        );
+        check(&["17.0.15"], Engine::OpenSearch3, "OpenSearch 3.8.0 needs Java 21 or later");
+        check(&["17.0.15", "25.0.3"], Engine::Elasticsearch7, "Elasticsearch 7.10.2 on 17");
     }
 }

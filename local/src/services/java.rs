@@ -30,17 +30,9 @@ impl Program<'_> {
     pub(super) fn launch(self, scratch: Option<PathBuf>) -> Launch {
         let mut command: Vec<OsString> = vec![self.jdk.java().into()];
         command.extend(self.options);
-        command.extend([
-            "-cp".into(),
-            self.jars.join("*").into(),
-            self.main_class.into(),
-        ]);
+        command.extend(["-cp".into(), self.jars.join("*").into(), self.main_class.into()]);
         command.extend(self.arguments);
-        let log = format!(
-            "{}-{}.log",
-            self.name.to_lowercase().replace(' ', "-"),
-            self.port
-        );
+        let log = format!("{}-{}.log", self.name.to_lowercase().replace(' ', "-"), self.port);
         Launch {
             name: self.name.to_owned(),
             command,

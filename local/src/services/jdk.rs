@@ -11,12 +11,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 /// Folders that hold one runtime per sub-folder.
-const JVM_FOLDERS: [&str; 4] = [
-    "/usr/lib/jvm",
-    "/usr/java",
-    "/opt/java",
-    "/Library/Java/JavaVirtualMachines",
-];
+const JVM_FOLDERS: [&str; 4] = ["/usr/lib/jvm", "/usr/java", "/opt/java", "/Library/Java/JavaVirtualMachines"];
 /// The same below the user's home.
 const JVM_FOLDERS_OF_USER: [&str; 2] = [".sdkman/candidates/java", ".jdks"];
 
@@ -60,29 +55,21 @@ impl Jdks {
         homes.extend(std::env::var_os("JAVA_HOME").map(PathBuf::from));
         homes.extend(homes_in_path(&std::env::var_os("PATH").unwrap_or_default()));
         let user = std::env::var_os("HOME").map(PathBuf::from);
-        let folders = JVM_FOLDERS.iter().map(PathBuf::from).chain(
-            user.iter()
-                .flat_map(|home| JVM_FOLDERS_OF_USER.iter().map(|folder| home.join(folder))),
-        );
+        let folders = JVM_FOLDERS
+            .iter()
+            .map(PathBuf::from)
+            .chain(user.iter().flat_map(|home| JVM_FOLDERS_OF_USER.iter().map(|folder| home.join(folder))));
         homes.extend(folders.flat_map(|folder| homes_in_folder(&folder)));
         Self::at(homes)
     }
 
     /// The runtimes among `homes`; folders that hold none are passed over, links are followed.
     fn at(homes: impl IntoIterator<Item = PathBuf>) -> Self {
-        let homes: BTreeSet<PathBuf> = homes
-            .into_iter()
-            .filter_map(|home| home.canonicalize().ok())
-            .collect();
+        let homes: BTreeSet<PathBuf> = homes.into_iter().filter_map(|home| home.canonicalize().ok()).collect();
         let mut found: Vec<Jdk> = homes
             .into_iter()
             .filter(|home| home.join("bin/java").is_file())
-            .filter_map(|home| {
-                Some(Jdk {
-                    major: version_of(&home)?,
-                    home,
-                })
-            })
+            .filter_map(|home| Some(Jdk { major: version_of(&home)?, home }))
             .collect();
         found.sort();
         Self(found)
@@ -112,11 +99,8 @@ impl Jdks {
         if self.0.is_empty() {
             return "none in JAVA_HOME, PATH or the usual folders".to_owned();
         }
-        let found: Vec<String> = self
-            .0
-            .iter()
-            .map(|jdk| format!("Java {} in {}", jdk.major, jdk.home.display()))
-            .collect();
+        let found: Vec<String> =
+            self.0.iter().map(|jdk| format!("Java {} in {}", jdk.major, jdk.home.display())).collect();
         format!("only {}", found.join(", "))
     }
 }
@@ -132,26 +116,18 @@ fn homes_in_folder(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
-    entries
-        .filter_map(Result::ok)
-        .flat_map(|entry| [entry.path(), entry.path().join("Contents/Home")])
-        .collect()
+    entries.filter_map(Result::ok).flat_map(|entry| [entry.path(), entry.path().join("Contents/Home")]).collect()
 }
 
 /// Reads the `release` file, which every modern runtime has; asks the program itself where there is none.
 fn version_of(home: &Path) -> Option<u32> {
     if let Ok(release) = std::fs::read_to_string(home.join("release")) {
-        let version = release
-            .lines()
-            .find_map(|line| line.strip_prefix("JAVA_VERSION="));
+        let version = release.lines().find_map(|line| line.strip_prefix("JAVA_VERSION="));
         if let Some(major) = version.and_then(major_version) {
             return Some(major);
         }
     }
-    let output = Command::new(home.join("bin/java"))
-        .arg("-version")
-        .output()
-        .ok()?;
+    let output = Command::new(home.join("bin/java")).arg("-version").output().ok()?;
     let answer = String::from_utf8_lossy(&output.stderr).into_owned();
     major_version(answer.split('"').nth(1)?)
 }
@@ -161,11 +137,7 @@ fn major_version(version: &str) -> Option<u32> {
     let mut numbers = version.trim().trim_matches('"').split(['.', '-', '+', '_']);
     let first = numbers.next()?.parse().ok()?;
     // Until Java 8 the release was the second number.
-    if first == 1 {
-        numbers.next()?.parse().ok()
-    } else {
-        Some(first)
-    }
+    if first == 1 { numbers.next()?.parse().ok() } else { Some(first) }
 }
 
 #[cfg(test)]
@@ -192,22 +164,14 @@ mod tests {
         let home = folder.join(name);
         std::fs::create_dir_all(home.join("bin")).unwrap();
         std::fs::write(home.join("bin/java"), "").unwrap();
-        std::fs::write(
-            home.join("release"),
-            format!("IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"{version}\"\n"),
-        )
-        .unwrap();
+        std::fs::write(home.join("release"), format!("IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"{version}\"\n")).unwrap();
         home
     }
 
     impl Jdks {
         /// Folders that look like runtimes of these versions.
         pub(in crate::services) fn fake(folder: &Path, versions: &[&str]) -> Self {
-            Self::at(
-                versions
-                    .iter()
-                    .map(|version| install(folder, version, version)),
-            )
+            Self::at(versions.iter().map(|version| install(folder, version, version)))
         }
     }
 
@@ -224,23 +188,11 @@ mod tests {
     fn missing_release_is_named_with_what_was_found() {
         let folder = tempfile::tempdir().unwrap();
         let jdks = Jdks::fake(folder.path(), &["1.8.0_392"]);
-        let message = jdks
-            .at_least(21, "OpenSearch 3.8.0")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("OpenSearch 3.8.0 needs Java 21 or later"),
-            "{message}"
-        );
+        let message = jdks.at_least(21, "OpenSearch 3.8.0").unwrap_err().to_string();
+        assert!(message.contains("OpenSearch 3.8.0 needs Java 21 or later"), "{message}");
         assert!(message.contains("Java 8 in"), "{message}");
-        let message = Jdks::at([])
-            .at_least(17, "ElasticMQ")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("found none in JAVA_HOME, PATH"),
-            "{message}"
-        );
+        let message = Jdks::at([]).at_least(17, "ElasticMQ").unwrap_err().to_string();
+        assert!(message.contains("found none in JAVA_HOME, PATH"), "{message}");
     }
 
     #[cfg(unix)]

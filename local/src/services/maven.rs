@@ -52,15 +52,12 @@ impl Artifact {
     }
 
     fn fetch_into(&self, local: &Path, jdk: &Jdk) -> Result<PathBuf> {
-        let Coordinates {
-            artifact, version, ..
-        } = self.coordinates;
+        let Coordinates { artifact, version, .. } = self.coordinates;
         let folder = local.join(format!("{artifact}-{version}"));
         let (pom, lib) = (folder.join("pom.xml"), folder.join("lib"));
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
         let lock = File::create(local.join("maven.lock")).context("create the lock for Maven")?;
-        lock.lock()
-            .context("wait for another process that runs Maven")?;
+        lock.lock().context("wait for another process that runs Maven")?;
         // A changed recipe (another bill of materials) is fetched anew.
         if lib.is_dir() && fs::read_to_string(&pom).is_ok_and(|written| written == self.pom()) {
             return Ok(lib);
@@ -71,8 +68,7 @@ impl Artifact {
         }
         fs::write(&pom, self.pom()).with_context(|| format!("write {}", pom.display()))?;
         tracing::info!("fetching {artifact} {version} with Maven (once)");
-        run_maven(&pom, &partial, jdk)
-            .with_context(|| format!("fetch {artifact} {version} with Maven"))?;
+        run_maven(&pom, &partial, jdk).with_context(|| format!("fetch {artifact} {version} with Maven"))?;
         fs::rename(&partial, &lib).with_context(|| format!("complete {}", lib.display()))?;
         Ok(lib)
     }
@@ -104,11 +100,7 @@ impl Artifact {
 
 impl Coordinates {
     fn dependency(&self, more: &str) -> String {
-        let Self {
-            group,
-            artifact,
-            version,
-        } = self;
+        let Self { group, artifact, version } = self;
         format!(
             "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>{more}</dependency>"
         )
@@ -135,25 +127,16 @@ fn run_maven(pom: &Path, into: &Path, jdk: &Jdk) -> Result<()> {
         .output();
     match output {
         Ok(output) if output.status.success() && into.is_dir() => Ok(()),
-        Ok(output) => bail!(
-            "mvn failed with {}:\n{}",
-            output.status,
-            last_lines(&printed(&output), 30)
-        ),
+        Ok(output) => bail!("mvn failed with {}:\n{}", output.status, last_lines(&printed(&output), 30)),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            bail!(
-                "`mvn` is not in PATH: install Apache Maven, which fetches the local services once"
-            )
+            bail!("`mvn` is not in PATH: install Apache Maven, which fetches the local services once")
         }
         Err(error) => Err(error).context("run mvn"),
     }
 }
 
 fn printed(output: &Output) -> String {
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     format!("{out}{err}")
 }
 
@@ -162,19 +145,11 @@ mod tests {
     use super::super::jdk::Jdks;
     use super::*;
 
-    const SERVICE: Coordinates = Coordinates {
-        group: "org.example",
-        artifact: "service",
-        version: "1.2",
-    };
+    const SERVICE: Coordinates = Coordinates { group: "org.example", artifact: "service", version: "1.2" };
 
     #[test]
     fn pom_names_the_artifact_only() {
-        let pom = Artifact {
-            coordinates: SERVICE,
-            bom: None,
-        }
-        .pom();
+        let pom = Artifact { coordinates: SERVICE, bom: None }.pom();
         assert!(pom.contains(
             "<dependency><groupId>org.example</groupId><artifactId>service</artifactId><version>1.2</version></dependency>"
         ));
@@ -183,16 +158,8 @@ mod tests {
 
     #[test]
     fn pom_imports_the_bill_of_materials() {
-        let bom = Coordinates {
-            group: "org.example",
-            artifact: "bom",
-            version: "3",
-        };
-        let pom = Artifact {
-            coordinates: SERVICE,
-            bom: Some(bom),
-        }
-        .pom();
+        let bom = Coordinates { group: "org.example", artifact: "bom", version: "3" };
+        let pom = Artifact { coordinates: SERVICE, bom: Some(bom) }.pom();
         assert!(pom.contains(
             "<artifactId>bom</artifactId><version>3</version><type>pom</type><scope>import</scope></dependency></dependencies></dependencyManagement>"
         ));
@@ -201,18 +168,12 @@ mod tests {
     #[test]
     fn complete_jars_are_not_fetched_again() {
         let local = tempfile::tempdir().unwrap();
-        let artifact = Artifact {
-            coordinates: SERVICE,
-            bom: None,
-        };
+        let artifact = Artifact { coordinates: SERVICE, bom: None };
         let folder = local.path().join("service-1.2");
         fs::create_dir_all(folder.join("lib")).unwrap();
         fs::write(folder.join("pom.xml"), artifact.pom()).unwrap();
         let jdks = Jdks::fake(local.path(), &["17.0.15"]);
         let jdk = jdks.at_least(17, "Maven").unwrap().clone();
-        assert_eq!(
-            artifact.fetch_into(local.path(), &jdk).unwrap(),
-            folder.join("lib")
-        );
+        assert_eq!(artifact.fetch_into(local.path(), &jdk).unwrap(), folder.join("lib"));
     }
 }

@@ -90,11 +90,7 @@ pub struct Wanted {
 impl Default for Wanted {
     /// Everything, in the default kinds.
     fn default() -> Self {
-        Self {
-            dynamodb: DynamoDbKind::default(),
-            sqs: true,
-            engine: Some(Engine::default()),
-        }
+        Self { dynamodb: DynamoDbKind::default(), sqs: true, engine: Some(Engine::default()) }
     }
 }
 
@@ -117,11 +113,7 @@ impl Existing {
             let url = std::env::var(name).ok().filter(|url| !url.is_empty());
             url.map(|url| url.trim_end_matches('/').to_owned())
         };
-        Self {
-            dynamodb: read(DYNAMODB_ENDPOINT),
-            sqs: read(SQS_ENDPOINT),
-            opensearch: read(OPENSEARCH_ENDPOINT),
-        }
+        Self { dynamodb: read(DYNAMODB_ENDPOINT), sqs: read(SQS_ENDPOINT), opensearch: read(OPENSEARCH_ENDPOINT) }
     }
 }
 
@@ -148,36 +140,22 @@ impl Services {
     /// As [`Services::start`].
     pub async fn start_beside(wanted: Wanted, existing: &Existing, jdks: &Jdks) -> Result<Self> {
         let (dynamodb, sqs, engine) = tokio::try_join!(
-            provide(existing.dynamodb.as_deref(), async || DynamoDb::start(
-                wanted.dynamodb,
-                jdks
-            )
-            .await),
+            provide(existing.dynamodb.as_deref(), async || DynamoDb::start(wanted.dynamodb, jdks).await),
             async {
                 if !wanted.sqs {
                     return Ok(None);
                 }
-                provide(existing.sqs.as_deref(), async || {
-                    ElasticMq::start(jdks).await
-                })
-                .await
-                .map(Some)
+                provide(existing.sqs.as_deref(), async || ElasticMq::start(jdks).await).await.map(Some)
             },
             async {
                 let Some(engine) = wanted.engine else {
                     return Ok(None);
                 };
                 let start = async || OpenSearch::start(engine, jdks).await;
-                provide(existing.opensearch.as_deref(), start)
-                    .await
-                    .map(Some)
+                provide(existing.opensearch.as_deref(), start).await.map(Some)
             },
         )?;
-        Ok(Self {
-            dynamodb,
-            sqs,
-            engine,
-        })
+        Ok(Self { dynamodb, sqs, engine })
     }
 
     /// The URL of DynamoDB and of DynamoDB Streams.
@@ -218,14 +196,8 @@ impl Services {
             (DYNAMODB_ENDPOINT, self.dynamodb_endpoint().to_owned()),
             (STREAMS_ENDPOINT, self.dynamodb_endpoint().to_owned()),
         ];
-        variables.extend(
-            self.sqs_endpoint()
-                .map(|url| (SQS_ENDPOINT, url.to_owned())),
-        );
-        variables.extend(
-            self.opensearch_endpoint()
-                .map(|url| (OPENSEARCH_ENDPOINT, url.to_owned())),
-        );
+        variables.extend(self.sqs_endpoint().map(|url| (SQS_ENDPOINT, url.to_owned())));
+        variables.extend(self.opensearch_endpoint().map(|url| (OPENSEARCH_ENDPOINT, url.to_owned())));
         variables
     }
 
@@ -239,10 +211,7 @@ impl Services {
 }
 
 /// The service at `existing`, or else a started one.
-async fn provide<S>(
-    existing: Option<&str>,
-    start: impl AsyncFnOnce() -> Result<S>,
-) -> Result<Arc<Provided<S>>> {
+async fn provide<S>(existing: Option<&str>, start: impl AsyncFnOnce() -> Result<S>) -> Result<Arc<Provided<S>>> {
     let service = match existing {
         Some(endpoint) => Provided::Existing(endpoint.to_owned()),
         // Boxed: the futures of the AWS clients are nested more deeply than the compiler likes.

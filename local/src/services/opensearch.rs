@@ -59,15 +59,7 @@ impl OpenSearch {
         let launch = launch(release, jdk, &jars, &data, &cluster, port.port());
         let endpoint = format!("http://127.0.0.1:{}", port.port());
         let process = Mutex::new(None);
-        let engine = Self {
-            release,
-            endpoint,
-            cluster,
-            launch,
-            process,
-            _data: data,
-            _port: port,
-        };
+        let engine = Self { release, endpoint, cluster, launch, process, _data: data, _port: port };
         engine.restart().await?;
         Ok(engine)
     }
@@ -84,10 +76,7 @@ impl OpenSearch {
     /// Where it does not run.
     pub async fn kill(&self) -> Result<()> {
         let process = self.process.lock().await.take();
-        process
-            .with_context(|| format!("{} does not run", self.name()))?
-            .kill()
-            .await
+        process.with_context(|| format!("{} does not run", self.name()))?.kill().await
     }
 
     /// Starts it again after [`OpenSearch::kill`], on the same port and data, and waits until it answers.
@@ -101,11 +90,7 @@ impl OpenSearch {
         }
         let client = client(&self.endpoint)?;
         let mut process = Process::start(self.launch.clone()).await?;
-        process
-            .ready(java::START_LIMIT, async || {
-                answers(&client, &self.cluster).await
-            })
-            .await?;
+        process.ready(java::START_LIMIT, async || answers(&client, &self.cluster).await).await?;
         *slot = Some(process);
         Ok(())
     }
@@ -133,11 +118,7 @@ impl OpenSearch {
 
     async fn signal(&self, signal: Signal) -> Result<()> {
         let mut process = self.process.lock().await;
-        process
-            .as_mut()
-            .with_context(|| format!("{} does not run", self.name()))?
-            .signal(signal)
-            .await
+        process.as_mut().with_context(|| format!("{} does not run", self.name()))?.signal(signal).await
     }
 }
 
@@ -158,25 +139,14 @@ impl Service for OpenSearch {
 fn data_folder(release: &Release) -> Result<TempDir> {
     let parent = workspace::local_dir().join("data");
     std::fs::create_dir_all(&parent).with_context(|| format!("create {}", parent.display()))?;
-    let data = tempfile::Builder::new()
-        .prefix("engine-")
-        .tempdir_in(&parent)
-        .context("create a data folder")?;
+    let data = tempfile::Builder::new().prefix("engine-").tempdir_in(&parent).context("create a data folder")?;
     let settings = data.path().join("node_1/config");
     std::fs::create_dir_all(&settings).context("create the folder of the engine's settings")?;
-    std::fs::write(settings.join(release.settings_file), SETTINGS)
-        .context("write the engine's settings")?;
+    std::fs::write(settings.join(release.settings_file), SETTINGS).context("write the engine's settings")?;
     Ok(data)
 }
 
-fn launch(
-    release: &Release,
-    jdk: &Jdk,
-    jars: &std::path::Path,
-    data: &TempDir,
-    cluster: &str,
-    port: u16,
-) -> Launch {
+fn launch(release: &Release, jdk: &Jdk, jars: &std::path::Path, data: &TempDir, cluster: &str, port: u16) -> Launch {
     let arguments: [OsString; 8] = [
         "-basePath".into(),
         data.path().into(),
@@ -201,35 +171,16 @@ fn launch(
 
 /// A client that keeps out of the way of a configured proxy.
 pub(super) fn client(endpoint: &str) -> Result<Client> {
-    let pool =
-        SingleNodeConnectionPool::new(Url::parse(endpoint).context("parse the engine's endpoint")?);
-    let transport = TransportBuilder::new(pool)
-        .timeout(ANSWER_TIMEOUT)
-        .disable_proxy()
-        .build();
-    Ok(Client::new(
-        transport.context("build a client for the engine")?,
-    ))
+    let pool = SingleNodeConnectionPool::new(Url::parse(endpoint).context("parse the engine's endpoint")?);
+    let transport = TransportBuilder::new(pool).timeout(ANSWER_TIMEOUT).disable_proxy().build();
+    Ok(Client::new(transport.context("build a client for the engine")?))
 }
 
 /// The cluster's own name in the answer shows that it is this engine, not another one on the same port.
 async fn answers(client: &Client, cluster: &str) -> Result<()> {
-    let response = client
-        .cluster()
-        .health(ClusterHealthParts::None)
-        .send()
-        .await
-        .context("ask for the health")?;
-    let health: Value = response
-        .error_for_status_code()?
-        .json()
-        .await
-        .context("read the health")?;
-    ensure!(
-        health["cluster_name"] == cluster,
-        "another cluster answers: {}",
-        health["cluster_name"]
-    );
+    let response = client.cluster().health(ClusterHealthParts::None).send().await.context("ask for the health")?;
+    let health: Value = response.error_for_status_code()?.json().await.context("read the health")?;
+    ensure!(health["cluster_name"] == cluster, "another cluster answers: {}", health["cluster_name"]);
     ensure!(health["status"] != "red", "the cluster is red: {health}");
     Ok(())
 }

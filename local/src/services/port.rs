@@ -25,11 +25,7 @@ impl PortLease {
     pub fn from(range: RangeInclusive<u16>) -> Result<Self> {
         match range.clone().find_map(Self::take) {
             Some(lease) => Ok(lease),
-            None => bail!(
-                "no port is free between {} and {}",
-                range.start(),
-                range.end()
-            ),
+            None => bail!("no port is free between {} and {}", range.start(), range.end()),
         }
     }
 
@@ -41,8 +37,7 @@ impl PortLease {
 
     fn take(port: u16) -> Option<Self> {
         // A lock file of another user cannot be opened: then the port counts as taken.
-        let lock =
-            File::create(std::env::temp_dir().join(format!("driftless-port-{port}.lock"))).ok()?;
+        let lock = File::create(std::env::temp_dir().join(format!("driftless-port-{port}.lock"))).ok()?;
         lock.try_lock().ok()?;
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
             && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok();
@@ -58,9 +53,7 @@ mod tests {
     fn leases_do_not_collide_and_end_with_their_holder() {
         let range = 21_750..=21_753;
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 21_750)).unwrap();
-        let leases: Vec<PortLease> = (0..3)
-            .map(|_| PortLease::from(range.clone()).unwrap())
-            .collect();
+        let leases: Vec<PortLease> = (0..3).map(|_| PortLease::from(range.clone()).unwrap()).collect();
         let ports: Vec<u16> = leases.iter().map(PortLease::port).collect();
         assert_eq!(ports, [21_751, 21_752, 21_753]);
         let message = PortLease::from(range.clone()).unwrap_err().to_string();

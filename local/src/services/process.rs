@@ -69,11 +69,9 @@ impl Process {
     /// Where the log cannot be written or no process can be started.
     pub async fn start(launch: Launch) -> Result<Self> {
         if let Some(folder) = launch.log.parent() {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("create {}", folder.display()))?;
+            std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
         }
-        std::fs::write(&launch.log, "")
-            .with_context(|| format!("write {}", launch.log.display()))?;
+        std::fs::write(&launch.log, "").with_context(|| format!("write {}", launch.log.display()))?;
         let mut supervisor = supervising(&launch)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -82,25 +80,10 @@ impl Process {
             .spawn()
             .with_context(|| format!("start {}", launch.name))?;
         let orders = supervisor.stdin.take();
-        let answers = supervisor
-            .stdout
-            .take()
-            .context("read from the supervising shell")?;
-        let pid = BufReader::new(answers)
-            .lines()
-            .next_line()
-            .await
-            .context("read the child's pid")?;
-        let pid = pid
-            .unwrap_or_default()
-            .parse()
-            .with_context(|| format!("start {}: no pid", launch.name))?;
-        Ok(Self {
-            launch,
-            supervisor,
-            orders,
-            pid,
-        })
+        let answers = supervisor.stdout.take().context("read from the supervising shell")?;
+        let pid = BufReader::new(answers).lines().next_line().await.context("read the child's pid")?;
+        let pid = pid.unwrap_or_default().parse().with_context(|| format!("start {}: no pid", launch.name))?;
+        Ok(Self { launch, supervisor, orders, pid })
     }
 
     /// The pid of the child itself.
@@ -131,11 +114,7 @@ impl Process {
             };
             if Instant::now() >= deadline {
                 return Err(problem).with_context(|| {
-                    format!(
-                        "{} was not ready after {limit:?}; {}",
-                        self.launch.name,
-                        self.log_tail()
-                    )
+                    format!("{} was not ready after {limit:?}; {}", self.launch.name, self.log_tail())
                 });
             }
             sleep(PROBE_INTERVAL).await;
@@ -152,14 +131,8 @@ impl Process {
             Signal::Stop => "STOP\n",
             Signal::Continue => "CONT\n",
         };
-        let orders = self
-            .orders
-            .as_mut()
-            .context("the process is being stopped")?;
-        orders
-            .write_all(name.as_bytes())
-            .await
-            .with_context(|| format!("signal {}", self.launch.name))
+        let orders = self.orders.as_mut().context("the process is being stopped")?;
+        orders.write_all(name.as_bytes()).await.with_context(|| format!("signal {}", self.launch.name))
     }
 
     /// Kills the child with SIGKILL and waits until it is gone. Its scratch folder stays.
@@ -183,8 +156,7 @@ impl Process {
     async fn gone(&mut self) -> Result<()> {
         let limit = self.launch.grace + SUPERVISOR_MARGIN;
         let ended = timeout(limit, self.supervisor.wait()).await;
-        ended
-            .with_context(|| format!("{} (pid {}) does not end", self.launch.name, self.pid))??;
+        ended.with_context(|| format!("{} (pid {}) does not end", self.launch.name, self.pid))??;
         Ok(())
     }
 
@@ -195,11 +167,7 @@ impl Process {
     fn log_tail(&self) -> String {
         let log = &self.launch.log;
         let text = std::fs::read(log).unwrap_or_default();
-        format!(
-            "the end of {}:\n{}",
-            log.display(),
-            last_lines(&String::from_utf8_lossy(&text), LINES_IN_ERROR)
-        )
+        format!("the end of {}:\n{}", log.display(), last_lines(&String::from_utf8_lossy(&text), LINES_IN_ERROR))
     }
 }
 

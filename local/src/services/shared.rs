@@ -9,8 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
 use super::{
-    DynamoDb, DynamoDbKind, ElasticMq, Engine, Existing, Jdks, OpenSearch, Provided, Services,
-    Wanted, provide,
+    DynamoDb, DynamoDbKind, ElasticMq, Engine, Existing, Jdks, OpenSearch, Provided, Services, Wanted, provide,
 };
 
 type Cell<S> = OnceCell<Arc<Provided<S>>>;
@@ -62,50 +61,30 @@ fn known(wanted: Wanted) -> Option<&'static Services> {
 /// Tests that started the same bundle at the same time get the same one.
 fn remember(wanted: Wanted, services: Services) -> &'static Services {
     let mut bundles = BUNDLES.lock().unwrap_or_else(PoisonError::into_inner);
-    bundles
-        .get_or_insert_default()
-        .entry(wanted)
-        .or_insert_with(|| Box::leak(Box::new(services)))
+    bundles.get_or_insert_default().entry(wanted).or_insert_with(|| Box::leak(Box::new(services)))
 }
 
 async fn bundle(wanted: Wanted) -> Result<Services> {
     let (existing, jdks) = (Existing::from_env(), Jdks::from_env());
     let dynamodb = cell_of(wanted.dynamodb).get_or_try_init(|| {
-        provide(existing.dynamodb.as_deref(), async || {
-            DynamoDb::start(wanted.dynamodb, &jdks).await
-        })
+        provide(existing.dynamodb.as_deref(), async || DynamoDb::start(wanted.dynamodb, &jdks).await)
     });
     let sqs = async {
         if !wanted.sqs {
             return Ok(None);
         }
-        let start = || {
-            provide(existing.sqs.as_deref(), async || {
-                ElasticMq::start(&jdks).await
-            })
-        };
+        let start = || provide(existing.sqs.as_deref(), async || ElasticMq::start(&jdks).await);
         SQS.get_or_try_init(start).await.map(Some)
     };
     let engine = async {
         let Some(engine) = wanted.engine else {
             return Ok(None);
         };
-        let start = || {
-            provide(existing.opensearch.as_deref(), async || {
-                OpenSearch::start(engine, &jdks).await
-            })
-        };
-        cell_of_engine(engine)
-            .get_or_try_init(start)
-            .await
-            .map(Some)
+        let start = || provide(existing.opensearch.as_deref(), async || OpenSearch::start(engine, &jdks).await);
+        cell_of_engine(engine).get_or_try_init(start).await.map(Some)
     };
     let (dynamodb, sqs, engine) = tokio::try_join!(dynamodb, sqs, engine)?;
-    Ok(Services {
-        dynamodb: Arc::clone(dynamodb),
-        sqs: sqs.cloned(),
-        engine: engine.cloned(),
-    })
+    Ok(Services { dynamodb: Arc::clone(dynamodb), sqs: sqs.cloned(), engine: engine.cloned() })
 }
 
 fn cell_of(kind: DynamoDbKind) -> &'static Cell<DynamoDb> {

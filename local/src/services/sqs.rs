@@ -11,11 +11,7 @@ use super::process::Process;
 use super::{Service, workspace};
 
 const ELASTICMQ: Artifact = Artifact {
-    coordinates: Coordinates {
-        group: "org.elasticmq",
-        artifact: "elasticmq-server_3",
-        version: "1.7.1",
-    },
+    coordinates: Coordinates { group: "org.elasticmq", artifact: "elasticmq-server_3", version: "1.7.1" },
     bom: None,
 };
 const NAME: &str = "ElasticMQ";
@@ -40,8 +36,7 @@ impl ElasticMq {
         let port = PortLease::from(9324..=9423)?;
         let number = port.port();
         let config = workspace::local_dir().join(format!("elasticmq-{number}.conf"));
-        std::fs::write(&config, configuration(number))
-            .with_context(|| format!("write {}", config.display()))?;
+        std::fs::write(&config, configuration(number)).with_context(|| format!("write {}", config.display()))?;
         let program = Program {
             name: NAME,
             port: number,
@@ -55,20 +50,9 @@ impl ElasticMq {
         let mut process = Process::start(program.launch(Some(config))).await?;
         let client = clients::sqs(&endpoint);
         process
-            .ready(java::START_LIMIT, async || {
-                client
-                    .list_queues()
-                    .send()
-                    .await
-                    .context("list the queues")
-                    .map(drop)
-            })
+            .ready(java::START_LIMIT, async || client.list_queues().send().await.context("list the queues").map(drop))
             .await?;
-        Ok(Self {
-            endpoint,
-            process,
-            _port: port,
-        })
+        Ok(Self { endpoint, process, _port: port })
     }
 
     /// The pid of its Java process.

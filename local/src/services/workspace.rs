@@ -12,18 +12,12 @@ const TARGET_DIR_TAG: &str = "CACHEDIR.TAG";
 #[must_use]
 pub fn local_dir() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
-    target_dir_of(&program)
-        .unwrap_or_else(default_target_dir)
-        .join("local")
+    target_dir_of(&program).unwrap_or_else(default_target_dir).join("local")
 }
 
 /// The nearest folder above `program` that Cargo marked as its target folder.
 fn target_dir_of(program: &Path) -> Option<PathBuf> {
-    program
-        .ancestors()
-        .skip(1)
-        .find(|folder| folder.join(TARGET_DIR_TAG).is_file())
-        .map(Path::to_path_buf)
+    program.ancestors().skip(1).find(|folder| folder.join(TARGET_DIR_TAG).is_file()).map(Path::to_path_buf)
 }
 
 /// For a program that was copied out of its target folder.
@@ -43,9 +37,6 @@ mod tests {
         std::fs::create_dir_all(&deps).unwrap();
         assert_eq!(target_dir_of(&deps.join("local")), None);
         std::fs::write(root.path().join("out").join(TARGET_DIR_TAG), "").unwrap();
-        assert_eq!(
-            target_dir_of(&deps.join("local")),
-            Some(root.path().join("out"))
-        );
+        assert_eq!(target_dir_of(&deps.join("local")), Some(root.path().join("out")));
     }
 }

@@ -44,17 +44,10 @@ impl EmbeddedDynamoDb {
             })
             .context("start the thread of the embedded DynamoDB")?;
         match port.await {
-            Ok(port) => Ok(Self {
-                endpoint: format!("http://127.0.0.1:{port}"),
-                running,
-                ended,
-            }),
+            Ok(port) => Ok(Self { endpoint: format!("http://127.0.0.1:{port}"), running, ended }),
             Err(_) => {
-                let outcome = ended
-                    .await
-                    .unwrap_or_else(|_| Err(anyhow!("its thread panicked")));
-                Err(outcome.err().unwrap_or_else(|| anyhow!("it ended at once")))
-                    .context("start the embedded DynamoDB")
+                let outcome = ended.await.unwrap_or_else(|_| Err(anyhow!("its thread panicked")));
+                Err(outcome.err().unwrap_or_else(|| anyhow!("it ended at once"))).context("start the embedded DynamoDB")
             }
         }
     }
@@ -81,9 +74,7 @@ fn serve(bound: oneshot::Sender<u16>, stop: oneshot::Receiver<()>) -> Result<()>
         .context("start the runtime of the embedded DynamoDB")?;
     let outcome = runtime.block_on(async move {
         let database = Database::memory().map_err(|error| anyhow!("open the database: {error}"))?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .context("bind a port")?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("bind a port")?;
         let port = listener.local_addr().context("read the port")?.port();
         let (stopping, drained) = oneshot::channel();
         let server = dynoxide::server::serve_with_shutdown(listener, database, async move {

@@ -10,17 +10,9 @@ use crate::services::process::Process;
 use crate::services::{Service, clients};
 
 const DYNAMODB_LOCAL: Artifact = Artifact {
-    coordinates: Coordinates {
-        group: "software.amazon.dynamodb",
-        artifact: "DynamoDBLocal",
-        version: "3.3.1",
-    },
+    coordinates: Coordinates { group: "software.amazon.dynamodb", artifact: "DynamoDBLocal", version: "3.3.1" },
     // Some newer SDK artifacts that it names cannot be resolved.
-    bom: Some(Coordinates {
-        group: "software.amazon.awssdk",
-        artifact: "bom",
-        version: "2.40.0",
-    }),
+    bom: Some(Coordinates { group: "software.amazon.awssdk", artifact: "bom", version: "2.40.0" }),
 };
 const NAME: &str = "DynamoDB Local";
 const MINIMUM_JAVA: u32 = 17;
@@ -51,34 +43,15 @@ impl DynamoDbLocal {
             // Its native SQLite lies among the jars.
             options: vec!["-Xmx512m".into(), path_property("java.library.path", &jars)],
             main_class: "software.amazon.dynamodb.services.local.main.ServerRunner",
-            arguments: [
-                "-inMemory",
-                "-sharedDb",
-                "-disableTelemetry",
-                "-port",
-                &number,
-            ]
-            .map(Into::into)
-            .to_vec(),
+            arguments: ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", &number].map(Into::into).to_vec(),
         };
         let endpoint = format!("http://127.0.0.1:{number}");
         let mut process = Process::start(program.launch(None)).await?;
         let client = clients::dynamodb(&endpoint);
         process
-            .ready(java::START_LIMIT, async || {
-                client
-                    .list_tables()
-                    .send()
-                    .await
-                    .context("list the tables")
-                    .map(drop)
-            })
+            .ready(java::START_LIMIT, async || client.list_tables().send().await.context("list the tables").map(drop))
             .await?;
-        Ok(Self {
-            endpoint,
-            process,
-            _port: port,
-        })
+        Ok(Self { endpoint, process, _port: port })
     }
 
     /// The pid of its Java process.

@@ -16,11 +16,7 @@ fn launch(folder: &Path, script: &str) -> Launch {
 }
 
 fn runs(pid: u32) -> bool {
-    StdCommand::new("sh")
-        .args(["-c", "kill -0 \"$1\" 2>/dev/null", "sh", &pid.to_string()])
-        .status()
-        .unwrap()
-        .success()
+    StdCommand::new("sh").args(["-c", "kill -0 \"$1\" 2>/dev/null", "sh", &pid.to_string()]).status().unwrap().success()
 }
 
 #[track_caller]
@@ -50,19 +46,13 @@ async fn stop_ends_the_child_and_removes_its_scratch_folder() {
 #[tokio::test]
 async fn a_child_that_ignores_sigterm_is_killed_after_its_grace() {
     let folder = tempfile::tempdir().unwrap();
-    let mut launch = launch(
-        folder.path(),
-        "trap '' TERM; echo up; while :; do sleep 1; done",
-    );
+    let mut launch = launch(folder.path(), "trap '' TERM; echo up; while :; do sleep 1; done");
     launch.grace = Duration::from_millis(300);
     let log = launch.log.clone();
     let mut process = Process::start(launch).await.unwrap();
     process
         .ready(Duration::from_secs(5), async || {
-            anyhow::ensure!(
-                std::fs::read_to_string(&log)?.contains("up"),
-                "no output yet"
-            );
+            anyhow::ensure!(std::fs::read_to_string(&log)?.contains("up"), "no output yet");
             Ok(())
         })
         .await
@@ -75,9 +65,7 @@ async fn a_child_that_ignores_sigterm_is_killed_after_its_grace() {
 #[tokio::test]
 async fn dropping_stops_the_child() {
     let folder = tempfile::tempdir().unwrap();
-    let process = Process::start(launch(folder.path(), "exec sleep 600"))
-        .await
-        .unwrap();
+    let process = Process::start(launch(folder.path(), "exec sleep 600")).await.unwrap();
     let pid = process.pid();
     drop(process);
     eventually("the child is gone", || !runs(pid));
@@ -100,9 +88,7 @@ async fn kill_keeps_the_scratch_folder() {
 #[tokio::test]
 async fn a_frozen_child_can_still_be_stopped() {
     let folder = tempfile::tempdir().unwrap();
-    let mut process = Process::start(launch(folder.path(), "exec sleep 600"))
-        .await
-        .unwrap();
+    let mut process = Process::start(launch(folder.path(), "exec sleep 600")).await.unwrap();
     let pid = process.pid();
     process.signal(Signal::Stop).await.unwrap();
     process.stop().await.unwrap();
@@ -112,20 +98,11 @@ async fn a_frozen_child_can_still_be_stopped() {
 #[tokio::test]
 async fn an_early_end_is_noticed_at_once_and_shows_the_log() {
     let folder = tempfile::tempdir().unwrap();
-    let mut process = Process::start(launch(folder.path(), "echo 'no disk left'; exit 3"))
-        .await
-        .unwrap();
+    let mut process = Process::start(launch(folder.path(), "echo 'no disk left'; exit 3")).await.unwrap();
     let started = Instant::now();
-    let error = process
-        .ready(Duration::from_secs(60), std::future::pending)
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = process.ready(Duration::from_secs(60), std::future::pending).await.unwrap_err().to_string();
     assert!(started.elapsed() < Duration::from_secs(30));
-    assert!(
-        error.contains("exit status: 3") && error.contains("no disk left"),
-        "{error}"
-    );
+    assert!(error.contains("exit status: 3") && error.contains("no disk left"), "{error}");
 }
 
 #[tokio::test]
@@ -134,11 +111,7 @@ async fn a_missing_program_is_reported() {
     let mut launch = launch(folder.path(), "");
     launch.command = vec!["no-such-program-anywhere".into()];
     let mut process = Process::start(launch).await.unwrap();
-    let error = process
-        .ready(Duration::from_secs(60), std::future::pending)
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = process.ready(Duration::from_secs(60), std::future::pending).await.unwrap_err().to_string();
     assert!(error.contains("not found"), "{error}");
 }
 
@@ -148,7 +121,8 @@ fn the_child_dies_with_a_holder_that_was_sigkilled() {
     let folder = tempfile::tempdir().unwrap();
     let scratch = folder.path().join("scratch");
     std::fs::create_dir(&scratch).unwrap();
-    let holder_script = "mkfifo pipe; sh -c \"$1\" supervise log 20 scratch sleep 600 <pipe & exec 9>pipe; exec sleep 600 >/dev/null";
+    let holder_script =
+        "mkfifo pipe; sh -c \"$1\" supervise log 20 scratch sleep 600 <pipe & exec 9>pipe; exec sleep 600 >/dev/null";
     let mut holder = StdCommand::new("sh")
         .args(["-c", holder_script, "holder", SUPERVISOR])
         .current_dir(folder.path())
@@ -156,9 +130,7 @@ fn the_child_dies_with_a_holder_that_was_sigkilled() {
         .spawn()
         .unwrap();
     let mut pid = String::new();
-    StdBufReader::new(holder.stdout.take().unwrap())
-        .read_line(&mut pid)
-        .unwrap();
+    StdBufReader::new(holder.stdout.take().unwrap()).read_line(&mut pid).unwrap();
     let pid = pid.trim().parse().unwrap();
     assert!(runs(pid));
     holder.kill().unwrap();

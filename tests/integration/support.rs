@@ -1,0 +1,214 @@
+//! What the tests share: an index of their own on the real engine, the function in this process, and stream records.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use driftless_local::services::{DynamoDbKind, Engine, Services, Wanted, shared};
+use lambda_runtime::LambdaEvent;
+use opensearch::OpenSearch;
+use opensearch::http::Method;
+use opensearch::http::headers::HeaderMap;
+use opensearch::http::transport::Transport;
+use replicate::config::ReplicateConfig;
+use replicate::context::Context;
+use replicate::handler::{HandlerError, StreamEvent, invoke};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+/// Another index name in every test and every run.
+pub(crate) fn unique(name: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let nth = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{name}-{}-{nth}", std::process::id())
+}
+
+/// The engine that all tests share.
+pub(crate) fn services() -> &'static Services {
+    shared(Wanted { dynamodb: DynamoDbKind::Embedded, sqs: false, engine: Some(Engine::default()) })
+}
+
+pub(crate) fn engine_url() -> &'static str {
+    services().opensearch_endpoint().expect("an engine is wanted")
+}
+
+/// An index, as its readers see it.
+pub(crate) struct Index {
+    pub(crate) name: String,
+    client: OpenSearch,
+}
+
+impl Index {
+    pub(crate) fn new(name: &str) -> Self {
+        let client = OpenSearch::new(Transport::single_node(engine_url()).expect("a URL"));
+        Self { name: unique(name), client }
+    }
+
+    /// Sends a request and gives status and body.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> (u16, String) {
+        let body = body.map(|body| body.to_string());
+        let sent = self.client.send(method, path, HeaderMap::new(), None::<&()>, body, None).await.expect("an answer");
+        (sent.status_code().as_u16(), sent.text().await.expect("a body"))
+    }
+
+    async fn json(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let (status, text) = self.send(method, path, body).await;
+        assert!((200..300).contains(&status), "{path}: {status} {text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// What a search through the public alias finds, by id, as the text that was indexed less `_driftless`.
+    pub(crate) async fn visible(&self) -> BTreeMap<String, String> {
+        self.found(&self.name).await
+    }
+
+    /// The same with tombstones, whose text is empty.
+    pub(crate) async fn all(&self) -> BTreeMap<String, String> {
+        self.found(&format!("{}-write", self.name)).await
+    }
+
+    async fn found(&self, alias: &str) -> BTreeMap<String, String> {
+        self.json(Method::Post, &format!("/{}/_refresh", self.name), None).await;
+        let answer = self.send(Method::Post, &format!("/{alias}/_search"), Some(json!({"size": 10_000}))).await.1;
+        // Raw, so that numbers keep the digits they were sent with.
+        let answer: BTreeMap<&str, &RawValue> = serde_json::from_str(&answer).expect("an answer");
+        let hits: BTreeMap<&str, &RawValue> = serde_json::from_str(answer["hits"].get()).expect("hits");
+        let hits: Vec<BTreeMap<&str, &RawValue>> = serde_json::from_str(hits["hits"].get()).expect("hits");
+        hits.into_iter()
+            .map(|hit| (serde_json::from_str(hit["_id"].get()).expect("an id"), without_metadata(hit["_source"].get())))
+            .collect()
+    }
+
+    /// Searches through the public alias for the ids of matching documents.
+    pub(crate) async fn search(&self, query: Value) -> Vec<String> {
+        self.json(Method::Post, &format!("/{}/_refresh", self.name), None).await;
+        let body = json!({"size": 100, "query": query, "sort": ["_doc"]});
+        let answer = self.json(Method::Post, &format!("/{}/_search", self.name), Some(body)).await;
+        let hits = answer["hits"]["hits"].as_array().expect("hits").iter();
+        hits.map(|hit| hit["_id"].as_str().expect("an id").to_owned()).collect()
+    }
+
+    /// The least settings of a function that writes here.
+    pub(crate) fn settings(&self) -> Vec<(String, String)> {
+        self.settings_at(engine_url())
+    }
+
+    /// The same with the engine at another URL.
+    pub(crate) fn settings_at(&self, endpoint: &str) -> Vec<(String, String)> {
+        [("OPENSEARCH_ENDPOINT", endpoint), ("INDEX", &self.name), ("OPENSEARCH_AUTH", "none")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
+    }
+
+    /// The function in this process.
+    pub(crate) fn function(&self) -> Function {
+        Function::new(self.settings())
+    }
+}
+
+/// The text of a document less its last field, `_driftless`.
+fn without_metadata(source: &str) -> String {
+    let (text, metadata) = source.split_once("\"_driftless\":").expect("every document carries _driftless");
+    assert!(metadata.contains("\"version\":"), "{metadata}");
+    let text = text.trim_end_matches(',');
+    if text == "{" { String::new() } else { format!("{text}}}") }
+}
+
+/// The `replicate` function in this process, as its `main` builds it.
+pub(crate) struct Function {
+    context: Context,
+    timeout: Duration,
+}
+
+impl Function {
+    pub(crate) fn new(settings: Vec<(String, String)>) -> Self {
+        let lookup = move |name: &str| settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        Self { context: Context::new(ReplicateConfig::from_env(&lookup)), timeout: Duration::from_secs(30) }
+    }
+
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Invokes it with a batch of records; gives the failed sequence numbers.
+    pub(crate) async fn invoke(&self, records: &[String]) -> Result<Vec<String>, HandlerError> {
+        let raw = |json: &String| RawValue::from_string(json.clone()).expect("JSON");
+        let event = StreamEvent { records: records.iter().map(raw).collect() };
+        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + self.timeout;
+        let mut context = lambda_runtime::Context::default();
+        context.deadline = u64::try_from(deadline.as_millis()).expect("milliseconds");
+        let response = invoke(&self.context, LambdaEvent::new(event, context)).await?;
+        Ok(response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect())
+    }
+
+    /// Invokes it with a batch, all of which must succeed.
+    #[track_caller]
+    pub(crate) fn succeed<'a>(&'a self, records: &'a [String]) -> impl Future<Output = ()> + 'a {
+        async { assert_eq!(self.invoke(records).await.expect("handled"), [""; 0]) }
+    }
+}
+
+/// A stream record in the making.
+#[derive(Clone)]
+pub(crate) struct Record {
+    pub(crate) kind: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) keys: String,
+    pub(crate) image: Option<String>,
+    pub(crate) sequence: u64,
+}
+
+impl Record {
+    fn new(kind: &'static str, key: &str, sequence: u64, image: Option<String>) -> Self {
+        let key = serde_json::to_string(key).expect("JSON");
+        Self { kind, label: "2026-01-15T09:30:00.000", keys: format!(r#"{{"pk":{{"S":{key}}}}}"#), image, sequence }
+    }
+
+    pub(crate) fn json(&self) -> String {
+        let image = self.image.as_ref().map(|image| format!(r#""NewImage":{image},"#)).unwrap_or_default();
+        let Self { kind, label, keys, sequence, .. } = self;
+        format!(
+            r#"{{"eventID":"e{sequence}","eventName":"{kind}","eventSource":"aws:dynamodb","eventSourceARN":"arn:aws:dynamodb:eu-central-1:123456789012:table/T/stream/{label}","dynamodb":{{"ApproximateCreationDateTime":1768469467,"Keys":{keys},{image}"SequenceNumber":"{sequence}00000000000000000000","StreamViewType":"NEW_IMAGE"}}}}"#
+        )
+    }
+}
+
+fn counted(sequence: u64) -> Option<String> {
+    Some(format!(r#"{{"n":{{"N":"{sequence}"}}}}"#))
+}
+
+/// An INSERT whose document is `{"n": sequence}`.
+pub(crate) fn insert(key: &str, sequence: u64) -> String {
+    Record::new("INSERT", key, sequence, counted(sequence)).json()
+}
+
+/// The same as a MODIFY.
+pub(crate) fn modify(key: &str, sequence: u64) -> String {
+    Record::new("MODIFY", key, sequence, counted(sequence)).json()
+}
+
+/// A REMOVE.
+pub(crate) fn remove(key: &str, sequence: u64) -> String {
+    Record::new("REMOVE", key, sequence, None).json()
+}
+
+/// An INSERT with this image.
+pub(crate) fn with_image(key: &str, sequence: u64, image: &str) -> String {
+    Record::new("INSERT", key, sequence, Some(image.to_owned())).json()
+}
+
+/// An INSERT with these keys.
+pub(crate) fn with_keys(keys: &str, sequence: u64) -> String {
+    Record { keys: keys.to_owned(), ..Record::new("INSERT", "", sequence, counted(sequence)) }.json()
+}
+
+/// A MODIFY from a stream with another label.
+pub(crate) fn with_label(key: &str, label: &'static str, sequence: u64) -> String {
+    Record { label, ..Record::new("MODIFY", key, sequence, counted(sequence)) }.json()
+}
+
+/// Documents by id, for comparison.
+pub(crate) fn documents(expect: &[(&str, &str)]) -> BTreeMap<String, String> {
+    expect.iter().map(|(id, json)| ((*id).to_owned(), (*json).to_owned())).collect()
+}
