@@ -108,7 +108,7 @@ impl Index {
 
 /// The text of a document less its last field, `_driftless`.
 fn without_metadata(source: &str) -> String {
-    let (text, metadata) = source.split_once("\"_driftless\":").expect("every document carries _driftless");
+    let (text, metadata) = source.rsplit_once("\"_driftless\":").expect("every document carries _driftless");
     assert!(metadata.contains("\"version\":"), "{metadata}");
     let text = text.trim_end_matches(',');
     if text == "{" { String::new() } else { format!("{text}}}") }
