@@ -74,6 +74,11 @@ async fn writes_are_what_the_plan_says_and_end_as_its_last() {
     );
     assert_eq!(report.changes(), report.planned);
     assert_eq!(report.latency_us.len(), report.planned);
+    assert!(
+        report.service_us.min() > 10,
+        "no answer comes in {} us",
+        report.service_us.min()
+    );
     let items = client
         .scan()
         .table_name("planned")

@@ -128,7 +128,8 @@ async fn a_killed_engine_comes_back_with_its_data() {
         .await
         .unwrap();
     let endpoint = engine.endpoint().to_owned();
-    let client = opensearch::client(&endpoint).unwrap();
+    let client = opensearch::client(&endpoint, Duration::from_secs(60)).unwrap();
+    let impatient = opensearch::client(&endpoint, Duration::from_secs(1)).unwrap();
     let document = serde_json::json!({"kept": true});
     let index = ::opensearch::IndexParts::IndexId("faults", "1");
     client
@@ -153,7 +154,7 @@ async fn a_killed_engine_comes_back_with_its_data() {
     engine.freeze().await.unwrap();
     assert!(accepts(&endpoint), "a frozen engine accepts connections");
     assert!(
-        client.ping().send().await.is_err(),
+        impatient.ping().send().await.is_err(),
         "a frozen engine answers nothing"
     );
     engine.thaw().await.unwrap();
