@@ -171,6 +171,16 @@ impl Process {
         Ok(())
     }
 
+    /// Waits until the child ends by itself; gives how it ended and the end of its log.
+    ///
+    /// # Errors
+    /// Where it cannot be watched.
+    pub async fn finish(mut self) -> Result<(ExitStatus, String)> {
+        let ended = self.supervisor.wait().await;
+        let status = ended.with_context(|| format!("wait for {}", self.launch.name))?;
+        Ok((status, self.log_tail()))
+    }
+
     /// Kills the child with SIGKILL and waits until it is gone. Its scratch folder stays.
     ///
     /// # Errors
