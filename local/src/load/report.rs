@@ -8,8 +8,9 @@ use hdrhistogram::Histogram;
 
 use super::schedule::Kind;
 
-/// Microseconds with two significant digits, as far as needed.
+/// Latencies are kept in microseconds with two significant digits, up to an hour.
 const DIGITS: u8 = 2;
+const LONGEST_US: u64 = 3_600_000_000;
 
 /// Counters to look at while a load runs.
 #[derive(Debug, Default)]
@@ -92,7 +93,7 @@ pub struct Report {
 
 impl Report {
     pub(super) fn new(planned: u64) -> Result<Self> {
-        let histogram: Histogram<u64> = Histogram::new(DIGITS).context("make a histogram")?;
+        let histogram: Histogram<u64> = Histogram::new_with_max(LONGEST_US, DIGITS).context("make a histogram")?;
         Ok(Self {
             planned,
             inserted: 0,

@@ -51,6 +51,7 @@ async fn writes_are_what_the_plan_says_and_end_as_its_last() {
     );
     assert_eq!(report.changes(), report.planned);
     assert_eq!(report.latency_us.len(), report.planned);
+    assert!(report.service_us.min() > 10, "no answer comes in {} us", report.service_us.min());
     let items = client.scan().table_name("planned").consistent_read(true).send().await.unwrap().items.unwrap();
     let found: HashMap<u64, u64> = items
         .iter()

@@ -4,19 +4,24 @@
 //! concurrent processes (two test binaries, the demo beside the tests) from fetching at the same time: Maven's own local
 //! repository does not bear that either.
 
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tokio::time::sleep;
 
 use super::jdk::Jdk;
-use super::process::last_lines;
+use super::process::{Launch, Process};
 use super::workspace;
 
 /// Pinned, so that every machine resolves in the same way.
 const DEPENDENCY_PLUGIN: &str = "3.6.1";
+/// What a shell answers for a program that it cannot find.
+const NOT_FOUND: i32 = 127;
+const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The coordinates of something in a Maven repository.
 #[derive(Clone, Copy, Debug)]
@@ -44,20 +49,15 @@ impl Artifact {
     /// # Errors
     /// Where `mvn` is missing or fails; the error then ends with what it printed.
     pub(super) async fn jars(self, jdk: &Jdk) -> Result<PathBuf> {
-        let jdk = jdk.clone();
-        // Waiting for the lock and for Maven blocks.
-        tokio::task::spawn_blocking(move || self.fetch_into(&workspace::local_dir(), &jdk))
-            .await
-            .context("fetch the jars in a thread")?
+        self.fetch_into(&workspace::local_dir(), jdk).await
     }
 
-    fn fetch_into(&self, local: &Path, jdk: &Jdk) -> Result<PathBuf> {
+    async fn fetch_into(&self, local: &Path, jdk: &Jdk) -> Result<PathBuf> {
         let Coordinates { artifact, version, .. } = self.coordinates;
         let folder = local.join(format!("{artifact}-{version}"));
         let (pom, lib) = (folder.join("pom.xml"), folder.join("lib"));
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-        let lock = File::create(local.join("maven.lock")).context("create the lock for Maven")?;
-        lock.lock().context("wait for another process that runs Maven")?;
+        let _lock = locked(&local.join("maven.lock")).await?;
         // A changed recipe (another bill of materials) is fetched anew.
         if lib.is_dir() && fs::read_to_string(&pom).is_ok_and(|written| written == self.pom()) {
             return Ok(lib);
@@ -68,7 +68,7 @@ impl Artifact {
         }
         fs::write(&pom, self.pom()).with_context(|| format!("write {}", pom.display()))?;
         tracing::info!("fetching {artifact} {version} with Maven (once)");
-        run_maven(&pom, &partial, jdk).with_context(|| format!("fetch {artifact} {version} with Maven"))?;
+        run_maven(&pom, &partial, jdk).await.with_context(|| format!("fetch {artifact} {version} with Maven"))?;
         fs::rename(&partial, &lib).with_context(|| format!("complete {}", lib.display()))?;
         Ok(lib)
     }
@@ -116,28 +116,53 @@ fn remove_folder(folder: &Path) -> Result<()> {
     }
 }
 
-fn run_maven(pom: &Path, into: &Path, jdk: &Jdk) -> Result<()> {
-    let output = Command::new("mvn")
-        .args(["-q", "-B", "-f"])
-        .arg(pom)
-        .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
-        .arg(format!("-DoutputDirectory={}", into.display()))
-        .env("JAVA_HOME", jdk.home())
-        .stdin(Stdio::null())
-        .output();
-    match output {
-        Ok(output) if output.status.success() && into.is_dir() => Ok(()),
-        Ok(output) => bail!("mvn failed with {}:\n{}", output.status, last_lines(&printed(&output), 30)),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            bail!("`mvn` is not in PATH: install Apache Maven, which fetches the local services once")
+/// Waits for other processes that run Maven.
+async fn locked(path: &Path) -> Result<File> {
+    let lock = File::create(path).with_context(|| format!("create {}", path.display()))?;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => sleep(LOCK_INTERVAL).await,
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("lock {}", path.display()));
+            }
         }
-        Err(error) => Err(error).context("run mvn"),
     }
 }
 
-fn printed(output: &Output) -> String {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    format!("{out}{err}")
+/// Maven ends with the tool as a service does, and what it has copied by then is removed.
+async fn run_maven(pom: &Path, into: &Path, jdk: &Jdk) -> Result<()> {
+    let assign = |name: &str, path: &Path| -> OsString {
+        let mut text = OsString::from(name);
+        text.push(path);
+        text
+    };
+    let launch = Launch {
+        name: "mvn".to_owned(),
+        command: vec![
+            "env".into(),
+            assign("JAVA_HOME=", jdk.home()),
+            "mvn".into(),
+            "-q".into(),
+            "-B".into(),
+            "-f".into(),
+            pom.into(),
+            "dependency:copy-dependencies".into(),
+            "-DincludeScope=runtime".into(),
+            assign("-DoutputDirectory=", into),
+        ],
+        log: pom.with_file_name("maven.log"),
+        scratch: Some(into.to_owned()),
+        grace: Duration::from_secs(5),
+    };
+    let (status, log) = Process::start(launch).await?.finish().await?;
+    if status.code() == Some(NOT_FOUND) {
+        bail!("`mvn` is not in PATH: install Apache Maven, which fetches the local services once");
+    }
+    if !status.success() || !into.is_dir() {
+        bail!("mvn failed with {status}; {log}");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -165,8 +190,8 @@ mod tests {
         ));
     }
 
-    #[test]
-    fn complete_jars_are_not_fetched_again() {
+    #[tokio::test]
+    async fn complete_jars_are_not_fetched_again() {
         let local = tempfile::tempdir().unwrap();
         let artifact = Artifact { coordinates: SERVICE, bom: None };
         let folder = local.path().join("service-1.2");
@@ -174,6 +199,6 @@ mod tests {
         fs::write(folder.join("pom.xml"), artifact.pom()).unwrap();
         let jdks = Jdks::fake(local.path(), &["17.0.15"]);
         let jdk = jdks.at_least(17, "Maven").unwrap().clone();
-        assert_eq!(artifact.fetch_into(local.path(), &jdk).unwrap(), folder.join("lib"));
+        assert_eq!(artifact.fetch_into(local.path(), &jdk).await.unwrap(), folder.join("lib"));
     }
 }

@@ -30,7 +30,7 @@ discovery.type: single-node
 # A developer's disk is often almost full; the engine would make every index read-only.
 cluster.routing.allocation.disk.threshold_enabled: false
 ";
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running engine, empty at the start. Dropping it stops it; its data go with it, whatever ends the tool.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl OpenSearch {
         if slot.is_some() {
             bail!("{} runs already", self.name());
         }
-        let client = client(&self.endpoint)?;
+        let client = client(&self.endpoint, ANSWER_TIMEOUT)?;
         let mut process = Process::start(self.launch.clone()).await?;
         process.ready(java::START_LIMIT, async || answers(&client, &self.cluster).await).await?;
         *slot = Some(process);
@@ -170,9 +170,9 @@ fn launch(release: &Release, jdk: &Jdk, jars: &std::path::Path, data: &TempDir, 
 }
 
 /// A client that keeps out of the way of a configured proxy.
-pub(super) fn client(endpoint: &str) -> Result<Client> {
+pub(super) fn client(endpoint: &str, limit: Duration) -> Result<Client> {
     let pool = SingleNodeConnectionPool::new(Url::parse(endpoint).context("parse the engine's endpoint")?);
-    let transport = TransportBuilder::new(pool).timeout(ANSWER_TIMEOUT).disable_proxy().build();
+    let transport = TransportBuilder::new(pool).timeout(limit).disable_proxy().build();
     Ok(Client::new(transport.context("build a client for the engine")?))
 }
 

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
+use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 /// See its head for arguments and behaviour.
@@ -19,7 +19,7 @@ const SUPERVISOR: &str = include_str!("supervise.sh");
 /// How often a service that is starting is asked whether it is ready.
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 /// How long one such question may take.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of the log an error shows.
 const LINES_IN_ERROR: usize = 20;
 /// How long the supervisor may take beyond the child's grace.
@@ -48,6 +48,8 @@ pub struct Process {
     supervisor: Child,
     /// While this is open the child runs.
     orders: Option<ChildStdin>,
+    /// The supervisor's answers to orders.
+    answers: Lines<BufReader<ChildStdout>>,
     pid: u32,
 }
 
@@ -81,9 +83,10 @@ impl Process {
             .with_context(|| format!("start {}", launch.name))?;
         let orders = supervisor.stdin.take();
         let answers = supervisor.stdout.take().context("read from the supervising shell")?;
-        let pid = BufReader::new(answers).lines().next_line().await.context("read the child's pid")?;
+        let mut answers = BufReader::new(answers).lines();
+        let pid = answers.next_line().await.context("read the child's pid")?;
         let pid = pid.unwrap_or_default().parse().with_context(|| format!("start {}: no pid", launch.name))?;
-        Ok(Self { launch, supervisor, orders, pid })
+        Ok(Self { launch, supervisor, orders, answers, pid })
     }
 
     /// The pid of the child itself.
@@ -121,7 +124,7 @@ impl Process {
         }
     }
 
-    /// Sends a signal to the child.
+    /// Sends a signal to the child; it is delivered when this returns.
     ///
     /// # Errors
     /// Where the child has ended already.
@@ -131,8 +134,23 @@ impl Process {
             Signal::Stop => "STOP\n",
             Signal::Continue => "CONT\n",
         };
+        let failed = || format!("signal {}", self.launch.name);
         let orders = self.orders.as_mut().context("the process is being stopped")?;
-        orders.write_all(name.as_bytes()).await.with_context(|| format!("signal {}", self.launch.name))
+        orders.write_all(name.as_bytes()).await.with_context(failed)?;
+        // A killed child may take the supervisor along before it answers.
+        let answer = self.answers.next_line().await.with_context(failed)?;
+        ensure!(answer.is_some() || signal == Signal::Kill, "{} has ended", self.launch.name);
+        Ok(())
+    }
+
+    /// Waits until the child ends by itself; gives how it ended and the end of its log.
+    ///
+    /// # Errors
+    /// Where it cannot be watched.
+    pub async fn finish(mut self) -> Result<(ExitStatus, String)> {
+        let ended = self.supervisor.wait().await;
+        let status = ended.with_context(|| format!("wait for {}", self.launch.name))?;
+        Ok((status, self.log_tail()))
     }
 
     /// Kills the child with SIGKILL and waits until it is gone. Its scratch folder stays.

@@ -3,7 +3,8 @@
 #
 #   sh -c THIS supervise LOG GRACE_TENTHS SCRATCH COMMAND [ARG...]
 #
-# Prints the pid of COMMAND, whose own output goes to LOG. Each line on standard input is the name of a signal to send.
+# Prints the pid of COMMAND, whose own output goes to LOG. Each line on standard input is the name of a signal to send,
+# and is answered by a line when it is sent.
 # When the pipe closes: SIGTERM, SIGKILL after GRACE_TENTHS tenths of a second, and SCRATCH (unless empty) is removed.
 log=$1 grace=$2 scratch=$3
 shift 3
@@ -11,10 +12,13 @@ exec 3<&0 </dev/null
 "$@" >>"$log" 2>&1 3<&- &
 child=$!
 echo "$child"
-exec >/dev/null 2>&1
+exec 4>&1 >/dev/null 2>&1
 (
+    # An answer that nobody reads any more must not end the watch.
+    trap '' PIPE
     while read -r signal <&3; do
         kill -s "$signal" "$child"
+        echo sent >&4
     done
     # From here on the shell below, which sees the child end, must not cut the cleaning short.
     trap '' TERM
