@@ -1,1 +1,4 @@
 //! x
+pub mod function;
+pub mod mapping;
+pub mod replay;
