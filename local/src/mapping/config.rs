@@ -1,0 +1,232 @@
+//! The settings of an event source mapping, checked as Lambda checks them, and the faults that can be put into a run.
+//!
+//! Limits and defaults are those of "Lambda parameters for Amazon DynamoDB event source mappings" and of
+//! `CreateEventSourceMapping`; what AWS does not document (back-off, faults, overhead) is marked as ours.
+
+use std::{num::NonZeroU64, ops::RangeInclusive, time::Duration};
+
+use anyhow::{Result, bail};
+
+/// Where a new mapping starts in the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartingPosition {
+    /// At the oldest record. The safe choice: nothing is missed while the mapping is being created.
+    #[default]
+    TrimHorizon,
+    /// After the newest record of the shards that exist now; later shards are read from their start.
+    Latest,
+}
+
+/// The settings of an [`EventSourceMapping`](super::EventSourceMapping).
+#[derive(Clone, Debug)]
+pub struct MappingConfig {
+    /// The most records in one invocation, 1 to 10,000.
+    pub batch_size: usize,
+    /// How long to wait for a batch to fill up, at most 300 s.
+    pub batching_window: Duration,
+    /// How many batches of one shard are in work at the same time, 1 to 10.
+    pub parallelization_factor: usize,
+    /// How often a failed batch is tried again, at most 10,000; `None` (-1 on AWS) is without end.
+    pub maximum_retry_attempts: Option<u32>,
+    /// Records older than this are given up: 60 s to 7 days; `None` (-1 on AWS) is never.
+    pub maximum_record_age: Option<Duration>,
+    /// Whether a failed batch is split in two.
+    pub bisect_batch_on_function_error: bool,
+    /// Whether the function's `batchItemFailures` are read (`ReportBatchItemFailures`).
+    pub report_batch_item_failures: bool,
+    /// Where to start.
+    pub starting_position: StartingPosition,
+    /// How often each shard is read; Lambda's base rate is four times per second ("Polling and batching streams").
+    pub poll_interval: Duration,
+    /// Ours: how long to wait before a failed batch is tried again.
+    pub retry_backoff: Backoff,
+    /// Ours: time added to every invocation, for what Lambda itself takes and a local process does not.
+    pub invocation_overhead: Duration,
+    /// Ours: faults on purpose.
+    pub faults: Faults,
+}
+
+impl Default for MappingConfig {
+    fn default() -> Self {
+        Self {
+            batch_size: 100,
+            batching_window: Duration::ZERO,
+            parallelization_factor: 1,
+            maximum_retry_attempts: None,
+            maximum_record_age: None,
+            bisect_batch_on_function_error: false,
+            report_batch_item_failures: false,
+            starting_position: StartingPosition::default(),
+            poll_interval: Duration::from_millis(250),
+            retry_backoff: Backoff::default(),
+            invocation_overhead: Duration::ZERO,
+            faults: Faults::default(),
+        }
+    }
+}
+
+impl MappingConfig {
+    /// Checks the settings as `CreateEventSourceMapping` does.
+    ///
+    /// # Errors
+    /// Names every setting that is out of its range.
+    pub fn validate(&self) -> Result<()> {
+        const DAYS_7: u64 = 604_800;
+        let mut problems = Vec::new();
+        let mut check = |name: &str, value: u64, range: RangeInclusive<u64>| {
+            if !range.contains(&value) {
+                problems.push(format!(
+                    "{name} is {value}, it must be {} to {}",
+                    range.start(),
+                    range.end()
+                ));
+            }
+        };
+        check("the batch size", self.batch_size as u64, 1..=10_000);
+        check(
+            "the batching window in seconds",
+            whole_seconds(self.batching_window),
+            0..=300,
+        );
+        check(
+            "the parallelization factor",
+            self.parallelization_factor as u64,
+            1..=10,
+        );
+        check(
+            "the number of retry attempts",
+            u64::from(self.maximum_retry_attempts.unwrap_or(0)),
+            0..=10_000,
+        );
+        if let Some(age) = self.maximum_record_age {
+            check(
+                "the maximum record age in seconds",
+                age.as_secs(),
+                60..=DAYS_7,
+            );
+        }
+        if self.poll_interval.is_zero() {
+            problems.push("the poll interval is zero, it must be longer".to_owned());
+        }
+        if !problems.is_empty() {
+            bail!(
+                "the event source mapping cannot be created: {}",
+                problems.join("; ")
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Rounded up, so that 300.5 s is more than 300 s.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+/// An exponential back-off with a cap.
+///
+/// Lambda says that it backs off between attempts, but not how; this is short, so that local runs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The wait before the first repetition; it doubles from then on.
+    pub initial: Duration,
+    /// The longest wait.
+    pub maximum: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            initial: Duration::from_millis(200),
+            maximum: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Backoff {
+    /// The wait before the `repetition`-th repetition, counted from 1.
+    #[must_use]
+    pub fn delay(&self, repetition: u32) -> Duration {
+        let doublings = repetition.saturating_sub(1).min(31);
+        self.initial
+            .saturating_mul(1 << doublings)
+            .min(self.maximum)
+    }
+}
+
+/// Faults that are put into a run on purpose; without them a local run never shows what "at least once" means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// After every so many successful batches, a lane's last batches are delivered again: a lost checkpoint.
+    pub redeliver_every: Option<NonZeroU64>,
+    /// How many batches such a redelivery repeats, oldest first; zero is taken as one.
+    pub redelivered_batches: usize,
+    /// At every so many invocations, the process is killed while it works on the event.
+    pub kill_during_every: Option<NonZeroU64>,
+    /// How long after the process took the event it is killed.
+    pub kill_after: Duration,
+    /// At every so many invocations, the function answers, but its answer is lost and its process is killed.
+    pub lose_answer_every: Option<NonZeroU64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(change: impl FnOnce(&mut MappingConfig), named: &str) {
+        let mut config = MappingConfig::default();
+        change(&mut config);
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    }
+
+    #[test]
+    fn lambdas_limits_hold() {
+        assert!(MappingConfig::default().validate().is_ok());
+        refused(|config| config.batch_size = 0, "batch size is 0");
+        refused(|config| config.batch_size = 10_001, "batch size is 10001");
+        refused(
+            |config| config.parallelization_factor = 0,
+            "parallelization factor",
+        );
+        refused(
+            |config| config.parallelization_factor = 11,
+            "parallelization factor",
+        );
+        refused(
+            |config| config.maximum_retry_attempts = Some(10_001),
+            "retry attempts",
+        );
+        refused(
+            |config| config.maximum_record_age = Some(Duration::from_secs(59)),
+            "record age",
+        );
+        refused(
+            |config| config.maximum_record_age = Some(Duration::from_secs(604_801)),
+            "record age",
+        );
+        refused(
+            |config| config.batching_window = Duration::from_millis(300_001),
+            "batching window",
+        );
+    }
+
+    #[test]
+    fn all_problems_are_named_at_once() {
+        refused(
+            |config| (config.batch_size, config.parallelization_factor) = (0, 11),
+            "0, it must be 1 to 10000; the par",
+        );
+    }
+
+    #[test]
+    fn the_backoff_doubles_up_to_its_cap() {
+        let backoff = Backoff {
+            initial: Duration::from_millis(100),
+            maximum: Duration::from_secs(1),
+        };
+        let delays = [1, 2, 3, 4, 5, 99].map(|repetition| backoff.delay(repetition).as_millis());
+        assert_eq!(delays, [100, 200, 400, 800, 1_000, 1_000]);
+    }
+}

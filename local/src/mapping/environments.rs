@@ -1,0 +1,60 @@
+//! The execution environments of one mapping: lanes borrow one each, and idle ones are used again, as Lambda does.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+
+use crate::function::{Invoke, Launch};
+
+/// Idle environments, and the means to make more.
+pub(super) struct Environments {
+    launcher: Arc<dyn Launch>,
+    idle: Mutex<Vec<Box<dyn Invoke>>>,
+}
+
+impl Environments {
+    pub(super) fn new(launcher: Arc<dyn Launch>) -> Self {
+        Self {
+            launcher,
+            idle: Mutex::default(),
+        }
+    }
+
+    pub(super) fn function_arn(&self) -> &str {
+        self.launcher.function_arn()
+    }
+
+    /// Starts environments until `count` are idle.
+    pub(super) async fn warm_up(&self, count: usize) -> Result<()> {
+        let idle = self.idle().len();
+        for _ in idle..count {
+            let mut environment = self.launcher.launch().await?;
+            environment.warm_up().await?;
+            self.give_back(environment);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn borrow(&self) -> Result<Box<dyn Invoke>> {
+        let idle = self.idle().pop();
+        match idle {
+            Some(environment) => Ok(environment),
+            None => self.launcher.launch().await,
+        }
+    }
+
+    pub(super) fn give_back(&self, environment: Box<dyn Invoke>) {
+        self.idle().push(environment);
+    }
+
+    pub(super) async fn kill_idle(&self) {
+        let idle = std::mem::take(&mut *self.idle());
+        for mut environment in idle {
+            environment.kill().await;
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Invoke>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

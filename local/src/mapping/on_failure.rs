@@ -1,0 +1,282 @@
+//! The on-failure destination: what the mapping gives up leaves a message, in the shape that Lambda sends to SQS.
+//!
+//! The message holds metadata only, "Retain discarded records for a DynamoDB event source in Lambda"
+//! (services-dynamodb-errors). With more than one lane, records of other lanes may lie between its first and its last
+//! sequence number; `batchSize` counts only its own.
+
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
+use serde::Serialize;
+
+use super::{batch::Batch, record::StreamRecord, stream::ShardId};
+use crate::function::{Invocation, new_request_id};
+
+/// Why records were given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Condition {
+    /// Their retries are used up.
+    RetryAttemptsExhausted,
+    /// They are older than the maximum record age.
+    RecordAgeExceeded,
+}
+
+/// A message to the on-failure destination.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailureMessage {
+    /// Which function, and why.
+    pub request_context: RequestContext,
+    /// How the last invocation ended; absent when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_context: Option<ResponseContext>,
+    /// Always `1.0`.
+    pub version: &'static str,
+    /// When the records were given up.
+    pub timestamp: String,
+    /// Which records.
+    #[serde(rename = "DDBStreamBatchInfo")]
+    pub batch: BatchInfo,
+}
+
+/// Which function, and why.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestContext {
+    /// The id of the last invocation.
+    pub request_id: String,
+    /// The function.
+    pub function_arn: String,
+    /// Why the records were given up.
+    pub condition: Condition,
+    /// How often the function was invoked with them.
+    pub approximate_invoke_count: u32,
+}
+
+/// How the last invocation ended.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResponseContext {
+    /// 200: Lambda itself did its part.
+    pub status_code: u16,
+    /// Always `$LATEST` here.
+    pub executed_version: &'static str,
+    /// `Unhandled`; absent when the function answered with `batchItemFailures`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function_error: Option<&'static str>,
+}
+
+/// Which records were given up.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchInfo {
+    /// Their shard.
+    pub shard_id: String,
+    /// The first one.
+    pub start_sequence_number: String,
+    /// The last one.
+    pub end_sequence_number: String,
+    /// When the first one was written.
+    pub approximate_arrival_of_first_record: String,
+    /// When the last one was written.
+    pub approximate_arrival_of_last_record: String,
+    /// How many they are.
+    pub batch_size: usize,
+    /// Their stream.
+    pub stream_arn: String,
+}
+
+impl FailureMessage {
+    /// The message for `batch`, given up at `now_ms` after `last`, the last invocation with it.
+    pub(super) fn new(
+        (function_arn, stream_arn, shard): (&str, &str, &ShardId),
+        batch: &Batch,
+        condition: Condition,
+        last: Option<&Invocation>,
+        now_ms: i64,
+    ) -> Option<Self> {
+        let (first, end) = (batch.records.first()?, batch.records.last()?);
+        Some(Self {
+            request_context: RequestContext {
+                request_id: last.map_or_else(new_request_id, |last| last.request_id.clone()),
+                function_arn: function_arn.to_owned(),
+                condition,
+                approximate_invoke_count: batch.invocations,
+            },
+            response_context: last.map(|last| ResponseContext {
+                status_code: 200,
+                executed_version: "$LATEST",
+                function_error: last.outcome.is_function_error().then_some("Unhandled"),
+            }),
+            version: "1.0",
+            timestamp: timestamp(now_ms, true),
+            batch: BatchInfo {
+                shard_id: shard.to_string(),
+                start_sequence_number: first.sequence_number().to_string(),
+                end_sequence_number: end.sequence_number().to_string(),
+                approximate_arrival_of_first_record: arrival(first),
+                approximate_arrival_of_last_record: arrival(end),
+                batch_size: batch.records.len(),
+                stream_arn: stream_arn.to_owned(),
+            },
+        })
+    }
+}
+
+fn arrival(record: &StreamRecord) -> String {
+    timestamp(record.arrival_ms(), record.arrival_ms() % 1_000 != 0)
+}
+
+/// ISO 8601 in UTC, `2026-01-31T23:59:59Z`, with milliseconds if asked for.
+fn timestamp(epoch_ms: i64, with_ms: bool) -> String {
+    let seconds = DateTime::from_secs(epoch_ms.div_euclid(1_000));
+    // Only years after 9999 have no such form.
+    let text = seconds.fmt(DateTimeFormat::DateTime).unwrap_or_default();
+    match text.strip_suffix('Z') {
+        Some(text) if with_ms => format!("{text}.{:03}Z", epoch_ms.rem_euclid(1_000)),
+        _ => text,
+    }
+}
+
+/// Takes what the mapping gives up.
+#[async_trait]
+pub trait OnFailure: Send + Sync {
+    /// Stores the message.
+    ///
+    /// # Errors
+    /// When it is not stored; the mapping then tries again, for as long as it runs.
+    async fn send(&self, message: &FailureMessage) -> Result<()>;
+}
+
+/// An SQS queue.
+#[derive(Clone, Debug)]
+pub struct SqsQueue {
+    client: aws_sdk_sqs::Client,
+    url: String,
+}
+
+impl SqsQueue {
+    /// The queue at `url`.
+    #[must_use]
+    pub fn new(client: aws_sdk_sqs::Client, url: impl Into<String>) -> Self {
+        Self {
+            client,
+            url: url.into(),
+        }
+    }
+}
+
+#[async_trait]
+impl OnFailure for SqsQueue {
+    async fn send(&self, message: &FailureMessage) -> Result<()> {
+        let body = serde_json::to_string(message).context("write the on-failure message")?;
+        let sent = self
+            .client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(body)
+            .send()
+            .await;
+        sent.with_context(|| format!("send the on-failure message to {}", self.url))?;
+        Ok(())
+    }
+}
+
+/// Messages in memory.
+#[derive(Debug, Default)]
+pub struct MemoryMessages(Mutex<Vec<FailureMessage>>);
+
+impl MemoryMessages {
+    /// All messages so far.
+    #[must_use]
+    pub fn messages(&self) -> Vec<FailureMessage> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+#[async_trait]
+impl OnFailure for MemoryMessages {
+    async fn send(&self, message: &FailureMessage) -> Result<()> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(message.clone());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::{super::testing::record, *};
+    use crate::function::Outcome;
+
+    fn message(last: Option<&Invocation>) -> serde_json::Value {
+        let mut batch = Batch::new(vec![record(7, "key"), record(9, "key")]);
+        batch.invocations = 2;
+        let shard = ShardId::new("shardId-1");
+        let about = ("arn:function", "arn:stream", &shard);
+        let condition = Condition::RetryAttemptsExhausted;
+        serde_json::to_value(
+            FailureMessage::new(about, &batch, condition, last, 1_573_690_429_717).unwrap(),
+        )
+        .unwrap()
+    }
+
+    fn invocation(outcome: Outcome) -> Invocation {
+        Invocation {
+            request_id: "id".into(),
+            outcome,
+            duration: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn the_message_has_the_shape_that_lambda_documents() {
+        assert_eq!(
+            message(Some(&invocation(Outcome::TimedOut))),
+            json!({
+                "requestContext": {
+                    "requestId": "id", "functionArn": "arn:function", "condition": "RetryAttemptsExhausted",
+                    "approximateInvokeCount": 2,
+                },
+                "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+                "version": "1.0",
+                "timestamp": "2019-11-14T00:13:49.717Z",
+                "DDBStreamBatchInfo": {
+                    "shardId": "shardId-1", "startSequenceNumber": "7", "endSequenceNumber": "9",
+                    "approximateArrivalOfFirstRecord": "2023-11-14T22:13:20Z",
+                    "approximateArrivalOfLastRecord": "2023-11-14T22:13:20Z",
+                    "batchSize": 2, "streamArn": "arn:stream",
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn a_partial_response_is_no_function_error_and_no_invocation_leaves_no_response() {
+        let answered = message(Some(&invocation(Outcome::Response("{}".into()))));
+        assert_eq!(
+            answered["responseContext"],
+            json!({"statusCode": 200, "executedVersion": "$LATEST"})
+        );
+        assert!(message(None).get("responseContext").is_none());
+    }
+
+    #[test]
+    fn timestamps_carry_milliseconds_where_lambdas_do() {
+        assert_eq!(timestamp(1_573_690_399_000, false), "2019-11-14T00:13:19Z");
+        assert_eq!(
+            timestamp(1_573_690_399_070, true),
+            "2019-11-14T00:13:19.070Z"
+        );
+    }
+}

@@ -1,0 +1,190 @@
+//! Reads one shard to its end and hands its records to the shard's lanes.
+//!
+//! A lane is as many lanes as the parallelization factor; a record's lane follows from its partition key, so the order of
+//! each key is kept. How far the reader may be ahead of the lanes is bounded in bytes.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    lane::{Lane, Shared},
+    record::StreamRecord,
+    stream::{ChangeStream, Page, Position, READ_LIMIT, ShardId, ShardIterator, StreamError},
+};
+use crate::function::PAYLOAD_LIMIT_BYTES;
+
+/// Reads one shard.
+pub(super) struct ShardReader {
+    shared: Arc<Shared>,
+    stream: Arc<dyn ChangeStream>,
+    shard: ShardId,
+    /// Where the next iterator starts: after the last record that was read.
+    position: Position,
+    iterator: Option<ShardIterator>,
+    budget: Arc<Semaphore>,
+    lanes: Vec<mpsc::UnboundedSender<Vec<StreamRecord>>>,
+}
+
+impl ShardReader {
+    /// Delivers the whole shard; returns once it is over, and tells whether all of its records are finished.
+    pub(super) async fn run(
+        shared: Arc<Shared>,
+        stream: Arc<dyn ChangeStream>,
+        shard: ShardId,
+        position: Position,
+    ) -> bool {
+        let factor = shared.config.parallelization_factor;
+        // Room for a full payload in every lane, and for one more read: no lane can wait for records that the reader
+        // has no room to read.
+        let budget = Arc::new(Semaphore::new(PAYLOAD_LIMIT_BYTES * (factor + 2)));
+        let mut tasks = JoinSet::new();
+        let mut lanes = Vec::with_capacity(factor);
+        for _ in 0..factor {
+            let (sender, inbox) = mpsc::unbounded_channel();
+            lanes.push(sender);
+            tasks.spawn(
+                Lane::new(
+                    Arc::clone(&shared),
+                    shard.clone(),
+                    Arc::clone(&budget),
+                    inbox,
+                )
+                .run(),
+            );
+        }
+        let reader = Self {
+            shared: Arc::clone(&shared),
+            stream,
+            shard: shard.clone(),
+            position,
+            iterator: None,
+            budget,
+            lanes,
+        };
+        // A lane ends only after the reader has; one that ends earlier panicked.
+        tokio::select! {
+            biased;
+            () = reader.read() => {}
+            Some(_) = tasks.join_next() => return false,
+        }
+        while let Some(lane) = tasks.join_next().await {
+            if lane.is_err() {
+                return false;
+            }
+        }
+        shared.progress.finished(&shard);
+        true
+    }
+
+    /// Reads until the shard is over; dropping the senders then ends the lanes.
+    async fn read(mut self) {
+        let interval = self.shared.config.poll_interval;
+        let mut failures = 0;
+        loop {
+            let start = Instant::now();
+            match self.page().await {
+                Ok(page) => {
+                    failures = 0;
+                    let count = page.records.len();
+                    self.hand_over(page.records).await;
+                    if page.next.is_none() {
+                        return;
+                    }
+                    self.iterator = page.next;
+                    if count == 0 {
+                        self.shared.progress.caught_up(&self.shard, start);
+                    }
+                    // A full page says that there is more; otherwise the base rate holds.
+                    if count < READ_LIMIT {
+                        sleep_until(start + interval).await;
+                    }
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.recover(&error);
+                    sleep(self.shared.config.retry_backoff.delay(failures)).await;
+                }
+            }
+        }
+    }
+
+    async fn page(&mut self) -> Result<Page, StreamError> {
+        let iterator = match self.iterator.take() {
+            Some(iterator) => iterator,
+            None => self.stream.iterator(&self.shard, &self.position).await?,
+        };
+        // Kept where the read fails for another reason than its age: a new iterator at LATEST would skip records.
+        let iterator = self.iterator.insert(iterator);
+        self.stream.records(iterator, READ_LIMIT).await
+    }
+
+    fn recover(&mut self, error: &StreamError) {
+        let counters = &self.shared.progress.counters;
+        match error {
+            StreamError::ExpiredIterator => {
+                tracing::debug!(shard = %self.shard, "the shard iterator expired; going on with a new one");
+                self.iterator = None;
+            }
+            StreamError::TrimmedData => {
+                counters.trimmed.add(1);
+                tracing::error!(shard = %self.shard, "unread records were trimmed; going on with the oldest");
+                (self.iterator, self.position) = (None, Position::TrimHorizon);
+            }
+            StreamError::Other(_) => {
+                counters.stream_errors.add(1);
+                tracing::warn!(shard = %self.shard, %error, "the stream could not be read");
+            }
+        }
+    }
+
+    async fn hand_over(&mut self, mut records: Vec<StreamRecord>) {
+        let Some(last) = records.last() else { return };
+        self.position = Position::After(last.sequence_number().clone());
+        let counters = &self.shared.progress.counters;
+        counters.records_read.add(records.len());
+        counters.records_in_flight.add(records.len());
+        // A read is at most 1 MB on AWS; a local database may return more than the budget has room for.
+        while !records.is_empty() {
+            let mut cost = 0;
+            let count = records.iter().take_while(|record| {
+                cost += read_ahead_cost(record);
+                cost <= PAYLOAD_LIMIT_BYTES
+            });
+            let rest = records.split_off(count.count());
+            self.hand_over_part(std::mem::replace(&mut records, rest))
+                .await;
+        }
+    }
+
+    async fn hand_over_part(&self, records: Vec<StreamRecord>) {
+        let cost: usize = records.iter().map(read_ahead_cost).sum();
+        let mut parts = vec![Vec::new(); self.lanes.len()];
+        for record in records {
+            parts[record.lane(self.lanes.len())].push(record);
+        }
+        let permits = self
+            .budget
+            .acquire_many(u32::try_from(cost).unwrap_or(u32::MAX))
+            .await;
+        // The lanes give the permits back, record by record.
+        permits
+            .expect("invariant: nobody closes the budget")
+            .forget();
+        for (lane, part) in self.lanes.iter().zip(parts) {
+            if !part.is_empty() {
+                // A lane that panicked is gone; its shard then never counts as finished.
+                let _ = lane.send(part);
+            }
+        }
+    }
+}
+
+/// What a record takes of the budget for reading ahead.
+pub(super) fn read_ahead_cost(record: &StreamRecord) -> usize {
+    record.json().len().min(PAYLOAD_LIMIT_BYTES)
+}
