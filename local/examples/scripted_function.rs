@@ -20,29 +20,19 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
-    let records = event.payload["Records"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
+    let records = event.payload["Records"].as_array().cloned().unwrap_or_default();
     note(&records)?;
     let mut failures = Vec::new();
     for record in &records {
         let number = &record["dynamodb"]["SequenceNumber"];
-        match record["dynamodb"]["NewImage"]["do"]["S"]
-            .as_str()
-            .unwrap_or_default()
-        {
+        match record["dynamodb"]["NewImage"]["do"]["S"].as_str().unwrap_or_default() {
             "fail" => return Err("as the record says".into()),
             "report" => failures.push(json!({"itemIdentifier": number})),
             "exit" => std::process::exit(7),
             "hang" => tokio::time::sleep(Duration::from_secs(3_600)).await,
             "panic" => panic!("as the record says"),
             "garble" => return Ok(json!("no list of failures")),
-            "print" => writeln!(
-                std::io::stdout(),
-                "record {number} of {}",
-                event.context.invoked_function_arn
-            )?,
+            "print" => writeln!(std::io::stdout(), "record {number} of {}", event.context.invoked_function_arn)?,
             _ => {}
         }
     }
@@ -55,17 +45,8 @@ fn note(records: &[Value]) -> Result<(), Error> {
     };
     let lines: String = records
         .iter()
-        .map(|record| {
-            format!(
-                "{}\n",
-                record["dynamodb"]["SequenceNumber"].as_str().unwrap_or("?")
-            )
-        })
+        .map(|record| format!("{}\n", record["dynamodb"]["SequenceNumber"].as_str().unwrap_or("?")))
         .collect();
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)?
-        .write_all(lines.as_bytes())?;
+    OpenOptions::new().create(true).append(true).open(path)?.write_all(lines.as_bytes())?;
     Ok(())
 }

@@ -17,9 +17,7 @@ use bytes::Bytes;
 use clap::Args;
 use serde_json::Value;
 
-use crate::function::{
-    BuildProfile, FunctionConfig, FunctionProcess, Invocation, Invoke, Outcome, build_function,
-};
+use crate::function::{BuildProfile, FunctionConfig, FunctionProcess, Invocation, Invoke, Outcome, build_function};
 
 /// Variables of the caller that the function sees, if they are set.
 const PASSED_ON: [&str; 14] = [
@@ -83,13 +81,7 @@ impl Replayed {
         };
         let answer: Value = serde_json::from_slice(body).ok()?;
         let failures = answer.get("batchItemFailures")?.as_array()?;
-        let name = |failure: &Value| {
-            failure
-                .get("itemIdentifier")
-                .and_then(Value::as_str)
-                .unwrap_or("?")
-                .to_owned()
-        };
+        let name = |failure: &Value| failure.get("itemIdentifier").and_then(Value::as_str).unwrap_or("?").to_owned();
         Some(failures.iter().map(name).collect())
     }
 }
@@ -98,22 +90,12 @@ impl std::fmt::Display for Replayed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: ", self.file.display())?;
         match (&self.invocation.outcome, self.batch_item_failures()) {
-            (Outcome::Response(_), Some(failures)) if failures.is_empty() => {
-                f.write_str("succeeded")?
-            }
-            (Outcome::Response(_), Some(failures)) => {
-                write!(f, "batchItemFailures {}", failures.join(", "))?
-            }
-            (Outcome::Response(body), None) => {
-                write!(f, "answered {}", String::from_utf8_lossy(body))?
-            }
+            (Outcome::Response(_), Some(failures)) if failures.is_empty() => f.write_str("succeeded")?,
+            (Outcome::Response(_), Some(failures)) => write!(f, "batchItemFailures {}", failures.join(", "))?,
+            (Outcome::Response(body), None) => write!(f, "answered {}", String::from_utf8_lossy(body))?,
             (error, _) => write!(f, "FUNCTION ERROR, {error}")?,
         }
-        write!(
-            f,
-            " ({:.1} ms)",
-            self.invocation.duration.as_secs_f64() * 1_000.0
-        )
+        write!(f, " ({:.1} ms)", self.invocation.duration.as_secs_f64() * 1_000.0)
     }
 }
 
@@ -123,28 +105,17 @@ impl std::fmt::Display for Replayed {
 /// When the function cannot be built or started, or a file is not JSON.
 pub async fn run(args: ReplayArgs) -> Result<ExitCode> {
     // All files are read first: a mistake in the last one shall not leave the others half done.
-    let events = args
-        .files
-        .iter()
-        .map(|file| event(file))
-        .collect::<Result<Vec<_>>>()?;
+    let events = args.files.iter().map(|file| event(file)).collect::<Result<Vec<_>>>()?;
     let mut function = FunctionProcess::new(function(&args)?);
     function.warm_up().await?;
     let mut failed = false;
     for (file, event) in args.files.into_iter().zip(events) {
-        let replayed = Replayed {
-            file,
-            invocation: function.invoke(event, None).await?,
-        };
+        let replayed = Replayed { file, invocation: function.invoke(event, None).await? };
         failed |= replayed.invocation.outcome.is_function_error();
         writeln!(std::io::stdout(), "{replayed}").context("write to standard output")?;
     }
     function.kill().await;
-    Ok(if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn event(file: &Path) -> Result<Bytes> {
@@ -167,12 +138,8 @@ fn function(args: &ReplayArgs) -> Result<FunctionConfig> {
     Ok(config)
 }
 
-fn passed_on(
-    lookup: impl Fn(&str) -> Option<OsString>,
-) -> Result<std::collections::BTreeMap<String, String>> {
-    let set = PASSED_ON
-        .iter()
-        .filter_map(|name| Some((*name, lookup(name)?)));
+fn passed_on(lookup: impl Fn(&str) -> Option<OsString>) -> Result<std::collections::BTreeMap<String, String>> {
+    let set = PASSED_ON.iter().filter_map(|name| Some((*name, lookup(name)?)));
     set.map(|(name, value)| match value.into_string() {
         Ok(value) => Ok((name.to_owned(), value)),
         Err(_) => bail!("the variable {name} is not text"),
@@ -192,15 +159,8 @@ mod tests {
     use super::*;
 
     fn replayed(outcome: Outcome) -> Replayed {
-        let invocation = Invocation {
-            request_id: "id".into(),
-            outcome,
-            duration: Duration::from_micros(1_500),
-        };
-        Replayed {
-            file: PathBuf::from("insert.json"),
-            invocation,
-        }
+        let invocation = Invocation { request_id: "id".into(), outcome, duration: Duration::from_micros(1_500) };
+        Replayed { file: PathBuf::from("insert.json"), invocation }
     }
 
     #[track_caller]
@@ -210,33 +170,17 @@ mod tests {
 
     #[test]
     fn each_outcome_has_its_line() {
-        check(
-            Outcome::Response(r#"{"batchItemFailures":[]}"#.into()),
-            "insert.json: succeeded (1.5 ms)",
-        );
+        check(Outcome::Response(r#"{"batchItemFailures":[]}"#.into()), "insert.json: succeeded (1.5 ms)");
         let failures = r#"{"batchItemFailures":[{"itemIdentifier":"1"},{"itemIdentifier":"2"}]}"#;
-        check(
-            Outcome::Response(failures.into()),
-            "insert.json: batchItemFailures 1, 2 (1.5 ms)",
-        );
-        check(
-            Outcome::Response("null".into()),
-            "insert.json: answered null (1.5 ms)",
-        );
-        check(
-            Outcome::TimedOut,
-            "insert.json: FUNCTION ERROR, timed out (1.5 ms)",
-        );
+        check(Outcome::Response(failures.into()), "insert.json: batchItemFailures 1, 2 (1.5 ms)");
+        check(Outcome::Response("null".into()), "insert.json: answered null (1.5 ms)");
+        check(Outcome::TimedOut, "insert.json: FUNCTION ERROR, timed out (1.5 ms)");
     }
 
     #[test]
     fn only_the_named_variables_are_passed_on() {
-        let variables =
-            passed_on(|name| (name == "INDEX").then(|| OsString::from("people"))).unwrap();
-        assert_eq!(
-            variables.into_iter().collect::<Vec<_>>(),
-            [("INDEX".to_owned(), "people".to_owned())]
-        );
+        let variables = passed_on(|name| (name == "INDEX").then(|| OsString::from("people"))).unwrap();
+        assert_eq!(variables.into_iter().collect::<Vec<_>>(), [("INDEX".to_owned(), "people".to_owned())]);
     }
 
     #[test]

@@ -49,20 +49,13 @@ pub fn build_function(name: &str, profile: BuildProfile) -> Result<PathBuf> {
 /// # Errors
 /// When cargo cannot be started, or the build fails.
 pub fn build_example(name: &str) -> Result<PathBuf> {
-    build(
-        &["--package", env!("CARGO_PKG_NAME"), "--example", name],
-        name,
-        BuildProfile::Debug,
-    )
+    build(&["--package", env!("CARGO_PKG_NAME"), "--example", name], name, BuildProfile::Debug)
 }
 
 fn build(what: &[&str], name: &str, profile: BuildProfile) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(&cargo);
-    command
-        .arg("build")
-        .args(what)
-        .arg("--message-format=json-render-diagnostics");
+    command.arg("build").args(what).arg("--message-format=json-render-diagnostics");
     if profile == BuildProfile::Release {
         command.arg("--release");
     }
@@ -72,25 +65,15 @@ fn build(what: &[&str], name: &str, profile: BuildProfile) -> Result<PathBuf> {
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("start {}", cargo.to_string_lossy()))?;
-    ensure!(
-        output.status.success(),
-        "cargo could not build {name}: {}",
-        output.status
-    );
-    executable(&output.stdout, name)
-        .with_context(|| format!("find the binary of {name} in what cargo built"))
+    ensure!(output.status.success(), "cargo could not build {name}: {}", output.status);
+    executable(&output.stdout, name).with_context(|| format!("find the binary of {name} in what cargo built"))
 }
 
 fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {
     messages
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<Message>(line).ok())
-        .filter(|message| {
-            message
-                .target
-                .as_ref()
-                .is_some_and(|target| target.name == name)
-        })
+        .filter(|message| message.target.as_ref().is_some_and(|target| target.name == name))
         .find_map(|message| message.executable)
 }
 
@@ -100,15 +83,13 @@ mod tests {
 
     #[test]
     fn the_binary_is_the_one_that_cargo_names() {
-        let messages = br#"{"reason":"compiler-artifact","target":{"name":"replicate","kind":["lib"]},"executable":null}
+        let messages =
+            br#"{"reason":"compiler-artifact","target":{"name":"replicate","kind":["lib"]},"executable":null}
 {"reason":"compiler-artifact","target":{"name":"other"},"executable":"/t/debug/other"}
 {"reason":"compiler-artifact","target":{"name":"replicate","kind":["bin"]},"executable":"/t/debug/replicate"}
 {"reason":"build-finished","success":true}
 "#;
-        assert_eq!(
-            executable(messages, "replicate"),
-            Some(PathBuf::from("/t/debug/replicate"))
-        );
+        assert_eq!(executable(messages, "replicate"), Some(PathBuf::from("/t/debug/replicate")));
         assert_eq!(executable(messages, "absent"), None);
     }
 }

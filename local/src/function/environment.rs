@@ -84,17 +84,11 @@ impl FunctionConfig {
             ("_HANDLER", "bootstrap".to_owned()),
             ("AWS_ACCESS_KEY_ID", "local".to_owned()),
             ("AWS_DEFAULT_REGION", REGION.to_owned()),
-            (
-                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-                self.memory_mb.to_string(),
-            ),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", self.memory_mb.to_string()),
             ("AWS_LAMBDA_FUNCTION_NAME", self.name.clone()),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
             ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_owned()),
-            (
-                "AWS_LAMBDA_LOG_GROUP_NAME",
-                format!("/aws/lambda/{}", self.name),
-            ),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{}", self.name)),
             ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream),
             ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_owned()),
             ("AWS_REGION", REGION.to_owned()),
@@ -104,10 +98,8 @@ impl FunctionConfig {
             ("LANG", "en_US.UTF-8".to_owned()),
             ("TZ", ":UTC".to_owned()),
         ];
-        let mut environment: BTreeMap<_, _> = lambda
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
+        let mut environment: BTreeMap<_, _> =
+            lambda.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         environment.extend(self.environment.clone());
         environment
     }
@@ -134,9 +126,7 @@ mod tests {
 
     #[test]
     fn the_functions_own_variables_win_over_lambdas() {
-        let config = FunctionConfig::new("f", "/x/f")
-            .env("AWS_REGION", "eu-central-1")
-            .env("INDEX", "i");
+        let config = FunctionConfig::new("f", "/x/f").env("AWS_REGION", "eu-central-1").env("INDEX", "i");
         let environment = config.process_environment("127.0.0.1:1");
         assert_eq!(environment["AWS_REGION"], "eu-central-1");
         assert_eq!(environment["INDEX"], "i");

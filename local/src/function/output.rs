@@ -45,13 +45,10 @@ impl std::fmt::Display for Tail {
 /// Opens the log for appending; several processes may write to the same one.
 pub(super) fn open_log(path: &Path) -> Result<Arc<File>> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("create the folder {}", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("create the folder {}", folder.display()))?;
     }
     let file = OpenOptions::new().create(true).append(true).open(path);
-    Ok(Arc::new(file.with_context(|| {
-        format!("open the log {}", path.display())
-    })?))
+    Ok(Arc::new(file.with_context(|| format!("open the log {}", path.display()))?))
 }
 
 /// Reads `stream` to its end in a task of its own.

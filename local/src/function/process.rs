@@ -41,21 +41,14 @@ impl FunctionProcess {
     /// An environment whose process starts with the first invocation.
     #[must_use]
     pub fn new(config: FunctionConfig) -> Self {
-        Self {
-            config,
-            running: None,
-        }
+        Self { config, running: None }
     }
 
     /// Starts the process if it does not run, and waits until it asks for an event.
     /// `Some` is how the initialisation failed.
     async fn ensure_running(&mut self) -> Result<Option<(Outcome, Tail)>> {
         if let Some(running) = &mut self.running
-            && running
-                .child
-                .try_wait()
-                .context("look whether the function still runs")?
-                .is_none()
+            && running.child.try_wait().context("look whether the function still runs")?.is_none()
         {
             return Ok(None);
         }
@@ -88,17 +81,9 @@ impl FunctionProcess {
             let lines = config.stdout_lines.clone();
             follow(stdout, log.clone(), lines, tail.clone())
         });
-        let stderr = child
-            .stderr
-            .take()
-            .map(|stderr| follow(stderr, log, None, tail.clone()));
+        let stderr = child.stderr.take().map(|stderr| follow(stderr, log, None, tail.clone()));
         let output = stdout.into_iter().chain(stderr).collect();
-        Ok(Running {
-            child,
-            api,
-            tail,
-            output,
-        })
+        Ok(Running { child, api, tail, output })
     }
 }
 
@@ -106,10 +91,7 @@ impl FunctionProcess {
 impl Invoke for FunctionProcess {
     async fn warm_up(&mut self) -> Result<()> {
         if let Some((failure, tail)) = self.ensure_running().await? {
-            bail!(
-                "the function {} did not start: {failure}{tail}",
-                self.config.name
-            );
+            bail!("the function {} did not start: {failure}{tail}", self.config.name);
         }
         Ok(())
     }
@@ -118,41 +100,20 @@ impl Invoke for FunctionProcess {
         let request_id = new_request_id();
         let start = Instant::now();
         if let Some((outcome, tail)) = self.ensure_running().await? {
-            tracing::warn!(
-                "the function {} did not start: {outcome}{tail}",
-                self.config.name
-            );
-            return Ok(Invocation {
-                request_id,
-                outcome,
-                duration: start.elapsed(),
-            });
+            tracing::warn!("the function {} did not start: {outcome}{tail}", self.config.name);
+            return Ok(Invocation { request_id, outcome, duration: start.elapsed() });
         }
-        let running = self
-            .running
-            .as_mut()
-            .context("the function was started just now")?;
+        let running = self.running.as_mut().context("the function was started just now")?;
         let start = Instant::now();
         let limit = self.config.timeout;
         let deadline_ms = epoch_ms() + i64::try_from(limit.as_millis()).unwrap_or(i64::MAX / 2);
-        running
-            .api
-            .hand_over(Event {
-                request_id: request_id.clone(),
-                deadline_ms,
-                payload,
-            })
-            .await?;
+        running.api.hand_over(Event { request_id: request_id.clone(), deadline_ms, payload }).await?;
         let outcome = finished(running, &request_id, start + limit, sabotage).await?;
         let duration = start.elapsed();
         if matches!(outcome, Outcome::TimedOut | Outcome::Exited(_)) {
             self.kill().await;
         }
-        Ok(Invocation {
-            request_id,
-            outcome,
-            duration,
-        })
+        Ok(Invocation { request_id, outcome, duration })
     }
 
     async fn kill(&mut self) {
@@ -227,14 +188,9 @@ async fn finished(
 
 fn outcome_of(answer: Answer, current: &str) -> Option<Outcome> {
     match answer {
-        Answer::Response { request_id, body } if request_id == current => {
-            Some(Outcome::Response(body))
-        }
+        Answer::Response { request_id, body } if request_id == current => Some(Outcome::Response(body)),
         Answer::Error { request_id, error } if request_id == current => {
-            Some(Outcome::FunctionError {
-                kind: error.error_type,
-                message: error.error_message,
-            })
+            Some(Outcome::FunctionError { kind: error.error_type, message: error.error_message })
         }
         // An answer to an earlier request, or one more request for an event.
         _ => None,

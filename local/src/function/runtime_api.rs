@@ -40,10 +40,7 @@ pub(super) enum Answer {
     /// It answered the event of this request id.
     Response { request_id: String, body: Bytes },
     /// It failed on the event of this request id.
-    Error {
-        request_id: String,
-        error: ReportedError,
-    },
+    Error { request_id: String, error: ReportedError },
     /// Its initialisation failed.
     InitError(ReportedError),
 }
@@ -66,9 +63,7 @@ impl ReportedError {
             error_message: String::from_utf8_lossy(body).into_owned(),
         });
         if error.error_type.is_empty() {
-            let header = headers
-                .get("lambda-runtime-function-error-type")
-                .and_then(|value| value.to_str().ok());
+            let header = headers.get("lambda-runtime-function-error-type").and_then(|value| value.to_str().ok());
             error.error_type = header.unwrap_or("Unhandled").to_owned();
         }
         error
@@ -92,17 +87,12 @@ struct Shared {
 impl RuntimeApi {
     /// Serves on a free port of loopback.
     pub(super) async fn start(function_arn: &str) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .context("bind the Runtime API")?;
-        let address = listener
-            .local_addr()
-            .context("read the Runtime API's port")?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("bind the Runtime API")?;
+        let address = listener.local_addr().context("read the Runtime API's port")?;
         let (events, event_receiver) = mpsc::channel(1);
         let (answer_sender, answers) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
-            function_arn: HeaderValue::from_str(function_arn)
-                .context("write the function's ARN into a header")?,
+            function_arn: HeaderValue::from_str(function_arn).context("write the function's ARN into a header")?,
             events: Mutex::new(event_receiver),
             answers: answer_sender,
         });
@@ -117,21 +107,12 @@ impl RuntimeApi {
                 tracing::error!(%error, "the Runtime API stopped");
             }
         });
-        Ok(Self {
-            address,
-            answers,
-            events,
-            server,
-        })
+        Ok(Self { address, answers, events, server })
     }
 
     /// Gives the process its next event.
     pub(super) async fn hand_over(&self, event: Event) -> Result<()> {
-        self.events
-            .send(event)
-            .await
-            .ok()
-            .context("hand the event to the Runtime API")
+        self.events.send(event).await.ok().context("hand the event to the Runtime API")
     }
 }
 
@@ -144,14 +125,8 @@ impl Drop for RuntimeApi {
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
-        .route(
-            "/2018-06-01/runtime/invocation/{request_id}/response",
-            post(response),
-        )
-        .route(
-            "/2018-06-01/runtime/invocation/{request_id}/error",
-            post(error),
-        )
+        .route("/2018-06-01/runtime/invocation/{request_id}/response", post(response))
+        .route("/2018-06-01/runtime/invocation/{request_id}/error", post(error))
         .route("/2018-06-01/runtime/init/error", post(init_error))
         .layer(DefaultBodyLimit::max(PAYLOAD_LIMIT_BYTES))
         .with_state(shared)
@@ -160,13 +135,7 @@ fn router(shared: Arc<Shared>) -> Router {
 async fn next(State(shared): State<Arc<Shared>>) -> Result<Response<Body>, StatusCode> {
     // A receiver that is gone means that the process is being replaced; its poll ends with the server.
     let _ = shared.answers.send(Answer::Ready);
-    let event = shared
-        .events
-        .lock()
-        .await
-        .recv()
-        .await
-        .ok_or(StatusCode::GONE)?;
+    let event = shared.events.lock().await.recv().await.ok_or(StatusCode::GONE)?;
     let _ = shared.answers.send(Answer::Taken);
     Response::builder()
         .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
@@ -178,11 +147,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Result<Response<Body>, Statu
         .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-async fn response(
-    State(shared): State<Arc<Shared>>,
-    Path(request_id): Path<String>,
-    body: Bytes,
-) -> StatusCode {
+async fn response(State(shared): State<Arc<Shared>>, Path(request_id): Path<String>, body: Bytes) -> StatusCode {
     let _ = shared.answers.send(Answer::Response { request_id, body });
     StatusCode::ACCEPTED
 }
@@ -198,21 +163,12 @@ async fn error(
     StatusCode::ACCEPTED
 }
 
-async fn init_error(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> StatusCode {
-    let _ = shared
-        .answers
-        .send(Answer::InitError(ReportedError::parse(&headers, &body)));
+async fn init_error(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let _ = shared.answers.send(Answer::InitError(ReportedError::parse(&headers, &body)));
     StatusCode::ACCEPTED
 }
 
 fn trace_id(now_ms: i64) -> String {
     let (root, parent) = (rand::random::<u128>() >> 32, rand::random::<u64>());
-    format!(
-        "Root=1-{:08x}-{root:024x};Parent={parent:016x};Sampled=0",
-        now_ms / 1_000
-    )
+    format!("Root=1-{:08x}-{root:024x};Parent={parent:016x};Sampled=0", now_ms / 1_000)
 }

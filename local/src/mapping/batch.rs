@@ -51,19 +51,13 @@ impl Batch {
     /// A new batch.
     #[must_use]
     pub fn new(records: Vec<StreamRecord>) -> Self {
-        Self {
-            records,
-            ..Self::default()
-        }
+        Self { records, ..Self::default() }
     }
 
     /// Splits off the records from `index` on; both parts keep what was used up.
     #[must_use]
     pub fn split_off(&mut self, index: usize) -> Self {
-        Self {
-            records: self.records.split_off(index),
-            ..*self
-        }
+        Self { records: self.records.split_off(index), ..*self }
     }
 
     /// Splits off the records at the start that are older than `config` allows at `now_ms`.
@@ -71,11 +65,7 @@ impl Batch {
     pub fn expired(&mut self, config: &MappingConfig, now_ms: i64) -> Option<Self> {
         let age_ms = i64::try_from(config.maximum_record_age?.as_millis()).unwrap_or(i64::MAX);
         let oldest_ms = now_ms.saturating_sub(age_ms);
-        let expired = self
-            .records
-            .iter()
-            .take_while(|record| record.arrival_ms() < oldest_ms)
-            .count();
+        let expired = self.records.iter().take_while(|record| record.arrival_ms() < oldest_ms).count();
         let rest = self.split_off(expired);
         let expired = std::mem::replace(self, rest);
         (!expired.records.is_empty()).then_some(expired)
@@ -86,10 +76,7 @@ impl Batch {
     pub fn decide(mut self, verdict: Verdict, config: &MappingConfig) -> Decision {
         let (delivered, failed) = match verdict {
             Verdict::Succeeded => {
-                return Decision {
-                    delivered: self.records,
-                    then: Then::Done,
-                };
+                return Decision { delivered: self.records, then: Then::Done };
             }
             Verdict::Failed => (Vec::new(), self),
             Verdict::FailedFrom(index) => {
@@ -122,10 +109,7 @@ impl Batch {
 
     /// AWS does not say whether progress within a batch renews its retries. Here it does not.
     fn retried(mut self, config: &MappingConfig) -> Then {
-        if config
-            .maximum_retry_attempts
-            .is_some_and(|maximum| self.retries >= maximum)
-        {
+        if config.maximum_retry_attempts.is_some_and(|maximum| self.retries >= maximum) {
             return Then::GiveUp(self);
         }
         self.retries = self.retries.saturating_add(1);
@@ -137,10 +121,7 @@ impl Batch {
 ///
 /// The second value tells that the batch is full, so that there is nothing to wait for.
 #[must_use]
-pub fn batch_length<'a>(
-    records: impl Iterator<Item = &'a StreamRecord>,
-    batch_size: usize,
-) -> (usize, bool) {
+pub fn batch_length<'a>(records: impl Iterator<Item = &'a StreamRecord>, batch_size: usize) -> (usize, bool) {
     let (mut length, mut bytes) = (0, PAYLOAD_FRAME_BYTES);
     for record in records {
         bytes += record.json().len() + 1;
@@ -169,10 +150,7 @@ mod tests {
     }
 
     fn numbers(records: &[StreamRecord]) -> Vec<u64> {
-        records
-            .iter()
-            .map(|record| record.sequence_number().as_str().parse().unwrap())
-            .collect()
+        records.iter().map(|record| record.sequence_number().as_str().parse().unwrap()).collect()
     }
 
     fn config(retries: Option<u32>, bisect: bool) -> MappingConfig {
@@ -188,15 +166,11 @@ mod tests {
         let config = config(Some(2), false);
         let mut batch = batch(1..=3);
         for used in 1..=2 {
-            let Then::Retry(again) = batch.decide(Verdict::Failed, &config).then else {
-                panic!("no retry {used}")
-            };
+            let Then::Retry(again) = batch.decide(Verdict::Failed, &config).then else { panic!("no retry {used}") };
             assert_eq!(again.retries, used);
             batch = again;
         }
-        let Then::GiveUp(lost) = batch.decide(Verdict::Failed, &config).then else {
-            panic!("not given up")
-        };
+        let Then::GiveUp(lost) = batch.decide(Verdict::Failed, &config).then else { panic!("not given up") };
         assert_eq!(numbers(&lost.records), [1, 2, 3]);
     }
 
@@ -204,35 +178,22 @@ mod tests {
     fn without_a_limit_a_batch_is_never_given_up() {
         let mut last = batch(1..=1);
         last.retries = u32::MAX;
-        assert!(matches!(
-            last.decide(Verdict::Failed, &config(None, false)).then,
-            Then::Retry(_)
-        ));
+        assert!(matches!(last.decide(Verdict::Failed, &config(None, false)).then, Then::Retry(_)));
     }
 
     #[test]
     fn everything_from_the_checkpoint_on_is_retried_and_what_is_before_it_is_done() {
         let decision = batch(1..=4).decide(Verdict::FailedFrom(2), &config(Some(1), false));
         assert_eq!(numbers(&decision.delivered), [1, 2]);
-        let Then::Retry(again) = decision.then else {
-            panic!("no retry")
-        };
+        let Then::Retry(again) = decision.then else { panic!("no retry") };
         assert_eq!((numbers(&again.records), again.retries), (vec![3, 4], 1));
     }
 
     #[test]
     fn bisecting_halves_a_failed_batch_and_uses_no_retry() {
         let decision = batch(1..=5).decide(Verdict::Failed, &config(Some(0), true));
-        let Then::Bisect(parts) = decision.then else {
-            panic!("not bisected")
-        };
-        assert_eq!(
-            parts
-                .iter()
-                .map(|part| numbers(&part.records))
-                .collect::<Vec<_>>(),
-            [vec![1, 2], vec![3, 4, 5]]
-        );
+        let Then::Bisect(parts) = decision.then else { panic!("not bisected") };
+        assert_eq!(parts.iter().map(|part| numbers(&part.records)).collect::<Vec<_>>(), [vec![1, 2], vec![3, 4, 5]]);
         assert!(parts.iter().all(|part| part.retries == 0));
     }
 
@@ -246,41 +207,21 @@ mod tests {
     fn with_partial_responses_the_batch_is_bisected_at_the_returned_number() {
         let decision = batch(1..=4).decide(Verdict::FailedFrom(1), &config(Some(0), true));
         assert_eq!(numbers(&decision.delivered), [1]);
-        let Then::Bisect(parts) = decision.then else {
-            panic!("not bisected")
-        };
-        assert_eq!(
-            parts
-                .iter()
-                .map(|part| numbers(&part.records))
-                .collect::<Vec<_>>(),
-            [vec![2, 3, 4]]
-        );
+        let Then::Bisect(parts) = decision.then else { panic!("not bisected") };
+        assert_eq!(parts.iter().map(|part| numbers(&part.records)).collect::<Vec<_>>(), [vec![2, 3, 4]]);
         // Without progress it is a retry, or a batch whose first record fails would be delivered for ever.
-        assert!(matches!(
-            batch(1..=4)
-                .decide(Verdict::FailedFrom(0), &config(Some(0), true))
-                .then,
-            Then::GiveUp(_)
-        ));
+        assert!(matches!(batch(1..=4).decide(Verdict::FailedFrom(0), &config(Some(0), true)).then, Then::GiveUp(_)));
     }
 
     #[test]
     fn only_the_records_that_are_too_old_expire() {
-        let config = MappingConfig {
-            maximum_record_age: Some(Duration::from_secs(60)),
-            ..MappingConfig::default()
-        };
+        let config = MappingConfig { maximum_record_age: Some(Duration::from_secs(60)), ..MappingConfig::default() };
         let now_ms = record(1, "key").arrival_ms() + 60_000;
         let mut fresh = batch(1..=2);
         assert!(fresh.expired(&config, now_ms).is_none());
         assert_eq!(fresh.records.len(), 2);
         let mut old = batch(1..=2);
-        assert_eq!(
-            old.expired(&config, now_ms + 1)
-                .map(|batch| numbers(&batch.records)),
-            Some(vec![1, 2])
-        );
+        assert_eq!(old.expired(&config, now_ms + 1).map(|batch| numbers(&batch.records)), Some(vec![1, 2]));
         assert!(old.records.is_empty());
     }
 
@@ -295,9 +236,6 @@ mod tests {
             let json = json.replacen('{', &format!("{{\"x\":\"{text}\","), 1);
             StreamRecord::from_json(Bytes::from(json), "pk").unwrap()
         };
-        assert_eq!(
-            batch_length([large(), large(), large()].iter(), 9),
-            (1, true)
-        );
+        assert_eq!(batch_length([large(), large(), large()].iter(), 9), (1, true));
     }
 }

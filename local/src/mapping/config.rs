@@ -75,44 +75,21 @@ impl MappingConfig {
         let mut problems = Vec::new();
         let mut check = |name: &str, value: u64, range: RangeInclusive<u64>| {
             if !range.contains(&value) {
-                problems.push(format!(
-                    "{name} is {value}, it must be {} to {}",
-                    range.start(),
-                    range.end()
-                ));
+                problems.push(format!("{name} is {value}, it must be {} to {}", range.start(), range.end()));
             }
         };
         check("the batch size", self.batch_size as u64, 1..=10_000);
-        check(
-            "the batching window in seconds",
-            whole_seconds(self.batching_window),
-            0..=300,
-        );
-        check(
-            "the parallelization factor",
-            self.parallelization_factor as u64,
-            1..=10,
-        );
-        check(
-            "the number of retry attempts",
-            u64::from(self.maximum_retry_attempts.unwrap_or(0)),
-            0..=10_000,
-        );
+        check("the batching window in seconds", whole_seconds(self.batching_window), 0..=300);
+        check("the parallelization factor", self.parallelization_factor as u64, 1..=10);
+        check("the number of retry attempts", u64::from(self.maximum_retry_attempts.unwrap_or(0)), 0..=10_000);
         if let Some(age) = self.maximum_record_age {
-            check(
-                "the maximum record age in seconds",
-                age.as_secs(),
-                60..=DAYS_7,
-            );
+            check("the maximum record age in seconds", age.as_secs(), 60..=DAYS_7);
         }
         if self.poll_interval.is_zero() {
             problems.push("the poll interval is zero, it must be longer".to_owned());
         }
         if !problems.is_empty() {
-            bail!(
-                "the event source mapping cannot be created: {}",
-                problems.join("; ")
-            );
+            bail!("the event source mapping cannot be created: {}", problems.join("; "));
         }
         Ok(())
     }
@@ -136,10 +113,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            initial: Duration::from_millis(200),
-            maximum: Duration::from_secs(10),
-        }
+        Self { initial: Duration::from_millis(200), maximum: Duration::from_secs(10) }
     }
 }
 
@@ -148,9 +122,7 @@ impl Backoff {
     #[must_use]
     pub fn delay(&self, repetition: u32) -> Duration {
         let doublings = repetition.saturating_sub(1).min(31);
-        self.initial
-            .saturating_mul(1 << doublings)
-            .min(self.maximum)
+        self.initial.saturating_mul(1 << doublings).min(self.maximum)
     }
 }
 
@@ -186,30 +158,12 @@ mod tests {
         assert!(MappingConfig::default().validate().is_ok());
         refused(|config| config.batch_size = 0, "batch size is 0");
         refused(|config| config.batch_size = 10_001, "batch size is 10001");
-        refused(
-            |config| config.parallelization_factor = 0,
-            "parallelization factor",
-        );
-        refused(
-            |config| config.parallelization_factor = 11,
-            "parallelization factor",
-        );
-        refused(
-            |config| config.maximum_retry_attempts = Some(10_001),
-            "retry attempts",
-        );
-        refused(
-            |config| config.maximum_record_age = Some(Duration::from_secs(59)),
-            "record age",
-        );
-        refused(
-            |config| config.maximum_record_age = Some(Duration::from_secs(604_801)),
-            "record age",
-        );
-        refused(
-            |config| config.batching_window = Duration::from_millis(300_001),
-            "batching window",
-        );
+        refused(|config| config.parallelization_factor = 0, "parallelization factor");
+        refused(|config| config.parallelization_factor = 11, "parallelization factor");
+        refused(|config| config.maximum_retry_attempts = Some(10_001), "retry attempts");
+        refused(|config| config.maximum_record_age = Some(Duration::from_secs(59)), "record age");
+        refused(|config| config.maximum_record_age = Some(Duration::from_secs(604_801)), "record age");
+        refused(|config| config.batching_window = Duration::from_millis(300_001), "batching window");
     }
 
     #[test]
@@ -222,10 +176,7 @@ mod tests {
 
     #[test]
     fn the_backoff_doubles_up_to_its_cap() {
-        let backoff = Backoff {
-            initial: Duration::from_millis(100),
-            maximum: Duration::from_secs(1),
-        };
+        let backoff = Backoff { initial: Duration::from_millis(100), maximum: Duration::from_secs(1) };
         let delays = [1, 2, 3, 4, 5, 99].map(|repetition| backoff.delay(repetition).as_millis());
         assert_eq!(delays, [100, 200, 400, 800, 1_000, 1_000]);
     }

@@ -57,9 +57,7 @@ impl Serialize for Attribute<'_> {
             AttributeValue::S(text) => map.serialize_entry("S", text)?,
             AttributeValue::Ss(set) => map.serialize_entry("SS", set)?,
             other => {
-                return Err(S::Error::custom(format!(
-                    "an attribute type that is not known: {other:?}"
-                )));
+                return Err(S::Error::custom(format!("an attribute type that is not known: {other:?}")));
             }
         }
         map.end()
@@ -79,35 +77,14 @@ mod tests {
         let item = HashMap::from([
             ("b".to_owned(), AttributeValue::B(Blob::new([0, 255]))),
             ("bool".to_owned(), AttributeValue::Bool(false)),
-            (
-                "bs".to_owned(),
-                AttributeValue::Bs(vec![Blob::new([1]), Blob::new([2])]),
-            ),
-            (
-                "l".to_owned(),
-                AttributeValue::L(vec![
-                    AttributeValue::S(String::new()),
-                    AttributeValue::Null(true),
-                ]),
-            ),
-            (
-                "m".to_owned(),
-                AttributeValue::M(HashMap::from([(
-                    "x".to_owned(),
-                    AttributeValue::N("1".into()),
-                )])),
-            ),
+            ("bs".to_owned(), AttributeValue::Bs(vec![Blob::new([1]), Blob::new([2])])),
+            ("l".to_owned(), AttributeValue::L(vec![AttributeValue::S(String::new()), AttributeValue::Null(true)])),
+            ("m".to_owned(), AttributeValue::M(HashMap::from([("x".to_owned(), AttributeValue::N("1".into()))]))),
             ("n".to_owned(), AttributeValue::N(number.into())),
-            (
-                "ns".to_owned(),
-                AttributeValue::Ns(vec!["1".into(), "2.0".into()]),
-            ),
+            ("ns".to_owned(), AttributeValue::Ns(vec!["1".into(), "2.0".into()])),
             ("null".to_owned(), AttributeValue::Null(true)),
             ("s".to_owned(), AttributeValue::S("ü\"\n".into())),
-            (
-                "ss".to_owned(),
-                AttributeValue::Ss(vec!["a".into(), "b".into()]),
-            ),
+            ("ss".to_owned(), AttributeValue::Ss(vec!["a".into(), "b".into()])),
         ]);
         assert_eq!(
             serde_json::to_value(Item(&item)).unwrap(),

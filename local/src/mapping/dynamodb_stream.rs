@@ -13,9 +13,7 @@ use bytes::Bytes;
 use super::{
     dynamodb_item::{Attribute, Item},
     record::{LambdaChange, LambdaIdentity, LambdaRecord, StreamRecord},
-    stream::{
-        ChangeStream, Page, Position, READ_LIMIT, Shard, ShardId, ShardIterator, StreamError,
-    },
+    stream::{ChangeStream, Page, Position, READ_LIMIT, Shard, ShardId, ShardIterator, StreamError},
 };
 
 /// The stream of one table.
@@ -33,30 +31,19 @@ impl DynamoDbStream {
     /// When the table cannot be described, or has no stream.
     pub async fn of_table(tables: &Tables, streams: Streams, table: &str) -> Result<Self> {
         let described = tables.describe_table().table_name(table).send().await;
-        let described = described
-            .with_context(|| format!("describe the table {table}"))?
-            .table;
+        let described = described.with_context(|| format!("describe the table {table}"))?.table;
         let described = described.with_context(|| format!("find the table {table}"))?;
-        let key = described
-            .key_schema()
-            .iter()
-            .find(|key| *key.key_type() == KeyType::Hash);
+        let key = described.key_schema().iter().find(|key| *key.key_type() == KeyType::Hash);
         let key = key.with_context(|| format!("find the partition key of the table {table}"))?;
         let arn = described.latest_stream_arn();
-        let arn = arn.with_context(|| {
-            format!("find the stream of the table {table}: it has none; enable it")
-        })?;
+        let arn = arn.with_context(|| format!("find the stream of the table {table}: it has none; enable it"))?;
         Ok(Self::new(streams, arn, key.attribute_name()))
     }
 
     /// The stream `arn` of a table whose partition key is `partition_key`.
     #[must_use]
     pub fn new(client: Streams, arn: impl Into<String>, partition_key: impl Into<String>) -> Self {
-        Self {
-            client,
-            arn: arn.into(),
-            partition_key: partition_key.into(),
-        }
+        Self { client, arn: arn.into(), partition_key: partition_key.into() }
     }
 
     /// The table's partition key.
@@ -76,15 +63,9 @@ impl ChangeStream for DynamoDbStream {
         let mut shards = Vec::new();
         let mut start = None;
         loop {
-            let page = self
-                .client
-                .describe_stream()
-                .stream_arn(&self.arn)
-                .set_exclusive_start_shard_id(start);
+            let page = self.client.describe_stream().stream_arn(&self.arn).set_exclusive_start_shard_id(start);
             let page = page.send().await.context("describe the stream")?;
-            let page = page
-                .stream_description
-                .context("find the description of the stream")?;
+            let page = page.stream_description.context("find the description of the stream")?;
             shards.extend(page.shards().iter().filter_map(shard));
             start = page.last_evaluated_shard_id;
             if start.is_none() {
@@ -93,70 +74,34 @@ impl ChangeStream for DynamoDbStream {
         }
     }
 
-    async fn iterator(
-        &self,
-        shard: &ShardId,
-        position: &Position,
-    ) -> Result<ShardIterator, StreamError> {
+    async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, StreamError> {
         let (kind, number) = match position {
             Position::TrimHorizon => (ShardIteratorType::TrimHorizon, None),
             Position::Latest => (ShardIteratorType::Latest, None),
-            Position::At(number) => (
-                ShardIteratorType::AtSequenceNumber,
-                Some(number.to_string()),
-            ),
-            Position::After(number) => (
-                ShardIteratorType::AfterSequenceNumber,
-                Some(number.to_string()),
-            ),
+            Position::At(number) => (ShardIteratorType::AtSequenceNumber, Some(number.to_string())),
+            Position::After(number) => (ShardIteratorType::AfterSequenceNumber, Some(number.to_string())),
         };
-        let request = self
-            .client
-            .get_shard_iterator()
-            .stream_arn(&self.arn)
-            .shard_id(shard.as_str());
-        let reply = request
-            .shard_iterator_type(kind)
-            .set_sequence_number(number)
-            .send()
-            .await;
+        let request = self.client.get_shard_iterator().stream_arn(&self.arn).shard_id(shard.as_str());
+        let reply = request.shard_iterator_type(kind).set_sequence_number(number).send().await;
         let reply = reply.map_err(|error| match error.as_service_error() {
             Some(GetShardIteratorError::TrimmedDataAccessException(_)) => StreamError::TrimmedData,
-            _ => StreamError::Other(
-                anyhow::Error::new(error).context(format!("get an iterator for {shard}")),
-            ),
+            _ => StreamError::Other(anyhow::Error::new(error).context(format!("get an iterator for {shard}"))),
         })?;
-        Ok(ShardIterator(
-            reply
-                .shard_iterator
-                .context("find the iterator in the answer")?,
-        ))
+        Ok(ShardIterator(reply.shard_iterator.context("find the iterator in the answer")?))
     }
 
     async fn records(&self, iterator: &ShardIterator, limit: usize) -> Result<Page, StreamError> {
         // The clamped value fits.
         let limit = i32::try_from(limit.clamp(1, READ_LIMIT)).unwrap_or(1);
-        let reply = self
-            .client
-            .get_records()
-            .shard_iterator(&iterator.0)
-            .limit(limit)
-            .send()
-            .await;
+        let reply = self.client.get_records().shard_iterator(&iterator.0).limit(limit).send().await;
         let reply = reply.map_err(|error| match error.as_service_error() {
             Some(GetRecordsError::ExpiredIteratorException(_)) => StreamError::ExpiredIterator,
             Some(GetRecordsError::TrimmedDataAccessException(_)) => StreamError::TrimmedData,
             _ => StreamError::Other(anyhow::Error::new(error).context("read the stream")),
         })?;
-        let records = reply
-            .records()
-            .iter()
-            .map(|record| lambda_record(record, &self.arn, &self.partition_key));
+        let records = reply.records().iter().map(|record| lambda_record(record, &self.arn, &self.partition_key));
         let records = records.collect::<Result<_>>()?;
-        Ok(Page {
-            records,
-            next: reply.next_shard_iterator.map(ShardIterator),
-        })
+        Ok(Page { records, next: reply.next_shard_iterator.map(ShardIterator) })
     }
 }
 
@@ -165,25 +110,17 @@ fn shard(shard: &SdkShard) -> Option<Shard> {
     Some(Shard {
         id: ShardId::new(shard.shard_id()?),
         parent: shard.parent_shard_id().map(ShardId::new),
-        closed: range
-            .and_then(|range| range.ending_sequence_number())
-            .is_some(),
+        closed: range.and_then(|range| range.ending_sequence_number()).is_some(),
     })
 }
 
 /// Turns a record of the SDK into the JSON that Lambda delivers.
 fn lambda_record(record: &Record, arn: &str, partition_key: &str) -> Result<StreamRecord> {
-    let change = record
-        .dynamodb()
-        .context("find the change in the stream record")?;
+    let change = record.dynamodb().context("find the change in the stream record")?;
     let sequence_number = change.sequence_number().unwrap_or_default();
-    let arrival_s = change
-        .approximate_creation_date_time()
-        .map(|time| time.as_secs_f64());
+    let arrival_s = change.approximate_creation_date_time().map(|time| time.as_secs_f64());
     let key = change.keys().and_then(|keys| keys.get(partition_key));
-    let key = key.with_context(|| {
-        format!("find the partition key {partition_key} in record {sequence_number}")
-    })?;
+    let key = key.with_context(|| format!("find the partition key {partition_key} in record {sequence_number}"))?;
     let record = LambdaRecord {
         event_id: record.event_id().unwrap_or_default(),
         event_name: record.event_name().map_or("", |name| name.as_str()),
@@ -191,19 +128,13 @@ fn lambda_record(record: &Record, arn: &str, partition_key: &str) -> Result<Stre
         event_source: record.event_source().unwrap_or("aws:dynamodb"),
         aws_region: record.aws_region().unwrap_or_default(),
         dynamodb: lambda_change(change, sequence_number, arrival_s),
-        user_identity: record.user_identity().map(|identity| LambdaIdentity {
-            kind: identity.r#type(),
-            principal_id: identity.principal_id(),
-        }),
+        user_identity: record
+            .user_identity()
+            .map(|identity| LambdaIdentity { kind: identity.r#type(), principal_id: identity.principal_id() }),
         event_source_arn: arn,
     };
     let json = serde_json::to_vec(&record).context("write the stream record")?;
-    StreamRecord::new(
-        sequence_number,
-        arrival_s.unwrap_or_default(),
-        &Attribute(key),
-        Bytes::from(json),
-    )
+    StreamRecord::new(sequence_number, arrival_s.unwrap_or_default(), &Attribute(key), Bytes::from(json))
 }
 
 fn lambda_change<'a>(
@@ -234,8 +165,7 @@ mod tests {
 
     use super::*;
 
-    const ARN: &str =
-        "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/2026-01-01T00:00:00.000";
+    const ARN: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/2026-01-01T00:00:00.000";
 
     fn sdk_record() -> Record {
         let keys = HashMap::from([("pk".to_owned(), AttributeValue::S("a".into()))]);
@@ -288,10 +218,7 @@ mod tests {
     #[test]
     fn an_expiry_carries_its_identity() {
         let mut record = sdk_record();
-        let identity = Identity::builder()
-            .r#type("Service")
-            .principal_id("dynamodb.amazonaws.com")
-            .build();
+        let identity = Identity::builder().r#type("Service").principal_id("dynamodb.amazonaws.com").build();
         record.user_identity = Some(identity);
         let expected = json!({"type": "Service", "principalId": "dynamodb.amazonaws.com"});
         assert_eq!(delivered(&record)["userIdentity"], expected);

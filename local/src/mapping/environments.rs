@@ -14,10 +14,7 @@ pub(super) struct Environments {
 
 impl Environments {
     pub(super) fn new(launcher: Arc<dyn Launch>) -> Self {
-        Self {
-            launcher,
-            idle: Mutex::default(),
-        }
+        Self { launcher, idle: Mutex::default() }
     }
 
     pub(super) fn function_arn(&self) -> &str {

@@ -55,16 +55,7 @@ impl Lane {
         inbox: mpsc::UnboundedReceiver<Vec<StreamRecord>>,
     ) -> Self {
         let (waiting, recent) = (VecDeque::new(), VecDeque::new());
-        Self {
-            shared,
-            shard,
-            budget,
-            inbox,
-            waiting,
-            environment: None,
-            recent,
-            successes: 0,
-        }
+        Self { shared, shard, budget, inbox, waiting, environment: None, recent, successes: 0 }
     }
 
     /// Delivers until the reader ends, and everything that it read is finished.
@@ -98,11 +89,7 @@ impl Lane {
                 for records in self.recent.clone() {
                     counters.redelivered_batches.add(1);
                     counters.records_in_flight.add(records.len());
-                    self.finish(Batch {
-                        redelivered: true,
-                        ..Batch::new(records)
-                    })
-                    .await;
+                    self.finish(Batch { redelivered: true, ..Batch::new(records) }).await;
                 }
             }
         }
@@ -141,8 +128,7 @@ impl Lane {
         while let Some(mut batch) = pending.pop_front() {
             if let Some(expired) = batch.expired(&shared.config, epoch_ms()) {
                 all_delivered = false;
-                self.give_up(expired, Condition::RecordAgeExceeded, last.as_ref())
-                    .await;
+                self.give_up(expired, Condition::RecordAgeExceeded, last.as_ref()).await;
             }
             if batch.records.is_empty() {
                 continue;
@@ -172,41 +158,25 @@ impl Lane {
     /// Accounts for what an invocation did with `batch`, and tells what follows for the rest of it.
     fn account(&self, batch: Batch, invocation: &Invocation) -> Then {
         let config = &self.shared.config;
-        let verdict = verdict(
-            &invocation.outcome,
-            &batch.records,
-            config.report_batch_item_failures,
-        );
+        let verdict = verdict(&invocation.outcome, &batch.records, config.report_batch_item_failures);
         self.report(&batch, invocation, verdict);
         let redelivered = batch.redelivered;
         let decision = batch.decide(verdict, config);
         if !redelivered {
-            self.shared
-                .progress
-                .counters
-                .records_delivered
-                .add(decision.delivered.len());
+            self.shared.progress.counters.records_delivered.add(decision.delivered.len());
         }
         self.settle(&decision.delivered, redelivered);
         decision.then
     }
 
     /// Puts what is to be delivered again to the front of `pending`. Tells whether nothing was given up.
-    async fn follow_up(
-        &self,
-        then: Then,
-        pending: &mut VecDeque<Batch>,
-        last: Option<&Invocation>,
-    ) -> bool {
+    async fn follow_up(&self, then: Then, pending: &mut VecDeque<Batch>, last: Option<&Invocation>) -> bool {
         let counters = &self.shared.progress.counters;
         match then {
             Then::Done => {}
             Then::Bisect(parts) => {
                 counters.bisects.add(1);
-                parts
-                    .into_iter()
-                    .rev()
-                    .for_each(|part| pending.push_front(part));
+                parts.into_iter().rev().for_each(|part| pending.push_front(part));
             }
             Then::Retry(batch) => {
                 counters.retries.add(1);
@@ -215,8 +185,7 @@ impl Lane {
                 sleep(delay).await;
             }
             Then::GiveUp(batch) => {
-                self.give_up(batch, Condition::RetryAttemptsExhausted, last)
-                    .await;
+                self.give_up(batch, Condition::RetryAttemptsExhausted, last).await;
                 return false;
             }
         }
@@ -249,14 +218,8 @@ impl Lane {
         }
         let counters = &self.shared.progress.counters;
         let error = invocation.outcome.is_function_error();
-        if error {
-            &counters.function_errors
-        } else {
-            &counters.failed_responses
-        }
-        .add(1);
-        let (request_id, records, shard) =
-            (&invocation.request_id, batch.records.len(), &self.shard);
+        if error { &counters.function_errors } else { &counters.failed_responses }.add(1);
+        let (request_id, records, shard) = (&invocation.request_id, batch.records.len(), &self.shard);
         tracing::info!(request_id, records, %shard, ?verdict, "a batch failed: {}", invocation.outcome);
     }
 
@@ -266,11 +229,7 @@ impl Lane {
         let counters = &shared.progress.counters;
         // Only an invocation with these very records is told of.
         let last = last.filter(|_| batch.invocations > 0);
-        let about = (
-            shared.environments.function_arn(),
-            shared.stream_arn.as_str(),
-            &self.shard,
-        );
+        let about = (shared.environments.function_arn(), shared.stream_arn.as_str(), &self.shard);
         let message = FailureMessage::new(about, &batch, condition, last, epoch_ms());
         let (Some(message), Some(on_failure)) = (message, &shared.on_failure) else {
             counters.records_lost.add(batch.records.len());
@@ -291,21 +250,15 @@ impl Lane {
 
     fn settle(&self, records: &[StreamRecord], redelivered: bool) {
         if !redelivered {
-            self.budget
-                .add_permits(records.iter().map(read_ahead_cost).sum());
+            self.budget.add_permits(records.iter().map(read_ahead_cost).sum());
         }
-        self.shared
-            .progress
-            .counters
-            .records_in_flight
-            .subtract(records.len());
+        self.shared.progress.counters.records_in_flight.subtract(records.len());
     }
 }
 
 /// Which fault, if any, the invocation `number` suffers.
 fn sabotage(faults: &Faults, number: u64) -> Option<Sabotage> {
-    let due =
-        |every: Option<NonZeroU64>| every.is_some_and(|every| number.is_multiple_of(every.get()));
+    let due = |every: Option<NonZeroU64>| every.is_some_and(|every| number.is_multiple_of(every.get()));
     if due(faults.kill_during_every) {
         Some(Sabotage::KillAfter(faults.kill_after))
     } else if due(faults.lose_answer_every) {

@@ -30,9 +30,7 @@ impl Lineage {
         self.first_listing_seen = true;
         for shard in shards {
             if !self.started.contains(&shard.id) {
-                self.waiting
-                    .entry(shard.id.clone())
-                    .or_insert_with(|| (shard, position.clone()));
+                self.waiting.entry(shard.id.clone()).or_insert_with(|| (shard, position.clone()));
             }
         }
     }
@@ -49,10 +47,7 @@ impl Lineage {
             .values()
             // A parent that is not listed was trimmed: there is nothing to wait for.
             .filter(|(shard, _)| {
-                shard
-                    .parent
-                    .as_ref()
-                    .is_none_or(|parent| !known(parent) || self.finished.contains(parent))
+                shard.parent.as_ref().is_none_or(|parent| !known(parent) || self.finished.contains(parent))
             })
             .map(|(shard, position)| (shard.id.clone(), position.clone()))
             .collect();
@@ -70,30 +65,17 @@ mod tests {
     use super::*;
 
     fn shard(id: &str, parent: Option<&str>) -> Shard {
-        Shard {
-            id: ShardId::new(id),
-            parent: parent.map(ShardId::new),
-            closed: false,
-        }
+        Shard { id: ShardId::new(id), parent: parent.map(ShardId::new), closed: false }
     }
 
     fn ready(lineage: &mut Lineage) -> Vec<String> {
-        lineage
-            .ready()
-            .into_iter()
-            .map(|(id, _)| id.to_string())
-            .collect()
+        lineage.ready().into_iter().map(|(id, _)| id.to_string()).collect()
     }
 
     #[test]
     fn children_wait_for_their_parent_and_siblings_run_side_by_side() {
         let mut lineage = Lineage::default();
-        let shards = vec![
-            shard("c1", Some("b")),
-            shard("b", Some("a")),
-            shard("a", None),
-            shard("c2", Some("b")),
-        ];
+        let shards = vec![shard("c1", Some("b")), shard("b", Some("a")), shard("a", None), shard("c2", Some("b"))];
         lineage.learn(shards, StartingPosition::TrimHorizon);
         assert_eq!(ready(&mut lineage), ["a"]);
         assert!(ready(&mut lineage).is_empty());
@@ -106,10 +88,7 @@ mod tests {
     #[test]
     fn a_parent_that_is_no_longer_listed_is_not_waited_for() {
         let mut lineage = Lineage::default();
-        lineage.learn(
-            vec![shard("b", Some("gone"))],
-            StartingPosition::TrimHorizon,
-        );
+        lineage.learn(vec![shard("b", Some("gone"))], StartingPosition::TrimHorizon);
         assert_eq!(ready(&mut lineage), ["b"]);
     }
 
@@ -119,13 +98,7 @@ mod tests {
         lineage.learn(vec![shard("a", None)], StartingPosition::Latest);
         assert_eq!(lineage.ready(), [(ShardId::new("a"), Position::Latest)]);
         lineage.finish(ShardId::new("a"));
-        lineage.learn(
-            vec![shard("a", None), shard("b", Some("a"))],
-            StartingPosition::Latest,
-        );
-        assert_eq!(
-            lineage.ready(),
-            [(ShardId::new("b"), Position::TrimHorizon)]
-        );
+        lineage.learn(vec![shard("a", None), shard("b", Some("a"))], StartingPosition::Latest);
+        assert_eq!(lineage.ready(), [(ShardId::new("b"), Position::TrimHorizon)]);
     }
 }

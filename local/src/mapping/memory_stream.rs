@@ -12,9 +12,7 @@ use serde_json::{Map, Value};
 
 use super::{
     record::{LambdaChange, LambdaIdentity, LambdaRecord, SequenceNumber, StreamRecord},
-    stream::{
-        ChangeStream, Page, Position, READ_LIMIT, Shard, ShardId, ShardIterator, StreamError,
-    },
+    stream::{ChangeStream, Page, Position, READ_LIMIT, Shard, ShardId, ShardIterator, StreamError},
 };
 use crate::function::epoch_ms;
 
@@ -74,11 +72,7 @@ impl MemoryStream {
     #[must_use]
     pub fn new(table: &str, partition_key: impl Into<String>) -> Self {
         let label = "2026-01-01T00:00:00.000";
-        let state = State {
-            shards: Vec::new(),
-            last_number: SEQUENCE_NUMBER_BASE,
-            epoch: 0,
-        };
+        let state = State { shards: Vec::new(), last_number: SEQUENCE_NUMBER_BASE, epoch: 0 };
         let stream = Self {
             arn: format!("arn:aws:dynamodb:{REGION}:000000000000:table/{table}/stream/{label}"),
             partition_key: partition_key.into(),
@@ -93,10 +87,7 @@ impl MemoryStream {
     /// # Errors
     /// When `keys` lack the partition key, or its shard was closed.
     pub fn push(&self, change: &MemoryChange) -> Result<SequenceNumber> {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "milliseconds since the epoch fit into 53 bits"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch fit into 53 bits")]
         let now_s = (epoch_ms() / 1_000) as f64;
         self.push_at(change, now_s)
     }
@@ -118,11 +109,7 @@ impl MemoryStream {
     /// How many records the stream holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.state()
-            .shards
-            .iter()
-            .map(|shard| shard.records.len())
-            .sum()
+        self.state().shards.iter().map(|shard| shard.records.len()).sum()
     }
 
     /// Whether the stream holds no record.
@@ -135,12 +122,7 @@ impl MemoryStream {
     #[must_use]
     pub fn open_shards(&self) -> Vec<ShardId> {
         let state = self.state();
-        state
-            .shards
-            .iter()
-            .filter(|shard| !shard.closed)
-            .map(|shard| shard.id.clone())
-            .collect()
+        state.shards.iter().filter(|shard| !shard.closed).map(|shard| shard.id.clone()).collect()
     }
 
     /// Ends `shard`; its two children own its keys from now on.
@@ -197,16 +179,8 @@ impl MemoryStream {
 
     fn record(&self, change: &MemoryChange, number: &str, arrival_s: f64) -> Result<StreamRecord> {
         let key = change.keys.get(&self.partition_key);
-        let key = key.with_context(|| {
-            format!(
-                "find the partition key {} in the change",
-                self.partition_key
-            )
-        })?;
-        let expiry = LambdaIdentity {
-            kind: Some("Service"),
-            principal_id: Some("dynamodb.amazonaws.com"),
-        };
+        let key = key.with_context(|| format!("find the partition key {} in the change", self.partition_key))?;
+        let expiry = LambdaIdentity { kind: Some("Service"), principal_id: Some("dynamodb.amazonaws.com") };
         let record = LambdaRecord {
             event_id: &format!("{:032x}", rand::random::<u128>()),
             event_name: change.event_name,
@@ -236,38 +210,24 @@ fn size_bytes(change: &MemoryChange) -> i64 {
         match value {
             Value::String(text) => text.len(),
             Value::Array(list) => list.iter().map(size).sum(),
-            Value::Object(map) => map
-                .iter()
-                .map(|(name, value)| name.len() + size(value))
-                .sum(),
+            Value::Object(map) => map.iter().map(|(name, value)| name.len() + size(value)).sum(),
             Value::Null | Value::Bool(_) | Value::Number(_) => 1,
         }
     }
-    let items = [
-        Some(&change.keys),
-        change.new_image.as_ref(),
-        change.old_image.as_ref(),
-    ];
+    let items = [Some(&change.keys), change.new_image.as_ref(), change.old_image.as_ref()];
     let attributes = items.into_iter().flatten().flatten();
-    let total: usize = attributes
-        .map(|(name, value)| name.len() + size(value))
-        .sum();
+    let total: usize = attributes.map(|(name, value)| name.len() + size(value)).sum();
     i64::try_from(total).unwrap_or(i64::MAX)
 }
 
 impl State {
     fn find(&mut self, id: &ShardId) -> Result<&mut MemoryShard> {
-        self.shards
-            .iter_mut()
-            .find(|shard| shard.id == *id)
-            .with_context(|| format!("find the shard {id}"))
+        self.shards.iter_mut().find(|shard| shard.id == *id).with_context(|| format!("find the shard {id}"))
     }
 
     fn owner(&mut self, hash: u64) -> Result<&mut MemoryShard> {
-        let owner = self
-            .shards
-            .iter_mut()
-            .find(|shard| !shard.closed && (shard.first_hash..=shard.last_hash).contains(&hash));
+        let owner =
+            self.shards.iter_mut().find(|shard| !shard.closed && (shard.first_hash..=shard.last_hash).contains(&hash));
         owner.context("find an open shard for the change")
     }
 
@@ -302,10 +262,7 @@ impl MemoryShard {
             Position::At(number) => (number, 0),
             Position::After(number) => (number, 1),
         };
-        match self
-            .records
-            .binary_search_by(|record| record.sequence_number().cmp(number))
-        {
+        match self.records.binary_search_by(|record| record.sequence_number().cmp(number)) {
             Ok(index) => Ok(self.trimmed + index + skip),
             Err(0) if self.trimmed > 0 => Err(StreamError::TrimmedData),
             Err(index) => Ok(self.trimmed + index),
@@ -321,19 +278,12 @@ impl ChangeStream for MemoryStream {
 
     async fn shards(&self) -> Result<Vec<Shard>, StreamError> {
         let state = self.state();
-        let describe = |shard: &MemoryShard| Shard {
-            id: shard.id.clone(),
-            parent: shard.parent.clone(),
-            closed: shard.closed,
-        };
+        let describe =
+            |shard: &MemoryShard| Shard { id: shard.id.clone(), parent: shard.parent.clone(), closed: shard.closed };
         Ok(state.shards.iter().map(describe).collect())
     }
 
-    async fn iterator(
-        &self,
-        shard: &ShardId,
-        position: &Position,
-    ) -> Result<ShardIterator, StreamError> {
+    async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, StreamError> {
         let mut state = self.state();
         let epoch = state.epoch;
         let index = state.find(shard)?.index(position)?;
@@ -342,12 +292,7 @@ impl ChangeStream for MemoryStream {
 
     async fn records(&self, iterator: &ShardIterator, limit: usize) -> Result<Page, StreamError> {
         let mut parts = iterator.0.splitn(3, ' ');
-        let mut number = || {
-            parts
-                .next()
-                .and_then(|part| part.parse::<usize>().ok())
-                .context("read the iterator")
-        };
+        let mut number = || parts.next().and_then(|part| part.parse::<usize>().ok()).context("read the iterator");
         let (epoch, index) = (number()?, number()?);
         let id = ShardId::new(parts.next().context("read the iterator")?);
         let mut state = self.state();
@@ -355,9 +300,7 @@ impl ChangeStream for MemoryStream {
             return Err(StreamError::ExpiredIterator);
         }
         let shard = state.find(&id)?;
-        let start = index
-            .checked_sub(shard.trimmed)
-            .ok_or(StreamError::TrimmedData)?;
+        let start = index.checked_sub(shard.trimmed).ok_or(StreamError::TrimmedData)?;
         let end = shard.records.len().min(start + limit.clamp(1, READ_LIMIT));
         let records = shard.records[start.min(end)..end].to_vec();
         let over = shard.closed && end == shard.records.len();

@@ -95,18 +95,10 @@ impl EventSourceMapping {
             progress: Progress::new(),
             attempts: Counter::default(),
         });
-        shared
-            .environments
-            .warm_up(warm)
-            .await
-            .context("start the function")?;
+        shared.environments.warm_up(warm).await.context("start the function")?;
         let relist = Arc::new(Notify::new());
         let supervisor = tokio::spawn(supervise(Arc::clone(&shared), stream, Arc::clone(&relist)));
-        Ok(Self {
-            shared,
-            relist,
-            supervisor,
-        })
+        Ok(Self { shared, relist, supervisor })
     }
 
     /// What the mapping did so far.
@@ -131,10 +123,7 @@ impl EventSourceMapping {
         self.relist.notify_one();
         while !self.shared.progress.drained(Some(start)) {
             if start.elapsed() > limit {
-                bail!(
-                    "the stream is not drained after {limit:?}: {:?}",
-                    self.stats()
-                );
+                bail!("the stream is not drained after {limit:?}: {:?}", self.stats());
             }
             if self.supervisor.is_finished() {
                 bail!("the event source mapping has stopped");
@@ -170,9 +159,7 @@ async fn supervise(shared: Arc<Shared>, stream: Arc<dyn ChangeStream>, relist: A
         let start = Instant::now();
         match stream.shards().await {
             Ok(shards) => {
-                shared
-                    .progress
-                    .listed(start, shards.iter().map(|shard| &shard.id));
+                shared.progress.listed(start, shards.iter().map(|shard| &shard.id));
                 lineage.learn(shards, shared.config.starting_position);
             }
             Err(error) => {
@@ -181,12 +168,7 @@ async fn supervise(shared: Arc<Shared>, stream: Arc<dyn ChangeStream>, relist: A
             }
         }
         for (shard, position) in lineage.ready() {
-            let reader = ShardReader::run(
-                Arc::clone(&shared),
-                Arc::clone(&stream),
-                shard.clone(),
-                position,
-            );
+            let reader = ShardReader::run(Arc::clone(&shared), Arc::clone(&stream), shard.clone(), position);
             readers.spawn(async move { reader.await.then_some(shard) });
         }
         tokio::select! {

@@ -161,10 +161,7 @@ impl SqsQueue {
     /// The queue at `url`.
     #[must_use]
     pub fn new(client: aws_sdk_sqs::Client, url: impl Into<String>) -> Self {
-        Self {
-            client,
-            url: url.into(),
-        }
+        Self { client, url: url.into() }
     }
 }
 
@@ -172,13 +169,7 @@ impl SqsQueue {
 impl OnFailure for SqsQueue {
     async fn send(&self, message: &FailureMessage) -> Result<()> {
         let body = serde_json::to_string(message).context("write the on-failure message")?;
-        let sent = self
-            .client
-            .send_message()
-            .queue_url(&self.url)
-            .message_body(body)
-            .send()
-            .await;
+        let sent = self.client.send_message().queue_url(&self.url).message_body(body).send().await;
         sent.with_context(|| format!("send the on-failure message to {}", self.url))?;
         Ok(())
     }
@@ -192,20 +183,14 @@ impl MemoryMessages {
     /// All messages so far.
     #[must_use]
     pub fn messages(&self) -> Vec<FailureMessage> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 #[async_trait]
 impl OnFailure for MemoryMessages {
     async fn send(&self, message: &FailureMessage) -> Result<()> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(message.clone());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(message.clone());
         Ok(())
     }
 }
@@ -225,18 +210,11 @@ mod tests {
         let shard = ShardId::new("shardId-1");
         let about = ("arn:function", "arn:stream", &shard);
         let condition = Condition::RetryAttemptsExhausted;
-        serde_json::to_value(
-            FailureMessage::new(about, &batch, condition, last, 1_573_690_429_717).unwrap(),
-        )
-        .unwrap()
+        serde_json::to_value(FailureMessage::new(about, &batch, condition, last, 1_573_690_429_717).unwrap()).unwrap()
     }
 
     fn invocation(outcome: Outcome) -> Invocation {
-        Invocation {
-            request_id: "id".into(),
-            outcome,
-            duration: Duration::ZERO,
-        }
+        Invocation { request_id: "id".into(), outcome, duration: Duration::ZERO }
     }
 
     #[test]
@@ -264,19 +242,13 @@ mod tests {
     #[test]
     fn a_partial_response_is_no_function_error_and_no_invocation_leaves_no_response() {
         let answered = message(Some(&invocation(Outcome::Response("{}".into()))));
-        assert_eq!(
-            answered["responseContext"],
-            json!({"statusCode": 200, "executedVersion": "$LATEST"})
-        );
+        assert_eq!(answered["responseContext"], json!({"statusCode": 200, "executedVersion": "$LATEST"}));
         assert!(message(None).get("responseContext").is_none());
     }
 
     #[test]
     fn timestamps_carry_milliseconds_where_lambdas_do() {
         assert_eq!(timestamp(1_573_690_399_000, false), "2019-11-14T00:13:19Z");
-        assert_eq!(
-            timestamp(1_573_690_399_070, true),
-            "2019-11-14T00:13:19.070Z"
-        );
+        assert_eq!(timestamp(1_573_690_399_070, true), "2019-11-14T00:13:19.070Z");
     }
 }

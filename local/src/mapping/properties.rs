@@ -88,15 +88,9 @@ impl Case {
         let random = Mutex::new(StdRng::seed_from_u64(self.seed));
         ScriptedFunction::instant(move |call| {
             let mut random = random.lock().unwrap();
-            let poisoned = call
-                .keys
-                .iter()
-                .position(|key| poison.contains(&key.parse().unwrap()));
-            let failing = poisoned.or_else(|| {
-                random
-                    .random_ratio(flakiness, 100)
-                    .then(|| random.random_range(0..call.numbers.len()))
-            });
+            let poisoned = call.keys.iter().position(|key| poison.contains(&key.parse().unwrap()));
+            let failing = poisoned
+                .or_else(|| random.random_ratio(flakiness, 100).then(|| random.random_range(0..call.numbers.len())));
             let Some(failing) = failing else {
                 return success();
             };
@@ -140,40 +134,21 @@ impl Run {
         let stats = bench.drain(case.config.clone()).await;
         let (mut parents, mut records) = (HashMap::new(), HashMap::new());
         for shard in bench.stream.shards().await.unwrap() {
-            let iterator = bench
-                .stream
-                .iterator(&shard.id, &Position::TrimHorizon)
-                .await
-                .unwrap();
+            let iterator = bench.stream.iterator(&shard.id, &Position::TrimHorizon).await.unwrap();
             let page = bench.stream.records(&iterator, READ_LIMIT).await.unwrap();
             records.insert(shard.id.clone(), page.records);
             parents.insert(shard.id, shard.parent);
         }
         let (calls, messages) = (bench.function.calls(), bench.messages.messages());
-        Self {
-            parents,
-            records,
-            calls,
-            messages,
-            stats,
-            config: case.config.clone(),
-        }
+        Self { parents, records, calls, messages, stats, config: case.config.clone() }
     }
 
     /// The call in which each record first succeeded.
     fn first_successes(&self) -> HashMap<&str, usize> {
         let mut successes = HashMap::new();
         for (index, call) in self.calls.iter().enumerate() {
-            let records: Vec<_> = call
-                .numbers
-                .iter()
-                .map(|number| record(number, "any"))
-                .collect();
-            let succeeded = match verdict(
-                &call.outcome,
-                &records,
-                self.config.report_batch_item_failures,
-            ) {
+            let records: Vec<_> = call.numbers.iter().map(|number| record(number, "any")).collect();
+            let succeeded = match verdict(&call.outcome, &records, self.config.report_batch_item_failures) {
                 Verdict::Succeeded => records.len(),
                 Verdict::FailedFrom(checkpoint) => checkpoint,
                 Verdict::Failed => 0,
@@ -194,52 +169,27 @@ impl Run {
             let number = |text: &str| SequenceNumber::new(text);
             let range = number(&batch.start_sequence_number)..=number(&batch.end_sequence_number);
             let shard = &self.records[&ShardId::new(&batch.shard_id)];
-            let first = shard
-                .iter()
-                .find(|record| record.sequence_number() == range.start())
-                .unwrap();
+            let first = shard.iter().find(|record| record.sequence_number() == range.start()).unwrap();
             let lane = first.lane(factor);
-            let of_batch = shard
-                .iter()
-                .filter(|record| range.contains(record.sequence_number()));
-            let of_batch: Vec<_> = of_batch
-                .filter(|record| record.lane(factor) == lane)
-                .collect();
+            let of_batch = shard.iter().filter(|record| range.contains(record.sequence_number()));
+            let of_batch: Vec<_> = of_batch.filter(|record| record.lane(factor) == lane).collect();
             assert_eq!(of_batch.len(), batch.batch_size, "{message:?}");
-            dead.extend(
-                of_batch
-                    .iter()
-                    .map(|record| record.sequence_number().as_str()),
-            );
+            dead.extend(of_batch.iter().map(|record| record.sequence_number().as_str()));
         }
         dead
     }
 
     fn check_nothing_is_lost(&self) {
         let (successes, dead) = (self.first_successes(), self.dead());
-        let all: Vec<_> = self
-            .records
-            .values()
-            .flatten()
-            .map(|record| record.sequence_number().as_str())
-            .collect();
+        let all: Vec<_> = self.records.values().flatten().map(|record| record.sequence_number().as_str()).collect();
         for number in &all {
-            assert!(
-                successes.contains_key(number) || dead.contains(number),
-                "{number} is lost"
-            );
+            assert!(successes.contains_key(number) || dead.contains(number), "{number} is lost");
             let redelivered = self.config.faults.redeliver_every.is_some();
-            assert!(
-                redelivered || successes.contains_key(number) != dead.contains(number),
-                "{number} ended twice"
-            );
+            assert!(redelivered || successes.contains_key(number) != dead.contains(number), "{number} ended twice");
         }
         assert_eq!(successes.len() as u64, self.stats.records_delivered);
         assert_eq!(all.len() as u64, self.stats.records_read);
-        assert_eq!(
-            (self.stats.records_lost, self.stats.records_in_flight),
-            (0, 0)
-        );
+        assert_eq!((self.stats.records_lost, self.stats.records_in_flight), (0, 0));
     }
 
     fn check_the_order_of_each_key(&self) {
@@ -252,34 +202,20 @@ impl Run {
                 continue;
             };
             let key = format!("{}", record.hash());
-            if let Some((number, before)) =
-                last.insert(key, (record.sequence_number().clone(), call))
-            {
-                assert!(
-                    before <= call,
-                    "{} came before {number} of the same key",
-                    record.sequence_number()
-                );
+            if let Some((number, before)) = last.insert(key, (record.sequence_number().clone(), call)) {
+                assert!(before <= call, "{} came before {number} of the same key", record.sequence_number());
             }
         }
         for call in &self.calls {
-            assert!(
-                call.numbers.is_sorted(),
-                "a batch out of order: {:?}",
-                call.numbers
-            );
+            assert!(call.numbers.is_sorted(), "a batch out of order: {:?}", call.numbers);
         }
     }
 
     fn check_parents_come_first(&self) {
         let calls_of = |shard: &ShardId| {
-            let numbers: HashSet<_> = self.records[shard]
-                .iter()
-                .map(|record| record.sequence_number().as_str())
-                .collect();
-            self.calls
-                .iter()
-                .filter(move |call| numbers.contains(call.numbers[0].as_str()))
+            let numbers: HashSet<_> =
+                self.records[shard].iter().map(|record| record.sequence_number().as_str()).collect();
+            self.calls.iter().filter(move |call| numbers.contains(call.numbers[0].as_str()))
         };
         for shard in self.parents.keys() {
             let Some(start) = calls_of(shard).map(|call| call.start).min() else {
@@ -287,10 +223,7 @@ impl Run {
             };
             let mut ancestor = self.parents[shard].as_ref();
             while let Some(id) = ancestor {
-                assert!(
-                    calls_of(id).all(|call| call.end <= start),
-                    "{shard} started before {id} was finished"
-                );
+                assert!(calls_of(id).all(|call| call.end <= start), "{shard} started before {id} was finished");
                 ancestor = self.parents[id].as_ref();
             }
         }

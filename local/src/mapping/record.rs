@@ -36,14 +36,8 @@ impl SequenceNumber {
 impl Ord for SequenceNumber {
     fn cmp(&self, other: &Self) -> Ordering {
         // As integers: 9900… is before 10000…, which neither text order nor 64 bits give.
-        let (left, right) = (
-            self.0.trim_start_matches('0'),
-            other.0.trim_start_matches('0'),
-        );
-        left.len()
-            .cmp(&right.len())
-            .then_with(|| left.cmp(right))
-            .then_with(|| self.0.cmp(&other.0))
+        let (left, right) = (self.0.trim_start_matches('0'), other.0.trim_start_matches('0'));
+        left.len().cmp(&right.len()).then_with(|| left.cmp(right)).then_with(|| self.0.cmp(&other.0))
     }
 }
 
@@ -77,34 +71,16 @@ impl StreamRecord {
         let envelope: Envelope = serde_json::from_slice(&json).context("read the stream record")?;
         let change = envelope.dynamodb;
         let key = change.keys.get(partition_key);
-        let key = key.with_context(|| {
-            format!("find the partition key {partition_key} in the record's Keys")
-        })?;
-        Self::new(
-            &change.sequence_number,
-            change.arrival_s.unwrap_or_default(),
-            key,
-            json,
-        )
+        let key = key.with_context(|| format!("find the partition key {partition_key} in the record's Keys"))?;
+        Self::new(&change.sequence_number, change.arrival_s.unwrap_or_default(), key, json)
     }
 
     /// A record whose parts are known; `key` is the partition key's attribute value.
-    pub(super) fn new(
-        sequence_number: &str,
-        arrival_s: f64,
-        key: &impl Serialize,
-        json: Bytes,
-    ) -> Result<Self> {
-        ensure!(
-            !sequence_number.is_empty(),
-            "the stream record has no sequence number"
-        );
+    pub(super) fn new(sequence_number: &str, arrival_s: f64, key: &impl Serialize, json: Bytes) -> Result<Self> {
+        ensure!(!sequence_number.is_empty(), "the stream record has no sequence number");
         Ok(Self {
             sequence_number: SequenceNumber::new(sequence_number),
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "milliseconds since the epoch fit into 53 bits"
-            )]
+            #[expect(clippy::cast_possible_truncation, reason = "milliseconds since the epoch fit into 53 bits")]
             arrival_ms: (arrival_s * 1_000.0) as i64,
             key_hash: hash(key)?,
             json,
@@ -161,11 +137,7 @@ pub fn payload(records: &[StreamRecord]) -> Bytes {
 /// The size of [`payload`], in bytes.
 #[must_use]
 pub fn payload_bytes(records: &[StreamRecord]) -> usize {
-    PAYLOAD_FRAME_BYTES
-        + records
-            .iter()
-            .map(|record| record.json.len() + 1)
-            .sum::<usize>()
+    PAYLOAD_FRAME_BYTES + records.iter().map(|record| record.json.len() + 1).sum::<usize>()
 }
 
 /// What [`payload`] adds around the records.
@@ -215,10 +187,7 @@ pub(super) struct LambdaRecord<'a, Image> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct LambdaChange<'a, Image> {
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "epoch_seconds"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "epoch_seconds")]
     pub(super) approximate_creation_date_time: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) keys: Option<Image>,
@@ -244,15 +213,9 @@ pub(super) struct LambdaIdentity<'a> {
 }
 
 /// Whole seconds as an integer, as AWS's records have them; a fraction only where there is one.
-fn epoch_seconds<S: serde::Serializer>(
-    seconds: &Option<f64>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn epoch_seconds<S: serde::Serializer>(seconds: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     match seconds {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the value is whole and far below 2^53"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "the value is whole and far below 2^53")]
         Some(seconds) if seconds.fract() == 0.0 => serializer.serialize_i64(*seconds as i64),
         Some(seconds) => serializer.serialize_f64(*seconds),
         None => serializer.serialize_none(),
@@ -268,29 +231,19 @@ mod tests {
 
     #[test]
     fn sequence_numbers_compare_as_integers() {
-        let mut numbers = [
-            "10000000000000000000000",
-            "990000000000000000000",
-            "0990000000000000000001",
-        ]
-        .map(SequenceNumber::new);
+        let mut numbers =
+            ["10000000000000000000000", "990000000000000000000", "0990000000000000000001"].map(SequenceNumber::new);
         numbers.sort();
         assert_eq!(
             numbers.map(|number| number.to_string()),
-            [
-                "990000000000000000000",
-                "0990000000000000000001",
-                "10000000000000000000000"
-            ]
+            ["990000000000000000000", "0990000000000000000001", "10000000000000000000000"]
         );
     }
 
     #[test]
     fn records_of_one_partition_key_share_a_lane_whatever_the_layout_of_their_json() {
         let record = StreamRecord::from_json(Bytes::from_static(RECORD.as_bytes()), "pk").unwrap();
-        let other = RECORD
-            .replace(r#"{"S":"a"}"#, r#"{ "S" : "a" }"#)
-            .replace(r#""N":"1""#, r#""N":"2""#);
+        let other = RECORD.replace(r#"{"S":"a"}"#, r#"{ "S" : "a" }"#).replace(r#""N":"1""#, r#""N":"2""#);
         let other = StreamRecord::from_json(Bytes::from(other), "pk").unwrap();
         assert_eq!(record.key_hash, other.key_hash);
         assert!((1..=10).all(|lanes| record.lane(lanes) < lanes));
@@ -298,8 +251,7 @@ mod tests {
 
     #[test]
     fn a_record_without_the_partition_key_is_refused_by_name() {
-        let error =
-            StreamRecord::from_json(Bytes::from_static(RECORD.as_bytes()), "id").unwrap_err();
+        let error = StreamRecord::from_json(Bytes::from_static(RECORD.as_bytes()), "id").unwrap_err();
         assert!(error.to_string().contains("partition key id"), "{error}");
     }
 

@@ -22,11 +22,7 @@ pub enum Verdict {
 ///
 /// Without `report_batch_item_failures` the answer is not looked at, as on Lambda: any answer is a success.
 #[must_use]
-pub fn verdict(
-    outcome: &Outcome,
-    records: &[StreamRecord],
-    report_batch_item_failures: bool,
-) -> Verdict {
+pub fn verdict(outcome: &Outcome, records: &[StreamRecord], report_batch_item_failures: bool) -> Verdict {
     match outcome {
         Outcome::Response(_) if !report_batch_item_failures => Verdict::Succeeded,
         Outcome::Response(body) => reported(body, records),
@@ -60,10 +56,7 @@ fn checkpoint(failures: &[Value], records: &[StreamRecord]) -> Verdict {
         let Some(identifier) = failure.get("itemIdentifier").and_then(Value::as_str) else {
             return Verdict::Failed;
         };
-        let Some(index) = records
-            .iter()
-            .position(|record| record.sequence_number().as_str() == identifier)
-        else {
+        let Some(index) = records.iter().position(|record| record.sequence_number().as_str() == identifier) else {
             return Verdict::Failed;
         };
         lowest = Some(lowest.map_or(index, |lowest: usize| lowest.min(index)));
@@ -82,41 +75,21 @@ mod tests {
         let records: Vec<_> = (1..=4).map(|number| record(number, "key")).collect();
         let outcome = Outcome::Response(Bytes::from_static(body.as_bytes()));
         assert_eq!(verdict(&outcome, &records, true), expected, "{body}");
-        assert_eq!(
-            verdict(&outcome, &records, false),
-            Verdict::Succeeded,
-            "{body}"
-        );
+        assert_eq!(verdict(&outcome, &records, false), Verdict::Succeeded, "{body}");
     }
 
     #[test]
     fn an_empty_or_null_answer_or_list_is_a_complete_success() {
-        for body in [
-            "",
-            " \n",
-            "null",
-            "{}",
-            r#"{"batchItemFailures":null}"#,
-            r#"{"batchItemFailures":[]}"#,
-        ] {
+        for body in ["", " \n", "null", "{}", r#"{"batchItemFailures":null}"#, r#"{"batchItemFailures":[]}"#] {
             check(body, Verdict::Succeeded);
         }
     }
 
     #[test]
     fn the_lowest_sequence_number_is_the_checkpoint() {
-        check(
-            r#"{"batchItemFailures":[{"itemIdentifier":"3"}]}"#,
-            Verdict::FailedFrom(2),
-        );
-        check(
-            r#"{"batchItemFailures":[{"itemIdentifier":"4"},{"itemIdentifier":"2"}]}"#,
-            Verdict::FailedFrom(1),
-        );
-        check(
-            r#"{"batchItemFailures":[{"itemIdentifier":"1"}]}"#,
-            Verdict::FailedFrom(0),
-        );
+        check(r#"{"batchItemFailures":[{"itemIdentifier":"3"}]}"#, Verdict::FailedFrom(2));
+        check(r#"{"batchItemFailures":[{"itemIdentifier":"4"},{"itemIdentifier":"2"}]}"#, Verdict::FailedFrom(1));
+        check(r#"{"batchItemFailures":[{"itemIdentifier":"1"}]}"#, Verdict::FailedFrom(0));
     }
 
     #[test]
@@ -138,28 +111,16 @@ mod tests {
 
     #[test]
     fn an_answer_that_cannot_be_read_fails_the_whole_batch() {
-        for body in [
-            "{",
-            "oops",
-            r#"{"batchItemFailures":7}"#,
-            r#"["2"]"#,
-            r#""done""#,
-        ] {
+        for body in ["{", "oops", r#"{"batchItemFailures":7}"#, r#"["2"]"#, r#""done""#] {
             check(body, Verdict::Failed);
         }
     }
 
     #[test]
     fn every_function_error_fails_the_whole_batch() {
-        let error = Outcome::FunctionError {
-            kind: "E".into(),
-            message: String::new(),
-        };
+        let error = Outcome::FunctionError { kind: "E".into(), message: String::new() };
         for outcome in [error, Outcome::TimedOut, Outcome::Exited(None)] {
-            assert_eq!(
-                verdict(&outcome, &[record(1, "key")], false),
-                Verdict::Failed
-            );
+            assert_eq!(verdict(&outcome, &[record(1, "key")], false), Verdict::Failed);
         }
     }
 }

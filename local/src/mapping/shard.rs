@@ -47,25 +47,10 @@ impl ShardReader {
         for _ in 0..factor {
             let (sender, inbox) = mpsc::unbounded_channel();
             lanes.push(sender);
-            tasks.spawn(
-                Lane::new(
-                    Arc::clone(&shared),
-                    shard.clone(),
-                    Arc::clone(&budget),
-                    inbox,
-                )
-                .run(),
-            );
+            tasks.spawn(Lane::new(Arc::clone(&shared), shard.clone(), Arc::clone(&budget), inbox).run());
         }
-        let reader = Self {
-            shared: Arc::clone(&shared),
-            stream,
-            shard: shard.clone(),
-            position,
-            iterator: None,
-            budget,
-            lanes,
-        };
+        let reader =
+            Self { shared: Arc::clone(&shared), stream, shard: shard.clone(), position, iterator: None, budget, lanes };
         // A lane ends only after the reader has; one that ends earlier panicked.
         tokio::select! {
             biased;
@@ -156,8 +141,7 @@ impl ShardReader {
                 cost <= PAYLOAD_LIMIT_BYTES
             });
             let rest = records.split_off(count.count());
-            self.hand_over_part(std::mem::replace(&mut records, rest))
-                .await;
+            self.hand_over_part(std::mem::replace(&mut records, rest)).await;
         }
     }
 
@@ -167,14 +151,9 @@ impl ShardReader {
         for record in records {
             parts[record.lane(self.lanes.len())].push(record);
         }
-        let permits = self
-            .budget
-            .acquire_many(u32::try_from(cost).unwrap_or(u32::MAX))
-            .await;
+        let permits = self.budget.acquire_many(u32::try_from(cost).unwrap_or(u32::MAX)).await;
         // The lanes give the permits back, record by record.
-        permits
-            .expect("invariant: nobody closes the budget")
-            .forget();
+        permits.expect("invariant: nobody closes the budget").forget();
         for (lane, part) in self.lanes.iter().zip(parts) {
             if !part.is_empty() {
                 // A lane that panicked is gone; its shard then never counts as finished.

@@ -144,27 +144,19 @@ impl Progress {
         let durations = Histogram::new_with_max(LONGEST_US, 3);
         Self {
             counters: Counters::default(),
-            durations: Mutex::new(
-                durations.expect("invariant: three digits and a maximum over two are valid"),
-            ),
+            durations: Mutex::new(durations.expect("invariant: three digits and a maximum over two are valid")),
             shards: Mutex::default(),
         }
     }
 
     pub(super) fn invoked(&self, duration: Duration) {
         let duration_us = u64::try_from(duration.as_micros()).unwrap_or(LONGEST_US);
-        self.durations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .saturating_record(duration_us);
+        self.durations.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(duration_us);
     }
 
     pub(super) fn stats(&self) -> MappingStats {
         let mut stats = self.counters.snapshot();
-        let durations = self
-            .durations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let durations = self.durations.lock().unwrap_or_else(PoisonError::into_inner);
         stats.invocation_p50 = Duration::from_micros(durations.value_at_quantile(0.5));
         stats.invocation_p99 = Duration::from_micros(durations.value_at_quantile(0.99));
         stats.invocation_max = Duration::from_micros(durations.max());
@@ -180,11 +172,7 @@ impl Progress {
     }
 
     pub(super) fn caught_up(&self, id: &ShardId, at: Instant) {
-        self.shards()
-            .states
-            .entry(id.clone())
-            .or_default()
-            .caught_up_at = Some(at);
+        self.shards().states.entry(id.clone()).or_default().caught_up_at = Some(at);
     }
 
     pub(super) fn finished(&self, id: &ShardId) {
@@ -199,10 +187,7 @@ impl Progress {
         let after = |time: Option<Instant>, since: Option<Instant>| time.is_some() && time >= since;
         // The counter is read last: a reader counts records before it reports that there are no more.
         after(shards.listed_at, since.max(shards.last_finish))
-            && shards
-                .states
-                .values()
-                .all(|state| state.finished || after(state.caught_up_at, since))
+            && shards.states.values().all(|state| state.finished || after(state.caught_up_at, since))
             && self.counters.records_in_flight.get() == 0
     }
 

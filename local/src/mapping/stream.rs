@@ -89,9 +89,7 @@ impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ExpiredIterator => f.write_str("the shard iterator expired"),
-            Self::TrimmedData => {
-                f.write_str("the stream no longer holds the records at this position")
-            }
+            Self::TrimmedData => f.write_str("the stream no longer holds the records at this position"),
             Self::Other(error) => write!(f, "{error:#}"),
         }
     }
@@ -121,11 +119,7 @@ pub trait ChangeStream: Send + Sync {
     ///
     /// # Errors
     /// [`StreamError::TrimmedData`] when the position is no longer in the stream.
-    async fn iterator(
-        &self,
-        shard: &ShardId,
-        position: &Position,
-    ) -> Result<ShardIterator, StreamError>;
+    async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, StreamError>;
 
     /// At most `limit` records from `iterator` on, and never more than [`READ_LIMIT`].
     ///

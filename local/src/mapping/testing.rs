@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use super::{
-    Backoff, EventSourceMapping, JsonItem, MappingConfig, MemoryChange, MemoryMessages,
-    MemoryStream, OnFailure, record::StreamRecord, stream::ChangeStream,
+    Backoff, EventSourceMapping, JsonItem, MappingConfig, MemoryChange, MemoryMessages, MemoryStream, OnFailure,
+    record::StreamRecord, stream::ChangeStream,
 };
 use crate::function::{Invocation, Invoke, Launch, Outcome, Sabotage, new_request_id};
 
@@ -39,12 +39,7 @@ pub(super) fn record(number: impl Display, key: &str) -> StreamRecord {
 /// A change of the item `key`.
 pub(super) fn change(key: &str) -> MemoryChange {
     let item: JsonItem = [("pk".to_owned(), json!({"S": key}))].into_iter().collect();
-    MemoryChange {
-        event_name: "INSERT",
-        keys: item.clone(),
-        new_image: Some(item),
-        ..MemoryChange::default()
-    }
+    MemoryChange { event_name: "INSERT", keys: item.clone(), new_image: Some(item), ..MemoryChange::default() }
 }
 
 /// Lambda's settings, but in a hurry.
@@ -72,18 +67,11 @@ impl Call {
     fn new(environment: usize, payload: &[u8]) -> Self {
         let event: Value = serde_json::from_slice(payload).unwrap();
         let records = event["Records"].as_array().unwrap();
-        let text =
-            |record: &Value, path: &str| record.pointer(path).unwrap().as_str().unwrap().to_owned();
+        let text = |record: &Value, path: &str| record.pointer(path).unwrap().as_str().unwrap().to_owned();
         Self {
             environment,
-            numbers: records
-                .iter()
-                .map(|record| text(record, "/dynamodb/SequenceNumber"))
-                .collect(),
-            keys: records
-                .iter()
-                .map(|record| text(record, "/dynamodb/Keys/pk/S"))
-                .collect(),
+            numbers: records.iter().map(|record| text(record, "/dynamodb/SequenceNumber")).collect(),
+            keys: records.iter().map(|record| text(record, "/dynamodb/Keys/pk/S")).collect(),
             outcome: Outcome::TimedOut,
             start: Instant::now(),
             end: Instant::now(),
@@ -92,10 +80,7 @@ impl Call {
 
     /// The answer that reports these records as failed.
     pub(super) fn failures<'a>(numbers: impl IntoIterator<Item = &'a String>) -> Outcome {
-        let failures: Vec<_> = numbers
-            .into_iter()
-            .map(|number| json!({"itemIdentifier": number}))
-            .collect();
+        let failures: Vec<_> = numbers.into_iter().map(|number| json!({"itemIdentifier": number})).collect();
         Outcome::Response(json!({"batchItemFailures": failures}).to_string().into())
     }
 }
@@ -119,10 +104,7 @@ pub(super) fn success() -> Outcome {
 
 /// A function error.
 pub(super) fn function_error() -> Outcome {
-    Outcome::FunctionError {
-        kind: "Scripted".into(),
-        message: "as the script says".into(),
-    }
+    Outcome::FunctionError { kind: "Scripted".into(), message: "as the script says".into() }
 }
 
 impl ScriptedFunction {
@@ -136,10 +118,7 @@ impl ScriptedFunction {
         Self::taking(Duration::ZERO, script)
     }
 
-    fn taking(
-        work: Duration,
-        script: impl Fn(&Call) -> Outcome + Send + Sync + 'static,
-    ) -> Arc<Self> {
+    fn taking(work: Duration, script: impl Fn(&Call) -> Outcome + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             script: Box::new(script),
             work,
@@ -152,13 +131,7 @@ impl ScriptedFunction {
     /// A function that fails on every batch with one of `keys` in it.
     pub(super) fn failing_on(keys: &[&str]) -> Arc<Self> {
         let keys: HashSet<_> = keys.iter().map(|key| (*key).to_owned()).collect();
-        Self::new(move |call| {
-            if call.keys.iter().any(|key| keys.contains(key)) {
-                function_error()
-            } else {
-                success()
-            }
-        })
+        Self::new(move |call| if call.keys.iter().any(|key| keys.contains(key)) { function_error() } else { success() })
     }
 
     pub(super) fn calls(&self) -> Vec<Call> {
@@ -167,10 +140,7 @@ impl ScriptedFunction {
 
     /// The keys of each call.
     pub(super) fn deliveries(&self) -> Vec<String> {
-        self.calls()
-            .iter()
-            .map(|call| call.keys.join(" "))
-            .collect()
+        self.calls().iter().map(|call| call.keys.join(" ")).collect()
     }
 }
 
@@ -186,10 +156,7 @@ impl Launch for Launcher {
     }
 
     async fn launch(&self) -> Result<Box<dyn Invoke>> {
-        Ok(Box::new(ScriptedEnvironment(
-            self.0.environments.fetch_add(1, SeqCst),
-            Arc::clone(&self.0),
-        )))
+        Ok(Box::new(ScriptedEnvironment(self.0.environments.fetch_add(1, SeqCst), Arc::clone(&self.0))))
     }
 }
 
@@ -200,12 +167,7 @@ impl Invoke for ScriptedEnvironment {
     }
 
     async fn invoke(&mut self, payload: Bytes, sabotage: Option<Sabotage>) -> Result<Invocation> {
-        if self
-            .1
-            .failing_launches
-            .try_update(SeqCst, SeqCst, |left| left.checked_sub(1))
-            .is_ok()
-        {
+        if self.1.failing_launches.try_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
             bail!("the script lets this launch fail");
         }
         let mut call = Call::new(self.0, &payload);
@@ -214,16 +176,9 @@ impl Invoke for ScriptedEnvironment {
             work => sleep(work).await,
         }
         let outcome = (self.1.script)(&call);
-        (call.end, call.outcome) = (
-            Instant::now(),
-            sabotage.map_or(outcome, |_| Outcome::Exited(None)),
-        );
+        (call.end, call.outcome) = (Instant::now(), sabotage.map_or(outcome, |_| Outcome::Exited(None)));
         self.1.calls.lock().unwrap().push(call.clone());
-        Ok(Invocation {
-            request_id: new_request_id(),
-            outcome: call.outcome,
-            duration: call.end - call.start,
-        })
+        Ok(Invocation { request_id: new_request_id(), outcome: call.outcome, duration: call.end - call.start })
     }
 
     async fn kill(&mut self) {}
@@ -239,11 +194,7 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn new(function: Arc<ScriptedFunction>) -> Self {
         let stream = Arc::new(MemoryStream::new("table", "pk"));
-        Self {
-            stream,
-            function,
-            messages: Arc::default(),
-        }
+        Self { stream, function, messages: Arc::default() }
     }
 
     pub(super) fn push(&self, keys: &str) {
@@ -253,11 +204,7 @@ impl Bench {
     }
 
     pub(super) async fn start(&self, config: MappingConfig) -> EventSourceMapping {
-        self.start_with(
-            config,
-            Some(Arc::clone(&self.messages) as Arc<dyn OnFailure>),
-        )
-        .await
+        self.start_with(config, Some(Arc::clone(&self.messages) as Arc<dyn OnFailure>)).await
     }
 
     pub(super) async fn start_with(
@@ -267,18 +214,13 @@ impl Bench {
     ) -> EventSourceMapping {
         let stream = Arc::clone(&self.stream) as Arc<dyn ChangeStream>;
         let launcher = Arc::new(Launcher(Arc::clone(&self.function)));
-        EventSourceMapping::start(config, stream, launcher, on_failure)
-            .await
-            .unwrap()
+        EventSourceMapping::start(config, stream, launcher, on_failure).await.unwrap()
     }
 
     /// Starts a mapping, waits until it is drained, and shuts it down.
     pub(super) async fn drain(&self, config: MappingConfig) -> super::MappingStats {
         let mapping = self.start(config).await;
-        mapping
-            .wait_until_drained(Duration::from_secs(60))
-            .await
-            .unwrap();
+        mapping.wait_until_drained(Duration::from_secs(60)).await.unwrap();
         assert!(mapping.drained());
         mapping.shutdown().await
     }

@@ -14,8 +14,7 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    EventSourceMapping, FailureMessage, Faults, MappingConfig, MemoryMessages, OnFailure,
-    StartingPosition,
+    EventSourceMapping, FailureMessage, Faults, MappingConfig, MemoryMessages, OnFailure, StartingPosition,
     on_failure::Condition,
     testing::{Bench, Call, ScriptedFunction, change, function_error, quick_config, success},
 };
@@ -25,12 +24,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn config(batch_size: usize) -> MappingConfig {
-    MappingConfig {
-        batch_size,
-        maximum_retry_attempts: Some(2),
-        report_batch_item_failures: true,
-        ..quick_config()
-    }
+    MappingConfig { batch_size, maximum_retry_attempts: Some(2), report_batch_item_failures: true, ..quick_config() }
 }
 
 fn every(count: u64) -> Option<NonZeroU64> {
@@ -55,18 +49,8 @@ async fn batches_are_of_the_batch_size_and_in_order() {
     bench.push("a b c d e f g");
     let stats = bench.drain(config(3)).await;
     assert_eq!(bench.function.deliveries(), ["a b c", "d e f", "g"]);
-    assert_eq!(
-        (
-            stats.records_read,
-            stats.records_delivered,
-            stats.invocations
-        ),
-        (7, 7, 3)
-    );
-    assert_eq!(
-        (stats.records_in_flight, stats.retries, stats.dead_letters),
-        (0, 0, 0)
-    );
+    assert_eq!((stats.records_read, stats.records_delivered, stats.invocations), (7, 7, 3));
+    assert_eq!((stats.records_in_flight, stats.retries, stats.dead_letters), (0, 0, 0));
 }
 
 #[tokio::test]
@@ -78,85 +62,37 @@ async fn a_batch_that_keeps_failing_leaves_a_message_and_the_shard_goes_on() {
     let messages = bench.messages.messages();
     assert_eq!(messages.len(), 1);
     let first = &bench.function.calls()[0];
-    assert_eq!(
-        messages[0].request_context.condition,
-        Condition::RetryAttemptsExhausted
-    );
+    assert_eq!(messages[0].request_context.condition, Condition::RetryAttemptsExhausted);
     assert_eq!(messages[0].request_context.approximate_invoke_count, 3);
     assert_eq!(messages[0].batch.start_sequence_number, first.numbers[0]);
     assert_eq!(messages[0].batch.end_sequence_number, first.numbers[1]);
     assert_eq!(messages[0].batch.batch_size, 2);
-    assert_eq!(
-        (
-            stats.retries,
-            stats.dead_letters,
-            stats.dead_lettered_records
-        ),
-        (2, 1, 2)
-    );
+    assert_eq!((stats.retries, stats.dead_letters, stats.dead_lettered_records), (2, 1, 2));
     assert_eq!((stats.function_errors, stats.records_delivered), (3, 2));
 }
 
 #[tokio::test]
 async fn records_before_the_checkpoint_are_not_delivered_again() {
     let bench = Bench::new(ScriptedFunction::new(|call| {
-        Call::failures(
-            call.numbers
-                .iter()
-                .zip(&call.keys)
-                .filter(|(_, key)| *key == "c")
-                .map(|(number, _)| number),
-        )
+        Call::failures(call.numbers.iter().zip(&call.keys).filter(|(_, key)| *key == "c").map(|(number, _)| number))
     }));
     bench.push("a b c d");
     let stats = bench.drain(config(4)).await;
     assert_eq!(bench.function.deliveries(), ["a b c d", "c d", "c d"]);
-    assert_eq!(
-        (
-            stats.records_delivered,
-            stats.dead_lettered_records,
-            stats.failed_responses
-        ),
-        (2, 2, 3)
-    );
-    assert_eq!(
-        bench.messages.messages()[0]
-            .response_context
-            .as_ref()
-            .unwrap()
-            .function_error,
-        None
-    );
+    assert_eq!((stats.records_delivered, stats.dead_lettered_records, stats.failed_responses), (2, 2, 3));
+    assert_eq!(bench.messages.messages()[0].response_context.as_ref().unwrap().function_error, None);
 }
 
 #[tokio::test]
 async fn bisecting_leaves_only_the_bad_record_behind() {
     let bench = Bench::new(ScriptedFunction::failing_on(&["f"]));
     bench.push("a b c d e f g h");
-    let stats = bench
-        .drain(MappingConfig {
-            bisect_batch_on_function_error: true,
-            ..config(8)
-        })
-        .await;
+    let stats = bench.drain(MappingConfig { bisect_batch_on_function_error: true, ..config(8) }).await;
     assert_eq!(
         bench.function.deliveries(),
-        [
-            "a b c d e f g h",
-            "a b c d",
-            "e f g h",
-            "e f",
-            "e",
-            "f",
-            "f",
-            "f",
-            "g h"
-        ]
+        ["a b c d e f g h", "a b c d", "e f g h", "e f", "e", "f", "f", "f", "g h"]
     );
-    assert_eq!(
-        (stats.bisects, stats.retries, stats.records_delivered),
-        (3, 2, 7)
-    );
+    assert_eq!((stats.bisects, stats.retries, stats.records_delivered), (3, 2, 7));
     let messages = bench.messages.messages();
     assert_eq!((messages.len(), messages[0].batch.batch_size), (1, 1));
 }
@@ -165,49 +101,22 @@ async fn bisecting_leaves_only_the_bad_record_behind() {
 async fn without_a_limit_a_batch_is_tried_until_it_succeeds() {
     let attempts = AtomicUsize::new(0);
     let bench = Bench::new(ScriptedFunction::new(move |_| {
-        if attempts.fetch_add(1, SeqCst) < 50 {
-            function_error()
-        } else {
-            success()
-        }
+        if attempts.fetch_add(1, SeqCst) < 50 { function_error() } else { success() }
     }));
     bench.push("a");
-    let stats = bench
-        .drain(MappingConfig {
-            maximum_retry_attempts: None,
-            ..config(1)
-        })
-        .await;
-    assert_eq!(
-        (
-            stats.invocations,
-            stats.records_delivered,
-            stats.dead_letters
-        ),
-        (51, 1, 0)
-    );
+    let stats = bench.drain(MappingConfig { maximum_retry_attempts: None, ..config(1) }).await;
+    assert_eq!((stats.invocations, stats.records_delivered, stats.dead_letters), (51, 1, 0));
 }
 
 #[tokio::test]
 async fn records_that_are_too_old_are_given_up_without_an_invocation() {
     let bench = always_successful();
-    bench
-        .stream
-        .push_at(&change("old"), super::testing::ARRIVAL_S as f64)
-        .unwrap();
+    bench.stream.push_at(&change("old"), super::testing::ARRIVAL_S as f64).unwrap();
     bench.push("new");
-    bench
-        .drain(MappingConfig {
-            maximum_record_age: Some(HOUR),
-            ..config(10)
-        })
-        .await;
+    bench.drain(MappingConfig { maximum_record_age: Some(HOUR), ..config(10) }).await;
     assert_eq!(bench.function.deliveries(), ["new"]);
     let messages = bench.messages.messages();
-    assert_eq!(
-        messages[0].request_context.condition,
-        Condition::RecordAgeExceeded
-    );
+    assert_eq!(messages[0].request_context.condition, Condition::RecordAgeExceeded);
     assert_eq!(messages[0].request_context.approximate_invoke_count, 0);
     assert!(messages[0].response_context.is_none());
 }
@@ -218,11 +127,7 @@ struct Reluctant(AtomicUsize, MemoryMessages);
 #[async_trait]
 impl OnFailure for Reluctant {
     async fn send(&self, message: &FailureMessage) -> Result<()> {
-        if self
-            .0
-            .try_update(SeqCst, SeqCst, |left| left.checked_sub(1))
-            .is_ok()
-        {
+        if self.0.try_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
             bail!("not now");
         }
         self.1.send(message).await
@@ -234,19 +139,10 @@ async fn a_message_that_is_refused_is_sent_again() {
     let bench = Bench::new(ScriptedFunction::failing_on(&["a"]));
     bench.push("a b");
     let sink = Arc::new(Reluctant(AtomicUsize::new(5), MemoryMessages::default()));
-    let mapping = bench
-        .start_with(config(1), Some(Arc::clone(&sink) as Arc<dyn OnFailure>))
-        .await;
+    let mapping = bench.start_with(config(1), Some(Arc::clone(&sink) as Arc<dyn OnFailure>)).await;
     mapping.wait_until_drained(LIMIT).await.unwrap();
     let stats = mapping.shutdown().await;
-    assert_eq!(
-        (
-            stats.refused_dead_letters,
-            stats.dead_letters,
-            stats.records_delivered
-        ),
-        (5, 1, 1)
-    );
+    assert_eq!((stats.refused_dead_letters, stats.dead_letters, stats.records_delivered), (5, 1, 1));
     assert_eq!(sink.1.messages().len(), 1);
 }
 
@@ -257,14 +153,7 @@ async fn without_a_destination_what_is_given_up_counts_as_lost() {
     let mapping = bench.start_with(config(1), None).await;
     mapping.wait_until_drained(LIMIT).await.unwrap();
     let stats = mapping.stats();
-    assert_eq!(
-        (
-            stats.records_lost,
-            stats.dead_letters,
-            stats.records_delivered
-        ),
-        (1, 0, 1)
-    );
+    assert_eq!((stats.records_lost, stats.dead_letters, stats.records_delivered), (1, 0, 1));
 }
 
 #[tokio::test]
@@ -276,63 +165,31 @@ async fn a_parent_is_finished_retries_included_before_its_children_start() {
     bench.push("c1 c2 c3 c4 c5 c6");
     bench.drain(config(1)).await;
     let calls = bench.function.calls();
-    let parents_end = calls
-        .iter()
-        .filter(|call| call.keys[0].starts_with('p'))
-        .map(|call| call.end)
-        .max();
-    let children: Vec<_> = calls
-        .iter()
-        .filter(|call| call.keys[0].starts_with('c'))
-        .collect();
+    let parents_end = calls.iter().filter(|call| call.keys[0].starts_with('p')).map(|call| call.end).max();
+    let children: Vec<_> = calls.iter().filter(|call| call.keys[0].starts_with('c')).collect();
     assert_eq!(children.len(), 6);
-    assert!(
-        children.iter().all(|call| Some(call.start) >= parents_end),
-        "{:?}",
-        bench.function.deliveries()
-    );
-    assert!(
-        children
-            .iter()
-            .any(|call| call.environment != children[0].environment),
-        "siblings run side by side"
-    );
+    assert!(children.iter().all(|call| Some(call.start) >= parents_end), "{:?}", bench.function.deliveries());
+    assert!(children.iter().any(|call| call.environment != children[0].environment), "siblings run side by side");
 }
 
 #[tokio::test]
 async fn lanes_work_side_by_side_and_keep_the_order_of_each_key() {
     let bench = always_successful();
     (0..10).for_each(|_| bench.push("a b c d e f g h i j"));
-    bench
-        .drain(MappingConfig {
-            parallelization_factor: 4,
-            ..config(1)
-        })
-        .await;
+    bench.drain(MappingConfig { parallelization_factor: 4, ..config(1) }).await;
     let calls = bench.function.calls();
     for key in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] {
         let of_key: Vec<_> = calls.iter().filter(|call| call.keys[0] == key).collect();
         assert_eq!(of_key.len(), 10);
-        assert!(
-            of_key.is_sorted_by_key(|call| call.numbers[0].clone()),
-            "{key}"
-        );
-        assert!(
-            of_key
-                .iter()
-                .all(|call| call.environment == of_key[0].environment),
-            "{key}"
-        );
+        assert!(of_key.is_sorted_by_key(|call| call.numbers[0].clone()), "{key}");
+        assert!(of_key.iter().all(|call| call.environment == of_key[0].environment), "{key}");
     }
-    let environments: std::collections::HashSet<_> =
-        calls.iter().map(|call| call.environment).collect();
+    let environments: std::collections::HashSet<_> = calls.iter().map(|call| call.environment).collect();
     assert_eq!(environments.len(), 4);
     let overlaps = calls.iter().filter(|call| {
-        calls.iter().any(|other| {
-            other.environment != call.environment
-                && other.start < call.end
-                && call.start < other.end
-        })
+        calls
+            .iter()
+            .any(|other| other.environment != call.environment && other.start < call.end && call.start < other.end)
     });
     assert!(overlaps.count() > 50, "lanes do not wait for each other");
 }
@@ -340,10 +197,7 @@ async fn lanes_work_side_by_side_and_keep_the_order_of_each_key() {
 #[tokio::test]
 async fn the_batching_window_waits_for_a_full_batch_but_not_for_ever() {
     let bench = always_successful();
-    let config = MappingConfig {
-        batching_window: Duration::from_millis(300),
-        ..config(4)
-    };
+    let config = MappingConfig { batching_window: Duration::from_millis(300), ..config(4) };
     let mapping = bench.start(config).await;
     for keys in ["a", "b c", "d"] {
         bench.push(keys);
@@ -362,11 +216,7 @@ async fn a_batch_stays_below_the_payload_limit() {
     let bench = always_successful();
     let mut large = change("a");
     let text = "x".repeat(2 * 1024 * 1024);
-    large.new_image = Some(
-        [("text".to_owned(), serde_json::json!({"S": text}))]
-            .into_iter()
-            .collect(),
-    );
+    large.new_image = Some([("text".to_owned(), serde_json::json!({"S": text}))].into_iter().collect());
     (0..7).for_each(|_| {
         bench.stream.push(&large).unwrap();
     });
@@ -394,10 +244,7 @@ async fn trimmed_records_are_reported_and_the_rest_is_delivered() {
     let mapping = bench.start(config(10)).await;
     mapping.wait_until_drained(LIMIT).await.unwrap();
     bench.push("b c");
-    bench
-        .stream
-        .trim(&bench.stream.open_shards()[0], 2)
-        .unwrap();
+    bench.stream.trim(&bench.stream.open_shards()[0], 2).unwrap();
     mapping.wait_until_drained(LIMIT).await.unwrap();
     assert_eq!(bench.function.deliveries(), ["a", "c"]);
     assert_eq!(mapping.stats().trimmed, 1);
@@ -407,10 +254,7 @@ async fn trimmed_records_are_reported_and_the_rest_is_delivered() {
 async fn latest_skips_what_is_there_and_reads_later_shards_from_their_start() {
     let bench = always_successful();
     bench.push("a b");
-    let config = MappingConfig {
-        starting_position: StartingPosition::Latest,
-        ..config(10)
-    };
+    let config = MappingConfig { starting_position: StartingPosition::Latest, ..config(10) };
     let mapping = bench.start(config).await;
     mapping.wait_until_drained(LIMIT).await.unwrap();
     bench.push("c");
@@ -426,87 +270,36 @@ async fn a_function_that_cannot_be_invoked_uses_up_no_retry() {
     let bench = always_successful();
     bench.function.failing_launches.store(9, SeqCst);
     bench.push("a");
-    let stats = bench
-        .drain(MappingConfig {
-            maximum_retry_attempts: Some(0),
-            ..config(1)
-        })
-        .await;
-    assert_eq!(
-        (
-            stats.launch_errors,
-            stats.records_delivered,
-            stats.dead_letters
-        ),
-        (9, 1, 0)
-    );
+    let stats = bench.drain(MappingConfig { maximum_retry_attempts: Some(0), ..config(1) }).await;
+    assert_eq!((stats.launch_errors, stats.records_delivered, stats.dead_letters), (9, 1, 0));
 }
 
 #[tokio::test]
 async fn redelivery_repeats_the_last_batches_and_counts_no_record_twice() {
     let bench = always_successful();
     bench.push("a b c d e");
-    let faults = Faults {
-        redeliver_every: every(2),
-        redelivered_batches: 2,
-        ..Faults::default()
-    };
-    let stats = bench
-        .drain(MappingConfig {
-            faults,
-            ..config(1)
-        })
-        .await;
-    assert_eq!(
-        bench.function.deliveries(),
-        ["a", "b", "a", "b", "c", "d", "c", "d", "e"]
-    );
-    assert_eq!(
-        (
-            stats.records_delivered,
-            stats.redelivered_batches,
-            stats.records_in_flight
-        ),
-        (5, 4, 0)
-    );
+    let faults = Faults { redeliver_every: every(2), redelivered_batches: 2, ..Faults::default() };
+    let stats = bench.drain(MappingConfig { faults, ..config(1) }).await;
+    assert_eq!(bench.function.deliveries(), ["a", "b", "a", "b", "c", "d", "c", "d", "e"]);
+    assert_eq!((stats.records_delivered, stats.redelivered_batches, stats.records_in_flight), (5, 4, 0));
 }
 
 #[tokio::test]
 async fn a_lost_answer_is_a_function_error_and_the_batch_comes_again() {
     let bench = always_successful();
     bench.push("a b c");
-    let faults = Faults {
-        lose_answer_every: every(2),
-        ..Faults::default()
-    };
-    let stats = bench
-        .drain(MappingConfig {
-            faults,
-            ..config(1)
-        })
-        .await;
+    let faults = Faults { lose_answer_every: every(2), ..Faults::default() };
+    let stats = bench.drain(MappingConfig { faults, ..config(1) }).await;
     assert_eq!(bench.function.deliveries(), ["a", "b", "b", "c", "c"]);
-    assert_eq!(
-        (stats.sabotaged, stats.retries, stats.records_delivered),
-        (2, 2, 3)
-    );
+    assert_eq!((stats.sabotaged, stats.retries, stats.records_delivered), (2, 2, 3));
 }
 
 #[tokio::test]
 async fn draining_waits_for_records_that_fail_and_says_what_is_left() {
     let bench = Bench::new(ScriptedFunction::failing_on(&["a"]));
     bench.push("a");
-    let mapping = bench
-        .start(MappingConfig {
-            maximum_retry_attempts: None,
-            ..config(1)
-        })
-        .await;
-    let error = mapping
-        .wait_until_drained(Duration::from_millis(100))
-        .await
-        .unwrap_err()
-        .to_string();
+    let mapping = bench.start(MappingConfig { maximum_retry_attempts: None, ..config(1) }).await;
+    let error = mapping.wait_until_drained(Duration::from_millis(100)).await.unwrap_err().to_string();
     assert!(error.contains("records_in_flight: 1"), "{error}");
     assert!(!mapping.drained());
 }
