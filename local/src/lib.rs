@@ -1,4 +1,17 @@
-//! x
+//! The developer's tool: real services on this machine, Lambda's event source mapping, load, replay and the demo.
+//!
+//! # Layout
+//! - [`services`]: DynamoDB, SQS and a search engine, started and stopped; [`table`]: a table to write to.
+//! - [`load`]: an open-loop load generator.
+//! - [`function`]: a function's process behind the Lambda Runtime API; [`replay`]: sample events into it.
+//! - [`mapping`]: a stream's records into functions, with Lambda's semantics.
+//! - [`cli`]: the command line, one module per subcommand; [`console`]: all output.
+
+pub mod cli;
+pub mod console;
 pub mod function;
+pub mod load;
 pub mod mapping;
 pub mod replay;
+pub mod services;
+pub mod table;

@@ -96,8 +96,7 @@ async fn invoke_measured(
     metrics: &mut Metrics,
 ) -> Result<DynamoDbEventResponse, HandlerError> {
     let config = context.config()?;
-    let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-    let deadline = Instant::now() + left.saturating_sub(config.answer_margin);
+    let deadline = Instant::now() + time_left(event.context.deadline).saturating_sub(config.answer_margin);
     let writer = context.writer(deadline).await?;
     // The writer keeps its deadline; half of the margin later something is wrong with it.
     let last_call = deadline + config.answer_margin / 2;
@@ -173,6 +172,16 @@ fn log(record: &Record, outcome: &Outcome) {
         }
         Outcome::Applied | Outcome::Duplicate | Outcome::Stale { .. } | Outcome::Superseded => {}
     }
+}
+
+/// Time until Lambda ends the invocation, from its deadline in milliseconds since the epoch. `cargo lambda watch` sends
+/// the milliseconds that are left instead: a deadline within the first day of 1970 is taken so.
+fn time_left(deadline_ms: u64) -> Duration {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+    if deadline_ms < DAY_MS {
+        return Duration::from_millis(deadline_ms);
+    }
+    Duration::from_millis(Timestamp::from_millis(deadline_ms).millis_since(now()))
 }
 
 fn now() -> Timestamp {

@@ -110,3 +110,11 @@ async fn a_wrong_configuration_is_the_answer_of_every_invocation() {
     assert_eq!(diagnostic.error_type, "Configuration");
     assert!(diagnostic.error_message.contains("OPENSEARCH_ENDPOINT is not set"), "{}", diagnostic.error_message);
 }
+
+#[test]
+fn the_time_left_is_read_from_lambda_and_from_cargo_lambda() {
+    let in_ten_seconds = now().as_millis() + 10_000;
+    assert!((9_000..=10_000).contains(&time_left(in_ten_seconds).as_millis()));
+    assert_eq!(time_left(now().as_millis() - 1), Duration::ZERO);
+    assert_eq!(time_left(600_000), Duration::from_secs(600));
+}
