@@ -31,6 +31,8 @@ enum Command {
     Down(down::Args),
     Status(status::Args),
     Load(load::Args),
+    Demo(crate::demo::Args),
+    Replay(crate::replay::ReplayArgs),
     #[command(hide = true)]
     Serve(serve::Choice),
 }
@@ -46,6 +48,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Down(args) => down::run(args, &daemon).await,
         Command::Status(args) => status::run(args, &daemon),
         Command::Load(args) => load::run(args, &daemon).await,
+        Command::Demo(args) => crate::demo::run(args).await,
+        Command::Replay(args) => crate::replay::run(args).await,
         Command::Serve(choice) => serve::run(choice, &daemon).await,
     }
 }

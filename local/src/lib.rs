@@ -4,11 +4,14 @@
 //! - [`services`]: DynamoDB, SQS and a search engine, started and stopped; [`table`]: a table to write to.
 //! - [`load`]: an open-loop load generator.
 //! - [`function`]: a function's process behind the Lambda Runtime API; [`replay`]: sample events into it.
+//! - [`demo`]: all of it, played; [`compare`]: whether table and index hold the same.
 //! - [`mapping`]: a stream's records into functions, with Lambda's semantics.
 //! - [`cli`]: the command line, one module per subcommand; [`console`]: all output.
 
 pub mod cli;
+pub mod compare;
 pub mod console;
+pub mod demo;
 pub mod function;
 pub mod load;
 pub mod mapping;

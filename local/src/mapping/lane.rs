@@ -21,12 +21,19 @@ use super::{
 };
 use crate::function::{Invocation, Invoke, Sabotage, epoch_ms};
 
+/// Told of records at the moment when the function has reported them as done.
+pub trait Observe: Send + Sync {
+    /// These records were delivered for the first time. Called in the lane's task: must not block.
+    fn delivered(&self, records: &[StreamRecord]);
+}
+
 /// What all lanes of a mapping share.
 pub(super) struct Shared {
     pub(super) config: MappingConfig,
     pub(super) stream_arn: String,
     pub(super) environments: Environments,
     pub(super) on_failure: Option<Arc<dyn OnFailure>>,
+    pub(super) observer: Option<Arc<dyn Observe>>,
     pub(super) progress: Progress,
     /// Numbers the invocations, for faults on purpose.
     pub(super) attempts: Counter,
@@ -164,6 +171,9 @@ impl Lane {
         let decision = batch.decide(verdict, config);
         if !redelivered {
             self.shared.progress.counters.records_delivered.add(decision.delivered.len());
+            if let Some(observer) = &self.shared.observer {
+                observer.delivered(&decision.delivered);
+            }
         }
         self.settle(&decision.delivered, redelivered);
         decision.then

@@ -48,6 +48,7 @@ mod tests;
 
 pub use config::{Backoff, Faults, MappingConfig, StartingPosition};
 pub use dynamodb_stream::DynamoDbStream;
+pub use lane::Observe;
 pub use memory_stream::{JsonItem, MemoryChange, MemoryStream};
 pub use on_failure::{FailureMessage, MemoryMessages, OnFailure, SqsQueue};
 pub use stats::MappingStats;
@@ -85,6 +86,20 @@ impl EventSourceMapping {
         launcher: Arc<dyn Launch>,
         on_failure: Option<Arc<dyn OnFailure>>,
     ) -> Result<Self> {
+        Self::start_observed(config, stream, launcher, on_failure, None).await
+    }
+
+    /// The same, with somebody who is told of every delivery.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_observed(
+        config: MappingConfig,
+        stream: Arc<dyn ChangeStream>,
+        launcher: Arc<dyn Launch>,
+        on_failure: Option<Arc<dyn OnFailure>>,
+        observer: Option<Arc<dyn Observe>>,
+    ) -> Result<Self> {
         config.validate()?;
         let warm = config.parallelization_factor;
         let shared = Arc::new(Shared {
@@ -92,6 +107,7 @@ impl EventSourceMapping {
             stream_arn: stream.arn().to_owned(),
             environments: Environments::new(launcher),
             on_failure,
+            observer,
             progress: Progress::new(),
             attempts: Counter::default(),
         });

@@ -1,0 +1,129 @@
+//! How fresh the index is: from the writer's clock in each item to the moment when the function has reported its record
+//! as done, which is after the engine has acknowledged the write.
+//!
+//! Removals carry no new image, so their lag is not known; they pass through the same lanes as all others.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hdrhistogram::Histogram;
+use serde::Deserialize;
+
+use crate::mapping::Observe;
+use crate::mapping::record::StreamRecord;
+
+/// One hour, in microseconds: the longest lag that is told apart.
+const LONGEST_US: u64 = 3_600_000_000;
+
+/// Collects the lag of every change with a new image.
+#[derive(Debug)]
+pub struct Lag(Mutex<Halves>);
+
+#[derive(Debug)]
+struct Halves {
+    all: Histogram<u64>,
+    /// By order of arrival: shows whether the lag grows.
+    samples_us: Vec<u64>,
+}
+
+impl Default for Lag {
+    fn default() -> Self {
+        Self(Mutex::new(Halves { all: histogram(), samples_us: Vec::new() }))
+    }
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST_US, 3).expect("the bounds are valid")
+}
+
+impl Lag {
+    fn halves(&self) -> MutexGuard<'_, Halves> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lag that this share of changes stays within, in milliseconds; `None` before the first change.
+    #[must_use]
+    pub fn quantile_ms(&self, quantile: f64) -> Option<f64> {
+        quantile_ms(&self.halves().all, quantile)
+    }
+
+    /// The greatest lag, in milliseconds.
+    #[must_use]
+    pub fn max_ms(&self) -> Option<f64> {
+        self.quantile_ms(1.0)
+    }
+
+    /// The same quantile of the first half of the changes, and of the second.
+    #[must_use]
+    pub fn quantile_of_halves_ms(&self, quantile: f64) -> (Option<f64>, Option<f64>) {
+        let halves = self.halves();
+        let (first, second) = halves.samples_us.split_at(halves.samples_us.len() / 2);
+        let of = |samples: &[u64]| {
+            let mut part = histogram();
+            samples.iter().for_each(|&sample| part.saturating_record(sample));
+            quantile_ms(&part, quantile)
+        };
+        (of(first), of(second))
+    }
+}
+
+fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> Option<f64> {
+    (!histogram.is_empty()).then(|| histogram.value_at_quantile(quantile) as f64 / 1_000.0)
+}
+
+impl Observe for Lag {
+    fn delivered(&self, records: &[StreamRecord]) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        let now = u64::try_from(now).unwrap_or(u64::MAX);
+        let mut halves = self.halves();
+        for written_at in records.iter().filter_map(|record| written_at_us(record.json())) {
+            let lag = now.saturating_sub(written_at);
+            halves.all.saturating_record(lag);
+            halves.samples_us.push(lag);
+        }
+    }
+}
+
+fn written_at_us(record: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Record {
+        dynamodb: Change,
+    }
+    #[derive(Deserialize)]
+    struct Change {
+        #[serde(rename = "NewImage")]
+        new_image: Option<Image>,
+    }
+    #[derive(Deserialize)]
+    struct Image {
+        written_at_us: Option<BTreeMap<String, String>>,
+    }
+    let record: Record = serde_json::from_slice(record).ok()?;
+    record.dynamodb.new_image?.written_at_us?.get("N")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn the_lag_is_taken_from_the_new_image() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros();
+        let record = |image: &str| {
+            let json = format!(
+                r#"{{"dynamodb":{{"Keys":{{"pk":{{"S":"a"}}}},"SequenceNumber":"1",{image}"OldImage":{{"written_at_us":{{"N":"1"}}}}}}}}"#
+            );
+            StreamRecord::from_json(Bytes::from(json), "pk").expect("a record")
+        };
+        let lag = Lag::default();
+        assert_eq!(lag.quantile_ms(0.5), None);
+        lag.delivered(&[record("")]);
+        assert_eq!(lag.quantile_ms(0.5), None, "a removal has no lag");
+        lag.delivered(&[record(&format!(r#""NewImage":{{"written_at_us":{{"N":"{}"}}}},"#, now - 100_000))]);
+        let half = lag.quantile_ms(0.5).expect("a lag");
+        assert!((100.0..1_000.0).contains(&half), "{half}");
+    }
+}

@@ -1,0 +1,172 @@
+//! `cargo demo`: a table's changes reach the index, on real services, with faults on the way, and the proof at the end.
+//!
+//! # Layout
+//! - [`activity`]: what the table holds; [`lag`]: how fresh the index is; [`tally`]: what the function says of its records.
+//! - [`stage`]: services, table, function and event source mapping, set up and taken down.
+//! - [`searches`]: what such a table is replicated for; [`summary`]: the verdict, for people and for machines.
+
+pub mod activity;
+pub mod lag;
+pub mod searches;
+pub mod stage;
+pub mod summary;
+pub mod tally;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::compare::compare;
+use crate::console::{self, Progress};
+use crate::load::{self, Load, Meter};
+use crate::mapping::MappingConfig;
+use crate::services::{Services, Wanted};
+use activity::ActivityItems;
+use stage::{Plan, Stage};
+use summary::Summary;
+
+/// How often the progress is told.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// How long the stream may take to drain after the last write.
+const DRAIN_LIMIT: Duration = Duration::from_secs(60);
+/// Items that the activity is about, per second of the run: some are inserted, most are changed again.
+const KEYS_PER_SECOND: f64 = 20.0;
+
+/// Replicate a realistic activity history for half a minute, with faults, then compare table and index item by item
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Changes per second
+    #[arg(long, default_value_t = 63.0)]
+    pub rate: f64,
+    /// For how long
+    #[arg(long, default_value_t = 30.0)]
+    pub seconds: f64,
+    /// Parallelization factor of the event source mapping, 1 to 10
+    #[arg(long, default_value_t = 1)]
+    pub factor: usize,
+    /// The most records in one invocation
+    #[arg(long, default_value_t = 1)]
+    pub batch_size: usize,
+    /// The same seed writes the same
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Print one machine-readable summary as the last line
+    #[arg(long)]
+    pub json: bool,
+    /// Leave everything running and print the URLs, until Ctrl-C
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Runs the demo.
+///
+/// # Errors
+/// Where something cannot be started, or table and index differ.
+pub async fn run(args: Args) -> Result<()> {
+    let load = args.load();
+    load.check()?;
+    args.mapping().validate()?;
+    let started = Instant::now();
+    let binary = stage::build().await?;
+    let services = {
+        let _progress = Progress::spinner("starting DynamoDB, SQS and OpenSearch");
+        Services::start(Wanted::default()).await?
+    };
+    console::note(format!("services are ready after {:.1} s", started.elapsed().as_secs_f64()));
+    let plan = Plan { binary, mapping: args.mapping() };
+    let stage = Stage::set_up(&services, plan).await?;
+    let result = act(&args, &load, &stage).await;
+    if args.keep {
+        keep(&services, &stage).await?;
+    }
+    stage.take_down().await;
+    services.stop().await?;
+    result
+}
+
+impl Args {
+    fn load(&self) -> Load {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be positive and small")]
+        let keys = (self.seconds * KEYS_PER_SECOND).max(1.0) as u64;
+        Load { rate: self.rate, seconds: self.seconds, keys, seed: self.seed, ..Load::default() }
+    }
+
+    /// The template's settings, with faults spread over the run.
+    fn mapping(&self) -> MappingConfig {
+        MappingConfig {
+            batch_size: self.batch_size,
+            parallelization_factor: self.factor,
+            maximum_retry_attempts: Some(3),
+            bisect_batch_on_function_error: true,
+            report_batch_item_failures: true,
+            faults: stage::faults(self.load().writes() / self.batch_size.max(1) as u64),
+            ..MappingConfig::default()
+        }
+    }
+}
+
+/// Writes, drains, compares, searches, and tells.
+async fn act(args: &Args, load: &Load, stage: &Stage) -> Result<()> {
+    let meter = Arc::new(Meter::default());
+    let items = Arc::new(ActivityItems);
+    console::note(format!(
+        "writing {} changes at {} per second; batch size {}, parallelization factor {}",
+        load.writes(),
+        load.rate,
+        args.batch_size,
+        args.factor,
+    ));
+    let started = Instant::now();
+    let written = tokio::select! {
+        written = load::run(load, &stage.tables, &stage.table, items, Arc::clone(&meter)) => written?,
+        never = show(&meter, load.writes(), stage) => match never {},
+    };
+    stage.mapping.wait_until_drained(DRAIN_LIMIT).await.context("wait until the stream has drained")?;
+    let seconds = started.elapsed().as_secs_f64();
+    stage.report_progress(&meter, started.elapsed());
+    let comparison = compare(&stage.tables, &stage.table, &stage.engine, &stage.index, None).await?;
+    let summary = Summary::of(args, &written, stage, &comparison, seconds);
+    for line in summary.lines() {
+        console::result(line);
+    }
+    for line in searches::run(&stage.engine, &stage.index).await? {
+        console::result(line);
+    }
+    if args.json {
+        console::result(serde_json::to_string(&summary).context("write the summary")?);
+    }
+    if !summary.equal {
+        bail!("table and index differ: {}", comparison.describe());
+    }
+    if written.failed > 0 {
+        bail!("{} writes failed: {}", written.failed, written.first_failure.unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Tells the progress for ever.
+async fn show(meter: &Meter, writes: u64, stage: &Stage) -> Infallible {
+    let started = Instant::now();
+    let progress = Progress::bar(writes, "writes");
+    let mut next = REPORT_INTERVAL;
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        progress.reach(meter.done());
+        if started.elapsed() >= next {
+            next += REPORT_INTERVAL;
+            stage.report_progress(meter, started.elapsed());
+        }
+    }
+}
+
+async fn keep(services: &Services, stage: &Stage) -> Result<()> {
+    console::note("everything is left running until Ctrl-C:");
+    for (name, value) in services.environment() {
+        console::note(format!("  export {name}={value}"));
+    }
+    let endpoint = services.opensearch_endpoint().context("find the engine")?;
+    console::note(format!("  curl '{endpoint}/{}/_search?size=1&pretty'", stage.index));
+    tokio::signal::ctrl_c().await.context("listen for Ctrl-C")
+}

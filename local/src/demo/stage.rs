@@ -1,0 +1,151 @@
+//! What the demo plays on: a table with its stream, the real function behind the event source mapping, an index, a queue.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use aws_sdk_dynamodb::Client as Tables;
+use opensearch::OpenSearch;
+use opensearch::http::transport::Transport;
+use tempfile::TempDir;
+
+use super::activity::{self, INDEX_DEFINITION, PARTITION_KEY, TABLE};
+use super::lag::Lag;
+use super::tally::Tally;
+use crate::console::{self, Progress};
+use crate::function::{BuildProfile, FunctionConfig, build_function};
+use crate::load::Meter;
+use crate::mapping::{Backoff, DynamoDbStream, EventSourceMapping, Faults, MappingConfig, SqsQueue};
+use crate::services::{Services, dynamodb_client, sqs_client, streams_client};
+
+/// What is played.
+#[derive(Debug)]
+pub struct Plan {
+    /// The function.
+    pub binary: PathBuf,
+    /// How it is fed.
+    pub mapping: MappingConfig,
+}
+
+/// The stage, set up.
+pub struct Stage {
+    /// The table's client.
+    pub tables: Tables,
+    /// The table's name.
+    pub table: String,
+    /// The engine's client.
+    pub engine: OpenSearch,
+    /// The index's public name.
+    pub index: String,
+    /// The event source mapping.
+    pub mapping: EventSourceMapping,
+    /// Freshness.
+    pub lag: Arc<Lag>,
+    /// What the function says.
+    pub tally: Tally,
+    /// Holds the index definition for the function's processes.
+    _files: TempDir,
+}
+
+/// Builds the function as it is deployed.
+///
+/// # Errors
+/// Where cargo cannot build it.
+pub async fn build() -> Result<PathBuf> {
+    console::note("building the function `replicate` (release)");
+    tokio::task::spawn_blocking(|| build_function("replicate", BuildProfile::Release))
+        .await
+        .context("wait for cargo")?
+}
+
+/// Redeliveries, kills in the middle of an invocation and lost answers, each a few times in this many invocations.
+#[must_use]
+pub fn faults(invocations: u64) -> Faults {
+    let times = |count: u64| NonZeroU64::new((invocations / (count + 1)).max(2));
+    Faults {
+        redeliver_every: times(20),
+        redelivered_batches: 3,
+        kill_during_every: times(2),
+        kill_after: Duration::from_micros(500),
+        lose_answer_every: NonZeroU64::new((invocations / 2).max(3) | 1),
+    }
+}
+
+impl Stage {
+    /// Creates table, queue and mapping; the function creates its index.
+    ///
+    /// # Errors
+    /// Where a service refuses, or the function does not start.
+    pub async fn set_up(services: &Services, plan: Plan) -> Result<Self> {
+        let _progress = Progress::spinner("creating the table and its event source mapping");
+        let tables = dynamodb_client(services.dynamodb_endpoint());
+        let table = create_table(&tables).await?;
+        let queue = create_queue(services, &table).await?;
+        let endpoint = services.opensearch_endpoint().context("find the engine")?;
+        let engine = OpenSearch::new(Transport::single_node(endpoint).context("read the engine's URL")?);
+        let files = tempfile::tempdir().context("create a folder for the index definition")?;
+        let definition = files.path().join("index.json");
+        std::fs::write(&definition, INDEX_DEFINITION).context("write the index definition")?;
+        let (lag, tally) = (Arc::new(Lag::default()), Tally::default());
+        let mut function = FunctionConfig::new("replicate", plan.binary)
+            .env("OPENSEARCH_ENDPOINT", endpoint)
+            .env("OPENSEARCH_AUTH", "none")
+            .env("INDEX", &table)
+            .env("INDEX_DEFINITION", definition.to_string_lossy())
+            .env("PARTITION_KEY", PARTITION_KEY);
+        function.stdout_lines = Some(tally.lines());
+        let streams = streams_client(services.dynamodb_endpoint());
+        let stream = DynamoDbStream::of_table(&tables, streams, &table).await?;
+        // Lambda does not document its back-off; this one is short, so that a killed process costs little.
+        let retry_backoff = Backoff { initial: Duration::from_millis(50), ..Backoff::default() };
+        let config = MappingConfig { retry_backoff, ..plan.mapping };
+        let (on_failure, observer) = (Some(Arc::new(queue) as _), Some(Arc::clone(&lag) as _));
+        let mapping =
+            EventSourceMapping::start_observed(config, Arc::new(stream), Arc::new(function), on_failure, observer)
+                .await?;
+        Ok(Self { tables, index: table.clone(), table, engine, mapping, lag, tally, _files: files })
+    }
+
+    /// One line: writes, applied, lag and duplicates so far.
+    pub fn report_progress(&self, meter: &Meter, elapsed: Duration) {
+        let (counts, stats) = (self.tally.counts(), self.mapping.stats());
+        let ms = |lag: Option<f64>| lag.map_or_else(|| "-".to_owned(), |lag| format!("{lag:.0} ms"));
+        console::note(format!(
+            "{:5.1} s  written {:6}  applied {:6}  lag p50 {:>7} p99 {:>7}  duplicates {:4}  redelivered {:3}  killed {:2}",
+            elapsed.as_secs_f64(),
+            meter.done(),
+            counts.applied,
+            ms(self.lag.quantile_ms(0.5)),
+            ms(self.lag.quantile_ms(0.99)),
+            counts.duplicate,
+            stats.redelivered_batches,
+            stats.sabotaged,
+        ));
+    }
+
+    /// Stops the mapping and its processes.
+    pub async fn take_down(self) {
+        self.mapping.shutdown().await;
+    }
+}
+
+/// A service that was there before may have the demo's table from an earlier run: then the name gets the time.
+async fn create_table(tables: &Tables) -> Result<String> {
+    let existing = tables.list_tables().send().await.context("list the tables")?;
+    let mut name = TABLE.to_owned();
+    if existing.table_names().contains(&name) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        name = format!("{TABLE}-{}", now.as_secs());
+    }
+    activity::create_table(tables, &name).await?;
+    Ok(name)
+}
+
+async fn create_queue(services: &Services, table: &str) -> Result<SqsQueue> {
+    let client = sqs_client(services.sqs_endpoint().context("find the queues")?);
+    let created = client.create_queue().queue_name(format!("{table}-dead-letters")).send().await;
+    let url = created.context("create the dead-letter queue")?.queue_url.context("read the queue's URL")?;
+    Ok(SqsQueue::new(client, url))
+}
