@@ -19,6 +19,7 @@ pub enum DynamoDbKind {
     #[default]
     Embedded,
     /// AWS's own: slower, and right where the two differ.
+    #[value(name = "dynamodb-local")]
     DynamoDbLocal,
 }
 
