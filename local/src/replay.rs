@@ -8,11 +8,10 @@ use std::{
     ffi::OsString,
     io::Write,
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use clap::Args;
 use serde_json::Value;
@@ -103,7 +102,7 @@ impl std::fmt::Display for Replayed {
 ///
 /// # Errors
 /// When the function cannot be built or started, or a file is not JSON.
-pub async fn run(args: ReplayArgs) -> Result<ExitCode> {
+pub async fn run(args: ReplayArgs) -> Result<()> {
     // All files are read first: a mistake in the last one shall not leave the others half done.
     let events = args.files.iter().map(|file| event(file)).collect::<Result<Vec<_>>>()?;
     let mut function = FunctionProcess::new(function(&args)?);
@@ -115,7 +114,8 @@ pub async fn run(args: ReplayArgs) -> Result<ExitCode> {
         writeln!(std::io::stdout(), "{replayed}").context("write to standard output")?;
     }
     function.kill().await;
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    ensure!(!failed, "an invocation ended in a function error");
+    Ok(())
 }
 
 fn event(file: &Path) -> Result<Bytes> {

@@ -5,7 +5,7 @@
 
 use std::{num::NonZeroU64, ops::RangeInclusive, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 
 /// Where a new mapping starts in the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +71,6 @@ impl MappingConfig {
     /// # Errors
     /// Names every setting that is out of its range.
     pub fn validate(&self) -> Result<()> {
-        const DAYS_7: u64 = 604_800;
         let mut problems = Vec::new();
         let mut check = |name: &str, value: u64, range: RangeInclusive<u64>| {
             if !range.contains(&value) {
@@ -83,14 +82,12 @@ impl MappingConfig {
         check("the parallelization factor", self.parallelization_factor as u64, 1..=10);
         check("the number of retry attempts", u64::from(self.maximum_retry_attempts.unwrap_or(0)), 0..=10_000);
         if let Some(age) = self.maximum_record_age {
-            check("the maximum record age in seconds", age.as_secs(), 60..=DAYS_7);
+            check("the maximum record age in seconds", age.as_secs(), 60..=604_800);
         }
         if self.poll_interval.is_zero() {
             problems.push("the poll interval is zero, it must be longer".to_owned());
         }
-        if !problems.is_empty() {
-            bail!("the event source mapping cannot be created: {}", problems.join("; "));
-        }
+        ensure!(problems.is_empty(), "the event source mapping cannot be created: {}", problems.join("; "));
         Ok(())
     }
 }

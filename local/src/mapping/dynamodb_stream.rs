@@ -12,7 +12,8 @@ use bytes::Bytes;
 
 use super::{
     dynamodb_item::{Attribute, Item},
-    record::{LambdaChange, LambdaIdentity, LambdaRecord, StreamRecord},
+    lambda_json::{LambdaChange, LambdaIdentity, LambdaRecord},
+    record::StreamRecord,
     stream::{ChangeStream, Page, Position, READ_LIMIT, Shard, ShardId, ShardIterator, StreamError},
 };
 

@@ -5,13 +5,15 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::{
-    record::{LambdaChange, LambdaIdentity, LambdaRecord, SequenceNumber, StreamRecord},
+    lambda_json::{LambdaChange, LambdaIdentity, LambdaRecord},
+    memory_shards::{MemoryShard, MemoryShards},
+    record::{SequenceNumber, StreamRecord},
     stream::{ChangeStream, Page, Position, READ_LIMIT, Shard, ShardId, ShardIterator, StreamError},
 };
 use crate::function::epoch_ms;
@@ -43,28 +45,7 @@ pub struct MemoryChange {
 pub struct MemoryStream {
     arn: String,
     partition_key: String,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    shards: Vec<MemoryShard>,
-    last_number: u128,
-    /// Iterators of an earlier epoch are expired.
-    epoch: u64,
-}
-
-#[derive(Debug)]
-struct MemoryShard {
-    id: ShardId,
-    parent: Option<ShardId>,
-    closed: bool,
-    /// The part of the space of partition keys, as hashes, that this shard owns while it is open.
-    first_hash: u64,
-    last_hash: u64,
-    records: Vec<StreamRecord>,
-    /// How many records are gone from the start of `records`; positions count them.
-    trimmed: usize,
+    state: Mutex<MemoryShards>,
 }
 
 impl MemoryStream {
@@ -72,7 +53,7 @@ impl MemoryStream {
     #[must_use]
     pub fn new(table: &str, partition_key: impl Into<String>) -> Self {
         let label = "2026-01-01T00:00:00.000";
-        let state = State { shards: Vec::new(), last_number: SEQUENCE_NUMBER_BASE, epoch: 0 };
+        let state = MemoryShards { shards: Vec::new(), last_number: SEQUENCE_NUMBER_BASE, epoch: 0 };
         let stream = Self {
             arn: format!("arn:aws:dynamodb:{REGION}:000000000000:table/{table}/stream/{label}"),
             partition_key: partition_key.into(),
@@ -173,7 +154,7 @@ impl MemoryStream {
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MemoryShards> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -218,56 +199,6 @@ fn size_bytes(change: &MemoryChange) -> i64 {
     let attributes = items.into_iter().flatten().flatten();
     let total: usize = attributes.map(|(name, value)| name.len() + size(value)).sum();
     i64::try_from(total).unwrap_or(i64::MAX)
-}
-
-impl State {
-    fn find(&mut self, id: &ShardId) -> Result<&mut MemoryShard> {
-        self.shards.iter_mut().find(|shard| shard.id == *id).with_context(|| format!("find the shard {id}"))
-    }
-
-    fn owner(&mut self, hash: u64) -> Result<&mut MemoryShard> {
-        let owner =
-            self.shards.iter_mut().find(|shard| !shard.closed && (shard.first_hash..=shard.last_hash).contains(&hash));
-        owner.context("find an open shard for the change")
-    }
-
-    fn open(&mut self, parent: Option<&ShardId>, first_hash: u64, last_hash: u64) -> ShardId {
-        let id = ShardId::new(&format!("shardId-{:020}-memory", self.shards.len()));
-        self.shards.push(MemoryShard {
-            id: id.clone(),
-            parent: parent.cloned(),
-            closed: false,
-            first_hash,
-            last_hash,
-            records: Vec::new(),
-            trimmed: 0,
-        });
-        id
-    }
-
-    fn end(&mut self, id: &ShardId) -> Result<(u64, u64)> {
-        let shard = self.find(id)?;
-        ensure!(!shard.closed, "the shard {id} has ended already");
-        shard.closed = true;
-        Ok((shard.first_hash, shard.last_hash))
-    }
-}
-
-impl MemoryShard {
-    fn index(&self, position: &Position) -> Result<usize, StreamError> {
-        let end = self.trimmed + self.records.len();
-        let (number, skip) = match position {
-            Position::TrimHorizon => return Ok(self.trimmed),
-            Position::Latest => return Ok(end),
-            Position::At(number) => (number, 0),
-            Position::After(number) => (number, 1),
-        };
-        match self.records.binary_search_by(|record| record.sequence_number().cmp(number)) {
-            Ok(index) => Ok(self.trimmed + index + skip),
-            Err(0) if self.trimmed > 0 => Err(StreamError::TrimmedData),
-            Err(index) => Ok(self.trimmed + index),
-        }
-    }
 }
 
 #[async_trait]

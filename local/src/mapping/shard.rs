@@ -38,19 +38,19 @@ impl ShardReader {
         shard: ShardId,
         position: Position,
     ) -> bool {
-        let factor = shared.config.parallelization_factor;
         // Room for a full payload in every lane, and for one more read: no lane can wait for records that the reader
         // has no room to read.
-        let budget = Arc::new(Semaphore::new(PAYLOAD_LIMIT_BYTES * (factor + 2)));
+        let room = PAYLOAD_LIMIT_BYTES * (shared.config.parallelization_factor + 2);
+        let budget = Arc::new(Semaphore::new(room));
         let mut tasks = JoinSet::new();
-        let mut lanes = Vec::with_capacity(factor);
-        for _ in 0..factor {
+        let lanes = (0..shared.config.parallelization_factor).map(|_| {
             let (sender, inbox) = mpsc::unbounded_channel();
-            lanes.push(sender);
             tasks.spawn(Lane::new(Arc::clone(&shared), shard.clone(), Arc::clone(&budget), inbox).run());
-        }
-        let reader =
-            Self { shared: Arc::clone(&shared), stream, shard: shard.clone(), position, iterator: None, budget, lanes };
+            sender
+        });
+        let lanes = lanes.collect();
+        let (id, iterator) = (shard.clone(), None);
+        let reader = Self { shared: Arc::clone(&shared), stream, shard: id, position, iterator, budget, lanes };
         // A lane ends only after the reader has; one that ends earlier panicked.
         tokio::select! {
             biased;
