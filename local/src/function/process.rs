@@ -15,8 +15,7 @@ use tokio::{
 };
 
 use super::{
-    FunctionConfig, Invocation, Invoke, Outcome, PAYLOAD_LIMIT_BYTES, Sabotage, epoch_ms,
-    new_request_id,
+    FunctionConfig, Invocation, Invoke, Outcome, Sabotage, epoch_ms, new_request_id,
     output::{Tail, follow, open_log},
     runtime_api::{Answer, Event, RuntimeApi},
 };
@@ -203,19 +202,15 @@ async fn finished(
     sabotage: Option<Sabotage>,
 ) -> Result<Outcome> {
     let mut kill_at = None;
-    let mut taken = false;
     loop {
         tokio::select! {
             biased;
             answer = running.api.answers.recv() => match answer.context("the Runtime API ended")? {
                 Answer::Taken => {
-                    taken = true;
                     if let Some(Sabotage::KillAfter(delay)) = sabotage {
                         kill_at = Some(Instant::now() + delay);
                     }
                 }
-                // It asks for the next event, so nothing more will come for this one: its answer was refused.
-                Answer::Ready if taken => return Ok(refused_answer()),
                 answer => if let Some(outcome) = outcome_of(answer, request_id) {
                     return Ok(if sabotage.is_some() { Outcome::Exited(None) } else { outcome });
                 },
@@ -227,13 +222,6 @@ async fn finished(
             () = sleep_until(kill_at.unwrap_or(deadline)), if kill_at.is_some() => return Ok(Outcome::Exited(None)),
             () = sleep_until(deadline) => return Ok(Outcome::TimedOut),
         }
-    }
-}
-
-fn refused_answer() -> Outcome {
-    Outcome::FunctionError {
-        kind: "Function.ResponseSizeTooLarge".to_owned(),
-        message: format!("the answer is larger than {PAYLOAD_LIMIT_BYTES} bytes, or not one"),
     }
 }
 

@@ -153,7 +153,8 @@ fn router(shared: Arc<Shared>) -> Router {
             post(error),
         )
         .route("/2018-06-01/runtime/init/error", post(init_error))
-        .layer(DefaultBodyLimit::max(PAYLOAD_LIMIT_BYTES))
+        // Larger answers are read and refused: cut off half-way, the runtime would see a broken connection.
+        .layer(DefaultBodyLimit::disable())
         .with_state(shared)
 }
 
@@ -183,6 +184,17 @@ async fn response(
     Path(request_id): Path<String>,
     body: Bytes,
 ) -> StatusCode {
+    if body.len() > PAYLOAD_LIMIT_BYTES {
+        let error = ReportedError {
+            error_type: "Function.ResponseSizeTooLarge".to_owned(),
+            error_message: format!(
+                "the answer has {} bytes, {PAYLOAD_LIMIT_BYTES} are allowed",
+                body.len()
+            ),
+        };
+        let _ = shared.answers.send(Answer::Error { request_id, error });
+        return StatusCode::PAYLOAD_TOO_LARGE;
+    }
     let _ = shared.answers.send(Answer::Response { request_id, body });
     StatusCode::ACCEPTED
 }
