@@ -1,7 +1,8 @@
 //! A Lambda function whose behaviour is written in its events; the tests of the event source mapping drive it.
 //!
 //! A record's new image may hold a string attribute `do`: `fail` (a function error), `report` (its sequence number goes
-//! into `batchItemFailures`), `exit`, `hang`, `panic`, `garble` (an answer without meaning), `print` (one line). Anything
+//! into `batchItemFailures`), `exit`, `hang`, `panic`, `garble` (an answer without meaning), `swell`
+//! (an answer above Lambda's limit), `print` (one line). Anything
 //! else succeeds. With `FAIL_INIT` set, its initialisation fails. With `DELIVERIES` set, every record is appended to that
 //! file before anything else happens.
 
@@ -32,6 +33,7 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
             "hang" => tokio::time::sleep(Duration::from_secs(3_600)).await,
             "panic" => panic!("as the record says"),
             "garble" => return Ok(json!("no list of failures")),
+            "swell" => return Ok(json!("x".repeat(7 * 1024 * 1024))),
             "print" => writeln!(std::io::stdout(), "record {number} of {}", event.context.invoked_function_arn)?,
             _ => {}
         }

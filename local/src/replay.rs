@@ -103,19 +103,31 @@ impl std::fmt::Display for Replayed {
 /// # Errors
 /// When the function cannot be built or started, or a file is not JSON.
 pub async fn run(args: ReplayArgs) -> Result<()> {
-    // All files are read first: a mistake in the last one shall not leave the others half done.
-    let events = args.files.iter().map(|file| event(file)).collect::<Result<Vec<_>>>()?;
-    let mut function = FunctionProcess::new(function(&args)?);
-    function.warm_up().await?;
-    let mut failed = false;
-    for (file, event) in args.files.into_iter().zip(events) {
-        let replayed = Replayed { file, invocation: function.invoke(event, None).await? };
-        failed |= replayed.invocation.outcome.is_function_error();
-        writeln!(std::io::stdout(), "{replayed}").context("write to standard output")?;
-    }
-    function.kill().await;
+    let print = |replayed: &Replayed| writeln!(std::io::stdout(), "{replayed}").context("write to standard output");
+    let replayed = replay(&args, print).await?;
+    let failed = replayed.iter().any(|replayed| replayed.invocation.outcome.is_function_error());
     ensure!(!failed, "an invocation ended in a function error");
     Ok(())
+}
+
+/// Replays the files, and tells each result as soon as it is there.
+///
+/// # Errors
+/// When the function cannot be built or started, a file is not JSON, or `tell` fails.
+pub async fn replay(args: &ReplayArgs, mut tell: impl FnMut(&Replayed) -> Result<()>) -> Result<Vec<Replayed>> {
+    // All files are read first: a mistake in the last one shall not leave the others half done.
+    let events = args.files.iter().map(|file| event(file)).collect::<Result<Vec<_>>>()?;
+    let mut function = FunctionProcess::new(function(args)?);
+    function.warm_up().await?;
+    let mut all = Vec::with_capacity(events.len());
+    for (file, event) in args.files.iter().zip(events) {
+        let invocation = function.invoke(event, None).await?;
+        let replayed = Replayed { file: file.clone(), invocation };
+        tell(&replayed)?;
+        all.push(replayed);
+    }
+    function.kill().await;
+    Ok(all)
 }
 
 fn event(file: &Path) -> Result<Bytes> {

@@ -128,7 +128,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/2018-06-01/runtime/invocation/{request_id}/response", post(response))
         .route("/2018-06-01/runtime/invocation/{request_id}/error", post(error))
         .route("/2018-06-01/runtime/init/error", post(init_error))
-        .layer(DefaultBodyLimit::max(PAYLOAD_LIMIT_BYTES))
+        // Larger answers are read and refused: cut off half-way, the runtime would see a broken connection.
+        .layer(DefaultBodyLimit::disable())
         .with_state(shared)
 }
 
@@ -148,6 +149,14 @@ async fn next(State(shared): State<Arc<Shared>>) -> Result<Response<Body>, Statu
 }
 
 async fn response(State(shared): State<Arc<Shared>>, Path(request_id): Path<String>, body: Bytes) -> StatusCode {
+    if body.len() > PAYLOAD_LIMIT_BYTES {
+        let error = ReportedError {
+            error_type: "Function.ResponseSizeTooLarge".to_owned(),
+            error_message: format!("the answer has {} bytes, {PAYLOAD_LIMIT_BYTES} are allowed", body.len()),
+        };
+        let _ = shared.answers.send(Answer::Error { request_id, error });
+        return StatusCode::PAYLOAD_TOO_LARGE;
+    }
     let _ = shared.answers.send(Answer::Response { request_id, body });
     StatusCode::ACCEPTED
 }

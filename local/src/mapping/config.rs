@@ -84,9 +84,8 @@ impl MappingConfig {
         if let Some(age) = self.maximum_record_age {
             check("the maximum record age in seconds", age.as_secs(), 60..=604_800);
         }
-        if self.poll_interval.is_zero() {
-            problems.push("the poll interval is zero, it must be longer".to_owned());
-        }
+        let interval_ns = u64::try_from(self.poll_interval.as_nanos()).unwrap_or(u64::MAX);
+        check("the poll interval in nanoseconds", interval_ns, 1..=u64::MAX);
         ensure!(problems.is_empty(), "the event source mapping cannot be created: {}", problems.join("; "));
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! The execution environments of one mapping: lanes borrow one each, and idle ones are used again, as Lambda does.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
+use futures::future::try_join_all;
 
 use crate::function::{Invoke, Launch};
 
@@ -21,14 +22,16 @@ impl Environments {
         self.launcher.function_arn()
     }
 
-    /// Starts environments until `count` are idle.
+    /// Starts environments, all at the same time, until `count` are idle.
     pub(super) async fn warm_up(&self, count: usize) -> Result<()> {
         let idle = self.idle().len();
-        for _ in idle..count {
+        let starts = (idle..count).map(|_| async {
             let mut environment = self.launcher.launch().await?;
             environment.warm_up().await?;
-            self.give_back(environment);
-        }
+            Ok::<_, anyhow::Error>(environment)
+        });
+        let started = try_join_all(starts).await?;
+        self.idle().extend(started);
         Ok(())
     }
 
@@ -51,7 +54,7 @@ impl Environments {
         }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Box<dyn Invoke>>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Box<dyn Invoke>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

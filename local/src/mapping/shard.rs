@@ -43,12 +43,7 @@ impl ShardReader {
         let room = PAYLOAD_LIMIT_BYTES * (shared.config.parallelization_factor + 2);
         let budget = Arc::new(Semaphore::new(room));
         let mut tasks = JoinSet::new();
-        let lanes = (0..shared.config.parallelization_factor).map(|_| {
-            let (sender, inbox) = mpsc::unbounded_channel();
-            tasks.spawn(Lane::new(Arc::clone(&shared), shard.clone(), Arc::clone(&budget), inbox).run());
-            sender
-        });
-        let lanes = lanes.collect();
+        let lanes = lanes(&shared, &shard, &budget, &mut tasks);
         let (id, iterator) = (shard.clone(), None);
         let reader = Self { shared: Arc::clone(&shared), stream, shard: id, position, iterator, budget, lanes };
         // A lane ends only after the reader has; one that ends earlier panicked.
@@ -161,6 +156,22 @@ impl ShardReader {
             }
         }
     }
+}
+
+/// Starts a shard's lanes in `tasks`.
+fn lanes(
+    shared: &Arc<Shared>,
+    shard: &ShardId,
+    budget: &Arc<Semaphore>,
+    tasks: &mut JoinSet<()>,
+) -> Vec<mpsc::UnboundedSender<Vec<StreamRecord>>> {
+    let start = |_| {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let lane = Lane::new(Arc::clone(shared), shard.clone(), Arc::clone(budget), inbox);
+        tasks.spawn(lane.run());
+        sender
+    };
+    (0..shared.config.parallelization_factor).map(start).collect()
 }
 
 /// What a record takes of the budget for reading ahead.

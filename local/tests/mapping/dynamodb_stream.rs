@@ -97,6 +97,25 @@ fn item(key: &str) -> HashMap<String, AttributeValue> {
     HashMap::from([("pk".to_owned(), text(key)), ("at".to_owned(), text("1"))])
 }
 
+const NUMBER: &str = "12345678901234567890.123456789";
+
+/// An item with all ten attribute types.
+fn full_item() -> HashMap<String, AttributeValue> {
+    let mut full = item("a");
+    full.extend([
+        ("b".to_owned(), AttributeValue::B(Blob::new([0, 255]))),
+        ("bs".to_owned(), AttributeValue::Bs(vec![Blob::new([1])])),
+        ("bool".to_owned(), AttributeValue::Bool(true)),
+        ("l".to_owned(), AttributeValue::L(vec![text(""), AttributeValue::Null(true)])),
+        ("m".to_owned(), AttributeValue::M(HashMap::from([("x".to_owned(), text("y"))]))),
+        ("n".to_owned(), AttributeValue::N(NUMBER.to_owned())),
+        ("ns".to_owned(), AttributeValue::Ns(vec!["1".to_owned()])),
+        ("null".to_owned(), AttributeValue::Null(true)),
+        ("ss".to_owned(), AttributeValue::Ss(vec!["s".to_owned()])),
+    ]);
+    full
+}
+
 async fn read(stream: &DynamoDbStream, shard: &ShardId, position: &Position) -> Page {
     let iterator = stream.iterator(shard, position).await.expect("an iterator");
     stream.records(&iterator, 100).await.expect("records")
@@ -109,20 +128,7 @@ fn events(page: &Page) -> Vec<Value> {
 #[tokio::test]
 async fn records_of_a_real_stream_have_lambdas_form_in_all_attribute_types() {
     let database = Database::start().await;
-    let number = "12345678901234567890.123456789";
-    let mut full = item("a");
-    full.extend([
-        ("b".to_owned(), AttributeValue::B(Blob::new([0, 255]))),
-        ("bs".to_owned(), AttributeValue::Bs(vec![Blob::new([1])])),
-        ("bool".to_owned(), AttributeValue::Bool(true)),
-        ("l".to_owned(), AttributeValue::L(vec![text(""), AttributeValue::Null(true)])),
-        ("m".to_owned(), AttributeValue::M(HashMap::from([("x".to_owned(), text("y"))]))),
-        ("n".to_owned(), AttributeValue::N(number.to_owned())),
-        ("ns".to_owned(), AttributeValue::Ns(vec!["1".to_owned()])),
-        ("null".to_owned(), AttributeValue::Null(true)),
-        ("ss".to_owned(), AttributeValue::Ss(vec!["s".to_owned()])),
-    ]);
-    database.put(full).await;
+    database.put(full_item()).await;
     database.put(item("a")).await;
     database.tables.delete_item().table_name(TABLE).set_key(Some(item("a"))).send().await.unwrap();
 
@@ -135,7 +141,7 @@ async fn records_of_a_real_stream_have_lambdas_form_in_all_attribute_types() {
     let keys = json!({"pk": {"S": "a"}, "at": {"S": "1"}});
     let full = json!({
         "pk": {"S": "a"}, "at": {"S": "1"}, "b": {"B": "AP8="}, "bs": {"BS": ["AQ=="]}, "bool": {"BOOL": true},
-        "l": {"L": [{"S": ""}, {"NULL": true}]}, "m": {"M": {"x": {"S": "y"}}}, "n": {"N": number},
+        "l": {"L": [{"S": ""}, {"NULL": true}]}, "m": {"M": {"x": {"S": "y"}}}, "n": {"N": NUMBER},
         "ns": {"NS": ["1"]}, "null": {"NULL": true}, "ss": {"SS": ["s"]},
     });
     let names: Vec<_> = events.iter().map(|event| event["eventName"].as_str().unwrap()).collect();

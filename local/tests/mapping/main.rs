@@ -9,6 +9,7 @@ use driftless_local::function::{FunctionConfig, build_example};
 mod delivery;
 mod dynamodb_stream;
 mod process;
+mod replay;
 
 /// Far longer than any of these takes.
 const LIMIT: Duration = Duration::from_secs(60);

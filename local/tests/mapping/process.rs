@@ -46,6 +46,15 @@ async fn a_function_answers_fails_and_panics_in_one_process() {
 }
 
 #[tokio::test]
+async fn an_answer_above_lambdas_limit_is_a_function_error() {
+    let mut function = FunctionProcess::new(scripted_function());
+    let refused = outcome(&mut function, &["swell"]).await;
+    let Outcome::FunctionError { kind, .. } = &refused else { panic!("{refused:?}") };
+    assert_eq!(kind, "Function.ResponseSizeTooLarge");
+    assert_eq!(outcome(&mut function, &["ok"]).await, success());
+}
+
+#[tokio::test]
 async fn a_process_that_ends_is_a_failure_and_is_started_again() {
     let mut function = FunctionProcess::new(scripted_function());
     let outcome_of_exit = outcome(&mut function, &["exit"]).await;
