@@ -8,3 +8,4 @@ mod faults;
 mod guard;
 mod index;
 mod support;
+mod watch;
