@@ -1,6 +1,6 @@
 //! `cargo lambda watch` and `cargo lambda invoke`, as CONTRIBUTING.md shows them, against the local services.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -19,10 +19,13 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const INVOKE_LIMIT: Duration = Duration::from_secs(900);
 const LINES_IN_ERROR: usize = 60;
 
-/// What Cargo sets for a test. Build scripts that look at one of these would run again.
-const CARGO_OF_THE_TEST: [&str; 5] = ["CARGO", "CARGO_CRATE_NAME", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIMARY_"];
-/// Settings of the function that a developer's shell may hold: the file given to `watch` is to be all of them.
-const SETTINGS: [&str; 8] = [
+/// Variables that the function must not inherit, by how they begin: what Cargo sets for a test (build scripts that look at
+/// it would run again), and settings of the function that a developer's shell may hold.
+const STRAY: [&str; 12] = [
+    "CARGO_CRATE_NAME",
+    "CARGO_MANIFEST_",
+    "CARGO_PKG_",
+    "CARGO_PRIMARY_PACKAGE",
     "ANSWER_MARGIN_MS",
     "DEAD_LETTER_QUEUE_URL",
     "GENERATION",
@@ -39,42 +42,39 @@ fn workspace() -> PathBuf {
 
 /// `PATH` with cargo-lambda on it.
 async fn path_with_tools() -> OsString {
-    let installed = run(Command::new(workspace().join(".ci/tools")), INSTALL_LIMIT, "").await;
+    let installed = run(Command::new(workspace().join(".ci/tools")), INSTALL_LIMIT, None).await;
     let tools = String::from_utf8(installed.stdout).expect("a path");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::iter::once(PathBuf::from(tools.trim())).chain(std::env::split_paths(&path));
     std::env::join_paths(folders).expect("folders that were on PATH")
 }
 
-/// Runs a command to its end; shows all it said, and what else there is to know, where it fails.
-async fn run(mut command: Command, limit: Duration, also: &str) -> Output {
+/// Runs a command to its end; where it fails, shows all it said, and the end of the log.
+async fn run(mut command: Command, limit: Duration, log: Option<&Path>) -> Output {
     let name = format!("{:?}", command.as_std());
-    let run = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    let also = || match also {
-        "" => String::new(),
-        log => last_lines(&std::fs::read_to_string(log).unwrap_or_default(), LINES_IN_ERROR),
+    let log = || {
+        let text = log.and_then(|log| std::fs::read_to_string(log).ok()).unwrap_or_default();
+        last_lines(&text, LINES_IN_ERROR)
     };
-    let Ok(output) = timeout(limit, run).await else { panic!("{name} takes longer than {limit:?}\n{}", also()) };
+    let run = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let Ok(output) = timeout(limit, run).await else { panic!("{name} takes longer than {limit:?}\n{}", log()) };
     let output = output.unwrap_or_else(|error| panic!("{name}: {error}"));
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (said(&output.stdout), said(&output.stderr));
-    assert!(output.status.success(), "{name}: {}\n{out}\n{err}\n{}", output.status, also());
+    assert!(output.status.success(), "{name}: {}\n{out}\n{err}\n{}", output.status, log());
     output
 }
 
-/// Variables of this process whose names begin with one of ours.
+/// Variables of this process that are not for the function.
 fn stray() -> impl Iterator<Item = String> {
-    let is_stray = |name: &String| {
-        name == CARGO_OF_THE_TEST[0]
-            || CARGO_OF_THE_TEST[1..].iter().chain(&SETTINGS).any(|prefix| name.starts_with(prefix))
-    };
+    let is_stray = |name: &String| name == "CARGO" || STRAY.iter().any(|begin| name.starts_with(begin));
     std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(is_stray)
 }
 
 /// A running `cargo lambda watch`; it ends with this process, whatever ends it.
 struct Watch {
     process: Process,
-    log: String,
+    log: PathBuf,
     path: OsString,
     port: PortLease,
     _settings: tempfile::TempDir,
@@ -106,7 +106,7 @@ impl Watch {
         let mut process = Process::start(launch).await.expect("a process");
         let answers = || async { Ok(TcpStream::connect(("127.0.0.1", port.port())).await.map(drop)?) };
         process.ready(START_LIMIT, answers).await.expect("cargo lambda watch");
-        Self { process, log: log.display().to_string(), path, port, _settings: folder }
+        Self { process, log, path, port, _settings: folder }
     }
 
     /// `cargo lambda invoke replicate` with a sample event; gives what it prints.
@@ -115,12 +115,12 @@ impl Watch {
         command.current_dir(workspace()).env("PATH", &self.path).args(["lambda", "invoke", "replicate"]);
         command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &self.port.port().to_string()]);
         command.args(["--data-file", event]);
-        let output = run(command, INVOKE_LIMIT, &self.log).await;
+        let output = run(command, INVOKE_LIMIT, Some(&self.log)).await;
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 }
 
-fn assignment(name: &str, value: &std::ffi::OsStr) -> OsString {
+fn assignment(name: &str, value: &OsStr) -> OsString {
     let mut assignment = OsString::from(name);
     assignment.push("=");
     assignment.push(value);
