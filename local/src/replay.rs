@@ -19,7 +19,8 @@ use serde_json::Value;
 use crate::function::{BuildProfile, FunctionConfig, FunctionProcess, Invocation, Invoke, Outcome, build_function};
 
 /// Variables of the caller that the function sees, if they are set.
-const PASSED_ON: [&str; 14] = [
+const PASSED_ON: [&str; 17] = [
+    "ANSWER_MARGIN_MS",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
@@ -29,10 +30,12 @@ const PASSED_ON: [&str; 14] = [
     "DEAD_LETTER_QUEUE_URL",
     "GENERATION",
     "INDEX",
+    "INDEX_DEFINITION",
     "OPENSEARCH_AUTH",
     "OPENSEARCH_ENDPOINT",
+    "OPENSEARCH_SECRET_ARN",
     "PARTITION_KEY",
-    "REPLICATION",
+    "REQUEST_TIMEOUT_MS",
     "RUST_LOG",
 ];
 

@@ -82,7 +82,7 @@ mod tests {
         let config = read(&LEAST).expect("valid");
         assert_eq!(config.reading.generation, Generation(1));
         assert_eq!(config.answer_margin, Duration::from_millis(500));
-        assert_eq!(config.engine.request_timeout, Duration::from_secs(5));
+        assert_eq!(config.engine.request_timeout, Duration::from_secs(10));
         assert_eq!(config.definition, IndexDefinition::default());
         assert_eq!((config.reading.partition_key, config.dead_letter_queue_url), (None, None));
     }

@@ -1,6 +1,7 @@
 //! The function, without Lambda around it: an event, a writer and a deadline in; a response out, or an error where
 //! nothing is known about the batch.
 
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lambda_events::streams::DynamoDbEventResponse;
@@ -28,8 +29,9 @@ pub struct StreamEvent {
     pub records: Vec<Box<RawValue>>,
 }
 
-/// Why an invocation fails as a whole.
-#[derive(Debug, thiserror::Error)]
+/// Why an invocation fails as a whole. Its `Debug` is its `Display`: the runtime logs it, and what the sources say may
+/// quote an item.
+#[derive(thiserror::Error)]
 pub enum HandlerError {
     /// Environment variables are missing or wrong.
     #[error(transparent)]
@@ -62,6 +64,12 @@ impl HandlerError {
             Self::Unavailable(_) | Self::OutOfTime => "Unavailable",
             Self::NothingToName => "MalformedRecord",
         }
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
     }
 }
 
@@ -115,7 +123,6 @@ pub async fn handle<T: Target>(
     deadline: Instant,
     metrics: &mut Metrics,
 ) -> Result<DynamoDbEventResponse, HandlerError> {
-    let now = now();
     let records: Vec<Record> = records.iter().map(|raw| Record::read(raw.get(), reading)).collect();
     let mut batch = Batch::default();
     for (place, record) in records.iter().enumerate() {
@@ -129,10 +136,11 @@ pub async fn handle<T: Target>(
             }
         }
     }
-    let report = writer.apply(&batch.changes, Limits { deadline, written_at: now }).await?;
+    let report = writer.apply(&batch.changes, Limits { deadline, written_at: now() }).await?;
+    let written = now();
     metrics.engine(report.engine_time, report.round_trips);
     for ((&place, change), outcome) in batch.places.iter().zip(&batch.changes).zip(&report.outcomes) {
-        metrics.count(change, outcome, now);
+        metrics.count(change, outcome, written);
         log(&records[place], outcome);
         if matches!(outcome, Outcome::Rejected(_) | Outcome::Failed(_)) {
             batch.failed.push(place);

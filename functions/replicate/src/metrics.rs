@@ -63,7 +63,7 @@ impl Metrics {
         self.records
     }
 
-    /// Counts the end of one change. The lag is the greatest of the batch, from the event to now, and absent where no
+    /// Counts the end of one change. The lag is the greatest of the batch, from the event to `now`, when the engine had acknowledged, and absent where no
     /// applied change says when it happened.
     pub fn count(&mut self, change: &Change, outcome: &Outcome, now: Timestamp) {
         match outcome {

@@ -109,6 +109,7 @@ impl Args {
 
 /// Writes, drains, compares, searches, and tells.
 async fn act(args: &Args, load: &Load, stage: &Stage) -> Result<()> {
+    stage.warm_up().await?;
     let meter = Arc::new(Meter::default());
     let items = Arc::new(ActivityItems);
     console::note(format!(

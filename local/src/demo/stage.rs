@@ -3,12 +3,14 @@
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use aws_sdk_dynamodb::Client as Tables;
-use opensearch::OpenSearch;
+use aws_sdk_dynamodb::types::AttributeValue;
 use opensearch::http::transport::Transport;
+use opensearch::indices::IndicesDeleteParts;
+use opensearch::{BulkParts, OpenSearch};
 use tempfile::TempDir;
 
 use super::activity::{self, INDEX_DEFINITION, PARTITION_KEY, TABLE};
@@ -19,6 +21,10 @@ use crate::function::{BuildProfile, FunctionConfig, build_function};
 use crate::load::Meter;
 use crate::mapping::{Backoff, DynamoDbStream, EventSourceMapping, Faults, MappingConfig, SqsQueue};
 use crate::services::{Services, dynamodb_client, sqs_client, streams_client};
+
+/// Single writes after which a fresh engine answers as fast as it will, and how long they may take.
+const WARM_UP_WRITES: u32 = 3_000;
+const WARM_UP_LIMIT: Duration = Duration::from_secs(10);
 
 /// What is played.
 #[derive(Debug)]
@@ -106,6 +112,46 @@ impl Stage {
             EventSourceMapping::start_observed(config, Arc::new(stream), Arc::new(function), on_failure, observer)
                 .await?;
         Ok(Self { tables, index: table.clone(), table, engine, mapping, lag, tally, _files: files })
+    }
+
+    /// Brings everything to the state in which a production system is: the engine's code compiled, the function's index
+    /// made, by writing to another index and then replicating one item that comes and goes.
+    ///
+    /// # Errors
+    /// Where a service refuses, or the item is not replicated.
+    pub async fn warm_up(&self) -> Result<()> {
+        let _progress = Progress::spinner("warming up the engine: its Java code is compiled as it runs");
+        let scratch = format!("{}-warm-up", self.index);
+        let started = Instant::now();
+        for number in 0..WARM_UP_WRITES {
+            let operations = vec![format!(r#"{{"create":{{"_id":"{number}"}}}}"#), format!(r#"{{"n":{number}}}"#)];
+            let written = self.engine.bulk(BulkParts::Index(&scratch)).body(operations).send().await;
+            written.context("warm the engine up")?.error_for_status_code().context("warm the engine up")?;
+            if started.elapsed() > WARM_UP_LIMIT {
+                break;
+            }
+        }
+        let deleted = self.engine.indices().delete(IndicesDeleteParts::Index(&[&scratch])).send().await;
+        deleted.context("delete the warm-up's index")?.error_for_status_code().context("delete the warm-up's index")?;
+        let key = || {
+            [(PARTITION_KEY, "warm-up"), ("sk", "warm-up")]
+                .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())))
+        };
+        self.tables
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(key().into()))
+            .send()
+            .await
+            .context("put an item")?;
+        self.tables
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key().into()))
+            .send()
+            .await
+            .context("delete it")?;
+        self.mapping.wait_until_drained(WARM_UP_LIMIT * 3).await.context("replicate a first item")
     }
 
     /// One line: writes, applied, lag and duplicates so far.

@@ -41,7 +41,12 @@ struct Target {
 /// # Errors
 /// When cargo cannot be started, or the build fails.
 pub fn build_function(name: &str, profile: BuildProfile) -> Result<PathBuf> {
-    build(&["--package", name, "--bin", name], name, profile)
+    match profile {
+        // No --package: cargo then takes the features of the whole workspace, and builds no dependency a second time.
+        BuildProfile::Debug => build(&["--bin", name], name, profile),
+        // As it is deployed: with the features that the function itself asks for.
+        BuildProfile::Release => build(&["--package", name, "--bin", name], name, profile),
+    }
 }
 
 /// Builds an example of this crate; the tests keep a scripted function there.
@@ -49,7 +54,7 @@ pub fn build_function(name: &str, profile: BuildProfile) -> Result<PathBuf> {
 /// # Errors
 /// When cargo cannot be started, or the build fails.
 pub fn build_example(name: &str) -> Result<PathBuf> {
-    build(&["--package", env!("CARGO_PKG_NAME"), "--example", name], name, BuildProfile::Debug)
+    build(&["--example", name], name, BuildProfile::Debug)
 }
 
 fn build(what: &[&str], name: &str, profile: BuildProfile) -> Result<PathBuf> {

@@ -23,6 +23,9 @@ use super::process::{Launch, Process, Signal};
 use super::{Service, workspace};
 
 /// The runner refuses ports from 9300 on. The engine's own transport takes the first free port above.
+/// A small heap; the quick compiler and the simple collector, for this engine lives for minutes on few cores: the
+/// optimising compiler would still be at work, on the cores that the engine needs, when the run is over.
+const JVM_OPTIONS: [&str; 4] = ["-Xms1g", "-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 const HTTP_PORTS: std::ops::RangeInclusive<u16> = 9201..=9299;
 const SETTINGS: &str = "network.host: 127.0.0.1
 transport.port: 9300-9499
@@ -162,7 +165,7 @@ fn launch(release: &Release, jdk: &Jdk, jars: &std::path::Path, data: &TempDir, 
         port,
         jdk,
         jars,
-        options: vec!["-Xmx1g".into()],
+        options: JVM_OPTIONS.map(Into::into).to_vec(),
         main_class: release.main_class,
         arguments: arguments.to_vec(),
     };

@@ -10,7 +10,7 @@ use crate::environment::Environment;
 
 /// Longest wait for one answer, unless `REQUEST_TIMEOUT_MS` says otherwise: a bulk of 5 MiB takes well under this,
 /// and several tries fit in the template's function time-out.
-const DEFAULT_REQUEST_TIMEOUT_MS: u64 = 5_000;
+const DEFAULT_REQUEST_TIMEOUT_MS: u64 = 10_000;
 
 /// How requests are authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
