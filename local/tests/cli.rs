@@ -1,5 +1,7 @@
 //! The program itself: what `up` starts, `down` stops, and nothing survives a SIGKILL.
 
+#![expect(clippy::unwrap_used, reason = "a test helper may fail its test")]
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::path::Path;

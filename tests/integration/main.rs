@@ -2,10 +2,12 @@
 //! and a table where it needs one, of its own.
 
 mod convergence;
+mod demo;
 mod documents;
 mod events;
 mod faults;
 mod guard;
 mod index;
+mod streams;
 mod support;
 mod watch;

@@ -13,6 +13,7 @@ pub mod summary;
 pub mod tally;
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,29 +61,37 @@ pub struct Args {
     pub keep: bool,
 }
 
-/// Runs the demo.
+/// Runs the demo on services of its own.
 ///
 /// # Errors
 /// Where something cannot be started, or table and index differ.
 pub async fn run(args: Args) -> Result<()> {
-    let load = args.load();
-    load.check()?;
+    args.load().check()?;
     args.mapping().validate()?;
     let started = Instant::now();
     let binary = stage::build().await?;
+    console::note(format!("the function is built after {:.1} s", started.elapsed().as_secs_f64()));
     let services = {
         let _progress = Progress::spinner("starting DynamoDB, SQS and OpenSearch");
         Services::start(Wanted::default()).await?
     };
     console::note(format!("services are ready after {:.1} s", started.elapsed().as_secs_f64()));
-    let plan = Plan { binary, mapping: args.mapping() };
-    let stage = Stage::set_up(&services, plan).await?;
-    let result = act(&args, &load, &stage).await;
+    let result = play(&args, &services, binary).await;
+    services.stop().await?;
+    result.map(drop)
+}
+
+/// Plays the demo on these services with this binary.
+///
+/// # Errors
+/// Where a service refuses, or table and index differ.
+pub async fn play(args: &Args, services: &Services, binary: PathBuf) -> Result<Summary> {
+    let stage = Stage::set_up(services, Plan { binary, mapping: args.mapping() }).await?;
+    let result = act(args, &args.load(), &stage).await;
     if args.keep {
-        keep(&services, &stage).await?;
+        keep(services, &stage).await?;
     }
     stage.take_down().await;
-    services.stop().await?;
     result
 }
 
@@ -108,7 +117,7 @@ impl Args {
 }
 
 /// Writes, drains, compares, searches, and tells.
-async fn act(args: &Args, load: &Load, stage: &Stage) -> Result<()> {
+async fn act(args: &Args, load: &Load, stage: &Stage) -> Result<Summary> {
     stage.warm_up().await?;
     let meter = Arc::new(Meter::default());
     let items = Arc::new(ActivityItems);
@@ -127,7 +136,8 @@ async fn act(args: &Args, load: &Load, stage: &Stage) -> Result<()> {
     stage.mapping.wait_until_drained(DRAIN_LIMIT).await.context("wait until the stream has drained")?;
     let seconds = started.elapsed().as_secs_f64();
     stage.report_progress(&meter, started.elapsed());
-    let comparison = compare(&stage.tables, &stage.table, &stage.engine, &stage.index, None).await?;
+    let comparison =
+        compare(&stage.tables, &stage.table, &stage.engine, &stage.index, Some(activity::PARTITION_KEY)).await?;
     let summary = Summary::of(args, &written, stage, &comparison, seconds);
     for line in summary.lines() {
         console::result(line);
@@ -144,7 +154,7 @@ async fn act(args: &Args, load: &Load, stage: &Stage) -> Result<()> {
     if written.failed > 0 {
         bail!("{} writes failed: {}", written.failed, written.first_failure.unwrap_or_default());
     }
-    Ok(())
+    Ok(summary)
 }
 
 /// Tells the progress for ever.
