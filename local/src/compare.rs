@@ -153,7 +153,7 @@ fn without_metadata(source: &str) -> Result<String> {
     let Some((document, metadata)) = source.rsplit_once("\"_driftless\":{\"version\":") else {
         bail!("it carries no _driftless: driftless did not write it");
     };
-    if metadata.matches('}').count() != 2 {
+    if !metadata.ends_with("}}") || metadata.matches('}').count() != 2 {
         bail!("_driftless is not its last field");
     }
     Ok(format!("{}}}", document.trim_end_matches(',')))

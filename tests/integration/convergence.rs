@@ -1,18 +1,24 @@
 //! Many writers at once: the index ends as the newest changes say.
 
+use driftless_local::function::{FunctionProcess, Invoke, Outcome};
 use futures::future::join_all;
 
+use crate::streams::function;
 use crate::support::{Index, documents, insert, modify, remove};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_writers_of_one_key_converge() {
+async fn ten_processes_writing_the_same_key_converge() {
     let index = Index::new("hot");
-    let functions: Vec<_> = (0..10).map(|_| index.function()).collect();
-    let rounds = 20;
-    let writing = functions.iter().enumerate().map(|(writer, function)| async move {
-        for round in 0..rounds {
-            let sequence = 1 + round * 10 + writer as u64;
-            function.succeed(&[modify("hot", sequence)]).await;
+    let writing = (0..10).map(|writer| {
+        let mut process = FunctionProcess::new(function(&index));
+        async move {
+            for round in 0..20 {
+                let event = format!(r#"{{"Records":[{}]}}"#, modify("hot", 1 + round * 10 + writer));
+                let invocation = process.invoke(event.into(), None).await.expect("invoked");
+                let Outcome::Response(answer) = invocation.outcome else { panic!("{:?}", invocation.outcome) };
+                assert_eq!(answer, r#"{"batchItemFailures":[]}"#);
+            }
+            process.kill().await;
         }
     });
     join_all(writing).await;

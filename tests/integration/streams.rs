@@ -23,7 +23,8 @@ pub(crate) static BINARY: LazyLock<PathBuf> =
 
 const DRAIN: Duration = Duration::from_secs(120);
 
-fn function(index: &Index) -> FunctionConfig {
+/// The real binary, writing to `index`.
+pub(crate) fn function(index: &Index) -> FunctionConfig {
     let function = FunctionConfig::new("replicate", BINARY.clone());
     index
         .settings()

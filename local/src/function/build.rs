@@ -65,7 +65,8 @@ fn build(what: &[&str], name: &str, profile: BuildProfile) -> Result<PathBuf> {
         command.arg("--release");
     }
     let output = command
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        // The workspace: in a member only that member is built.
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()

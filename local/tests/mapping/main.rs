@@ -2,7 +2,6 @@
 //!
 //! The function is the binary of `examples/scripted_function.rs`: its events say what it does.
 
-
 use std::{env, path::PathBuf, time::Duration};
 
 use driftless_local::function::{FunctionConfig, build_example};
