@@ -76,7 +76,8 @@ async fn aggregation(engine: &OpenSearch, index: &str) -> Result<Vec<String>> {
         let cells: String =
             KINDS.iter().map(|kind| format!("{:>9}", counts.get(*kind).copied().unwrap_or(0))).collect();
         let day = week["key_as_string"].as_str().context("read a week")?;
-        lines.push(format!("  {day:<11}{cells}{:>9}", week["doc_count"]));
+        let all = week["doc_count"].as_u64().context("count a week")?;
+        lines.push(format!("  {day:<11}{cells}{all:>9}"));
     }
     Ok(lines)
 }
