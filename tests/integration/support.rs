@@ -12,7 +12,8 @@ use opensearch::http::headers::HeaderMap;
 use opensearch::http::transport::Transport;
 use replicate::config::ReplicateConfig;
 use replicate::context::Context;
-use replicate::handler::{HandlerError, StreamEvent, invoke};
+use replicate::error::HandlerError;
+use replicate::handler::{StreamEvent, invoke};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 

@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use driftless::environment::Misconfigured;
 use driftless::opensearch::{Engine, EnsureError, OpenSearchTarget};
-use driftless::outcome::{ConfigurationError, Problem};
 use driftless::writer::Writer;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::config::ReplicateConfig;
-use crate::handler::HandlerError;
+use crate::error::HandlerError;
 
 /// Pause between tries to reach the engine at start.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
@@ -69,16 +68,5 @@ impl Context {
     /// After a configuration error: the next invocation fetches credentials and looks at the index anew.
     pub async fn forget_writer(&self) {
         *self.writer.lock().await = None;
-    }
-}
-
-/// Words an outage at start with the variable to look at.
-pub(crate) fn unavailable(problem: &Problem) -> String {
-    format!("{problem}; if this lasts, check OPENSEARCH_ENDPOINT, the function's VPC and the engine's security group")
-}
-
-impl From<ConfigurationError> for HandlerError {
-    fn from(error: ConfigurationError) -> Self {
-        Self::Configuration(error)
     }
 }

@@ -1,23 +1,21 @@
 //! The function, without Lambda around it: an event, a writer and a deadline in; a response out, or an error where
 //! nothing is known about the batch.
 
-use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use driftless::change::{Change, Reading, Record, RecordError};
-use driftless::environment::Misconfigured;
-use driftless::opensearch::AuthError;
-use driftless::outcome::{ConfigurationError, Outcome, Problem};
+use driftless::outcome::Outcome;
 use driftless::target::Target;
 use driftless::time::Timestamp;
 use driftless::writer::{Limits, Writer};
-use lambda_runtime::{Diagnostic, LambdaEvent};
+use lambda_runtime::LambdaEvent;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::context::{Context, unavailable};
+use crate::context::Context;
+use crate::error::HandlerError;
 use crate::metrics::Metrics;
 use crate::response::partial_batch_response;
 
@@ -27,56 +25,6 @@ pub struct StreamEvent {
     /// The batch.
     #[serde(rename = "Records")]
     pub records: Vec<Box<RawValue>>,
-}
-
-/// Why an invocation fails as a whole. Its `Debug` is its `Display`: the runtime logs it, and what the sources say may
-/// quote an item.
-#[derive(thiserror::Error)]
-pub enum HandlerError {
-    /// Environment variables are missing or wrong.
-    #[error(transparent)]
-    Misconfigured(Misconfigured),
-    /// The deployment is wrong.
-    #[error(transparent)]
-    Configuration(ConfigurationError),
-    /// There are no credentials for the engine.
-    #[error(transparent)]
-    Auth(#[from] AuthError),
-    /// The engine was not reached before the index was seen.
-    #[error("{}", unavailable(.0))]
-    Unavailable(Problem),
-    /// The target broke its deadline.
-    #[error("the engine did not answer in time; the batch is retried")]
-    OutOfTime,
-    /// A failed record cannot be named.
-    #[error(
-        "a malformed record has no readable dynamodb.SequenceNumber, nor has one before it: the batch is retried as a whole"
-    )]
-    NothingToName,
-}
-
-impl HandlerError {
-    /// The error type that Lambda shows.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Misconfigured(_) | Self::Configuration(_) | Self::Auth(_) => "Configuration",
-            Self::Unavailable(_) | Self::OutOfTime => "Unavailable",
-            Self::NothingToName => "MalformedRecord",
-        }
-    }
-}
-
-impl fmt::Debug for HandlerError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, out)
-    }
-}
-
-impl From<HandlerError> for Diagnostic {
-    fn from(error: HandlerError) -> Self {
-        Self { error_type: error.kind().to_owned(), error_message: error.to_string() }
-    }
 }
 
 /// Handles one invocation: the function as Lambda calls it. Logs and measures, whatever the end.

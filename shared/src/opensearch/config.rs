@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-use super::index::IndexName;
+use super::index_name::IndexName;
 use crate::environment::Environment;
 
 /// Longest wait for one answer, unless `REQUEST_TIMEOUT_MS` says otherwise: a bulk of 5 MiB takes well under this,

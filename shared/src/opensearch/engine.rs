@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::auth::{AuthError, signing};
 use super::config::EngineConfig;
-use super::index::IndexName;
+use super::index_name::IndexName;
 use crate::outcome::{Problem, Refusal};
 
 /// A client of the engine: connections are kept alive between invocations.

@@ -10,6 +10,7 @@ mod config;
 mod definition;
 mod engine;
 mod index;
+mod index_name;
 mod mget;
 mod target;
 
@@ -17,5 +18,6 @@ pub use auth::AuthError;
 pub use config::{Auth, EngineConfig};
 pub use definition::IndexDefinition;
 pub use engine::Engine;
-pub use index::{EnsureError, IndexName};
+pub use index::EnsureError;
+pub use index_name::IndexName;
 pub use target::OpenSearchTarget;

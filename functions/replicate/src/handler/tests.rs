@@ -1,6 +1,7 @@
 //! The handler's guarantees, on the target in memory with scripted faults.
 
 use driftless::memory::{Fault, MemoryTarget};
+use lambda_runtime::Diagnostic;
 
 use super::*;
 
