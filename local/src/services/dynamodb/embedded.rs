@@ -3,11 +3,13 @@
 //! It has threads of its own: SQLite blocks, and neither a test's single-threaded runtime nor the tool's should wait for it.
 
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use dynoxide::Database;
+use rusqlite::Connection;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -16,6 +18,10 @@ use crate::services::Service;
 /// Requests under way at the stop get this long to end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 const THREADS: usize = 2;
+const STREAM_INDICES: &str = "
+    CREATE INDEX driftless_last ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
+    CREATE INDEX driftless_next ON _stream_records (table_name, shard_id, CAST(sequence_number AS INTEGER));
+";
 
 /// An in-memory DynamoDB with streams. Dropping it stops it.
 #[derive(Debug)]
@@ -73,7 +79,7 @@ fn serve(bound: oneshot::Sender<u16>, stop: oneshot::Receiver<()>) -> Result<()>
         .build()
         .context("start the runtime of the embedded DynamoDB")?;
     let outcome = runtime.block_on(async move {
-        let database = Database::memory().map_err(|error| anyhow!("open the database: {error}"))?;
+        let (database, _indices) = open()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("bind a port")?;
         let port = listener.local_addr().context("read the port")?.port();
         let (stopping, drained) = oneshot::channel();
@@ -90,6 +96,22 @@ fn serve(bound: oneshot::Sender<u16>, stop: oneshot::Receiver<()>) -> Result<()>
     });
     runtime.shutdown_background();
     outcome
+}
+
+/// Opens a database in memory, and gives its stream two indices that it does not have by itself.
+///
+/// Each write looks for the stream's highest sequence number, and each read for the next ones: both walk over all records
+/// of the table, so that the 6,000th write takes ten times as long as the first. The indices end that. They are made by
+/// a second connection to the same memory, which must live as long as the indices are to.
+fn open() -> Result<(Database, Connection)> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    // SQLite's own in-memory file system: a name that begins with a slash is shared within the process.
+    let name = format!("file:/driftless-{number}?vfs=memdb");
+    let database = Database::new(&name).map_err(|error| anyhow!("open the database: {error}"))?;
+    let indices = Connection::open(&name).context("open the database a second time")?;
+    indices.execute_batch(STREAM_INDICES).context("create the indices of the stream")?;
+    Ok((database, indices))
 }
 
 /// Ends the wait for clients that never finish their request.
