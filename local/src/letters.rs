@@ -9,8 +9,9 @@ use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use clap::Args;
 use driftless::dead_letter::{Letter, Unreadable};
 use driftless::queue::sqs::SqsQueue;
-use driftless::queue::{Queue, Received};
+use driftless::queue::{Queue, QueueError, Received};
 use driftless::time::Timestamp;
+use futures::{StreamExt as _, stream};
 use tokio::time::Instant;
 
 use crate::console;
@@ -18,6 +19,8 @@ use crate::services::{SQS_ENDPOINT, sqs_client};
 
 /// The whole reading; well within the time for which SQS hides a message (30 s unless the queue says more).
 const LIMIT: Duration = Duration::from_secs(20);
+/// Letters that are given back at once.
+const AT_ONCE: usize = 16;
 
 /// List what waits in the dead-letter queue.
 #[derive(Args, Clone, Debug)]
@@ -79,18 +82,26 @@ pub fn queue(url: &str) -> Result<SqsQueue> {
 pub async fn peek(queue: &SqsQueue, max: usize) -> Result<Vec<Entry>> {
     let deadline = Instant::now() + LIMIT;
     let mut entries: Vec<Entry> = Vec::new();
+    let read = receive(queue, max, deadline, &mut entries).await;
+    // Also after an error: what was received would stay hidden.
+    let closing = deadline + LIMIT;
+    let released = stream::iter(&entries).map(|entry| queue.release(&entry.message, closing));
+    let released: Vec<_> = released.buffer_unordered(AT_ONCE).collect().await;
+    read.context("read the queue")?;
+    released.into_iter().collect::<Result<(), _>>().context("give a letter back")?;
+    entries.truncate(max);
+    Ok(entries)
+}
+
+async fn receive(queue: &SqsQueue, max: usize, deadline: Instant, entries: &mut Vec<Entry>) -> Result<(), QueueError> {
     while entries.len() < max {
-        let messages = queue.receive(deadline).await.context("read the queue")?;
+        let messages = queue.receive(deadline).await?;
         if messages.is_empty() {
             break;
         }
         entries.extend(messages.into_iter().map(|message| Entry { letter: Letter::read(&message.body), message }));
     }
-    for entry in &entries {
-        queue.release(&entry.message, deadline).await.context("give a letter back")?;
-    }
-    entries.truncate(max);
-    Ok(entries)
+    Ok(())
 }
 
 impl Entry {

@@ -46,6 +46,9 @@ pub struct RedriveArgs {
     /// Only letters of this shape: record, range or unreadable.
     #[arg(long, value_parser = shape, value_name = "SHAPE")]
     pub shape: Option<Shape>,
+    /// The generation of letters that do not say theirs, where GENERATION was raised after they were sent.
+    #[arg(long)]
+    pub generation: Option<u32>,
     /// A binary to run as it is, instead of building the function.
     #[arg(long, value_name = "PATH")]
     pub binary: Option<PathBuf>,
@@ -69,6 +72,7 @@ impl RedriveArgs {
             max: self.max,
             dry_run: self.dry_run,
             discard: self.discard,
+            generation: self.generation,
             filter: Filter {
                 shape: self.shape,
                 class: self.class.clone(),

@@ -13,8 +13,9 @@ use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::{Queue, QueueError, Received};
 use driftless::stream::range::{RangeError, Ranges};
 use driftless::target::Target;
-use driftless::version::Version;
+use driftless::version::{Generation, Version};
 use driftless::writer::{Limits, Writer};
+use futures::{StreamExt as _, future, stream};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -22,7 +23,9 @@ use crate::report::{Report, Trimmed};
 use crate::request::Request;
 
 /// Time kept for giving letters back and answering.
-const CLOSING_TIME: Duration = Duration::from_secs(2);
+const CLOSING_TIME: Duration = Duration::from_secs(5);
+/// Letters that are given back at once.
+const AT_ONCE: usize = 16;
 /// How long one letter, or one page of a range, is tried. What does not pass in this time stops the run: the next letters
 /// would fare no better.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -74,13 +77,18 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     /// Where the deployment is wrong or the queue cannot be read.
     pub async fn run(&self, request: &Request, end: Instant) -> Result<Report, FunctionError> {
         let mut report = Report { dry_run: request.dry_run, ..Report::default() };
+        let generation = request.generation.map_or(self.reading.generation, Generation);
+        let reading = Reading { generation, ..self.reading.clone() };
         let mut held = Vec::new();
-        let result = self.work(request, end, &mut report, &mut held).await;
-        for message in &held {
-            // It comes back by itself when its time of being hidden is over.
-            if let Err(error) = self.queue.release(message, end).await {
-                tracing::warn!(message_id = message.id, "{error}");
-            }
+        let result = Redrive { reading: &reading, ..*self }.work(request, end, &mut report, &mut held).await;
+        let released = stream::iter(&held).map(|message| self.queue.release(message, end));
+        let refused =
+            released.buffer_unordered(AT_ONCE).filter(|released| future::ready(released.is_err())).count().await;
+        if refused > 0 {
+            tracing::warn!(
+                refused,
+                "letters could not be given back: they come back when their time of being hidden is over"
+            );
         }
         result?;
         let waiting = self.queue.waiting(end).await.unwrap_or_default();
@@ -115,7 +123,8 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
                 report.letters.received += 1;
                 let then = self.one(&message, request, stop, report).await;
                 if !matches!(then, Ok(Then::Next)) {
-                    held.push(message);
+                    // Its text may have a megabyte, and is not needed to give it back.
+                    held.push(Received { body: String::new(), ..message });
                 }
                 if !matches!(then, Ok(Then::Next | Then::Hold)) {
                     held.extend(messages);
@@ -184,7 +193,8 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         let reading = Reading { generation, ..self.reading.clone() };
         let change = match Record::read(letter.record.get(), &reading).change {
             Ok(change) => change,
-            Err(RecordError::Configuration(error)) => return Err(error),
+            // Of this letter only: the others may be of another stream.
+            Err(RecordError::Configuration(error)) => return Ok(End::Keep(kept("configuration", error.to_string()))),
             Err(error) => {
                 report.changes.rejected += 1;
                 return Ok(End::Keep(Rejection::from_record_error(&error)));
@@ -267,7 +277,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
                     changes.push(change);
                     sources.push((raw, origin));
                 }
-                Err(RecordError::Configuration(error)) => return Err(error),
+                Err(RecordError::Configuration(error)) => return Ok(Some(kept("configuration", error.to_string()))),
                 Err(error) => malformed.push((raw, origin, Rejection::from_record_error(&error))),
             }
         }

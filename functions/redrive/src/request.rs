@@ -20,11 +20,15 @@ pub struct Request {
     pub filter: Filter,
     /// Deletes the letters without applying them. Needs a filter.
     pub discard: bool,
+    /// The generation of letters that do not say theirs: Lambda's, and those of malformed records. Without it, the
+    /// function's own; needed where that was raised after they were sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
 }
 
 impl Default for Request {
     fn default() -> Self {
-        Self { max: DEFAULT_MAX, dry_run: false, filter: Filter::default(), discard: false }
+        Self { max: DEFAULT_MAX, dry_run: false, filter: Filter::default(), discard: false, generation: None }
     }
 }
 

@@ -246,15 +246,26 @@ async fn what_is_no_letter_and_what_is_another_index_s_stays() {
 #[tokio::test(start_paused = true)]
 async fn a_letter_keeps_the_generation_that_it_was_sent_in() {
     let mut scene = Scene::default();
-    scene.letter(&modify("a", 1), "x").await;
-    scene.range(2, 2);
-    let raised = Reading { generation: Generation(2), partition_key: None };
-    // Written in generation 1, after the letter.
     scene.letter(&modify("a", 9), "x").await;
-    scene.succeed(json!({"filter": {"message_id": "3"}})).await;
-    scene.reading = raised;
-    let report = scene.succeed(json!({"filter": {"shape": "record"}})).await;
-    assert_eq!((report.changes.stale, scene.visible()), (1, documents(&[("a", 9)])));
+    scene.succeed(json!({})).await;
+    scene.letter(&modify("a", 1), "x").await;
+    scene.ranges.records = [(2, modify("a", 2))].into();
+    scene.range(2, 2);
+    scene.reading = Reading { generation: Generation(2), partition_key: None };
+    // Lambda's letter does not say its generation: the request does.
+    let report = scene.succeed(json!({"generation": 1})).await;
+    assert_eq!((report.changes.stale, report.changes.applied), (2, 0));
+    assert_eq!(scene.visible(), documents(&[("a", 9)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_of_another_kind_of_stream_stays_alone() {
+    let scene = Scene::default();
+    let keys_only = modify("a", 1).get().replace("NEW_IMAGE", "KEYS_ONLY");
+    scene.letter(&RawValue::from_string(keys_only).expect("JSON"), "x").await;
+    scene.letter(&modify("b", 2), "x").await;
+    let report = scene.succeed(json!({})).await;
+    assert_eq!((report.kept[0].class.as_str(), report.letters.redriven), ("configuration", 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::time::Duration;
 
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use driftless::change::{Change, Origin, Reading, Record, RecordError};
 use driftless::dead_letter::{Rejection, Sender};
 use driftless::function::clock::{now, time_left};
+use driftless::function::settings::DEFAULT_ANSWER_MARGIN;
 use driftless::function::{Context, FunctionError};
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::Queue;
@@ -39,26 +41,48 @@ pub async fn invoke(
     event: LambdaEvent<StreamEvent>,
 ) -> Result<DynamoDbEventResponse, FunctionError> {
     let mut metrics = Metrics::new(event.payload.records.len());
-    let result = invoke_measured(context, event, &mut metrics).await;
-    if let Err(error) = &result {
-        metrics.fail_all();
-        tracing::error!(class = error.kind(), records = metrics.records(), "{error}");
-        if matches!(error, FunctionError::Configuration(_)) {
-            context.forget_writer().await;
+    let margin = context.settings().map_or(DEFAULT_ANSWER_MARGIN, |settings| settings.answer_margin);
+    let deadline = Instant::now() + time_left(event.context.deadline).saturating_sub(margin);
+    let records = &event.payload.records;
+    let mut held = Hold::default();
+    let result = loop {
+        let result = invoke_once(context, records, deadline, &mut metrics).await;
+        let Err(error) = &result else { break result };
+        tracing::error!(class = error.kind(), records = records.len(), "{error}");
+        context.forget_writer().await;
+        // Failing at once would use up Lambda's few retries in seconds, and drain the stream into the dead-letter queue.
+        if !error.is_configuration() || !held.wait_before(deadline).await {
+            metrics.fail_all();
+            break result;
         }
-    }
+    };
     let index = context.settings().map_or("unknown", |settings| settings.engine.index.public());
     metrics.emit(index);
     result
 }
 
-async fn invoke_measured(
+/// The waits of an invocation that a person has to mend.
+#[derive(Default)]
+struct Hold(u32);
+
+impl Hold {
+    /// Waits a second, then longer and longer. Tells whether the deadline leaves time for one more try.
+    async fn wait_before(&mut self, deadline: Instant) -> bool {
+        let pause = Duration::from_secs(1 << self.0.min(5));
+        self.0 += 1;
+        let more = Instant::now() + pause < deadline;
+        tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
+        more
+    }
+}
+
+async fn invoke_once(
     context: &Context,
-    event: LambdaEvent<StreamEvent>,
+    records: &[Box<RawValue>],
+    deadline: Instant,
     metrics: &mut Metrics,
 ) -> Result<DynamoDbEventResponse, FunctionError> {
     let settings = context.settings()?;
-    let deadline = Instant::now() + time_left(event.context.deadline).saturating_sub(settings.answer_margin);
     let writer = context.writer(deadline).await?;
     let function = Function {
         reading: &settings.reading,
@@ -69,7 +93,7 @@ async fn invoke_measured(
     };
     // The writer keeps its deadline, and dead letters a quarter of the margin more; half of it later something is wrong.
     let times = Deadlines { apply: deadline, letters: deadline + settings.answer_margin / 4 };
-    let handled = function.handle(&event.payload.records, times, metrics);
+    let handled = function.handle(records, times, metrics);
     within(deadline + settings.answer_margin / 2, handled).await
 }
 
@@ -123,8 +147,9 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
         for rejected in &rejected {
             let event_id = rejected.record.1.event_id.as_deref();
             let (class, status) = (rejected.why.class.as_str(), rejected.why.status);
-            // The engine's words stay out of the log: they may quote the item.
-            tracing::error!(event_id, class, status, "rejected");
+            // The engine's words stay out of the log: they may quote the item. What is wrong with a record does not.
+            let reason = rejected.change.is_none().then_some(rejected.why.reason.as_str());
+            tracing::error!(event_id, class, status, reason, "rejected");
             metrics.problem(class);
         }
         let from = Sender { index: self.index, function_version: self.version, now: now() };

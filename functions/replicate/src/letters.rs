@@ -5,6 +5,7 @@
 //! yet: it is reported as failed, and gets its letter when its turn has come. Otherwise each retry would leave another.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use driftless::change::{Change, Origin};
 use driftless::dead_letter::{DeadLetter, Rejection, Sender};
@@ -16,6 +17,8 @@ use tokio::time::Instant;
 
 /// Letters under way at once.
 const AT_ONCE: usize = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A record that can never be applied.
 #[derive(Debug)]
@@ -69,5 +72,14 @@ pub async fn send<Q: Queue>(
 
 async fn deliver<Q: Queue>(letter: &DeadLetter, queue: &Q, deadline: Instant) -> Result<(), String> {
     let message = letter.message().map_err(|error| error.to_string())?;
-    queue.send(&message, deadline).await.map_err(|error| error.to_string())
+    // An outage of the queue is waited out like one of the engine: Lambda's own letter would go to the same queue.
+    let mut pause = FIRST_PAUSE;
+    while let Err(error) = queue.send(&message, deadline).await {
+        if Instant::now() + pause >= deadline {
+            return Err(error.to_string());
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Ok(())
 }

@@ -42,6 +42,12 @@ pub enum FunctionError {
 }
 
 impl FunctionError {
+    /// Whether a person has to mend something before any change can be applied.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Misconfigured(_) | Self::Configuration(_) | Self::Auth(_))
+    }
+
     /// The error type that Lambda shows.
     #[must_use]
     pub fn kind(&self) -> &'static str {

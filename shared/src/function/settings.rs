@@ -8,7 +8,7 @@ use crate::opensearch::{EngineConfig, IndexDefinition};
 use crate::version::Generation;
 
 /// Time kept for the answer to reach Lambda, unless `ANSWER_MARGIN_MS` says otherwise.
-const DEFAULT_ANSWER_MARGIN_MS: u64 = 500;
+pub const DEFAULT_ANSWER_MARGIN: Duration = Duration::from_millis(500);
 
 /// Settings of a function.
 #[derive(Debug, Clone)]
@@ -37,7 +37,8 @@ impl Settings {
         let engine = EngineConfig::from_env(&mut env);
         let definition = definition(&mut env);
         let generation = env.parsed("GENERATION", Generation::default().0, "a whole number from 0 to 4294967295");
-        let margin = env.parsed("ANSWER_MARGIN_MS", DEFAULT_ANSWER_MARGIN_MS, "a whole number of milliseconds");
+        let margin = DEFAULT_ANSWER_MARGIN.as_millis() as u64;
+        let margin = env.parsed("ANSWER_MARGIN_MS", margin, "a whole number of milliseconds");
         let partition_key = env.optional("PARTITION_KEY");
         let dead_letter_queue_url = queue_url(&mut env);
         let deployed = env.optional("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "$LATEST".to_owned());

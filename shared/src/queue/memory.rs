@@ -42,6 +42,11 @@ impl MemoryQueue {
         self.state().faults.extend(faults);
     }
 
+    /// Ends the faults that are still to come.
+    pub fn mend(&self) {
+        self.state().faults.clear();
+    }
+
     /// Stores a message as Lambda's event source mapping would.
     pub fn put(&self, body: impl Into<String>) {
         self.state().store(body.into());

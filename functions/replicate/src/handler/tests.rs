@@ -1,7 +1,5 @@
 //! The handler's guarantees, on the target in memory with scripted faults.
 
-use std::time::Duration;
-
 use driftless::dead_letter::Letter;
 use driftless::function::Settings;
 use driftless::memory::{Fault, MemoryTarget};
@@ -115,16 +113,29 @@ async fn without_a_queue_a_rejected_record_is_a_failed_record() {
 
 #[tokio::test(start_paused = true)]
 async fn a_letter_that_cannot_be_sent_makes_its_record_a_failure() {
-    for fault in [SendFault::Refused, SendFault::AnswerLost] {
-        let function = Process::new();
-        function.target.refuse(br#"{"n":2}"#, 400);
-        function.queue.as_ref().expect("a queue").fail_sends([fault]);
-        let batch = [insert("a", 1), insert("b", 2), insert("c", 3)];
-        assert_eq!(function.invoke(&batch).await.0.expect("handled"), ["2"]);
-        // Delivered again, it ends as a letter.
-        assert_eq!(function.invoke(&batch[1..]).await.0.expect("handled"), [""; 0]);
-        assert!(function.letters().contains(&letter("scripted", "e2")));
-    }
+    let function = Process::new();
+    function.target.refuse(br#"{"n":2}"#, 400);
+    function.queue.as_ref().expect("a queue").fail_sends(std::iter::repeat_n(SendFault::Refused, 100));
+    let batch = [insert("a", 1), insert("b", 2), insert("c", 3)];
+    assert_eq!(function.invoke(&batch).await.0.expect("handled"), ["2"]);
+    assert_eq!(function.letters(), []);
+    // Delivered again when the queue is back, it ends as a letter.
+    function.queue.as_ref().expect("a queue").mend();
+    assert_eq!(function.invoke(&batch[1..]).await.0.expect("handled"), [""; 0]);
+    assert_eq!(function.letters(), [letter("scripted", "e2")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_outage_of_the_queue_is_waited_out() {
+    let function = Process::new();
+    function.target.refuse(br#"{"n":2}"#, 400);
+    function.queue.as_ref().expect("a queue").fail_sends([SendFault::Refused; 5]);
+    assert_eq!(function.invoke(&[insert("b", 2)]).await.0.expect("handled"), [""; 0]);
+    assert_eq!(function.letters(), [letter("scripted", "e2")]);
+    // Stored, and the answer lost: sent again. Two letters are better than none.
+    function.queue.as_ref().expect("a queue").fail_sends([SendFault::AnswerLost]);
+    assert_eq!(function.invoke(&[insert("b", 2)]).await.0.expect("handled"), [""; 0]);
+    assert_eq!(function.letters().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,10 +201,15 @@ async fn a_malformed_record_that_cannot_be_named_becomes_a_letter_or_fails_the_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_configuration_is_the_answer_of_every_invocation() {
+async fn a_wrong_configuration_is_the_answer_of_every_invocation_when_its_time_is_over() {
     let context = Context::new(Settings::from_env(&|_| None));
     let event = StreamEvent { records: vec![insert("a", 1)] };
-    let error = invoke(&context, LambdaEvent::new(event, lambda_runtime::Context::default())).await.expect_err("wrong");
+    let mut lambda = lambda_runtime::Context::default();
+    lambda.deadline = driftless::function::clock::now().as_millis() + 300_000;
+    let started = Instant::now();
+    let error = invoke(&context, LambdaEvent::new(event, lambda)).await.expect_err("wrong");
+    // Four attempts at once would drain a stream into the dead-letter queue.
+    assert!((290..300).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     let diagnostic = Diagnostic::from(error);
     assert_eq!(diagnostic.error_type, "Configuration");
     assert!(diagnostic.error_message.contains("OPENSEARCH_ENDPOINT is not set"), "{}", diagnostic.error_message);
