@@ -38,7 +38,9 @@ struct State {
     every: (String, Fault),
     /// The same for single requests; the first that fits is used up.
     next: Vec<(String, VecDeque<Fault>)>,
+    /// Of all requests, and of those that the service answered.
     paths: Vec<String>,
+    answered: Vec<String>,
 }
 
 impl Rules {
@@ -53,7 +55,16 @@ impl Rules {
     }
 
     pub(super) fn requests(&self, part: &str) -> usize {
-        self.state().paths.iter().filter(|path| path.contains(part)).count()
+        count(&self.state().paths, part)
+    }
+
+    pub(super) fn answers(&self, part: &str) -> usize {
+        count(&self.state().answered, part)
+    }
+
+    /// The service has begun to answer a request.
+    pub(super) fn answered(&self, path: String) {
+        self.state().answered.push(path);
     }
 
     /// The fault of a request that has just begun; counts it.
@@ -71,4 +82,8 @@ impl Rules {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn count(paths: &[String], part: &str) -> usize {
+    paths.iter().filter(|path| path.contains(part)).count()
 }

@@ -124,6 +124,12 @@ impl Proxy {
     pub fn requests(&self, part: &str) -> usize {
         self.rules.requests(part)
     }
+
+    /// How many of them the service has answered, whether or not the client heard of it.
+    #[must_use]
+    pub fn answers(&self, part: &str) -> usize {
+        self.rules.answers(part)
+    }
 }
 
 impl Drop for Proxy {

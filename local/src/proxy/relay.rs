@@ -25,6 +25,8 @@ pub(super) struct Relay {
     service: Option<TcpStream>,
     address: Arc<str>,
     rules: Arc<Rules>,
+    /// The path of a request that the service has not answered yet.
+    unanswered: Option<String>,
 }
 
 /// Whether the connection goes on after a request.
@@ -35,14 +37,16 @@ enum Then {
 
 impl Relay {
     pub(super) fn new(client: TcpStream, address: Arc<str>, rules: Arc<Rules>) -> Self {
-        Self { client, ahead: Vec::new(), service: None, address, rules }
+        Self { client, ahead: Vec::new(), service: None, address, rules, unanswered: None }
     }
 
     /// Serves requests until the client ends, or a fault ends it.
     pub(super) async fn run(mut self) -> Result<()> {
         while let Some(request) = self.next_request().await? {
             let head = head_length(&request).unwrap_or(request.len());
-            let fault = self.rules.fault_of(path(&String::from_utf8_lossy(&request[..head])));
+            let path = path(&String::from_utf8_lossy(&request[..head])).to_owned();
+            let fault = self.rules.fault_of(&path);
+            self.unanswered = Some(path);
             match self.exchange(&request, fault).await? {
                 Then::Next => {}
                 Then::Close => break,
@@ -98,7 +102,8 @@ impl Relay {
             Fault::DelayRequest(delay) => {
                 sleep(delay).await;
                 self.forward(request).await?;
-                self.pass_answer().await
+                // Not before it answers is the connection to the service closed, if the client is gone.
+                self.delay_answer(Duration::ZERO).await
             }
             Fault::DelayAnswer(delay) => {
                 self.forward(request).await?;
@@ -139,6 +144,7 @@ impl Relay {
                     if read? == 0 {
                         return Ok(Then::Close);
                     }
+                    self.note_answer();
                     self.client.write_all(&bytes).await.context("write to the client")?;
                 }
                 read = self.client.read_buf(&mut self.ahead) => {
@@ -148,11 +154,25 @@ impl Relay {
         }
     }
 
+    async fn read_answer(&mut self, bytes: &mut Vec<u8>) -> Result<usize> {
+        let read = read_service(&mut self.service, bytes).await?;
+        if read > 0 {
+            self.note_answer();
+        }
+        Ok(read)
+    }
+
+    fn note_answer(&mut self) {
+        if let Some(path) = self.unanswered.take() {
+            self.rules.answered(path);
+        }
+    }
+
     async fn cut_answer(&mut self, count: usize) -> Result<Then> {
         let mut answer = Vec::new();
         // At least its first byte, which says that the work is done.
         while answer.len() < count.max(1) {
-            if read_service(&mut self.service, &mut answer).await? == 0 {
+            if self.read_answer(&mut answer).await? == 0 {
                 break;
             }
         }
@@ -167,7 +187,7 @@ impl Relay {
             if let Some(head) = head_length(&answer) {
                 break head;
             }
-            if read_service(&mut self.service, &mut answer).await? == 0 {
+            if self.read_answer(&mut answer).await? == 0 {
                 bail!("read an answer: it ended in its head");
             }
         };
@@ -177,7 +197,7 @@ impl Relay {
         let count = count.min(length);
         let mut body = body;
         while body.len() < length {
-            if read_service(&mut self.service, &mut body).await? == 0 {
+            if self.read_answer(&mut body).await? == 0 {
                 bail!("read an answer: it ended in its body");
             }
         }
@@ -188,7 +208,7 @@ impl Relay {
 
     async fn delay_answer(&mut self, delay: Duration) -> Result<Then> {
         let mut answer = Vec::new();
-        if read_service(&mut self.service, &mut answer).await? == 0 {
+        if self.read_answer(&mut answer).await? == 0 {
             return Ok(Then::Close);
         }
         sleep(delay).await;

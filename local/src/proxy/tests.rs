@@ -162,6 +162,7 @@ async fn single_requests_have_their_fault_before_what_is_set_for_all() {
         statuses.push(ask(&mut client, path, "}").await[9..12].to_owned());
     }
     assert_eq!(statuses, ["200", "503", "200", "429"]);
+    assert_eq!((proxy.requests("/a"), proxy.answers("/a")), (3, 1));
     proxy.pass();
     assert_eq!(ask(&mut client, "/a", "}").await, OK);
     assert_eq!(service.read(), request("/b") + &request("/a") + &request("/a"));
