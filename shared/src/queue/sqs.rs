@@ -34,6 +34,12 @@ impl SqsQueue {
         Self { url: url.into(), client: OnceCell::new() }
     }
 
+    /// The queue at `url` through a client that is there already.
+    #[must_use]
+    pub fn with_client(client: Client, url: impl Into<String>) -> Self {
+        Self { url: url.into(), client: OnceCell::new_with(Some(client)) }
+    }
+
     /// The queue's URL.
     #[must_use]
     pub fn url(&self) -> &str {

@@ -17,7 +17,7 @@ impl Index {
     }
 
     /// The status that the engine gives a single write of a bulk.
-    async fn status_of_a_write(&self) -> u64 {
+    pub(super) async fn status_of_a_write(&self) -> u64 {
         let bulk = "{\"create\":{\"_id\":\"probe\"}}\n{}\n".to_owned();
         let headers = [("content-type", "application/json")].into_iter();
         let headers = headers.map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::Message;
 use driftless_local::demo::activity::{ActivityItems, PARTITION_KEY, create_table};
-use driftless_local::function::FunctionConfig;
+use driftless_local::function::{BuildProfile, FunctionConfig, FunctionProcess, Invoke as _, Outcome, build_function};
 use driftless_local::load::Items as _;
 use driftless_local::mapping::{Backoff, DynamoDbStream, EventSourceMapping, MappingConfig, SqsQueue};
 use driftless_local::proxy::{Fault, Proxy};
@@ -15,7 +15,7 @@ use driftless_local::services::{DynamoDbKind, Engine, Services, Wanted};
 use driftless_local::services::{dynamodb_client, shared, sqs_client, streams_client};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{LIMIT, binary, eventually, proxy, settings};
 use crate::support::{Index, unique};
@@ -73,7 +73,7 @@ impl Queue {
         all
     }
 
-    fn on_failure(&self) -> SqsQueue {
+    pub(super) fn on_failure(&self) -> SqsQueue {
         SqsQueue::new(self.client.clone(), &self.url)
     }
 }
@@ -111,7 +111,7 @@ impl Stage {
     pub(super) async fn put(&self, keys: std::ops::Range<u64>, revision: u64) {
         let mut rng = StdRng::seed_from_u64(revision);
         for key in keys {
-            let item = ActivityItems.item(key, &mut rng, revision);
+            let item = ActivityItems::default().item(key, &mut rng, revision);
             self.tables.put_item().table_name(&self.table).set_item(Some(item)).send().await.expect("put");
         }
     }
@@ -163,7 +163,29 @@ async fn an_outage_longer_than_all_attempts_leaves_exactly_what_was_given_up_in_
     assert_eq!((messages.len() as u64, missing), (stats().dead_letters, stats().dead_lettered_records));
     assert_eq!(stage.differences().await, missing, "an item is missing for each record that was given up");
     assert_eq!(stats().records_lost, 0);
+    let report = redrive(&stage, &proxy).await;
+    assert_eq!(report["changes"]["applied"], json!(missing), "{report}");
+    assert_eq!((&report["letters"]["kept"], &report["left"]), (&json!(0), &json!(0)), "{report}");
+    assert_eq!(stage.differences().await, 0, "after one redrive");
+    assert_eq!(stage.queue.messages().await.len(), 0);
     stage.mapping.shutdown().await;
+}
+
+/// One invocation of the real redrive function; its answer.
+async fn redrive(stage: &Stage, proxy: &Proxy) -> Value {
+    let binary = build_function("redrive", BuildProfile::Debug).expect("the function builds");
+    let mut function = FunctionConfig::new("redrive", binary).env("PARTITION_KEY", PARTITION_KEY);
+    for (name, value) in services().environment() {
+        function = function.env(name, value);
+    }
+    for (name, value) in settings(&stage.index, proxy, 3_000) {
+        function = function.env(name, value);
+    }
+    let mut process = FunctionProcess::new(function.env("DEAD_LETTER_QUEUE_URL", &stage.queue.url));
+    match process.invoke("{}".into(), None).await.expect("invoked").outcome {
+        Outcome::Response(body) => serde_json::from_slice(&body).expect("JSON"),
+        outcome => panic!("{outcome}"),
+    }
 }
 
 /// Checks a message of Lambda's shape; tells how many records it names.

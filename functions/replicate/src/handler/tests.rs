@@ -180,10 +180,13 @@ async fn a_stream_without_new_images_fails_the_invocation_and_writes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_malformed_record_that_cannot_be_named_fails_the_invocation() {
+async fn a_malformed_record_that_cannot_be_named_becomes_a_letter_or_fails_the_invocation() {
+    let nameless = [RawValue::from_string("{}".to_owned()).expect("JSON")];
     let function = Process::new();
-    let (failures, _) = function.invoke(&[RawValue::from_string("{}".to_owned()).expect("JSON")]).await;
-    assert_eq!(failures.expect_err("not to be named").kind(), "MalformedRecord");
+    assert_eq!(function.invoke(&nameless).await.0.expect("handled"), [""; 0]);
+    assert_eq!(function.letters(), [("malformed_record".to_owned(), None)]);
+    let function = Process { queue: None, ..Process::new() };
+    assert_eq!(function.invoke(&nameless).await.0.expect_err("not to be named").kind(), "MalformedRecord");
 }
 
 #[tokio::test(start_paused = true)]
