@@ -1,72 +1,35 @@
 //! An engine that is killed, frozen, or out of disk, in the middle of a run through the event source mapping.
 //!
-//! These tests share an engine of their own, one after the other: nobody else may notice.
+//! All in one test, on an engine of its own: nobody else may notice, and no other test shall wait for its turn.
 
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use driftless_local::function::FunctionConfig;
 use driftless_local::services::{Engine, Jdks, OpenSearch, Service as _};
 use opensearch::http::Method;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
-use tokio::sync::{Mutex, MutexGuard};
 
 use super::on_failure::{Stage, template};
 use super::{binary, eventually};
-use crate::support::Index;
+use crate::support::{Function, Index, insert};
 
-/// The engine outlives the runtime of the test that started it.
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    runtime.expect("a process can start threads")
-});
-static ENGINE: Mutex<Option<Arc<OpenSearch>>> = Mutex::const_new(None);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_killed_frozen_or_out_of_disk_loses_nothing_and_leaves_no_dead_letter() {
+    let engine = OpenSearch::start(Engine::default(), &Jdks::from_env()).await.expect("an engine");
+    killed_and_restarted(&engine).await;
+    frozen_and_thawed(&engine).await;
+    out_of_disk(&engine).await;
+    engine.stop().await.expect("stopped");
+}
 
-/// The engine, for one test at a time.
-struct Lease(MutexGuard<'static, Option<Arc<OpenSearch>>>);
-
-impl Lease {
-    async fn take() -> Self {
-        let mut slot = ENGINE.lock().await;
-        if slot.is_none() {
-            let started = RUNTIME.spawn(async { OpenSearch::start(Engine::default(), &Jdks::from_env()).await });
-            *slot = Some(Arc::new(started.await.expect("no panic").expect("an engine")));
-        }
-        let lease = Self(slot);
-        // What a test before this one left behind when it failed.
-        if lease.engine().pid().await.is_none() {
-            lease.restart().await;
-        }
-        lease.engine().thaw().await.expect("it goes on");
-        lease
-    }
-
-    fn engine(&self) -> &Arc<OpenSearch> {
-        self.0.as_ref().expect("it was started")
-    }
-
-    /// Its process must not belong to the runtime of a test.
-    async fn restart(&self) {
-        let engine = Arc::clone(self.engine());
-        RUNTIME.spawn(async move { engine.restart().await }).await.expect("no panic").expect("it comes back");
-    }
-
-    /// The real binary, with three seconds for a request.
-    fn function(&self, index: &Index) -> FunctionConfig {
-        let mut settings = index.settings_at(self.engine().endpoint());
-        settings.push(("REQUEST_TIMEOUT_MS".to_owned(), "3000".to_owned()));
-        binary(settings)
-    }
-
-    async fn stage(&self, name: &str) -> Stage {
-        let index = Index::at(self.engine().endpoint(), name);
-        let function = self.function(&index);
-        let stage = Stage::set_up(index, template(5), function).await;
-        stage.put(0..20, 1).await;
-        stage.drained().await;
-        stage
-    }
+/// A run on `engine` with a few documents, through the real binary with the template's attempts.
+async fn stage(engine: &OpenSearch, name: &str) -> Stage {
+    let index = Index::at(engine.endpoint(), name);
+    let mut settings = index.settings_at(engine.endpoint());
+    settings.push(("REQUEST_TIMEOUT_MS".to_owned(), "3000".to_owned()));
+    let stage = Stage::set_up(index, template(5), binary(settings)).await;
+    stage.put(0..20, 1).await;
+    stage.drained().await;
+    stage
 }
 
 async fn ends_equal_with_an_empty_queue(stage: Stage) {
@@ -77,41 +40,51 @@ async fn ends_equal_with_an_empty_queue(stage: Stage) {
     assert_eq!((stats.dead_letters, stats.records_lost, stats.trimmed), (0, 0, 0), "{stats:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_engine_that_is_killed_and_comes_back_loses_nothing() {
-    let lease = Lease::take().await;
-    let stage = lease.stage("crash").await;
+async fn killed_and_restarted(engine: &OpenSearch) {
+    let stage = stage(engine, "crash").await;
     stage.put(10..30, 2).await;
     // In the middle of it: what is not acknowledged is written again, what is must survive.
-    lease.engine().kill().await.expect("killed");
+    engine.kill().await.expect("killed");
     stage.put(20..40, 3).await;
-    lease.restart().await;
+    engine.restart().await.expect("it comes back");
     stage.put(35..50, 4).await;
     ends_equal_with_an_empty_queue(stage).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_engine_that_accepts_and_never_answers_is_waited_out() {
-    let lease = Lease::take().await;
-    let stage = lease.stage("frozen").await;
-    let mut function = crate::support::Function::new(stage.index.settings_at(lease.engine().endpoint()));
-    lease.engine().freeze().await.expect("frozen");
+async fn frozen_and_thawed(engine: &OpenSearch) {
+    const TIMEOUT: Duration = Duration::from_secs(3);
+    let stage = stage(engine, "frozen").await;
+    let other = Function::new(stage.index.settings_at(engine.endpoint())).timeout(TIMEOUT);
+    engine.freeze().await.expect("frozen");
     stage.put(10..30, 2).await;
-    // A process of its own tells that nobody answers, in its time.
-    function = function.timeout(Duration::from_secs(3));
-    let started = std::time::Instant::now();
-    function.invoke(&[crate::support::insert("a", 1)]).await.expect_err("nobody answers");
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
-    lease.engine().thaw().await.expect("thawed");
+    let started = Instant::now();
+    other.invoke(&[insert("a", 1)]).await.expect_err("it accepts, and nobody answers");
+    assert!(started.elapsed() < TIMEOUT, "answered after {:?}", started.elapsed());
+    engine.thaw().await.expect("thawed");
     stage.put(25..40, 3).await;
     ends_equal_with_an_empty_queue(stage).await;
 }
 
+async fn out_of_disk(engine: &OpenSearch) {
+    let stage = stage(engine, "full").await;
+    // Every disk is fuller than this; the engine finds out within its interval, and sets the block itself.
+    stage.index.disk_watermarks(["0.001%", "0.002%", "0.003%"]).await;
+    eventually("the engine has blocked the index", async || stage.index.is_blocked_for_want_of_disk().await).await;
+    assert_eq!(stage.index.status_of_a_write().await, 429, "what the engine says when its disk is full");
+    stage.put(10..30, 2).await;
+    stage.index.disk_watermarks(["99.7%", "99.8%", "99.9%"]).await;
+    // The engine takes its block away by itself.
+    ends_equal_with_an_empty_queue(stage).await;
+}
+
 impl Index {
-    async fn disk_watermarks(&self, watermarks: Value) {
+    /// Low, high and flood stage, as shares of the disk that are in use.
+    async fn disk_watermarks(&self, [low, high, flood_stage]: [&str; 3]) {
+        let watermark = json!({"low": low, "high": high, "flood_stage": flood_stage});
+        let disk = json!({"threshold_enabled": true, "watermark": watermark});
         let body = json!({"persistent": {
             "cluster.info.update.interval": "10s",
-            "cluster.routing.allocation.disk": watermarks,
+            "cluster.routing.allocation.disk": disk,
         }});
         let (status, text) = self.send(Method::Put, "/_cluster/settings", Some(body)).await;
         assert_eq!(status, 200, "{text}");
@@ -120,26 +93,8 @@ impl Index {
     async fn is_blocked_for_want_of_disk(&self) -> bool {
         let (status, settings) = self.send(Method::Get, &format!("/{}-write/_settings", self.name), None).await;
         assert_eq!(status, 200, "{settings}");
-        settings.contains(r#""read_only_allow_delete":"true""#)
+        let settings: Value = serde_json::from_str(&settings).expect("JSON");
+        let index = settings.as_object().and_then(|indices| indices.values().next()).expect("an index");
+        index["settings"]["index"]["blocks"]["read_only_allow_delete"] == "true"
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_engine_that_runs_out_of_disk_is_waited_out() {
-    let lease = Lease::take().await;
-    let stage = lease.stage("full").await;
-    // Every disk is fuller than this; the engine finds out within its interval, and sets the block itself.
-    let full = json!({"watermark.low": "0.001%", "watermark.high": "0.002%", "watermark.flood_stage": "0.003%",
-        "threshold_enabled": true});
-    stage.index.disk_watermarks(full).await;
-    eventually("the engine has blocked the index", async || stage.index.is_blocked_for_want_of_disk().await).await;
-    assert_eq!(stage.index.status_of_a_write().await, 429, "what the engine says when its disk is full");
-    stage.put(10..30, 2).await;
-    let room = json!({"watermark.low": "99.7%", "watermark.high": "99.8%", "watermark.flood_stage": "99.9%",
-        "threshold_enabled": true});
-    stage.index.disk_watermarks(room).await;
-    // The engine takes its block away by itself.
-    ends_equal_with_an_empty_queue(stage).await;
-    let index = Index::at(lease.engine().endpoint(), "full");
-    index.disk_watermarks(json!({"watermark": null, "threshold_enabled": false})).await;
 }
