@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`services`]: DynamoDB, SQS and a search engine, started and stopped; [`table`]: a table to write to.
 //! - [`load`]: an open-loop load generator.
+//! - [`proxy`]: stands between a function and a service, and goes wrong on purpose.
 //! - [`function`]: a function's process behind the Lambda Runtime API; [`replay`]: sample events into it.
 //! - [`demo`]: all of it, played; [`compare`]: whether table and index hold the same.
 //! - [`letters`], [`redrive`](mod@redrive): what waits in the dead-letter queue, and writing it again.
@@ -17,6 +18,7 @@ pub mod function;
 pub mod letters;
 pub mod load;
 pub mod mapping;
+pub mod proxy;
 pub mod redrive;
 pub mod replay;
 pub mod services;

@@ -39,8 +39,18 @@ pub(crate) struct Index {
 
 impl Index {
     pub(crate) fn new(name: &str) -> Self {
-        let client = OpenSearch::new(Transport::single_node(engine_url()).expect("a URL"));
+        Self::at(engine_url(), name)
+    }
+
+    /// The same on another engine.
+    pub(crate) fn at(engine: &str, name: &str) -> Self {
+        let client = OpenSearch::new(Transport::single_node(engine).expect("a URL"));
         Self { name: unique(name), client }
+    }
+
+    /// The engine's client.
+    pub(crate) fn client(&self) -> &OpenSearch {
+        &self.client
     }
 
     /// Sends a request and gives status and body.
@@ -76,6 +86,12 @@ impl Index {
         hits.into_iter()
             .map(|hit| (serde_json::from_str(hit["_id"].get()).expect("an id"), without_metadata(hit["_source"].get())))
             .collect()
+    }
+
+    /// How often a document was written, by the engine's own count.
+    pub(crate) async fn writes(&self, id: &str) -> u64 {
+        let path = format!("/{}-write/_doc/{id}", self.name);
+        self.json(Method::Get, &path, None).await["_version"].as_u64().expect("a version")
     }
 
     /// Searches through the public alias for the ids of matching documents.

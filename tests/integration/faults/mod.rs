@@ -1,0 +1,95 @@
+//! What goes wrong on the real services, in the exact place, and that nothing is lost or done twice by it.
+//!
+//! # Layout
+//! - `network`: the way to the engine, cut, slow or silent; `status`: engines and gateways that refuse.
+//! - `index`: an index that is blocked, gone or not ours; `process`: a function that is killed, step by step.
+//! - `engine`: an engine that is killed, frozen, or out of disk.
+//! - `on_failure`: what the event source mapping gives up; `dead_letters`: what the function does.
+
+mod dead_letters;
+mod engine;
+mod index;
+mod network;
+mod on_failure;
+mod process;
+mod status;
+
+use std::time::Duration;
+
+use driftless_local::demo::tally::{Counts, Tally};
+use driftless_local::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome, Sabotage};
+use driftless_local::proxy::Proxy;
+use serde_json::Value;
+
+use crate::streams::BINARY;
+use crate::support::{Function, Index, engine_url};
+
+/// Far longer than anything here takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A proxy before the engine that all tests share.
+async fn proxy() -> Proxy {
+    Proxy::start(engine_url()).await.expect("a proxy")
+}
+
+/// The function in this process, with the engine behind `proxy` and this many milliseconds for a request.
+fn function(index: &Index, proxy: &Proxy, request_timeout_ms: u64) -> Function {
+    Function::new(settings(index, proxy, request_timeout_ms))
+}
+
+fn settings(index: &Index, proxy: &Proxy, request_timeout_ms: u64) -> Vec<(String, String)> {
+    let mut settings = index.settings_at(proxy.endpoint());
+    settings.push(("REQUEST_TIMEOUT_MS".to_owned(), request_timeout_ms.to_string()));
+    settings
+}
+
+/// The real binary with these settings.
+fn binary(settings: Vec<(String, String)>) -> FunctionConfig {
+    let function = FunctionConfig::new("replicate", BINARY.clone());
+    settings.into_iter().fold(function, |function, (name, value)| function.env(name, value))
+}
+
+/// Waits until it is so.
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, wait).await.unwrap_or_else(|_| panic!("it never came to be that {what}"));
+}
+
+/// The real binary in one execution environment, and what it counted.
+struct Process {
+    process: FunctionProcess,
+    tally: Tally,
+}
+
+impl Process {
+    fn new(mut config: FunctionConfig) -> Self {
+        let tally = Tally::default();
+        config.stdout_lines = Some(tally.lines());
+        Self { process: FunctionProcess::new(config), tally }
+    }
+
+    /// Invokes it; gives the failed sequence numbers, or how it ended without an answer.
+    async fn invoke(&mut self, records: &[String], sabotage: Option<Sabotage>) -> Result<Vec<String>, Outcome> {
+        let payload = format!(r#"{{"Records":[{}]}}"#, records.join(","));
+        match self.process.invoke(payload.into(), sabotage).await.expect("invoked").outcome {
+            Outcome::Response(body) => Ok(failures(&body)),
+            outcome => Err(outcome),
+        }
+    }
+
+    /// What it counted, once it has told of so many records.
+    async fn counts(&self, records: u64) -> Counts {
+        eventually("the metrics are there", async || self.tally.counts().records >= records).await;
+        self.tally.counts()
+    }
+}
+
+fn failures(body: &[u8]) -> Vec<String> {
+    let answer: Value = serde_json::from_slice(body).expect("JSON");
+    let failures = answer["batchItemFailures"].as_array().expect("a list of failures").iter();
+    failures.map(|failure| failure["itemIdentifier"].as_str().expect("a number").to_owned()).collect()
+}
