@@ -1,0 +1,94 @@
+//! The slow path, taken only after a record could not be read: finds what is wrong with its outer members, and what can
+//! still be told of it. What it says holds names and shapes, never content.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{Record, malformed, shape, text};
+use crate::version::SequenceNumber;
+
+/// Says why `json` is no stream record. What it names of the record is what stands there once only: of a member that
+/// stands twice nobody knows which was meant.
+pub(super) fn record(json: &str) -> Record {
+    let Some(record) = Members::of(json) else {
+        let problem = format!("expected one stream record as an object, found {}", shape(json));
+        return Record { event_id: None, sequence_number: None, change: Err(malformed("record", problem)) };
+    };
+    let inner = record.get("dynamodb").map(|raw| raw.get());
+    let change = inner.and_then(Members::of);
+    let sequence_number = change.as_ref().and_then(|change| change.get("SequenceNumber")).and_then(text);
+    let sequence_number = sequence_number.filter(|number| SequenceNumber::parse(number).is_ok());
+    let unexplained = || malformed("record", "cannot be read as a stream record".to_owned());
+    let error = match (record.fault(""), inner, &change) {
+        (Some(error), ..) => error,
+        (None, Some(inner), None) => {
+            malformed("dynamodb", format!("expected the change as an object, found {}", shape(inner)))
+        }
+        (None, _, Some(change)) => change.fault("dynamodb.").unwrap_or_else(unexplained),
+        (None, None, None) => unexplained(),
+    };
+    Record {
+        event_id: record.get("eventID").and_then(text).map(Into::into),
+        sequence_number: sequence_number.map(Into::into),
+        change: Err(error),
+    }
+}
+
+/// An object's members, how often each name stands, and whether all names are text.
+struct Members<'a> {
+    values: BTreeMap<String, (&'a RawValue, usize)>,
+    nameless: bool,
+}
+
+impl<'a> Members<'a> {
+    fn of(json: &'a str) -> Option<Self> {
+        serde_json::from_str(json).ok()
+    }
+
+    /// The member of this name, if it stands there once.
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.values.get(name).filter(|(_, count)| *count == 1).map(|(value, _)| *value)
+    }
+
+    fn fault(&self, prefix: &str) -> Option<super::RecordError> {
+        let twice = self.values.iter().find(|(_, (_, count))| *count > 1);
+        match twice {
+            Some((name, _)) => Some(malformed(&format!("{prefix}{name}"), "stands twice in one object".to_owned())),
+            None if self.nameless => Some(malformed(
+                if prefix.is_empty() { "record" } else { "dynamodb" },
+                "has a member whose name is no Unicode text (half of a surrogate pair)".to_owned(),
+            )),
+            None => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Members { values: BTreeMap::new(), nameless: false };
+                while let Some((name, value)) =
+                    map.next_entry::<&'de RawValue, &'de RawValue>().map_err(A::Error::custom)?
+                {
+                    match text(name) {
+                        Some(name) => members.values.entry(name.into_owned()).or_insert((value, 0)).1 += 1,
+                        None => members.nameless = true,
+                    }
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
