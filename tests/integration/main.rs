@@ -7,6 +7,7 @@ mod documents;
 mod events;
 mod faults;
 mod guard;
+mod hostile;
 mod index;
 mod streams;
 mod support;
