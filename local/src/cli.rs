@@ -33,6 +33,8 @@ enum Command {
     Load(load::Args),
     Demo(crate::demo::Args),
     Replay(crate::replay::ReplayArgs),
+    Letters(crate::letters::LettersArgs),
+    Redrive(crate::redrive::RedriveArgs),
     #[command(hide = true)]
     Serve(serve::Choice),
 }
@@ -50,6 +52,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Load(args) => load::run(args, &daemon).await,
         Command::Demo(args) => crate::demo::run(args).await,
         Command::Replay(args) => crate::replay::run(args).await,
+        Command::Letters(args) => crate::letters::run(args).await,
+        Command::Redrive(args) => crate::redrive::run(args).await,
         Command::Serve(choice) => serve::run(choice, &daemon).await,
     }
 }

@@ -5,6 +5,7 @@
 //! - [`load`]: an open-loop load generator.
 //! - [`function`]: a function's process behind the Lambda Runtime API; [`replay`]: sample events into it.
 //! - [`demo`]: all of it, played; [`compare`]: whether table and index hold the same.
+//! - [`letters`], [`redrive`](mod@redrive): what waits in the dead-letter queue, and writing it again.
 //! - [`mapping`]: a stream's records into functions, with Lambda's semantics.
 //! - [`cli`]: the command line, one module per subcommand; [`console`]: all output.
 
@@ -13,8 +14,10 @@ pub mod compare;
 pub mod console;
 pub mod demo;
 pub mod function;
+pub mod letters;
 pub mod load;
 pub mod mapping;
+pub mod redrive;
 pub mod replay;
 pub mod services;
 pub mod table;

@@ -153,7 +153,13 @@ fn function(args: &ReplayArgs) -> Result<FunctionConfig> {
     Ok(config)
 }
 
-fn passed_on(lookup: impl Fn(&str) -> Option<OsString>) -> Result<std::collections::BTreeMap<String, String>> {
+/// The variables of the caller that a function of this workspace is configured with.
+///
+/// # Errors
+/// Where one is not text.
+pub(crate) fn passed_on(
+    lookup: impl Fn(&str) -> Option<OsString>,
+) -> Result<std::collections::BTreeMap<String, String>> {
     let set = PASSED_ON.iter().filter_map(|name| Some((*name, lookup(name)?)));
     set.map(|(name, value)| match value.into_string() {
         Ok(value) => Ok((name.to_owned(), value)),
@@ -162,7 +168,7 @@ fn passed_on(lookup: impl Fn(&str) -> Option<OsString>) -> Result<std::collectio
     .collect()
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),

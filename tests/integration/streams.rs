@@ -21,6 +21,9 @@ use crate::support::{Index, engine_url, unique};
 pub(crate) static BINARY: LazyLock<PathBuf> =
     LazyLock::new(|| build_function("replicate", BuildProfile::Debug).expect("the function builds"));
 
+pub(crate) static REDRIVE: LazyLock<PathBuf> =
+    LazyLock::new(|| build_function("redrive", BuildProfile::Debug).expect("the function builds"));
+
 const DRAIN: Duration = Duration::from_secs(120);
 
 /// The real binary, writing to `index`.
@@ -68,7 +71,8 @@ async fn a_troubled_stream_converges(dynamodb: DynamoDbKind) {
     );
     let mapping = mapping.await.expect("the function starts");
     let load = Load { rate: 60.0, seconds: 5.0, keys: 60, ..Load::default() };
-    let written = load::run(&load, &tables, &table, Arc::new(ActivityItems), Arc::new(Meter::default())).await;
+    let written =
+        load::run(&load, &tables, &table, Arc::new(ActivityItems::default()), Arc::new(Meter::default())).await;
     let written = written.expect("written");
     assert_eq!((written.failed, written.changes() > 200), (0, true), "{written:?}");
     mapping.wait_until_drained(DRAIN).await.expect("drained");

@@ -1,6 +1,7 @@
 //! The demo's table: who did what to which company, when. Partition key `pk` is `tenant#member`, sort key `sk` time and id.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 use aws_sdk_dynamodb::Client;
@@ -38,9 +39,30 @@ pub(super) const KINDS: [&str; 6] = ["call", "mail", "meeting", "note", "order",
 const FIRST_SECOND: i64 = 1_789_948_800;
 const WEEKS: i64 = 8;
 
+/// What a careless writer puts where the index expects a date: the engine refuses the document.
+pub const POISON: &str = "next Tuesday";
+
 /// Makes activities. A key's place in time and its kind follow from its number; the rest changes with every write.
-#[derive(Clone, Copy, Debug)]
-pub struct ActivityItems;
+#[derive(Debug, Default)]
+pub struct ActivityItems {
+    /// Which share of the writes is poison, 0 to 1.
+    pub poison: f64,
+    written: AtomicU64,
+}
+
+impl ActivityItems {
+    /// Activities, of which this share is poison.
+    #[must_use]
+    pub fn new(poison: f64) -> Self {
+        Self { poison, written: AtomicU64::new(0) }
+    }
+
+    /// How many poison items were made.
+    #[must_use]
+    pub fn poison_written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+}
 
 /// What follows from a key's number alone.
 struct Identity {
@@ -88,6 +110,10 @@ impl Items for ActivityItems {
         put("note", AttributeValue::S(format!("{kind} with {company}, revision {n}")));
         put("duration_min", AttributeValue::N(rng.random_range(1..120).to_string()));
         put("tags", AttributeValue::Ss(vec!["q4".to_owned(), format!("priority-{}", rng.random_range(1..4))]));
+        let poison = rng.random_bool(self.poison);
+        self.written.fetch_add(u64::from(poison), Ordering::Relaxed);
+        let follow_up = if poison { POISON.to_owned() } else { format!("2026-12-{:02}", rng.random_range(1..=31)) };
+        put("follow_up", AttributeValue::S(follow_up));
         if kind == "order" {
             let (euros, cents) = (rng.random_range(10..90_000), rng.random_range(0..100));
             put("amount", AttributeValue::N(format!("{euros}.{cents:02}")));
@@ -130,8 +156,9 @@ mod tests {
     fn keys_differ_and_items_carry_them() {
         let mut seen = std::collections::HashSet::new();
         for number in 0..5_000 {
-            let key = ActivityItems.key(number);
-            let item = ActivityItems.item(number, &mut StdRng::seed_from_u64(1), 0);
+            let items = ActivityItems::default();
+            let key = items.key(number);
+            let item = items.item(number, &mut StdRng::seed_from_u64(1), 0);
             assert!(key.iter().all(|(name, value)| item.get(name) == Some(value)));
             assert!(seen.insert(format!("{:?}|{:?}", key["pk"], key["sk"])), "{number}");
         }

@@ -1,7 +1,8 @@
 //! How fresh the index is: from the writer's clock in each item to the moment when the function has reported its record
 //! as done, which is after the engine has acknowledged the write.
 //!
-//! Removals carry no new image, so their lag is not known; they pass through the same lanes as all others.
+//! Removals carry no new image, so their lag is not known; they pass through the same lanes as all others. Poison is
+//! delivered, too, but never indexed: it has no lag.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hdrhistogram::Histogram;
 use serde::Deserialize;
 
+use super::activity::POISON;
 use crate::mapping::Observe;
 use crate::mapping::record::StreamRecord;
 
@@ -98,9 +100,12 @@ fn written_at_us(record: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
     struct Image {
         written_at_us: Option<BTreeMap<String, String>>,
+        follow_up: Option<BTreeMap<String, String>>,
     }
     let record: Record = serde_json::from_slice(record).ok()?;
-    record.dynamodb.new_image?.written_at_us?.get("N")?.parse().ok()
+    let image = record.dynamodb.new_image?;
+    let poison = image.follow_up.is_some_and(|at| at.get("S").is_some_and(|at| at == POISON));
+    if poison { None } else { image.written_at_us?.get("N")?.parse().ok() }
 }
 
 #[cfg(test)]

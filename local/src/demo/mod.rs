@@ -3,29 +3,30 @@
 //! # Layout
 //! - [`activity`]: what the table holds; [`lag`]: how fresh the index is; [`tally`]: what the function says of its records.
 //! - [`stage`]: services, table, function and event source mapping, set up and taken down.
+//! - [`recovery`]: an outage on the way, and what waits in the dead-letter queue, redriven once it can be.
 //! - [`searches`]: what such a table is replicated for; [`summary`]: the verdict, for people and for machines.
 
 pub mod activity;
 pub mod lag;
+pub mod recovery;
 pub mod searches;
 pub mod stage;
 pub mod summary;
 pub mod tally;
 
 use std::convert::Infallible;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::compare::compare;
 use crate::console::{self, Progress};
 use crate::load::{self, Load, Meter};
-use crate::mapping::MappingConfig;
+use crate::mapping::{Faults, MappingConfig};
 use crate::services::{Services, Wanted};
 use activity::ActivityItems;
-use stage::{Plan, Stage};
+use stage::{Functions, Plan, Stage};
 use summary::Summary;
 
 /// How often the progress is told.
@@ -53,6 +54,18 @@ pub struct Args {
     /// The same seed writes the same
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Which share of the writes is poison: a text where the index expects a date
+    #[arg(long, default_value_t = 0.002)]
+    pub poison: f64,
+    /// Kill the engine after a quarter of the run, and start it again after so many seconds
+    #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
+    pub outage: f64,
+    /// How long one invocation may take, as in the template
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub timeout: u64,
+    /// Deliver no batch again, and kill no process
+    #[arg(long)]
+    pub calm: bool,
     /// Print one machine-readable summary as the last line
     #[arg(long)]
     pub json: bool,
@@ -67,27 +80,30 @@ pub struct Args {
 /// Where something cannot be started, or table and index differ.
 pub async fn run(args: Args) -> Result<()> {
     args.load().check()?;
+    ensure!((0.0..=1.0).contains(&args.poison), "--poison is {}, it must be 0 to 1", args.poison);
+    ensure!((0.0..=600.0).contains(&args.outage), "--outage is {}, it must be 0 to 600 seconds", args.outage);
     args.mapping().validate()?;
     let started = Instant::now();
-    let binary = stage::build().await?;
-    console::note(format!("the function is built after {:.1} s", started.elapsed().as_secs_f64()));
+    let functions = stage::build().await?;
+    console::note(format!("the functions are built after {:.1} s", started.elapsed().as_secs_f64()));
     let services = {
         let _progress = Progress::spinner("starting DynamoDB, SQS and OpenSearch");
         Services::start(Wanted::default()).await?
     };
     console::note(format!("services are ready after {:.1} s", started.elapsed().as_secs_f64()));
-    let result = play(&args, &services, binary).await;
+    let result = play(&args, &services, functions).await;
     services.stop().await?;
     result.map(drop)
 }
 
-/// Plays the demo on these services with this binary.
+/// Plays the demo on these services with these binaries.
 ///
 /// # Errors
 /// Where a service refuses, or table and index differ.
-pub async fn play(args: &Args, services: &Services, binary: PathBuf) -> Result<Summary> {
-    let stage = Stage::set_up(services, Plan { binary, mapping: args.mapping() }).await?;
-    let result = act(args, &args.load(), &stage).await;
+pub async fn play(args: &Args, services: &Services, functions: Functions) -> Result<Summary> {
+    let plan = Plan { functions, mapping: args.mapping(), timeout: Duration::from_secs(args.timeout) };
+    let stage = Stage::set_up(services, plan).await?;
+    let result = act(args, &args.load(), &stage, services).await;
     if args.keep {
         keep(services, &stage).await?;
     }
@@ -110,17 +126,20 @@ impl Args {
             maximum_retry_attempts: Some(3),
             bisect_batch_on_function_error: true,
             report_batch_item_failures: true,
-            faults: stage::faults(self.load().writes() / self.batch_size.max(1) as u64),
+            faults: match self.calm {
+                true => Faults::default(),
+                false => stage::faults(self.load().writes() / self.batch_size.max(1) as u64),
+            },
             ..MappingConfig::default()
         }
     }
 }
 
-/// Writes, drains, compares, searches, and tells.
-async fn act(args: &Args, load: &Load, stage: &Stage) -> Result<Summary> {
+/// Writes, drains, redrives, compares, searches, and tells.
+async fn act(args: &Args, load: &Load, stage: &Stage, services: &Services) -> Result<Summary> {
     stage.warm_up().await?;
     let meter = Arc::new(Meter::default());
-    let items = Arc::new(ActivityItems);
+    let items = Arc::new(ActivityItems::new(args.poison));
     console::note(format!(
         "writing {} changes at {} per second; batch size {}, parallelization factor {}",
         load.writes(),
@@ -130,15 +149,18 @@ async fn act(args: &Args, load: &Load, stage: &Stage) -> Result<Summary> {
     ));
     let started = Instant::now();
     let written = tokio::select! {
-        written = load::run(load, &stage.tables, &stage.table, items, Arc::clone(&meter)) => written?,
+        written = load_with_outage(args, load, stage, services, (&items, &meter)) => written?,
         never = show(&meter, load.writes(), stage) => match never {},
     };
-    stage.mapping.wait_until_drained(DRAIN_LIMIT).await.context("wait until the stream has drained")?;
+    let limit = DRAIN_LIMIT + Duration::from_secs_f64(args.outage);
+    stage.mapping.wait_until_drained(limit).await.context("wait until the stream has drained")?;
     let seconds = started.elapsed().as_secs_f64();
     stage.report_progress(&meter, started.elapsed());
+    let recovery = recovery::redrive(stage).await?;
     let comparison =
         compare(&stage.tables, &stage.table, &stage.engine, &stage.index, Some(activity::PARTITION_KEY)).await?;
-    let summary = Summary::of(args, &written, stage, &comparison, seconds);
+    let poison = items.poison_written();
+    let summary = Summary::of(args, &written, stage, &comparison, (seconds, poison, recovery));
     for line in summary.lines() {
         console::result(line);
     }
@@ -155,6 +177,24 @@ async fn act(args: &Args, load: &Load, stage: &Stage) -> Result<Summary> {
         bail!("{} writes failed: {}", written.failed, written.first_failure.unwrap_or_default());
     }
     Ok(summary)
+}
+
+/// Writes the load; meanwhile the engine is away for a while, if that was asked for.
+async fn load_with_outage(
+    args: &Args,
+    load: &Load,
+    stage: &Stage,
+    services: &Services,
+    (items, meter): (&Arc<ActivityItems>, &Arc<Meter>),
+) -> Result<load::Report> {
+    let written = load::run(load, &stage.tables, &stage.table, Arc::clone(items) as _, Arc::clone(meter));
+    if args.outage == 0.0 {
+        return written.await;
+    }
+    let (starts, length) = (args.seconds / 4.0, Duration::from_secs_f64(args.outage));
+    let outage = recovery::outage(services, Duration::from_secs_f64(starts), length);
+    let (written, ()) = tokio::try_join!(written, outage)?;
+    Ok(written)
 }
 
 /// Tells the progress for ever.

@@ -1,13 +1,16 @@
 //! What the demo plays on: a table with its stream, the real function behind the event source mapping, an index, a queue.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use aws_sdk_dynamodb::Client as Tables;
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sqs::Client as Queues;
+use driftless::queue::sqs::SqsQueue;
 use opensearch::http::transport::Transport;
 use opensearch::indices::IndicesDeleteParts;
 use opensearch::{BulkParts, OpenSearch};
@@ -17,10 +20,10 @@ use super::activity::{self, INDEX_DEFINITION, PARTITION_KEY, TABLE};
 use super::lag::Lag;
 use super::tally::Tally;
 use crate::console::{self, Progress};
-use crate::function::{BuildProfile, FunctionConfig, build_function};
+use crate::function::{FunctionConfig, build_functions};
 use crate::load::Meter;
-use crate::mapping::{Backoff, DynamoDbStream, EventSourceMapping, Faults, MappingConfig, SqsQueue};
-use crate::services::{Services, dynamodb_client, sqs_client, streams_client};
+use crate::mapping::{Backoff, DynamoDbStream, EventSourceMapping, Faults, MappingConfig, SqsQueue as MappingQueue};
+use crate::services::{SQS_ENDPOINT, STREAMS_ENDPOINT, Services, dynamodb_client, sqs_client, streams_client};
 
 /// Single writes after which a fresh engine answers as fast as it will, and how long they may take.
 const WARM_UP_WRITES: u32 = 3_000;
@@ -29,10 +32,21 @@ const WARM_UP_LIMIT: Duration = Duration::from_secs(10);
 /// What is played.
 #[derive(Debug)]
 pub struct Plan {
-    /// The function.
-    pub binary: PathBuf,
-    /// How it is fed.
+    /// The functions.
+    pub functions: Functions,
+    /// How `replicate` is fed.
     pub mapping: MappingConfig,
+    /// How long one invocation of it may take.
+    pub timeout: Duration,
+}
+
+/// The binaries of the functions that the demo runs.
+#[derive(Clone, Debug)]
+pub struct Functions {
+    /// `replicate`.
+    pub replicate: PathBuf,
+    /// `redrive`.
+    pub redrive: PathBuf,
 }
 
 /// The stage, set up.
@@ -51,19 +65,24 @@ pub struct Stage {
     pub lag: Arc<Lag>,
     /// What the function says.
     pub tally: Tally,
+    /// The dead-letter queue.
+    pub queue: SqsQueue,
+    /// The function that redrives, and the environment of both functions.
+    pub redrive: (PathBuf, BTreeMap<String, String>),
     /// Holds the index definition for the function's processes.
     _files: TempDir,
 }
 
-/// Builds the function as it is deployed.
+/// Builds the functions as they are deployed.
 ///
 /// # Errors
-/// Where cargo cannot build it.
-pub async fn build() -> Result<PathBuf> {
-    console::note("building the function `replicate` (release)");
-    tokio::task::spawn_blocking(|| build_function("replicate", BuildProfile::Release))
-        .await
-        .context("wait for cargo")?
+/// Where cargo cannot build them.
+pub async fn build() -> Result<Functions> {
+    console::note("building the functions `replicate` and `redrive` (release)");
+    let built = tokio::task::spawn_blocking(|| build_functions(&["replicate", "redrive"]));
+    let [replicate, redrive] = <[PathBuf; 2]>::try_from(built.await.context("wait for cargo")??)
+        .map_err(|built| anyhow!("cargo built {} binaries instead of 2", built.len()))?;
+    Ok(Functions { replicate, redrive })
 }
 
 /// Redeliveries, kills in the middle of an invocation and lost answers, each a few times in this many invocations.
@@ -88,30 +107,41 @@ impl Stage {
         let _progress = Progress::spinner("creating the table and its event source mapping");
         let tables = dynamodb_client(services.dynamodb_endpoint());
         let table = create_table(&tables).await?;
-        let queue = create_queue(services, &table).await?;
+        let (queues, queue_url) = create_queue(services, &table).await?;
         let endpoint = services.opensearch_endpoint().context("find the engine")?;
         let engine = OpenSearch::new(Transport::single_node(endpoint).context("read the engine's URL")?);
         let files = tempfile::tempdir().context("create a folder for the index definition")?;
         let definition = files.path().join("index.json");
         std::fs::write(&definition, INDEX_DEFINITION).context("write the index definition")?;
         let (lag, tally) = (Arc::new(Lag::default()), Tally::default());
-        let mut function = FunctionConfig::new("replicate", plan.binary)
+        let mut function = FunctionConfig::new("replicate", plan.functions.replicate)
+            .env(SQS_ENDPOINT, services.sqs_endpoint().context("find the queues")?)
+            .env(STREAMS_ENDPOINT, services.dynamodb_endpoint())
+            .env("DEAD_LETTER_QUEUE_URL", &queue_url)
             .env("OPENSEARCH_ENDPOINT", endpoint)
             .env("OPENSEARCH_AUTH", "none")
             .env("INDEX", &table)
             .env("INDEX_DEFINITION", definition.to_string_lossy())
             .env("PARTITION_KEY", PARTITION_KEY);
+        let redrive = (plan.functions.redrive, function.environment.clone());
         function.stdout_lines = Some(tally.lines());
+        function.timeout = plan.timeout;
         let streams = streams_client(services.dynamodb_endpoint());
         let stream = DynamoDbStream::of_table(&tables, streams, &table).await?;
         // Lambda does not document its back-off; this one is short, so that a killed process costs little.
         let retry_backoff = Backoff { initial: Duration::from_millis(50), ..Backoff::default() };
         let config = MappingConfig { retry_backoff, ..plan.mapping };
-        let (on_failure, observer) = (Some(Arc::new(queue) as _), Some(Arc::clone(&lag) as _));
-        let mapping =
-            EventSourceMapping::start_observed(config, Arc::new(stream), Arc::new(function), on_failure, observer)
-                .await?;
-        Ok(Self { tables, index: table.clone(), table, engine, mapping, lag, tally, _files: files })
+        let (on_failure, observer) = (MappingQueue::new(queues.clone(), &queue_url), Some(Arc::clone(&lag) as _));
+        let mapping = EventSourceMapping::start_observed(
+            config,
+            Arc::new(stream),
+            Arc::new(function),
+            Some(Arc::new(on_failure)),
+            observer,
+        )
+        .await?;
+        let queue = SqsQueue::with_client(queues, queue_url);
+        Ok(Self { tables, index: table.clone(), table, engine, mapping, lag, tally, queue, redrive, _files: files })
     }
 
     /// Brings everything to the state in which a production system is: the engine's code compiled, the function's index
@@ -189,9 +219,9 @@ async fn create_table(tables: &Tables) -> Result<String> {
     Ok(name)
 }
 
-async fn create_queue(services: &Services, table: &str) -> Result<SqsQueue> {
+async fn create_queue(services: &Services, table: &str) -> Result<(Queues, String)> {
     let client = sqs_client(services.sqs_endpoint().context("find the queues")?);
     let created = client.create_queue().queue_name(format!("{table}-dead-letters")).send().await;
     let url = created.context("create the dead-letter queue")?.queue_url.context("read the queue's URL")?;
-    Ok(SqsQueue::new(client, url))
+    Ok((client, url))
 }

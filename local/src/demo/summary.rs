@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Args;
+use super::recovery::Recovery;
 use super::stage::Stage;
 use super::tally::Counts;
 use crate::compare::Comparison;
@@ -29,8 +30,18 @@ pub struct Summary {
     pub removed: u64,
     /// Deliveries that the guard found to have been applied before.
     pub duplicates: u64,
-    /// Messages to the dead-letter queue.
+    /// Poison items among the changes.
+    pub poison: u64,
+    /// Dead letters before the redrive.
     pub dead_letters: u64,
+    /// Different records among those of ours: a lost answer may leave two letters of one.
+    pub dead_lettered_records: u64,
+    /// Letters of Lambda's, each for records that were given up.
+    pub dead_lettered_ranges: u64,
+    /// Letters that the redrive took off the queue.
+    pub redriven: u64,
+    /// Letters that are left after it.
+    pub letters_left: u64,
     /// Lag from the writer's clock to the function's answer.
     pub lag_p50_ms: Option<f64>,
     /// Likewise.
@@ -64,12 +75,18 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(super) fn of(args: &Args, written: &Report, stage: &Stage, comparison: &Comparison, seconds: f64) -> Self {
+    pub(super) fn of(
+        args: &Args,
+        written: &Report,
+        stage: &Stage,
+        comparison: &Comparison,
+        (seconds, poison, recovery): (f64, u64, Recovery),
+    ) -> Self {
         let (stats, function, lag) = (stage.mapping.stats(), stage.tally.counts(), &stage.lag);
         let halves = lag.quantile_of_halves_ms(0.99);
         let differences = comparison.differences();
         Self {
-            equal: differences == 0 && stats.records_lost == 0,
+            equal: differences == 0 && stats.records_lost == 0 && recovery.left == 0,
             items: comparison.items,
             documents: comparison.documents,
             differences,
@@ -78,7 +95,12 @@ impl Summary {
             modified: written.modified,
             removed: written.removed,
             duplicates: function.duplicate,
-            dead_letters: stats.dead_letters,
+            poison,
+            dead_letters: recovery.letters,
+            dead_lettered_records: recovery.records,
+            dead_lettered_ranges: recovery.ranges,
+            redriven: recovery.redriven,
+            letters_left: recovery.left,
             lag_p50_ms: lag.quantile_ms(0.5),
             lag_p99_ms: lag.quantile_ms(0.99),
             lag_max_ms: lag.max_ms(),
@@ -107,8 +129,12 @@ impl Summary {
                 self.items, self.documents, self.differences
             ),
             format!(
-                "  changes     {} ({} inserts, {} modifies, {} removes) in {:.1} s, {} dead letters",
-                self.changes, self.inserted, self.modified, self.removed, self.seconds, self.dead_letters
+                "  changes     {} ({} inserts, {} modifies, {} removes) in {:.1} s",
+                self.changes, self.inserted, self.modified, self.removed, self.seconds
+            ),
+            format!(
+                "  poison      {} changes; {} dead letters, {} redriven after the mapping was mended, {} left",
+                self.poison, self.dead_letters, self.redriven, self.letters_left
             ),
             format!(
                 "  faults      {} batches delivered again, {} processes killed, {} retries: {} duplicates refused by the guard",

@@ -49,6 +49,16 @@ pub fn build_function(name: &str, profile: BuildProfile) -> Result<PathBuf> {
     }
 }
 
+/// Builds several functions as they are deployed, in one run of cargo: what they share is compiled once.
+///
+/// # Errors
+/// As [`build_function`].
+pub fn build_functions(names: &[&str]) -> Result<Vec<PathBuf>> {
+    let what: Vec<&str> = names.iter().flat_map(|name| ["--package", name, "--bin", name]).collect();
+    let messages = cargo_build(&what, &names.join(", "), BuildProfile::Release)?;
+    names.iter().map(|name| binary(&messages, name)).collect()
+}
+
 /// Builds an example of this crate; the tests keep a scripted function there.
 ///
 /// # Errors
@@ -58,6 +68,14 @@ pub fn build_example(name: &str) -> Result<PathBuf> {
 }
 
 fn build(what: &[&str], name: &str, profile: BuildProfile) -> Result<PathBuf> {
+    binary(&cargo_build(what, name, profile)?, name)
+}
+
+fn binary(messages: &[u8], name: &str) -> Result<PathBuf> {
+    executable(messages, name).with_context(|| format!("find the binary of {name} in what cargo built"))
+}
+
+fn cargo_build(what: &[&str], names: &str, profile: BuildProfile) -> Result<Vec<u8>> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(&cargo);
     command.arg("build").args(what).arg("--message-format=json-render-diagnostics");
@@ -71,8 +89,8 @@ fn build(what: &[&str], name: &str, profile: BuildProfile) -> Result<PathBuf> {
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("start {}", cargo.to_string_lossy()))?;
-    ensure!(output.status.success(), "cargo could not build {name}: {}", output.status);
-    executable(&output.stdout, name).with_context(|| format!("find the binary of {name} in what cargo built"))
+    ensure!(output.status.success(), "cargo could not build {names}: {}", output.status);
+    Ok(output.stdout)
 }
 
 fn executable(messages: &[u8], name: &str) -> Option<PathBuf> {

@@ -22,7 +22,7 @@ mod output;
 mod process;
 mod runtime_api;
 
-pub use build::{BuildProfile, build_example, build_function};
+pub use build::{BuildProfile, build_example, build_function, build_functions};
 pub use environment::FunctionConfig;
 pub use process::FunctionProcess;
 

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Record, malformed, shape, text};
+use super::{Origin, Record, malformed, shape, table, text};
 use crate::version::SequenceNumber;
 
 /// Says why `json` is no stream record. What it names of the record is what stands there once only: of a member that
@@ -15,7 +15,7 @@ use crate::version::SequenceNumber;
 pub(super) fn record(json: &str) -> Record {
     let Some(record) = Members::of(json) else {
         let problem = format!("expected one stream record as an object, found {}", shape(json));
-        return Record { event_id: None, sequence_number: None, change: Err(malformed("record", problem)) };
+        return Record { origin: Origin::default(), change: Err(malformed("record", problem)) };
     };
     let inner = record.get("dynamodb").map(|raw| raw.get());
     let change = inner.and_then(Members::of);
@@ -30,11 +30,13 @@ pub(super) fn record(json: &str) -> Record {
         (None, _, Some(change)) => change.fault("dynamodb.").unwrap_or_else(unexplained),
         (None, None, None) => unexplained(),
     };
-    Record {
+    let arn = record.get("eventSourceARN").and_then(text);
+    let origin = Origin {
         event_id: record.get("eventID").and_then(text).map(Into::into),
         sequence_number: sequence_number.map(Into::into),
-        change: Err(error),
-    }
+        table: arn.and_then(|arn| table(&arn).map(str::to_owned)),
+    };
+    Record { origin, change: Err(error) }
 }
 
 /// An object's members, how often each name stands, and whether all names are text.

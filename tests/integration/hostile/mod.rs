@@ -126,7 +126,7 @@ impl Hostile {
         let Err(RecordError::Malformed { field, problem }) = &record.change else { panic!("{words}: {record:?}") };
         assert_eq!(format!("{field}: {problem}"), words);
         // A record whose own number cannot be read is reported by the one before it.
-        let own = record.sequence_number.is_some();
+        let own = record.origin.sequence_number.is_some();
         assert_eq!(failed, [reported(if own { number } else { number - 1 })], "{words}");
         documented(words);
     }

@@ -1,0 +1,164 @@
+//! `cargo local redrive`: invokes the real `redrive` function, as `aws lambda invoke` would, until nothing is left to do.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use clap::Args;
+use redrive::report::Report;
+use redrive::request::{Filter, Request, Shape};
+
+use crate::console;
+use crate::function::{BuildProfile, FunctionConfig, FunctionProcess, Invoke as _, Outcome, build_function};
+use crate::replay::{passed_on, variable};
+
+/// Redrive dead letters with the real function.
+///
+/// The function is configured by the caller's variables, as `replicate` is: DEAD_LETTER_QUEUE_URL, OPENSEARCH_ENDPOINT, INDEX …
+#[derive(Args, Clone, Debug)]
+pub struct RedriveArgs {
+    /// The most letters to look at.
+    #[arg(long, default_value_t = Request::default().max)]
+    pub max: u64,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete the letters that match, without applying them.
+    #[arg(long)]
+    pub discard: bool,
+    /// Only letters of this class, such as mapper_parsing_exception.
+    #[arg(long)]
+    pub class: Option<String>,
+    /// Only letters that the engine refused with this status.
+    #[arg(long)]
+    pub status: Option<u16>,
+    /// Only letters of this table.
+    #[arg(long)]
+    pub table: Option<String>,
+    /// Only letters of this document.
+    #[arg(long)]
+    pub document_id: Option<String>,
+    /// Only this message.
+    #[arg(long)]
+    pub message_id: Option<String>,
+    /// Only letters of this shape: record, range or unreadable.
+    #[arg(long, value_parser = shape, value_name = "SHAPE")]
+    pub shape: Option<Shape>,
+    /// A binary to run as it is, instead of building the function.
+    #[arg(long, value_name = "PATH")]
+    pub binary: Option<PathBuf>,
+    /// How to build the function.
+    #[arg(long, value_enum, default_value_t)]
+    pub profile: BuildProfile,
+    /// A variable of the function's environment; may be given several times.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    pub environment: Vec<(String, String)>,
+    /// The function's time-out.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub timeout: u64,
+    /// Print the function's answer as it is.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl RedriveArgs {
+    fn request(&self) -> Request {
+        Request {
+            max: self.max,
+            dry_run: self.dry_run,
+            discard: self.discard,
+            filter: Filter {
+                shape: self.shape,
+                class: self.class.clone(),
+                status: self.status,
+                table: self.table.clone(),
+                document_id: self.document_id.clone(),
+                message_id: self.message_id.clone(),
+            },
+        }
+    }
+}
+
+/// Redrives once, and tells what the function answered.
+///
+/// # Errors
+/// When the function cannot be built or started, or answers with an error.
+pub async fn run(args: RedriveArgs) -> Result<()> {
+    let binary = match &args.binary {
+        Some(binary) => binary.clone(),
+        None => build_function("redrive", args.profile)?,
+    };
+    let mut environment = passed_on(|name| std::env::var_os(name))?;
+    environment.extend(args.environment.iter().cloned());
+    let report = invoke(binary, environment, &args.request(), Duration::from_secs(args.timeout)).await?;
+    if args.json {
+        console::result(serde_json::to_string(&report).context("write the report")?);
+    } else {
+        lines(&report).into_iter().for_each(console::result);
+    }
+    Ok(())
+}
+
+/// Invokes the function once.
+///
+/// # Errors
+/// When it cannot be started, or answers with an error.
+pub async fn invoke(
+    binary: PathBuf,
+    environment: BTreeMap<String, String>,
+    request: &Request,
+    timeout: Duration,
+) -> Result<Report> {
+    let mut config = FunctionConfig::new("redrive", binary);
+    config.environment = environment;
+    config.timeout = timeout;
+    let mut function = FunctionProcess::new(config);
+    let payload = serde_json::to_vec(request).context("write the request")?;
+    let invocation = function.invoke(Bytes::from(payload), None).await?;
+    function.kill().await;
+    match invocation.outcome {
+        Outcome::Response(body) => serde_json::from_slice(&body).context("read what the function answered"),
+        error => bail!("the function redrive failed: {error}"),
+    }
+}
+
+/// A report for people.
+#[must_use]
+pub fn lines(report: &Report) -> Vec<String> {
+    let (letters, changes) = (&report.letters, &report.changes);
+    let mut lines = vec![format!(
+        "{}{} letters: {} redriven, {} discarded, {} kept, {} skipped; changes: {} applied, {} duplicate, {} stale, {} superseded, {} rejected, {} failed; {} letters left{}",
+        if report.dry_run { "dry run, nothing was done: " } else { "" },
+        letters.received,
+        letters.redriven,
+        letters.discarded,
+        letters.kept,
+        letters.skipped,
+        changes.applied,
+        changes.duplicate,
+        changes.stale,
+        changes.superseded,
+        changes.rejected,
+        changes.failed,
+        report.left,
+        if report.out_of_time { ", time was up: run it again" } else { "" },
+    )];
+    for kept in &report.kept {
+        let status = kept.status.map_or_else(String::new, |status| format!(" {status}"));
+        lines.push(format!(
+            "  kept {}: {}{status}, such as message {}: {}",
+            kept.count, kept.class, kept.message_id, kept.reason
+        ));
+    }
+    for trimmed in &report.trimmed {
+        let (from, to, shard) = (&trimmed.from, &trimmed.to, &trimmed.shard_id);
+        lines.push(format!("  trimmed: {from} to {to} of {shard}, message {}: {}", trimmed.message_id, trimmed.next));
+    }
+    lines
+}
+
+fn shape(text: &str) -> Result<Shape, String> {
+    serde_json::from_value(text.into()).map_err(|_| "expected record, range or unreadable".to_owned())
+}
