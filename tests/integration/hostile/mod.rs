@@ -12,133 +12,137 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use driftless::change::{Change, Reading, Record, RecordError};
+use driftless::change::Reading;
+use driftless::dead_letter::{DeadLetter, Letter};
 use driftless::environment::Environment;
+use driftless::function::FunctionError;
 use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTarget};
-use driftless::outcome::{Outcome, Problem};
-use driftless::time::Timestamp;
-use driftless::writer::{Limits, Writer};
+use driftless::queue::memory::MemoryQueue;
+use driftless::writer::Writer;
+use replicate::handler::{Deadlines, Function};
+use replicate::metrics::Metrics;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::support::{Function, Index, insert, with_image};
+use crate::support::{Index, insert, with_image};
 
 const DOCUMENTED: &str = include_str!("../../../docs/hostile-data.md");
 /// The key of every hostile item: the engine's reasons quote it.
 const POISON: &str = "poison";
+/// Longer than a busy engine takes for 400 KB.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An index, the function that writes to it, and a writer that tells the engine's reasons.
+/// An index on the real engine, and what the function writes to it with. The queue is in memory.
 struct Hostile {
     index: Index,
-    function: Function,
     writer: Writer<OpenSearchTarget>,
     sequence: AtomicU64,
-    /// Removed with the index.
-    _definition: Option<tempfile::NamedTempFile>,
 }
 
 impl Hostile {
     async fn new(name: &str) -> Self {
-        Self::create(name, None).await
+        Self::create(name, IndexDefinition::default()).await
     }
 
     /// With an index definition of the user's own.
     async fn defined(name: &str, definition: Value) -> Self {
-        Self::create(name, Some(definition.to_string())).await
+        Self::create(name, IndexDefinition::from_json(&definition.to_string()).expect("valid")).await
     }
 
-    async fn create(name: &str, definition: Option<String>) -> Self {
+    async fn create(name: &str, definition: IndexDefinition) -> Self {
         let index = Index::new(name);
-        let mut settings = index.settings();
-        let file = definition.as_ref().map(|text| {
-            let file = tempfile::NamedTempFile::new().expect("a file");
-            std::fs::write(file.path(), text).expect("written");
-            settings.push(("INDEX_DEFINITION".to_owned(), file.path().to_string_lossy().into_owned()));
-            file
-        });
+        let settings = index.settings();
         let lookup = |name: &str| settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        let config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
+        let mut config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
+        config.request_timeout = TIMEOUT;
         let engine = Engine::connect(&config).await.expect("a client");
-        let definition =
-            definition.map_or_else(IndexDefinition::default, |text| IndexDefinition::from_json(&text).expect("valid"));
-        engine.ensure_index(&definition, in_half_a_minute()).await.expect("an index");
-        Self {
-            function: Function::new(settings),
-            writer: Writer::new(OpenSearchTarget::new(Arc::new(engine))),
-            index,
-            sequence: AtomicU64::new(0),
-            _definition: file,
-        }
+        engine.ensure_index(&definition, Instant::now() + TIMEOUT).await.expect("an index");
+        let writer = Writer::new(OpenSearchTarget::new(Arc::new(engine)));
+        Self { index, writer, sequence: AtomicU64::new(0) }
     }
 
     fn next(&self) -> u64 {
         self.sequence.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Hands the function a record between two right ones, which must be applied; gives the numbers that it reports.
-    async fn between_neighbours(&self, poison: impl FnOnce(u64) -> String) -> (u64, Vec<String>) {
+    /// Hands the function a batch; gives the numbers that it reports, and the letters that it sends.
+    async fn invoke(&self, records: &[String]) -> (Result<Vec<String>, FunctionError>, Vec<DeadLetter>) {
+        let raw: Vec<_> = records.iter().map(|json| RawValue::from_string(json.clone()).expect("JSON")).collect();
+        let (reading, queue) = (Reading::default(), MemoryQueue::default());
+        let function = Function {
+            reading: &reading,
+            writer: &self.writer,
+            queue: Some(&queue),
+            index: &self.index.name,
+            version: "test",
+        };
+        let apply = Instant::now() + TIMEOUT;
+        let deadlines = Deadlines { apply, letters: apply + TIMEOUT };
+        let answer = function.handle(&raw, deadlines, &mut Metrics::new(raw.len())).await.map(|response| {
+            response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect()
+        });
+        let letter = |body: String| match Letter::read(&body).expect("a letter") {
+            Letter::Record(letter) => *letter,
+            Letter::Range(range) => panic!("{range:?}"),
+        };
+        (answer, queue.bodies().into_iter().map(letter).collect())
+    }
+
+    /// Hands the function a record between two right ones, which must be applied; gives the record's letter, if it has one.
+    async fn between_neighbours(&self, poison: impl FnOnce(u64) -> String) -> Option<DeadLetter> {
         let (before, number, after) = (self.next(), self.next(), self.next());
         let neighbours = [before, after].map(|sequence| (format!("good-{sequence}"), sequence));
         let [first, last] = neighbours.each_ref().map(|(key, sequence)| insert(key, *sequence));
-        let failed = self.function.invoke(&[first, poison(number), last]).await.expect("handled");
+        let batch = [first, poison(number), last];
+        let (answer, mut letters) = self.invoke(&batch).await;
+        assert_eq!(answer.expect("handled"), [""; 0], "the stream goes on");
         let visible = self.index.visible().await;
         for (key, sequence) in neighbours {
             assert_eq!(visible.get(&key).map(String::as_str), Some(&*format!(r#"{{"n":{sequence}}}"#)), "{key}");
         }
-        (number, failed)
+        let letter = letters.pop();
+        assert_eq!(letters.len(), 0, "one letter at most");
+        assert!(letter.as_ref().is_none_or(|letter| letter.record.get() == batch[1]), "the letter holds the record");
+        letter
+    }
+
+    /// The record's end is that it is applied.
+    async fn applied(&self, poison: impl FnOnce(u64) -> String) {
+        let letter = self.between_neighbours(poison).await;
+        assert!(letter.is_none(), "{:?}", letter.map(|letter| letter.rejected));
     }
 
     /// The item's end is a document with exactly this text.
     async fn indexed(&self, image: &str, document: &str) {
-        let (_, failed) = self.between_neighbours(|number| with_image(POISON, number, image)).await;
-        assert_eq!(failed, [""; 0], "{}", self.reason_for(image).await);
+        self.applied(|number| with_image(POISON, number, image)).await;
         assert_eq!(self.index.visible().await[POISON], document);
     }
 
-    /// The item's end is a rejection by the engine for this reason, every word of which is documented.
+    /// The item's end is a letter with the engine's reason, every word of which is documented; its document stays as it was.
     async fn rejected(&self, image: &str, reason: &str) {
-        let (number, failed) = self.between_neighbours(|number| with_image(POISON, number, image)).await;
-        assert_eq!(failed, [reported(number)], "{image:.200}");
-        assert_eq!(self.reason_for(image).await, reason);
+        let before = self.index.visible().await.remove(POISON);
+        let letter = self.between_neighbours(|number| with_image(POISON, number, image)).await;
+        let letter = letter.unwrap_or_else(|| panic!("indexed, and not rejected for: {reason}"));
+        assert_eq!((letter.rejected.status, letter.document_id.as_deref()), (Some(400), Some(POISON)));
+        assert_eq!(letter.rejected.reason, reason);
+        assert_eq!(self.index.visible().await.remove(POISON), before);
         documented(reason);
     }
 
-    /// What the engine says to this item.
-    async fn reason_for(&self, image: &str) -> String {
-        let record = with_image(POISON, self.next(), image);
-        let change = Record::read(&record, &Reading::default()).change;
-        let change: Change = match change {
-            Ok(change) => change,
-            Err(error) => return error.to_string(),
-        };
-        let limits = Limits { deadline: in_half_a_minute(), written_at: Timestamp::from_millis(1) };
-        let report = self.writer.apply(&[change], limits).await.expect("an outcome");
-        match &report.outcomes[..] {
-            [Outcome::Rejected(Problem::Item(refusal))] => refusal.reason.to_string(),
-            other => format!("{other:?}"),
-        }
-    }
-
-    /// The record's end is that it is malformed, with this path and problem, and is reported by `number`.
-    async fn malformed(&self, poison: impl Fn(u64) -> String, words: &str) {
-        let (number, failed) = self.between_neighbours(&poison).await;
-        let record = Record::read(&poison(number), &Reading::default());
-        let Err(RecordError::Malformed { field, problem }) = &record.change else { panic!("{words}: {record:?}") };
-        assert_eq!(format!("{field}: {problem}"), words);
-        // A record whose own number cannot be read is reported by the one before it.
-        let own = record.origin.sequence_number.is_some();
-        assert_eq!(failed, [reported(if own { number } else { number - 1 })], "{words}");
+    /// The record's end is a letter that says what is malformed.
+    async fn malformed(&self, poison: impl FnOnce(u64) -> String, words: &str) {
+        let letter = self.between_neighbours(poison).await;
+        let rejected = letter.unwrap_or_else(|| panic!("applied, and not malformed: {words}")).rejected;
+        assert_eq!((rejected.class.as_str(), rejected.status), ("malformed_record", None));
+        assert_eq!(rejected.reason, words);
         documented(words);
     }
 }
 
-/// How the function reports the record with this number.
+/// The record's sequence number, in DynamoDB's form.
 fn reported(sequence: u64) -> String {
     format!("{sequence}00000000000000000000")
-}
-
-fn in_half_a_minute() -> Instant {
-    Instant::now() + Duration::from_secs(30)
 }
 
 #[track_caller]

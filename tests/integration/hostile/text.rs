@@ -61,9 +61,7 @@ async fn keys_of_any_characters_are_ids_and_empty_ones_malformed() {
     let keys = ["\u{0}\u{1}", " ", "a\nb ", "\u{fffe}\u{ffff}", "\u{2028}", "..", "_", "*", "\u{1F600}"];
     for key in keys {
         let json = serde_json::Value::from(key).to_string();
-        let (_, failed) =
-            hostile.between_neighbours(|number| with_keys(&format!(r#"{{"pk":{{"S":{json}}}}}"#), number)).await;
-        assert_eq!(failed, [""; 0], "{key:?}");
+        hostile.applied(|number| with_keys(&format!(r#"{{"pk":{{"S":{json}}}}}"#), number)).await;
     }
     let visible = hostile.index.visible().await;
     assert!(keys.iter().all(|key| visible.contains_key(*key)), "{visible:?}");

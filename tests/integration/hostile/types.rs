@@ -4,13 +4,40 @@ use serde_json::json;
 
 use super::{Hostile, POISON};
 
+/// The engine's words for a value that does not fit its field.
+fn misfit(field: &str, kind: &str, value: &str, why: &str) -> String {
+    format!(
+        "failed to parse field [{field}] of type [{kind}] in document with id 'poison'. Preview of field's value: '{value}': {why}"
+    )
+}
+
 #[tokio::test]
 async fn a_number_that_becomes_an_object_or_a_text_is_rejected_alone() {
     let hostile = Hostile::new("number-first").await;
     hostile.indexed(r#"{"a":{"N":"1"}}"#, r#"{"a":1}"#).await;
-    hostile.rejected(r#"{"a":{"M":{"b":{"N":"1"}}}}"#, "failed to parse field [a] of type [double] in document with id 'poison'. Preview of field's value: '{b=1}': Current token (START_OBJECT) not numeric, cannot use numeric value accessors").await;
-    hostile.rejected(r#"{"a":{"S":"x"}}"#, r#"failed to parse field [a] of type [double] in document with id 'poison'. Preview of field's value: 'x': For input string: "x""#).await;
-    hostile.rejected(r#"{"a":{"BOOL":true}}"#, "failed to parse field [a] of type [double] in document with id 'poison'. Preview of field's value: 'true': Current token (VALUE_TRUE) not numeric, cannot use numeric value accessors").await;
+    hostile
+        .rejected(
+            r#"{"a":{"M":{"b":{"N":"1"}}}}"#,
+            &misfit(
+                "a",
+                "double",
+                "{b=1}",
+                "Current token (START_OBJECT) not numeric, cannot use numeric value accessors",
+            ),
+        )
+        .await;
+    hostile.rejected(r#"{"a":{"S":"x"}}"#, &misfit("a", "double", "x", r#"For input string: "x""#)).await;
+    hostile
+        .rejected(
+            r#"{"a":{"BOOL":true}}"#,
+            &misfit(
+                "a",
+                "double",
+                "true",
+                "Current token (VALUE_TRUE) not numeric, cannot use numeric value accessors",
+            ),
+        )
+        .await;
     hostile.indexed(r#"{"a":{"S":"1.50"}}"#, r#"{"a":"1.50"}"#).await;
     hostile.indexed(r#"{"a":{"S":""}}"#, r#"{"a":""}"#).await;
     hostile.indexed(r#"{"a":{"NULL":true}}"#, r#"{"a":null}"#).await;
@@ -40,7 +67,12 @@ async fn a_text_may_become_a_number_and_a_truth_value_but_no_object() {
     hostile
         .indexed(r#"{"a":{"L":[{"S":"x"},{"N":"1"},{"BOOL":true},{"NULL":true}]}}"#, r#"{"a":["x",1,true,null]}"#)
         .await;
-    hostile.rejected(r#"{"a":{"M":{"b":{"N":"1"}}}}"#, "failed to parse field [a] of type [text] in document with id 'poison'. Preview of field's value: '{b=1}': Can't get text on a START_OBJECT at 1:6").await;
+    hostile
+        .rejected(
+            r#"{"a":{"M":{"b":{"N":"1"}}}}"#,
+            &misfit("a", "text", "{b=1}", "Can't get text on a START_OBJECT at 1:6"),
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -48,7 +80,12 @@ async fn a_truth_value_stays_one() {
     let hostile = Hostile::new("bool-first").await;
     hostile.indexed(r#"{"a":{"BOOL":true}}"#, r#"{"a":true}"#).await;
     hostile.indexed(r#"{"a":{"S":"false"}}"#, r#"{"a":"false"}"#).await;
-    hostile.rejected(r#"{"a":{"S":"yes"}}"#, "failed to parse field [a] of type [boolean] in document with id 'poison'. Preview of field's value: 'yes': Failed to parse value [yes] as only [true] or [false] are allowed.").await;
+    hostile
+        .rejected(
+            r#"{"a":{"S":"yes"}}"#,
+            &misfit("a", "boolean", "yes", "Failed to parse value [yes] as only [true] or [false] are allowed."),
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -95,8 +132,26 @@ async fn numbers_of_any_size_are_indexed_by_default_and_refused_where_the_users_
         json!({"mappings": {"properties": {"l": {"type": "long"}, "i": {"type": "integer"}}}}),
     )
     .await;
-    own.rejected(r#"{"l":{"N":"1E125"}}"#, "failed to parse field [l] of type [long] in document with id 'poison'. Preview of field's value: '1.0E125': Numeric value (1E125) out of range of `long` (-9223372036854775808 - 9223372036854775807)").await;
-    own.rejected(r#"{"i":{"N":"3000000000"}}"#, "failed to parse field [i] of type [integer] in document with id 'poison'. Preview of field's value: '3000000000': Numeric value (3000000000) out of range of `int` (-2147483648 - 2147483647)").await;
+    own.rejected(
+        r#"{"l":{"N":"1E125"}}"#,
+        &misfit(
+            "l",
+            "long",
+            "1.0E125",
+            "Numeric value (1E125) out of range of `long` (-9223372036854775808 - 9223372036854775807)",
+        ),
+    )
+    .await;
+    own.rejected(
+        r#"{"i":{"N":"3000000000"}}"#,
+        &misfit(
+            "i",
+            "integer",
+            "3000000000",
+            "Numeric value (3000000000) out of range of `int` (-2147483648 - 2147483647)",
+        ),
+    )
+    .await;
     own.indexed(r#"{"l":{"N":"1.5"}}"#, r#"{"l":1.5}"#).await;
 }
 
@@ -105,9 +160,9 @@ async fn what_is_no_date_is_rejected_under_a_users_date_mapping() {
     let date = |more: serde_json::Value| json!({"mappings": {"properties": {"d": more}}});
     let strict = Hostile::defined("dates", date(json!({"type": "date"}))).await;
     strict.indexed(r#"{"d":{"S":"2026-01-15"}}"#, r#"{"d":"2026-01-15"}"#).await;
-    strict.rejected(r#"{"d":{"S":"soon"}}"#, "failed to parse field [d] of type [date] in document with id 'poison'. Preview of field's value: 'soon': failed to parse date field [soon] with format [strict_date_optional_time||epoch_millis]: Failed to parse with all enclosed parsers").await;
-    strict.rejected(r#"{"d":{"S":"2026-02-30"}}"#, "failed to parse field [d] of type [date] in document with id 'poison'. Preview of field's value: '2026-02-30': failed to parse date field [2026-02-30] with format [strict_date_optional_time||epoch_millis]: Failed to parse with all enclosed parsers").await;
-    strict.rejected(r#"{"d":{"S":""}}"#, "failed to parse field [d] of type [date] in document with id 'poison'. Preview of field's value: '': cannot parse empty date").await;
+    strict.rejected(r#"{"d":{"S":"soon"}}"#, &misfit("d", "date", "soon", "failed to parse date field [soon] with format [strict_date_optional_time||epoch_millis]: Failed to parse with all enclosed parsers")).await;
+    strict.rejected(r#"{"d":{"S":"2026-02-30"}}"#, &misfit("d", "date", "2026-02-30", "failed to parse date field [2026-02-30] with format [strict_date_optional_time||epoch_millis]: Failed to parse with all enclosed parsers")).await;
+    strict.rejected(r#"{"d":{"S":""}}"#, &misfit("d", "date", "", "cannot parse empty date")).await;
     // The remedy: the document is kept whole and found by all its other fields, and `_ignored` tells which one is not.
     let lenient = Hostile::defined("dates-lenient", date(json!({"type": "date", "ignore_malformed": true}))).await;
     lenient.indexed(r#"{"d":{"S":"soon"}}"#, r#"{"d":"soon"}"#).await;

@@ -1,17 +1,19 @@
-//! What every batch must keep, whatever stands in it: an answer, one outcome per record, a reason for every record that
-//! has no change, and in the target exactly the newest of the changes that could be read.
+//! What every batch must keep, whatever stands in it: an answer, one outcome per record, one letter with a reason for every
+//! record that cannot be applied and none for others, and in the target exactly the newest of what could be read.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use driftless::change::{Change, Content, Reading, Record, RecordError};
+use driftless::dead_letter::{DeadLetter, Letter};
 use driftless::document::Document;
 use driftless::document_id::DocumentId;
+use driftless::function::FunctionError;
 use driftless::memory::MemoryTarget;
-use driftless::version::{SequenceNumber, Version};
+use driftless::queue::memory::MemoryQueue;
+use driftless::version::Version;
 use driftless::writer::Writer;
-use replicate::error::HandlerError;
-use replicate::handler::handle;
+use replicate::handler::{Deadlines, Function};
 use replicate::metrics::Metrics;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -29,11 +31,14 @@ pub(crate) struct Ends {
     pub(crate) configuration: u64,
 }
 
-/// A record, whether its text may hold item content where a name should be, and how it was read.
+/// A record, and how it was read.
 struct Read {
     raw: Box<RawValue>,
     record: Record,
 }
+
+/// Answer, letters and metrics of an invocation.
+type Invoked = (Result<Vec<String>, FunctionError>, Vec<DeadLetter>, serde_json::Value);
 
 /// An index with its history.
 pub(crate) struct Judge {
@@ -94,42 +99,42 @@ impl Judge {
 
     async fn readable(&mut self, reads: Vec<Read>) {
         let records: Vec<Box<RawValue>> = reads.iter().map(|read| read.raw.clone()).collect();
-        let (answer, metrics) = self.invoke(&records).await;
-        let number = |read: &Read| read.record.sequence_number.clone();
-        let is_malformed = |read: &&Read| read.record.change.is_err();
-        match answer {
-            Ok(failed) => {
-                for number in &failed {
-                    assert!(SequenceNumber::parse(number).is_ok(), "{number}");
-                    assert!(reads.iter().any(|read| read.record.sequence_number.as_ref() == Some(number)), "{number}");
-                }
-                let reported = |read: &Read| number(read).is_none_or(|number| failed.contains(&number));
-                assert!(reads.iter().filter(is_malformed).all(reported), "a malformed record is not reported");
-            }
-            Err(HandlerError::NothingToName) => {
-                let nameless = reads.iter().take_while(|read| number(read).is_none()).any(|read| is_malformed(&read));
-                assert!(nameless, "every malformed record can be named");
-            }
-            Err(error) => panic!("{error}"),
-        }
+        let (answer, letters, metrics) = self.invoke(&records).await;
+        assert_eq!(answer.expect("an answer"), [""; 0], "what cannot be applied leaves the stream");
         let of = |name: &str| metrics[name].as_u64().expect("a metric");
         let outcomes = ["Applied", "Duplicate", "Stale", "Superseded", "Rejected", "Failed"];
         assert_eq!(outcomes.map(of).iter().sum::<u64>(), records.len() as u64, "one outcome per record: {metrics}");
-        assert_eq!(of("Failed"), 0, "{metrics}");
-        assert!(of("Rejected") >= reads.iter().filter(is_malformed).count() as u64, "{metrics}");
+        assert_eq!((of("Failed"), of("Rejected")), (0, letters.len() as u64), "{metrics}");
+        let (malformed, refused): (Vec<_>, Vec<_>) =
+            letters.iter().partition(|letter| letter.rejected.class == "malformed_record");
+        let unread = reads.iter().filter(|read| read.record.change.is_err()).map(|read| spelled(read.raw.get()));
+        assert_eq!(sorted(malformed.iter().map(|letter| letter.record.get().to_owned())), sorted(unread));
+        for letter in refused {
+            let change = Record::read(letter.record.get(), &Reading::default()).change.expect("a change");
+            assert_eq!(change.content, self.refused);
+            assert_eq!(letter.version.as_deref(), Some(change.version.as_str()));
+        }
         for change in reads.into_iter().filter_map(|read| read.record.change.ok()) {
             self.expect(change);
         }
     }
 
-    async fn invoke(&self, records: &[Box<RawValue>]) -> (Result<Vec<String>, HandlerError>, serde_json::Value) {
+    async fn invoke(&self, records: &[Box<RawValue>]) -> Invoked {
         let mut metrics = Metrics::new(records.len());
-        let deadline = Instant::now() + Duration::from_secs(60);
-        let answer = handle(records, &Reading::default(), &self.writer, deadline, &mut metrics).await;
+        let (reading, queue) = (Reading::default(), MemoryQueue::default());
+        let function =
+            Function { reading: &reading, writer: &self.writer, queue: Some(&queue), index: "i", version: "test" };
+        let apply = Instant::now() + Duration::from_secs(60);
+        let answer = function.handle(records, Deadlines { apply, letters: apply }, &mut metrics).await;
         let failed = answer.map(|response| {
             response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect()
         });
-        (failed, serde_json::from_slice(&metrics.line("i")).expect("a line of JSON"))
+        let letter = |body: String| match Letter::read(&body).expect("a letter") {
+            Letter::Record(letter) => *letter,
+            Letter::Range(range) => panic!("{range:?}"),
+        };
+        let letters = queue.bodies().into_iter().map(letter).collect();
+        (failed, letters, serde_json::from_slice(&metrics.line("i")).expect("a line of JSON"))
     }
 
     fn expect(&mut self, change: Change) {
@@ -155,4 +160,15 @@ impl Judge {
             assert!(contents.contains(&document.content), "{id} holds what nobody wrote under {version}");
         }
     }
+}
+
+/// A record as a letter spells it: two characters that no queue takes are escaped.
+fn spelled(json: &str) -> String {
+    json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+}
+
+fn sorted(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut texts: Vec<String> = texts.collect();
+    texts.sort_unstable();
+    texts
 }

@@ -1,5 +1,5 @@
-//! Arbitrary and damaged records, by the thousand or the million: no panic, one outcome each, a reason that can be read,
-//! and the right ones among them are applied.
+//! Arbitrary and damaged records, by the thousand or the million: no panic, one outcome each, a dead letter with a reason
+//! for each that cannot be applied, and the right ones among them are applied.
 //!
 //!     cargo test -p replicate --test arbitrary_records
 //!     ARBITRARY_RECORDS=1000000 cargo test --release -p replicate --test arbitrary_records -- --nocapture
