@@ -1,6 +1,7 @@
 //! The guarantees, on the real services. One binary, so that the services are started once; every test has an index,
 //! and a table where it needs one, of its own.
 
+mod complaints;
 mod convergence;
 mod demo;
 mod documents;
@@ -9,6 +10,7 @@ mod faults;
 mod guard;
 mod hostile;
 mod index;
+mod stage;
 mod streams;
 mod support;
 mod watch;

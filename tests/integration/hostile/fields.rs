@@ -42,7 +42,7 @@ async fn fields_that_grow_with_the_items_are_rejected_from_the_limit_on_and_take
     let known = r#"{"p0a0":{"N":"2"}}"#;
     hostile.indexed(known, r#"{"p0a0":2}"#).await;
     let limit = json!({"index.mapping.total_fields.limit": 2_000});
-    hostile.index.send(Method::Put, &format!("/{}/_settings", hostile.index.name), Some(limit)).await;
+    hostile.index().send(Method::Put, &format!("/{}/_settings", hostile.index().name), Some(limit)).await;
     hostile.indexed(&format!("{{{image}}}"), &format!("{{{}}}", sorted(&image))).await;
 }
 

@@ -8,85 +8,42 @@ mod sizes;
 mod text;
 mod types;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use driftless::change::Reading;
-use driftless::dead_letter::{DeadLetter, Letter};
-use driftless::environment::Environment;
-use driftless::function::FunctionError;
-use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTarget};
-use driftless::queue::memory::MemoryQueue;
-use driftless::writer::Writer;
-use replicate::handler::{Deadlines, Function};
-use replicate::metrics::Metrics;
+use driftless::dead_letter::DeadLetter;
+use driftless::opensearch::IndexDefinition;
 use serde_json::Value;
-use serde_json::value::RawValue;
-use tokio::time::Instant;
 
+use crate::stage::Stage;
 use crate::support::{Index, insert, with_image};
 
 const DOCUMENTED: &str = include_str!("../../../docs/hostile-data.md");
 /// The key of every hostile item: the engine's reasons quote it.
 const POISON: &str = "poison";
-/// Longer than a busy engine takes for 400 KB.
-const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An index on the real engine, and what the function writes to it with. The queue is in memory.
+/// A stage, and the number of its next record.
 struct Hostile {
-    index: Index,
-    writer: Writer<OpenSearchTarget>,
+    stage: Stage,
     sequence: AtomicU64,
 }
 
 impl Hostile {
     async fn new(name: &str) -> Self {
-        Self::create(name, IndexDefinition::default()).await
+        Self { stage: Stage::new(name).await, sequence: AtomicU64::new(0) }
     }
 
     /// With an index definition of the user's own.
     async fn defined(name: &str, definition: Value) -> Self {
-        Self::create(name, IndexDefinition::from_json(&definition.to_string()).expect("valid")).await
+        let definition = IndexDefinition::from_json(&definition.to_string()).expect("valid");
+        Self { stage: Stage::defined(name, &definition).await, sequence: AtomicU64::new(0) }
     }
 
-    async fn create(name: &str, definition: IndexDefinition) -> Self {
-        let index = Index::new(name);
-        let settings = index.settings();
-        let lookup = |name: &str| settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        let mut config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
-        config.request_timeout = TIMEOUT;
-        let engine = Engine::connect(&config).await.expect("a client");
-        engine.ensure_index(&definition, Instant::now() + TIMEOUT).await.expect("an index");
-        let writer = Writer::new(OpenSearchTarget::new(Arc::new(engine)));
-        Self { index, writer, sequence: AtomicU64::new(0) }
+    fn index(&self) -> &Index {
+        &self.stage.index
     }
 
     fn next(&self) -> u64 {
         self.sequence.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// Hands the function a batch; gives the numbers that it reports, and the letters that it sends.
-    async fn invoke(&self, records: &[String]) -> (Result<Vec<String>, FunctionError>, Vec<DeadLetter>) {
-        let raw: Vec<_> = records.iter().map(|json| RawValue::from_string(json.clone()).expect("JSON")).collect();
-        let (reading, queue) = (Reading::default(), MemoryQueue::default());
-        let function = Function {
-            reading: &reading,
-            writer: &self.writer,
-            queue: Some(&queue),
-            index: &self.index.name,
-            version: "test",
-        };
-        let apply = Instant::now() + TIMEOUT;
-        let deadlines = Deadlines { apply, letters: apply + TIMEOUT };
-        let answer = function.handle(&raw, deadlines, &mut Metrics::new(raw.len())).await.map(|response| {
-            response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect()
-        });
-        let letter = |body: String| match Letter::read(&body).expect("a letter") {
-            Letter::Record(letter) => *letter,
-            Letter::Range(range) => panic!("{range:?}"),
-        };
-        (answer, queue.bodies().into_iter().map(letter).collect())
     }
 
     /// Hands the function a record between two right ones, which must be applied; gives the record's letter, if it has one.
@@ -95,9 +52,8 @@ impl Hostile {
         let neighbours = [before, after].map(|sequence| (format!("good-{sequence}"), sequence));
         let [first, last] = neighbours.each_ref().map(|(key, sequence)| insert(key, *sequence));
         let batch = [first, poison(number), last];
-        let (answer, mut letters) = self.invoke(&batch).await;
-        assert_eq!(answer.expect("handled"), [""; 0], "the stream goes on");
-        let visible = self.index.visible().await;
+        let (mut letters, _) = self.stage.handle(&batch).await;
+        let visible = self.index().visible().await;
         for (key, sequence) in neighbours {
             assert_eq!(visible.get(&key).map(String::as_str), Some(&*format!(r#"{{"n":{sequence}}}"#)), "{key}");
         }
@@ -116,17 +72,17 @@ impl Hostile {
     /// The item's end is a document with exactly this text.
     async fn indexed(&self, image: &str, document: &str) {
         self.applied(|number| with_image(POISON, number, image)).await;
-        assert_eq!(self.index.visible().await[POISON], document);
+        assert_eq!(self.index().visible().await[POISON], document);
     }
 
     /// The item's end is a letter with the engine's reason, every word of which is documented; its document stays as it was.
     async fn rejected(&self, image: &str, reason: &str) {
-        let before = self.index.visible().await.remove(POISON);
+        let before = self.index().visible().await.remove(POISON);
         let letter = self.between_neighbours(|number| with_image(POISON, number, image)).await;
         let letter = letter.unwrap_or_else(|| panic!("indexed, and not rejected for: {reason}"));
         assert_eq!((letter.rejected.status, letter.document_id.as_deref()), (Some(400), Some(POISON)));
         assert_eq!(letter.rejected.reason, reason);
-        assert_eq!(self.index.visible().await.remove(POISON), before);
+        assert_eq!(self.index().visible().await.remove(POISON), before);
         documented(reason);
     }
 

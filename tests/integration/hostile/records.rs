@@ -66,7 +66,7 @@ async fn a_member_that_is_missing_null_odd_or_doubled_is_named() {
     ] {
         hostile.malformed(edited(from, to), words).await;
     }
-    assert!(!hostile.index.visible().await.contains_key(POISON));
+    assert!(!hostile.index().visible().await.contains_key(POISON));
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn what_a_record_has_too_much_or_lacks_without_harm_is_passed_over() {
     ]);
     for (from, to) in edits {
         hostile.applied(edited(from, &to)).await;
-        assert_eq!(hostile.index.visible().await[POISON], r#"{"n":1}"#, "{to:.100}");
+        assert_eq!(hostile.index().visible().await[POISON], r#"{"n":1}"#, "{to:.100}");
     }
 }
 
@@ -143,9 +143,9 @@ async fn what_a_record_has_too_much_or_lacks_without_harm_is_passed_over() {
 async fn a_record_of_another_kind_of_stream_fails_the_invocation_and_is_taken_for_no_data_error() {
     let hostile = Hostile::new("other-stream").await;
     for (from, to) in [("aws:dynamodb\"", "aws:kinesis\""), ("\"NEW_IMAGE\"", "\"KEYS_ONLY\"")] {
-        let (answer, letters) = hostile.invoke(&[edited(from, to)(hostile.next())]).await;
-        let error = answer.expect_err("refused");
-        assert_eq!((error.kind(), letters.len()), ("Configuration", 0));
+        let ended = hostile.stage.invoke(&[edited(from, to)(hostile.next())]).await;
+        let error = ended.answer.expect_err("refused");
+        assert_eq!((error.kind(), ended.letters.len()), ("Configuration", 0));
         super::documented(&error.to_string().replace('\n', " "));
     }
 }

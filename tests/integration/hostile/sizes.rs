@@ -40,13 +40,13 @@ async fn a_text_too_long_for_its_keyword_is_found_by_its_words_only() {
     };
     let (fits, document) = image(8_000);
     hostile.indexed(&fits, &document).await;
-    assert_eq!(hostile.index.search(json!({"prefix": {"s.keyword": "word x"}})).await, [POISON]);
+    assert_eq!(hostile.index().search(json!({"prefix": {"s.keyword": "word x"}})).await, [POISON]);
     let (longer, document) = image(40_000);
     hostile.indexed(&longer, &document).await;
-    assert_eq!(hostile.index.search(json!({"prefix": {"s.keyword": "word x"}})).await, [""; 0]);
-    assert_eq!(hostile.index.search(json!({"match": {"s": "word"}})).await, [POISON]);
+    assert_eq!(hostile.index().search(json!({"prefix": {"s.keyword": "word x"}})).await, [""; 0]);
+    assert_eq!(hostile.index().search(json!({"match": {"s": "word"}})).await, [POISON]);
     // Nothing tells which documents: OpenSearch lists in `_ignored` what is malformed, and not what is too long.
-    assert_eq!(hostile.index.search(json!({"exists": {"field": "_ignored"}})).await, [""; 0]);
+    assert_eq!(hostile.index().search(json!({"exists": {"field": "_ignored"}})).await, [""; 0]);
 }
 
 #[tokio::test]

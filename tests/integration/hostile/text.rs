@@ -63,7 +63,7 @@ async fn keys_of_any_characters_are_ids_and_empty_ones_malformed() {
         let json = serde_json::Value::from(key).to_string();
         hostile.applied(|number| with_keys(&format!(r#"{{"pk":{{"S":{json}}}}}"#), number)).await;
     }
-    let visible = hostile.index.visible().await;
+    let visible = hostile.index().visible().await;
     assert!(keys.iter().all(|key| visible.contains_key(*key)), "{visible:?}");
     let before = visible.len();
     for (keys, words) in [
@@ -78,6 +78,6 @@ async fn keys_of_any_characters_are_ids_and_empty_ones_malformed() {
         hostile.malformed(|number| with_keys(keys, number), words).await;
     }
     // Four times two neighbours.
-    assert_eq!(hostile.index.visible().await.len(), before + 8);
-    assert_ne!(hostile.index.all().await, documents(&[]));
+    assert_eq!(hostile.index().visible().await.len(), before + 8);
+    assert_ne!(hostile.index().all().await, documents(&[]));
 }

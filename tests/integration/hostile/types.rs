@@ -166,5 +166,5 @@ async fn what_is_no_date_is_rejected_under_a_users_date_mapping() {
     // The remedy: the document is kept whole and found by all its other fields, and `_ignored` tells which one is not.
     let lenient = Hostile::defined("dates-lenient", date(json!({"type": "date", "ignore_malformed": true}))).await;
     lenient.indexed(r#"{"d":{"S":"soon"}}"#, r#"{"d":"soon"}"#).await;
-    assert_eq!(lenient.index.search(json!({"term": {"_ignored": "d"}})).await, [POISON]);
+    assert_eq!(lenient.index().search(json!({"term": {"_ignored": "d"}})).await, [POISON]);
 }
