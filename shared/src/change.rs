@@ -221,7 +221,15 @@ fn item<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Item<'a>, RecordEr
 
 fn required<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Cow<'a, str>, RecordError> {
     let raw = raw.ok_or_else(|| malformed(field, "missing".to_owned()))?;
-    text(raw).ok_or_else(|| malformed(field, format!("expected a string, found {}", shape(raw.get()))))
+    text(raw).ok_or_else(|| {
+        malformed(
+            field,
+            match shape(raw.get()) {
+                "a string" => "holds half of a surrogate pair, which is no Unicode text".to_owned(),
+                shape => format!("expected a string, found {shape}"),
+            },
+        )
+    })
 }
 
 /// Reads an object. (An array would do for serde, member by member.)
@@ -250,7 +258,7 @@ fn shortened(text: &str) -> String {
 /// The JSON shape of a text, from its first character.
 fn shape(json: &str) -> &'static str {
     match json.trim_start().bytes().next() {
-        Some(b'{') => "an object with members of other shapes",
+        Some(b'{') => "an object",
         Some(b'[') => "an array",
         Some(b'"') => "a string",
         Some(b't' | b'f') => "a boolean",

@@ -94,6 +94,11 @@ fn malformed_records_keep_their_sequence_number_and_say_what_is_wrong() {
     assert!(read(&record("INSERT", &bad)).origin.sequence_number.is_some());
     check_malformed(&record("INSERT", &bad), "dynamodb.NewImage.n", "expected a number as a string, found a number");
     check_malformed(&record("UPSERT", INSERT), "eventName", "expected INSERT, MODIFY or REMOVE");
+    check_malformed(
+        &record("INSERT", INSERT).replace("INSERT", r"\ud800"),
+        "eventName",
+        "holds half of a surrogate pair, which is no Unicode text",
+    );
     check_malformed("17", "record", "expected one stream record as an object, found a number");
     check_malformed(&record("INSERT", "[]"), "dynamodb", "expected the change as an object, found an array");
     check_malformed(r#"{"eventSource":"aws:dynamodb"}"#, "dynamodb", "missing");

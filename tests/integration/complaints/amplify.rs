@@ -55,6 +55,8 @@ async fn a_whole_number_first_does_not_keep_fractions_out() {
     stage.succeed(&[insert("a", 1)]).await;
     let (batch, later) = ([with_image("b", 2, r#"{"n":{"N":"1.5"}}"#), modify("a", 3)], [modify("b", 4)]);
     stage.succeed(&batch).await;
+    // Searched as a fraction, too: a `long` would take it and cut it.
+    assert_eq!(stage.index.search(serde_json::json!({"range": {"n": {"gt": 1.2, "lt": 1.7}}})).await, ["b"]);
     stage.succeed(&later).await;
     assert_eq!(stage.index.visible().await, documents(&[("a", r#"{"n":3}"#), ("b", r#"{"n":4}"#)]));
 }

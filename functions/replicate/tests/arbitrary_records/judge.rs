@@ -92,6 +92,8 @@ impl Judge {
                 self.ends.malformed += 1;
                 assert!(!field.is_empty() && field.len() <= MAX_WORDS, "{field}");
                 assert!(!problem.is_empty() && problem.len() <= MAX_WORDS, "{problem}");
+                let says_nothing = |(expected, found): (&str, &str)| expected.ends_with(found);
+                assert!(!problem.split_once(", found ").is_some_and(says_nothing), "{field}: {problem}");
                 assert!(torn || !problem.contains(SECRET) && !field.contains(SECRET), "{field}: {problem}");
             }
         }
