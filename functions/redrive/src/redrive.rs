@@ -23,6 +23,9 @@ use crate::request::Request;
 
 /// Time kept for giving letters back and answering.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
+/// How long one letter, or one page of a range, is tried. What does not pass in this time stops the run: the next letters
+/// would fare no better.
+const PATIENCE: Duration = Duration::from_secs(15);
 const NEXT: &str = "the stream no longer holds these records: backfill the table, or verify and repair, then discard \
                     this letter by its message_id";
 
@@ -49,6 +52,19 @@ enum End {
     Done,
     /// It stays, for this reason.
     Keep(Rejection),
+    /// It stays, and so would the next ones.
+    Stop(Rejection),
+}
+
+/// What is to happen after a message.
+#[derive(PartialEq, Eq)]
+enum Then {
+    /// It is off the queue.
+    Next,
+    /// It is given back at the end.
+    Hold,
+    /// The same, and the end is now.
+    HoldAndStop,
 }
 
 impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
@@ -97,31 +113,31 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
                     return Ok(());
                 }
                 report.letters.received += 1;
-                let done = self.one(&message, request, stop, report).await;
-                if !matches!(done, Ok(true)) {
+                let then = self.one(&message, request, stop, report).await;
+                if !matches!(then, Ok(Then::Next)) {
                     held.push(message);
                 }
-                if let Err(error) = done {
+                if !matches!(then, Ok(Then::Next | Then::Hold)) {
                     held.extend(messages);
-                    return Err(error.into());
+                    return then.map(drop).map_err(Into::into);
                 }
             }
         }
         Ok(())
     }
 
-    /// Works on one message; tells whether it is off the queue.
+    /// Works on one message.
     async fn one(
         &self,
         message: &Received,
         request: &Request,
         stop: Instant,
         report: &mut Report,
-    ) -> Result<bool, ConfigurationError> {
+    ) -> Result<Then, ConfigurationError> {
         let letter = Letter::read(&message.body);
         if !request.filter.matches(&message.id, &letter) {
             report.letters.skipped += 1;
-            return Ok(false);
+            return Ok(Then::Hold);
         }
         let end = match letter {
             _ if request.discard => End::Done,
@@ -129,20 +145,27 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
             Ok(Letter::Record(letter)) => self.record(&letter, request.dry_run, stop, report).await?,
             Ok(Letter::Range(range)) => self.range(message, &range, request.dry_run, stop, report).await?,
         };
-        if let End::Keep(why) = end {
-            report.keep(&message.id, why);
-            return Ok(false);
+        match end {
+            End::Done => {}
+            End::Keep(why) => {
+                report.keep(&message.id, why);
+                return Ok(Then::Hold);
+            }
+            End::Stop(why) => {
+                report.keep(&message.id, why);
+                return Ok(Then::HoldAndStop);
+            }
         }
         if !request.dry_run
             && let Err(error) = self.queue.delete(message, stop).await
         {
             // What it holds is applied; the next redrive finds that out, and deletes it.
             report.keep(&message.id, kept("queue", error.to_string()));
-            return Ok(false);
+            return Ok(Then::Hold);
         }
         let done = if request.discard { &mut report.letters.discarded } else { &mut report.letters.redriven };
         *done += 1;
-        Ok(!request.dry_run)
+        Ok(if request.dry_run { Then::Hold } else { Then::Next })
     }
 
     async fn record(
@@ -170,7 +193,8 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         let outcomes = self.apply(std::slice::from_ref(&change), dry_run, stop).await?;
         report.changes.count(&outcomes[0]);
         Ok(match &outcomes[0] {
-            Outcome::Rejected(problem) | Outcome::Failed(problem) => End::Keep(Rejection::from_problem(problem)),
+            Outcome::Rejected(problem) => End::Keep(Rejection::from_problem(problem)),
+            Outcome::Failed(problem) => End::Stop(Rejection::from_problem(problem)),
             _ => End::Done,
         })
     }
@@ -181,7 +205,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         dry_run: bool,
         stop: Instant,
     ) -> Result<Vec<Outcome>, ConfigurationError> {
-        let limits = Limits { deadline: stop, written_at: now() };
+        let limits = Limits { deadline: stop.min(Instant::now() + PATIENCE), written_at: now() };
         if dry_run {
             return self.writer.preview(changes, limits).await;
         }
@@ -206,7 +230,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
                 Err(error) => return Ok(End::Keep(unread(&error))),
             };
             if let Some(why) = self.page(&page.records, dry_run, stop, report).await? {
-                return Ok(End::Keep(why));
+                return Ok(End::Stop(why));
             }
             if page.last {
                 break;

@@ -10,6 +10,10 @@ use serde_json::value::RawValue;
 use super::{Origin, Record, malformed, shape, table, text};
 use crate::version::SequenceNumber;
 
+/// The members that are read, of the record and of its change.
+const RECORD: [&str; 5] = ["eventID", "eventName", "eventSource", "eventSourceARN", "dynamodb"];
+const CHANGE: [&str; 5] = ["ApproximateCreationDateTime", "Keys", "NewImage", "SequenceNumber", "StreamViewType"];
+
 /// Says why `json` is no stream record. What it names of the record is what stands there once only: of a member that
 /// stands twice nobody knows which was meant.
 pub(super) fn record(json: &str) -> Record {
@@ -22,12 +26,12 @@ pub(super) fn record(json: &str) -> Record {
     let sequence_number = change.as_ref().and_then(|change| change.get("SequenceNumber")).and_then(text);
     let sequence_number = sequence_number.filter(|number| SequenceNumber::parse(number).is_ok());
     let unexplained = || malformed("record", "cannot be read as a stream record".to_owned());
-    let error = match (record.fault(""), inner, &change) {
+    let error = match (record.fault("", &RECORD), inner, &change) {
         (Some(error), ..) => error,
         (None, Some(inner), None) => {
             malformed("dynamodb", format!("expected the change as an object, found {}", shape(inner)))
         }
-        (None, _, Some(change)) => change.fault("dynamodb.").unwrap_or_else(unexplained),
+        (None, _, Some(change)) => change.fault("dynamodb.", &CHANGE).unwrap_or_else(unexplained),
         (None, None, None) => unexplained(),
     };
     let arn = record.get("eventSourceARN").and_then(text);
@@ -55,10 +59,11 @@ impl<'a> Members<'a> {
         self.values.get(name).filter(|(_, count)| *count == 1).map(|(value, _)| *value)
     }
 
-    fn fault(&self, prefix: &str) -> Option<super::RecordError> {
-        let twice = self.values.iter().find(|(_, (_, count))| *count > 1);
+    /// What is wrong with it, as far as it concerns members that are read.
+    fn fault(&self, prefix: &str, read: &[&str]) -> Option<super::RecordError> {
+        let twice = read.iter().find(|name| self.values.get(**name).is_some_and(|(_, count)| *count > 1));
         match twice {
-            Some((name, _)) => Some(malformed(&format!("{prefix}{name}"), "stands twice in one object".to_owned())),
+            Some(name) => Some(malformed(&format!("{prefix}{name}"), "stands twice in one object".to_owned())),
             None if self.nameless => Some(malformed(
                 if prefix.is_empty() { "record" } else { "dynamodb" },
                 "has a member whose name is no Unicode text (half of a surrogate pair)".to_owned(),

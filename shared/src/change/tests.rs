@@ -132,6 +132,8 @@ fn a_member_that_stands_twice_is_named_and_the_record_is_still_reported_by_its_n
     let twice = |json: &str, member: &str| json.replacen(member, &format!("{member}{member}"), 1);
     let json = twice(&record("INSERT", INSERT), r#""eventName":"INSERT","#);
     check_malformed(&json, "eventName", "stands twice in one object");
+    let others = json.replacen('{', r#"{"":1,"":2,"another":3,"another":4,"#, 1);
+    check_malformed(&others, "eventName", "stands twice in one object");
     assert_eq!(read(&json).origin.sequence_number.as_deref(), Some("4421584500000000017450439091"));
     assert_eq!(read(&json).origin.event_id.as_deref(), Some("e1"));
     let json = record("INSERT", &twice(INSERT, r#""Keys":{"pk":{"S":"a"}},"#));
