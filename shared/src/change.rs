@@ -4,6 +4,8 @@
 //! one malformed record fails the parse of its batch. A missing image is told from an empty one here, and a stream
 //! that carries no new image from a record that lost it.
 
+mod damaged;
+
 use std::borrow::Cow;
 
 use serde::Deserialize;
@@ -15,6 +17,9 @@ use crate::document_id::{DocumentId, KeyError};
 use crate::outcome::ConfigurationError;
 use crate::time::Timestamp;
 use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
+
+/// The longest path or problem that an error words, in bytes.
+const MAX_WORDS_BYTES: usize = 512;
 
 /// What a change does to its item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,16 +134,16 @@ impl Record {
     /// Reads one record of a DynamoDB Streams event.
     #[must_use]
     pub fn read(json: &str, reading: &Reading) -> Self {
-        let unreadable = |problem| Self { origin: Origin::default(), change: Err(malformed("record", problem)) };
         let Some(record) = object::<RawRecord<'_>>(json) else {
-            return unreadable(format!("expected one stream record as an object, found {}", shape(json)));
+            return damaged::record(json);
         };
         let event_id = record.event_id.and_then(|raw| text(raw).map(Cow::into_owned));
         let parsed = match record.dynamodb {
             None => Err(malformed("dynamodb", "missing".to_owned())),
-            Some(raw) => object::<RawChange<'_>>(raw.get()).ok_or_else(|| {
-                malformed("dynamodb", format!("expected the change as an object, found {}", shape(raw.get())))
-            }),
+            Some(raw) => match object::<RawChange<'_>>(raw.get()) {
+                Some(change) => Ok(change),
+                None => return damaged::record(json),
+            },
         };
         let sequence_number =
             parsed.as_ref().ok().and_then(|change| change.sequence_number).and_then(text).map(Cow::into_owned);
@@ -216,7 +221,15 @@ fn item<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Item<'a>, RecordEr
 
 fn required<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Cow<'a, str>, RecordError> {
     let raw = raw.ok_or_else(|| malformed(field, "missing".to_owned()))?;
-    text(raw).ok_or_else(|| malformed(field, format!("expected a string, found {}", shape(raw.get()))))
+    text(raw).ok_or_else(|| {
+        malformed(
+            field,
+            match shape(raw.get()) {
+                "a string" => "holds half of a surrogate pair, which is no Unicode text".to_owned(),
+                shape => format!("expected a string, found {shape}"),
+            },
+        )
+    })
 }
 
 /// Reads an object. (An array would do for serde, member by member.)
@@ -231,13 +244,21 @@ fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 fn malformed(field: &str, problem: String) -> RecordError {
-    RecordError::Malformed { field: field.to_owned(), problem }
+    RecordError::Malformed { field: shortened(field), problem: shortened(&problem) }
+}
+
+/// DynamoDB's names have up to 64 KB, and their paths 32 levels: more than a log or a person takes.
+fn shortened(text: &str) -> String {
+    if text.len() <= MAX_WORDS_BYTES {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(MAX_WORDS_BYTES)])
 }
 
 /// The JSON shape of a text, from its first character.
 fn shape(json: &str) -> &'static str {
     match json.trim_start().bytes().next() {
-        Some(b'{') => "an object with members of other shapes",
+        Some(b'{') => "an object",
         Some(b'[') => "an array",
         Some(b'"') => "a string",
         Some(b't' | b'f') => "a boolean",

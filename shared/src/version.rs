@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// The longest sequence number that DynamoDB documents, in digits.
 const SEQUENCE_DIGITS: usize = 40;
+/// Longer than any creation time.
+const MAX_LABEL_BYTES: usize = 40;
 /// Nine digits of a second: the finest that a stream label is seen with.
 const FRACTION_DIGITS: usize = 9;
 
@@ -40,8 +42,10 @@ impl StreamLabel {
     /// Where there is no label, or one with characters that no creation time has.
     pub fn from_arn(arn: &str) -> Result<Self, NotAStreamArn> {
         let (_, label) = arn.rsplit_once("/stream/").ok_or(NotAStreamArn)?;
-        let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'-' | b'.');
-        if label.is_empty() || !label.bytes().all(valid) {
+        // Strict, for a label that no time has might sort above all that are, and its change would win for ever.
+        let valid = |byte: u8| byte.is_ascii_digit() || matches!(byte, b':' | b'-' | b'.' | b'T' | b'Z');
+        let begins_with_digit = label.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
+        if !begins_with_digit || label.len() > MAX_LABEL_BYTES || !label.bytes().all(valid) {
             return Err(NotAStreamArn);
         }
         // Java prints a time without its fraction where that is zero, and `/` sorts behind `.`.
@@ -158,6 +162,9 @@ mod tests {
             "arn:aws:dynamodb:x:1:table/T/stream/",
             "t/stream/2026/07",
             "t/stream/20 26",
+            "t/stream/r026-01-15T09:30:00.000",
+            "t/stream/T026-01-15T09:30:00.000",
+            &format!("t/stream/{}", "2".repeat(41)),
         ] {
             assert_eq!(StreamLabel::from_arn(bad), Err(NotAStreamArn), "{bad:?}");
         }

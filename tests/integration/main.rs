@@ -1,13 +1,16 @@
 //! The guarantees, on the real services. One binary, so that the services are started once; every test has an index,
 //! and a table where it needs one, of its own.
 
+mod complaints;
 mod convergence;
 mod demo;
 mod documents;
 mod events;
 mod faults;
 mod guard;
+mod hostile;
 mod index;
+mod stage;
 mod streams;
 mod support;
 mod watch;

@@ -8,6 +8,9 @@ use serde_json::Value;
 use super::MalformedItem;
 use crate::number::Number;
 
+/// Where the parser stops, so that no text can exhaust the stack.
+const PARSER_DEPTH: usize = 128;
+
 /// Explains why `json` is no item. `error` is the parser's, for text that is not even JSON.
 pub(super) fn item(json: &str, error: &serde_json::Error) -> MalformedItem {
     let malformed = |path: String, problem: String| MalformedItem { path, problem };
@@ -17,10 +20,71 @@ pub(super) fn item(json: &str, error: &serde_json::Error) -> MalformedItem {
             // `Value` keeps the last of two equal names, so a doubled name is all that can be left.
             Ok(()) => malformed(String::new(), "an attribute name stands twice in one map".to_owned()),
         },
-        Err(_) => {
-            malformed(String::new(), format!("not valid JSON at line {}, column {}", error.line(), error.column()))
-        }
+        Err(_) => malformed(String::new(), unreadable(json, error)),
     }
+}
+
+/// What a text is that holds no JSON value that could be kept: the parser's message is for programmers.
+fn unreadable(json: &str, error: &serde_json::Error) -> String {
+    let place = format!("at line {}, column {}", error.line(), error.column());
+    if depth(json) >= PARSER_DEPTH {
+        return format!(
+            "nested deeper than {PARSER_DEPTH} levels of JSON {place}; an item of DynamoDB's has at most 32 levels of attributes"
+        );
+    }
+    if has_lone_surrogate(json) {
+        return format!("a string holds half of a surrogate pair, such as \\ud800, which is no Unicode text, {place}");
+    }
+    format!("not valid JSON, or with a number that is out of range, {place}")
+}
+
+/// How deeply objects and arrays stand within each other.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in outside_strings(json) {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+fn outside_strings(json: &str) -> impl Iterator<Item = u8> {
+    let (mut inside, mut escaped) = (false, false);
+    json.bytes().filter(move |byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = inside,
+            b'"' => inside = !inside,
+            _ => return !inside,
+        }
+        false
+    })
+}
+
+fn has_lone_surrogate(json: &str) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let escape = &rest[at..];
+        rest = match code_unit(escape) {
+            None => escape.get(2..).unwrap_or_default(),
+            Some(0xD800..=0xDBFF) => match code_unit(&escape[6..]) {
+                Some(0xDC00..=0xDFFF) => &escape[12..],
+                _ => return true,
+            },
+            Some(0xDC00..=0xDFFF) => return true,
+            Some(_) => &escape[6..],
+        };
+    }
+    false
+}
+
+/// The number of a `\uXXXX` that the text begins with.
+fn code_unit(text: &str) -> Option<u16> {
+    u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
 
 type Finding = Result<(), (String, String)>;
@@ -131,7 +195,25 @@ mod tests {
             "expected an object with exactly one type tag, found an object with several members",
         );
         check(r#"{"a":{"S":"x"},"a":{"S":"y"}}"#, "", "an attribute name stands twice in one map");
-        check(r#"{"a":{"S":"\ud800"}}"#, "", "not valid JSON at line 1, column 18");
         check(r#"{"a":{"NULL":1}}"#, "a", "expected true or false, found a number");
+    }
+
+    #[test]
+    fn text_that_no_parser_takes_is_explained() {
+        let surrogate =
+            "a string holds half of a surrogate pair, such as \\ud800, which is no Unicode text, at line 1, column ";
+        check(r#"{"a":{"S":"\ud800"}}"#, "", &format!("{surrogate}18"));
+        check(r#"{"a":{"S":"\\\ud83d\ude00\udc00"}}"#, "", &format!("{surrogate}31"));
+        let deep = format!(r#"{{"a":{}{{"NULL":true}}{}}}"#, r#"{"L":["#.repeat(70), "]}".repeat(70));
+        check(
+            &deep,
+            "",
+            "nested deeper than 128 levels of JSON at line 1, column 384; an item of DynamoDB's has at most 32 levels of attributes",
+        );
+        let deepest = format!(r#"{{"a":{}{{"SS":["x"]}}{}}}"#, r#"{"M":{"[{\"":"#.repeat(31), "}}".repeat(31));
+        assert!(Item::from_json(&deepest).is_ok());
+        assert_eq!(super::depth(&deepest), 65);
+        let number = "not valid JSON, or with a number that is out of range, at line 1, column ";
+        check(r#"{"a":{"N":1e999}}"#, "", &format!("{number}15"));
     }
 }

@@ -94,6 +94,11 @@ fn malformed_records_keep_their_sequence_number_and_say_what_is_wrong() {
     assert!(read(&record("INSERT", &bad)).origin.sequence_number.is_some());
     check_malformed(&record("INSERT", &bad), "dynamodb.NewImage.n", "expected a number as a string, found a number");
     check_malformed(&record("UPSERT", INSERT), "eventName", "expected INSERT, MODIFY or REMOVE");
+    check_malformed(
+        &record("INSERT", INSERT).replace("INSERT", r"\ud800"),
+        "eventName",
+        "holds half of a surrogate pair, which is no Unicode text",
+    );
     check_malformed("17", "record", "expected one stream record as an object, found a number");
     check_malformed(&record("INSERT", "[]"), "dynamodb", "expected the change as an object, found an array");
     check_malformed(r#"{"eventSource":"aws:dynamodb"}"#, "dynamodb", "missing");
@@ -119,5 +124,45 @@ fn an_unusable_sequence_number_is_never_reported_to_lambda() {
     for bad in [r#""""#, r#""x""#, "7", "null"] {
         let json = record("INSERT", &INSERT.replace(r#""4421584500000000017450439091""#, bad));
         assert_eq!(read(&json).origin.sequence_number, None, "{bad}");
+    }
+}
+
+#[test]
+fn a_member_that_stands_twice_is_named_and_the_record_is_still_reported_by_its_number() {
+    let twice = |json: &str, member: &str| json.replacen(member, &format!("{member}{member}"), 1);
+    let json = twice(&record("INSERT", INSERT), r#""eventName":"INSERT","#);
+    check_malformed(&json, "eventName", "stands twice in one object");
+    let others = json.replacen('{', r#"{"":1,"":2,"another":3,"another":4,"#, 1);
+    check_malformed(&others, "eventName", "stands twice in one object");
+    assert_eq!(read(&json).origin.sequence_number.as_deref(), Some("4421584500000000017450439091"));
+    assert_eq!(read(&json).origin.event_id.as_deref(), Some("e1"));
+    let json = record("INSERT", &twice(INSERT, r#""Keys":{"pk":{"S":"a"}},"#));
+    check_malformed(&json, "dynamodb.Keys", "stands twice in one object");
+    assert!(read(&json).origin.sequence_number.is_some());
+    let json = record("INSERT", &twice(INSERT, r#""SequenceNumber":"4421584500000000017450439091","#));
+    check_malformed(&json, "dynamodb.SequenceNumber", "stands twice in one object");
+    assert_eq!(read(&json).origin.sequence_number, None, "of two numbers nobody knows which was meant");
+    let json = record("INSERT", INSERT).replacen("{", r#"{"\ud800":1,"#, 1);
+    check_malformed(&json, "record", "has a member whose name is no Unicode text (half of a surrogate pair)");
+    assert!(read(&json).origin.sequence_number.is_some());
+}
+
+#[test]
+fn what_an_error_says_has_a_length_that_a_log_takes() {
+    let name = "ü".repeat(30_000);
+    let json = record("INSERT", &INSERT.replace(r#""n":{"N":"1"}"#, &format!(r#""{name}":{{"N":1}}"#)));
+    let Err(RecordError::Malformed { field, .. }) = read(&json).change else { panic!("malformed") };
+    assert!(field.starts_with("dynamodb.NewImage.ü") && field.ends_with("ü…") && field.len() < 520, "{}", field.len());
+}
+
+#[test]
+fn nesting_cannot_exhaust_the_stack() {
+    for levels in [100_usize, 100_000] {
+        let deep = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        for json in [deep.clone(), record("INSERT", &deep), record("INSERT", &format!(r#"{{"Keys":{deep}}}"#))] {
+            assert!(matches!(read(&json).change, Err(RecordError::Malformed { .. })));
+        }
+        let ignored = record("INSERT", &INSERT.replacen("{", &format!(r#"{{"Extra":{deep},"#), 1));
+        assert!(read(&ignored).change.is_ok());
     }
 }

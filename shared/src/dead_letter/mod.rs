@@ -14,7 +14,7 @@ use std::io::Read as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::change::{Change, ChangeKind, Origin, RecordError};
@@ -116,10 +116,15 @@ struct Envelope {
     index: String,
     rejected_at: Timestamp,
     function_version: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     record: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     record_gzip: Option<String>,
+}
+
+/// A record may be `null`, too: it is there all the same.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl DeadLetter {

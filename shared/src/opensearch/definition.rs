@@ -51,12 +51,30 @@ impl IndexDefinition {
         if let Some(other) = body.keys().next() {
             return Err(format!("has a member `{other}`: only `settings` and `mappings` are taken"));
         }
+        if let Some(problem) = definition.breaks_a_promise() {
+            return Err(problem);
+        }
         for parent in ["properties", "_meta"] {
             if definition.mappings.get(parent).is_some_and(|value| !value.is_object()) {
                 return Err(format!("has a member `mappings.{parent}` that is not an object"));
             }
         }
         Ok(definition)
+    }
+
+    /// What the engine takes, and driftless cannot work with: it would lose versions, or refuse every document.
+    fn breaks_a_promise(&self) -> Option<String> {
+        let mappings = &self.mappings;
+        if mappings.get("_source").is_some() {
+            return Some(
+                "has a member `mappings._source`: documents carry their version in _source, and are kept whole"
+                    .to_owned(),
+            );
+        }
+        if mappings["_routing"]["required"] == true {
+            return Some("wants `mappings._routing.required`: documents are written without a routing".to_owned());
+        }
+        None
     }
 
     /// The body that creates the index with both aliases; `_driftless` is always added.
@@ -110,6 +128,9 @@ mod tests {
             (r#"{"mapping":{}}"#, "`mapping`"),
             (r#"{"mappings":[]}"#, "`mappings`"),
             (r#"{"mappings":{"properties":7}}"#, "mappings.properties"),
+            (r#"{"mappings":{"_source":{"enabled":false}}}"#, "mappings._source"),
+            (r#"{"mappings":{"_source":{"excludes":["_driftless.version"]}}}"#, "mappings._source"),
+            (r#"{"mappings":{"_routing":{"required":true}}}"#, "_routing.required"),
         ] {
             let error = IndexDefinition::from_json(bad).expect_err(bad);
             assert!(error.contains(expect), "{error}");

@@ -106,14 +106,18 @@ pub(super) struct EngineError {
 impl EngineError {
     /// The refusal that this error stands for.
     pub(super) fn into_refusal(self, status: u16) -> Refusal {
-        let mut reason = self.reason.unwrap_or_default();
-        let mut cause = self.caused_by;
-        while let Some(error) = cause {
-            reason.push_str(": ");
-            reason.push_str(error.reason.as_deref().unwrap_or(&error.kind));
-            cause = error.caused_by;
+        let mut words: Vec<&str> = Vec::new();
+        let mut next = Some(&self);
+        while let Some(error) = next {
+            // From the second line on stands where in the request body the engine's parser was.
+            let line = error.reason.as_deref().unwrap_or(&error.kind).lines().next().unwrap_or_default();
+            // A cause often repeats what it caused.
+            if !line.is_empty() && !words.iter().any(|said| said.contains(line)) {
+                words.push(line);
+            }
+            next = error.caused_by.as_deref();
         }
-        Refusal { status, kind: self.kind.into(), reason: reason.into() }
+        Refusal { status, reason: words.join(": ").into(), kind: self.kind.into() }
     }
 
     /// Whether the index is not there: the one error that comes without a status of its own.

@@ -1,0 +1,109 @@
+//! The function over the real engine, with a queue in memory: what it answers, which letters it sends, what it counts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use driftless::change::Reading;
+use driftless::dead_letter::{DeadLetter, Letter};
+use driftless::environment::Environment;
+use driftless::function::FunctionError;
+use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTarget};
+use driftless::queue::memory::MemoryQueue;
+use driftless::writer::Writer;
+use replicate::handler::{Deadlines, Function};
+use replicate::metrics::Metrics;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use crate::support::Index;
+
+/// Longer than a busy engine takes for the largest items.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An index on the real engine, and a process that writes to it.
+pub(crate) struct Stage {
+    pub(crate) index: Index,
+    writer: Writer<OpenSearchTarget>,
+}
+
+/// How an invocation ended.
+pub(crate) struct Ended {
+    /// Numbers of the failed records.
+    pub(crate) answer: Result<Vec<String>, FunctionError>,
+    pub(crate) letters: Vec<DeadLetter>,
+    pub(crate) metrics: Value,
+}
+
+impl Stage {
+    pub(crate) async fn new(name: &str) -> Self {
+        Self::defined(name, &IndexDefinition::default()).await
+    }
+
+    /// With an index definition of the user's own.
+    pub(crate) async fn defined(name: &str, definition: &IndexDefinition) -> Self {
+        let index = Index::new(name);
+        let writer = writer(index.settings(), definition).await;
+        Self { index, writer }
+    }
+
+    /// With the engine behind another URL.
+    pub(crate) async fn through(name: &str, endpoint: &str) -> Self {
+        let index = Index::new(name);
+        let writer = writer(index.settings_at(endpoint), &IndexDefinition::default()).await;
+        Self { index, writer }
+    }
+
+    /// As if the process had ended and another one begun, which remembers nothing.
+    pub(crate) async fn restart(&mut self) {
+        self.writer = writer(self.index.settings(), &IndexDefinition::default()).await;
+    }
+
+    /// Hands the function a batch.
+    pub(crate) async fn invoke(&self, records: &[String]) -> Ended {
+        let raw: Vec<_> = records.iter().map(|json| RawValue::from_string(json.clone()).expect("JSON")).collect();
+        let (reading, queue) = (Reading::default(), MemoryQueue::default());
+        let function = Function {
+            reading: &reading,
+            writer: &self.writer,
+            queue: Some(&queue),
+            index: &self.index.name,
+            version: "test",
+        };
+        let mut metrics = Metrics::new(raw.len());
+        let apply = Instant::now() + TIMEOUT;
+        let answer = function.handle(&raw, Deadlines { apply, letters: apply + TIMEOUT }, &mut metrics).await;
+        let answer = answer.map(|response| {
+            response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect()
+        });
+        let letter = |body: String| match Letter::read(&body).expect("a letter") {
+            Letter::Record(letter) => *letter,
+            Letter::Range(range) => panic!("{range:?}"),
+        };
+        let letters = queue.bodies().into_iter().map(letter).collect();
+        Ended { answer, letters, metrics: serde_json::from_slice(&metrics.line("i")).expect("a line of JSON") }
+    }
+
+    /// Hands it a batch that it must answer without a failure; gives its letters and metrics.
+    pub(crate) async fn handle(&self, records: &[String]) -> (Vec<DeadLetter>, Value) {
+        let Ended { answer, letters, metrics } = self.invoke(records).await;
+        assert_eq!(answer.expect("handled"), [""; 0], "the stream goes on");
+        (letters, metrics)
+    }
+
+    /// Hands it a batch, every record of which must be applied or needless.
+    pub(crate) async fn succeed(&self, records: &[String]) -> Value {
+        let (letters, metrics) = self.handle(records).await;
+        assert!(letters.is_empty(), "{:?}", letters[0].rejected);
+        metrics
+    }
+}
+
+async fn writer(settings: Vec<(String, String)>, definition: &IndexDefinition) -> Writer<OpenSearchTarget> {
+    let lookup = |name: &str| settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let mut config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
+    config.request_timeout = TIMEOUT;
+    let engine = Engine::connect(&config).await.expect("a client");
+    engine.ensure_index(definition, Instant::now() + TIMEOUT).await.expect("an index");
+    Writer::new(OpenSearchTarget::new(Arc::new(engine)))
+}
