@@ -17,4 +17,5 @@ pub mod load;
 pub mod mapping;
 pub mod replay;
 pub mod services;
+pub mod simulate;
 pub mod table;

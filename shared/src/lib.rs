@@ -11,6 +11,8 @@
 //! - [`opensearch`]: the real target, the only module that knows HTTP and bulk JSON; `memory`: the test double.
 //!
 //! For functions: [`environment`] reads settings and reports all problems at once.
+//!
+//! [`guards`] names what the promises rest on, for the simulation.
 
 pub mod attribute;
 pub mod change;
@@ -19,6 +21,7 @@ pub mod document_id;
 pub mod environment;
 pub mod field;
 mod fold;
+pub mod guards;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 pub mod number;

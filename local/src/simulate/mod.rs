@@ -1,0 +1,27 @@
+//! The simulation: the whole path, from a table's writes to the index, over the real core and the real handler, with
+//! everything around them as a model that a seed decides.
+
+mod backfill;
+mod client;
+mod generate;
+mod guard;
+mod index;
+mod ledger;
+mod letters;
+mod mapping;
+mod play;
+mod process;
+mod schedule;
+mod shrink;
+mod table;
+#[cfg(test)]
+mod tests;
+mod world;
+
+pub use generate::generate;
+pub use guard::{Guard, Missing};
+pub use index::{Index, ModelIndex, POISON, Tombstone};
+pub use play::{Played, play, play_on};
+pub use schedule::{Act, EngineFault, Schedule, Setting, Step};
+pub use shrink::shrink;
+pub use world::{Broken, Counts};
