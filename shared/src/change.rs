@@ -60,13 +60,22 @@ pub struct Reading {
     pub partition_key: Option<String>,
 }
 
-/// A record, as far as it could be read.
-#[derive(Debug)]
-pub struct Record {
+/// What a record says of itself, whatever its change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
     /// `eventID`, for logs.
     pub event_id: Option<String>,
     /// `dynamodb.SequenceNumber` as it came: how Lambda is told that this record failed.
     pub sequence_number: Option<String>,
+    /// The table, from `eventSourceARN`.
+    pub table: Option<String>,
+}
+
+/// A record, as far as it could be read.
+#[derive(Debug)]
+pub struct Record {
+    /// Where it comes from.
+    pub origin: Origin,
     /// The change, or why there is none.
     pub change: Result<Change, RecordError>,
 }
@@ -120,8 +129,7 @@ impl Record {
     /// Reads one record of a DynamoDB Streams event.
     #[must_use]
     pub fn read(json: &str, reading: &Reading) -> Self {
-        let unreadable =
-            |problem| Self { event_id: None, sequence_number: None, change: Err(malformed("record", problem)) };
+        let unreadable = |problem| Self { origin: Origin::default(), change: Err(malformed("record", problem)) };
         let Some(record) = object::<RawRecord<'_>>(json) else {
             return unreadable(format!("expected one stream record as an object, found {}", shape(json)));
         };
@@ -137,7 +145,8 @@ impl Record {
         let change = parsed.and_then(|change| read_change(&record, &change, reading));
         // Lambda is told only of numbers that it can know.
         let sequence_number = sequence_number.filter(|number| SequenceNumber::parse(number).is_ok());
-        Self { event_id, sequence_number, change }
+        let table = record.event_source_arn.and_then(text).and_then(|arn| table(&arn).map(str::to_owned));
+        Self { origin: Origin { event_id, sequence_number, table }, change }
     }
 }
 
@@ -160,6 +169,11 @@ fn read_change(record: &RawRecord<'_>, change: &RawChange<'_>, reading: &Reading
         kind,
         content: if kind == ChangeKind::Remove { Content::Removed } else { Content::Document(new_image(change)?) },
     })
+}
+
+/// `arn:aws:dynamodb:REGION:ACCOUNT:table/TABLE/stream/LABEL`.
+pub(crate) fn table(stream_arn: &str) -> Option<&str> {
+    stream_arn.split_once(":table/")?.1.split_once('/').map(|(table, _)| table)
 }
 
 fn kind(record: &RawRecord<'_>) -> Result<ChangeKind, RecordError> {

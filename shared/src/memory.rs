@@ -73,6 +73,11 @@ impl MemoryTarget {
         self.state().refused.insert(document.to_vec(), status);
     }
 
+    /// Takes documents with these bytes again, as a mended mapping would.
+    pub fn accept(&self, document: &[u8]) {
+        self.state().refused.remove(document);
+    }
+
     /// Puts a document there that driftless did not write.
     pub fn put_foreign(&self, id: &str) {
         let mut state = self.state();

@@ -93,6 +93,12 @@ impl Version {
         Self(text)
     }
 
+    /// Its first part; absent in a text that is no version.
+    #[must_use]
+    pub fn generation(&self) -> Option<Generation> {
+        self.0.split_once('/')?.0.parse().ok().map(Generation)
+    }
+
     /// The text that documents carry.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use driftless::function::{Context, FunctionError, Settings};
 use driftless_local::services::{DynamoDbKind, Engine, Services, Wanted, shared};
 use lambda_runtime::LambdaEvent;
 use opensearch::OpenSearch;
 use opensearch::http::Method;
 use opensearch::http::headers::HeaderMap;
 use opensearch::http::transport::Transport;
-use replicate::config::ReplicateConfig;
-use replicate::context::Context;
-use replicate::error::HandlerError;
 use replicate::handler::{StreamEvent, invoke};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -124,7 +122,7 @@ pub(crate) struct Function {
 impl Function {
     pub(crate) fn new(settings: Vec<(String, String)>) -> Self {
         let lookup = move |name: &str| settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        Self { context: Context::new(ReplicateConfig::from_env(&lookup)), timeout: Duration::from_secs(30) }
+        Self { context: Context::new(Settings::from_env(&lookup)), timeout: Duration::from_secs(30) }
     }
 
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
@@ -133,7 +131,7 @@ impl Function {
     }
 
     /// Invokes it with a batch of records; gives the failed sequence numbers.
-    pub(crate) async fn invoke(&self, records: &[String]) -> Result<Vec<String>, HandlerError> {
+    pub(crate) async fn invoke(&self, records: &[String]) -> Result<Vec<String>, FunctionError> {
         let raw = |json: &String| RawValue::from_string(json.clone()).expect("JSON");
         let event = StreamEvent { records: records.iter().map(raw).collect() };
         let deadline = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + self.timeout;

@@ -1,21 +1,24 @@
 //! The function, without Lambda around it: an event, a writer and a deadline in; a response out, or an error where
 //! nothing is known about the batch.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeSet;
+use std::future::Future;
 
 use aws_lambda_events::streams::DynamoDbEventResponse;
-use driftless::change::{Change, Reading, Record, RecordError};
-use driftless::outcome::Outcome;
+use driftless::change::{Change, Origin, Reading, Record, RecordError};
+use driftless::dead_letter::{Rejection, Sender};
+use driftless::function::clock::{now, time_left};
+use driftless::function::{Context, FunctionError};
+use driftless::outcome::{ConfigurationError, Outcome};
+use driftless::queue::Queue;
 use driftless::target::Target;
-use driftless::time::Timestamp;
-use driftless::writer::{Limits, Writer};
+use driftless::writer::{Limits, Report, Writer};
 use lambda_runtime::LambdaEvent;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::context::Context;
-use crate::error::HandlerError;
+use crate::letters::{self, Rejected};
 use crate::metrics::Metrics;
 use crate::response::partial_batch_response;
 
@@ -31,17 +34,20 @@ pub struct StreamEvent {
 ///
 /// # Errors
 /// Where nothing is known about the batch; Lambda retries it.
-pub async fn invoke(context: &Context, event: LambdaEvent<StreamEvent>) -> Result<DynamoDbEventResponse, HandlerError> {
+pub async fn invoke(
+    context: &Context,
+    event: LambdaEvent<StreamEvent>,
+) -> Result<DynamoDbEventResponse, FunctionError> {
     let mut metrics = Metrics::new(event.payload.records.len());
     let result = invoke_measured(context, event, &mut metrics).await;
     if let Err(error) = &result {
         metrics.fail_all();
         tracing::error!(class = error.kind(), records = metrics.records(), "{error}");
-        if matches!(error, HandlerError::Configuration(_)) {
+        if matches!(error, FunctionError::Configuration(_)) {
             context.forget_writer().await;
         }
     }
-    let index = context.config().map_or("unknown", |config| config.engine.index.public());
+    let index = context.settings().map_or("unknown", |settings| settings.engine.index.public());
     metrics.emit(index);
     result
 }
@@ -50,99 +56,162 @@ async fn invoke_measured(
     context: &Context,
     event: LambdaEvent<StreamEvent>,
     metrics: &mut Metrics,
-) -> Result<DynamoDbEventResponse, HandlerError> {
-    let config = context.config()?;
-    let deadline = Instant::now() + time_left(event.context.deadline).saturating_sub(config.answer_margin);
+) -> Result<DynamoDbEventResponse, FunctionError> {
+    let settings = context.settings()?;
+    let deadline = Instant::now() + time_left(event.context.deadline).saturating_sub(settings.answer_margin);
     let writer = context.writer(deadline).await?;
-    // The writer keeps its deadline; half of the margin later something is wrong with it.
-    let last_call = deadline + config.answer_margin / 2;
-    let handled = handle(&event.payload.records, &config.reading, &writer, deadline, metrics);
-    tokio::time::timeout_at(last_call, handled).await.unwrap_or(Err(HandlerError::OutOfTime))
+    let function = Function {
+        reading: &settings.reading,
+        writer: &writer,
+        queue: context.queue(),
+        index: settings.engine.index.public(),
+        version: &settings.function_version,
+    };
+    // The writer keeps its deadline, and dead letters a quarter of the margin more; half of it later something is wrong.
+    let times = Deadlines { apply: deadline, letters: deadline + settings.answer_margin / 4 };
+    let handled = function.handle(&event.payload.records, times, metrics);
+    within(deadline + settings.answer_margin / 2, handled).await
 }
 
-/// Reads the records, applies their changes, and says which records failed.
-///
-/// # Errors
-/// Where the deployment is wrong, or a failed record cannot be named.
-pub async fn handle<T: Target>(
-    records: &[Box<RawValue>],
-    reading: &Reading,
-    writer: &Writer<T>,
-    deadline: Instant,
-    metrics: &mut Metrics,
-) -> Result<DynamoDbEventResponse, HandlerError> {
-    let records: Vec<Record> = records.iter().map(|raw| Record::read(raw.get(), reading)).collect();
-    let mut batch = Batch::default();
-    for (place, record) in records.iter().enumerate() {
-        match &record.change {
-            Ok(change) => batch.push(place, change.clone()),
-            Err(RecordError::Configuration(error)) => return Err(error.clone().into()),
-            Err(RecordError::Malformed { field, problem }) => {
-                tracing::error!(event_id = record.event_id, field, problem, "malformed record");
-                metrics.reject();
-                batch.failed.push(place);
-            }
-        }
-    }
-    let report = writer.apply(&batch.changes, Limits { deadline, written_at: now() }).await?;
-    let written = now();
-    metrics.engine(report.engine_time, report.round_trips);
-    for ((&place, change), outcome) in batch.places.iter().zip(&batch.changes).zip(&report.outcomes) {
-        metrics.count(change, outcome, written);
-        log(&records[place], outcome);
-        if matches!(outcome, Outcome::Rejected(_) | Outcome::Failed(_)) {
-            batch.failed.push(place);
-        }
-    }
-    let numbers: Vec<_> = records.into_iter().map(|record| record.sequence_number).collect();
-    partial_batch_response(&numbers, &batch.failed).map_err(|_| HandlerError::NothingToName)
+async fn within<T>(
+    limit: Instant,
+    handled: impl Future<Output = Result<T, FunctionError>>,
+) -> Result<T, FunctionError> {
+    tokio::time::timeout_at(limit, handled).await.unwrap_or(Err(FunctionError::OutOfTime))
 }
 
-/// The changes of a batch with their records' places, and the places that failed.
+/// The function's parts.
+#[derive(Debug, Clone, Copy)]
+pub struct Function<'f, T, Q> {
+    /// How records are read.
+    pub reading: &'f Reading,
+    /// What writes.
+    pub writer: &'f Writer<T>,
+    /// Where rejected records go; without it they fail.
+    pub queue: Option<&'f Q>,
+    /// The index's public name.
+    pub index: &'f str,
+    /// Version of the code, for letters.
+    pub version: &'f str,
+}
+
+/// When parts of an invocation must be done.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// Writing.
+    pub apply: Instant,
+    /// Sending dead letters, after it.
+    pub letters: Instant,
+}
+
+impl<T: Target, Q: Queue> Function<'_, T, Q> {
+    /// Reads the records, applies their changes, sends dead letters, and says which records failed.
+    ///
+    /// # Errors
+    /// Where the deployment is wrong, or a failed record cannot be named.
+    pub async fn handle(
+        &self,
+        raw: &[Box<RawValue>],
+        deadlines: Deadlines,
+        metrics: &mut Metrics,
+    ) -> Result<DynamoDbEventResponse, FunctionError> {
+        let batch = Batch::read(raw, self.reading)?;
+        let limits = Limits { deadline: deadlines.apply, written_at: now() };
+        let report = self.writer.apply(&batch.changes, limits).await?;
+        let mut failed = batch.conclude(&report, metrics);
+        let rejected = batch.rejected(raw, &report);
+        for rejected in &rejected {
+            let event_id = rejected.record.1.event_id.as_deref();
+            let (class, status) = (rejected.why.class.as_str(), rejected.why.status);
+            // The engine's words stay out of the log: they may quote the item.
+            tracing::error!(event_id, class, status, "rejected");
+            metrics.problem(class);
+        }
+        let from = Sender { index: self.index, function_version: self.version, now: now() };
+        let sent = letters::send(rejected, &mut failed, self.queue, (&from, deadlines.letters)).await;
+        metrics.settle(sent, failed.len() as u64);
+        let numbers: Vec<_> = batch.origins.into_iter().map(|origin| origin.sequence_number).collect();
+        let failed: Vec<usize> = failed.into_iter().collect();
+        partial_batch_response(&numbers, &failed).map_err(|_| FunctionError::NothingToName)
+    }
+}
+
+/// A batch, read: its changes with their records' places, and the records without one.
 #[derive(Default)]
 struct Batch {
+    origins: Vec<Origin>,
     changes: Vec<Change>,
     places: Vec<usize>,
-    failed: Vec<usize>,
+    malformed: Vec<(usize, Rejection)>,
 }
 
 impl Batch {
-    fn push(&mut self, place: usize, change: Change) {
-        self.changes.push(change);
-        self.places.push(place);
-    }
-}
-
-/// The engine's words stay out of the log: they may quote the item.
-fn log(record: &Record, outcome: &Outcome) {
-    let event_id = record.event_id.as_deref();
-    match outcome {
-        Outcome::Rejected(problem) => {
-            tracing::error!(event_id, class = problem.class(), status = problem.status(), "rejected");
+    fn read(raw: &[Box<RawValue>], reading: &Reading) -> Result<Self, ConfigurationError> {
+        let mut batch = Self::default();
+        for (place, raw) in raw.iter().enumerate() {
+            let Record { origin, change } = Record::read(raw.get(), reading);
+            batch.origins.push(origin);
+            match change {
+                Ok(change) => {
+                    batch.changes.push(change);
+                    batch.places.push(place);
+                }
+                Err(RecordError::Configuration(error)) => return Err(error),
+                Err(error) => batch.malformed.push((place, Rejection::from_record_error(&error))),
+            }
         }
-        Outcome::Failed(problem) => {
-            tracing::warn!(event_id, class = problem.class(), status = problem.status(), "failed, will be retried");
-        }
-        Outcome::Stale { order_anomaly: true } => {
-            tracing::warn!(event_id, "order anomaly: stale by version, newer by event time");
-        }
-        Outcome::Applied | Outcome::Duplicate | Outcome::Stale { .. } | Outcome::Superseded => {}
+        Ok(batch)
     }
-}
 
-/// Time until Lambda ends the invocation, from its deadline in milliseconds since the epoch. `cargo lambda watch` sends
-/// the milliseconds that are left instead: a deadline within the first day of 1970 is taken so.
-fn time_left(deadline_ms: u64) -> Duration {
-    const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
-    if deadline_ms < DAY_MS {
-        return Duration::from_millis(deadline_ms);
+    /// Counts and logs how the changes ended; gives the places of those that failed.
+    fn conclude(&self, report: &Report, metrics: &mut Metrics) -> BTreeSet<usize> {
+        let written = now();
+        metrics.engine(report.engine_time, report.round_trips);
+        let mut failed = BTreeSet::new();
+        for ((&place, change), outcome) in self.places.iter().zip(&self.changes).zip(&report.outcomes) {
+            metrics.count(change, outcome, written);
+            let event_id = self.origins[place].event_id.as_deref();
+            match outcome {
+                Outcome::Failed(problem) => {
+                    tracing::warn!(
+                        event_id,
+                        class = problem.class(),
+                        status = problem.status(),
+                        "failed, will be retried"
+                    );
+                    metrics.problem(problem.class());
+                    failed.insert(place);
+                }
+                Outcome::Stale { order_anomaly: true } => {
+                    tracing::warn!(event_id, "order anomaly: stale by version, newer by event time");
+                }
+                _ => {}
+            }
+        }
+        failed
     }
-    Duration::from_millis(Timestamp::from_millis(deadline_ms).millis_since(now()))
-}
 
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    /// The records that can never be applied, in their order.
+    fn rejected<'b>(&'b self, raw: &'b [Box<RawValue>], report: &Report) -> Vec<Rejected<'b>> {
+        let record = |place: usize| (&*raw[place], &self.origins[place]);
+        let malformed = self.malformed.iter().map(|(place, why)| Rejected {
+            place: *place,
+            record: record(*place),
+            change: None,
+            why: why.clone(),
+        });
+        let changes = self.places.iter().zip(&self.changes).zip(&report.outcomes);
+        let refused = changes.filter_map(|((&place, change), outcome)| match outcome {
+            Outcome::Rejected(problem) => {
+                let why = Rejection::from_problem(problem);
+                Some(Rejected { place, record: record(place), change: Some(change), why })
+            }
+            _ => None,
+        });
+        let mut all: Vec<_> = malformed.chain(refused).collect();
+        all.sort_by_key(|rejected| rejected.place);
+        all
+    }
 }
 
 #[cfg(test)]

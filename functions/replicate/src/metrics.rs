@@ -1,5 +1,6 @@
 //! One unit of work's metrics: one line of CloudWatch's embedded metric format per invocation.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use driftless::change::Change;
@@ -28,6 +29,19 @@ pub struct Metrics {
     round_trips: u64,
     engine_time: Duration,
     replication_lag_ms: Option<u64>,
+    /// Rejected and failed records by the problem's class.
+    problems: BTreeMap<String, u64>,
+}
+
+/// Records that were not applied, of one class.
+#[derive(Entry)]
+#[entry(rename_all = "PascalCase")]
+struct ProblemLine<'i> {
+    #[entry(timestamp)]
+    at: SystemTime,
+    index: &'i str,
+    class: &'i str,
+    problems: AsCount<u64>,
 }
 
 #[derive(Entry)]
@@ -77,14 +91,20 @@ impl Metrics {
                 self.order_anomalies += u64::from(*order_anomaly);
             }
             Outcome::Superseded => self.superseded += 1,
-            Outcome::Rejected(_) => self.reject(),
-            Outcome::Failed(_) => self.failed += 1,
+            // Whether a dead letter could be sent decides what these are: see `settle`.
+            Outcome::Rejected(_) | Outcome::Failed(_) => {}
         }
     }
 
-    /// Counts a record that can never be applied.
-    pub fn reject(&mut self) {
-        self.rejected += 1;
+    /// Counts a record that was not applied, by why.
+    pub fn problem(&mut self, class: &str) {
+        *self.problems.entry(class.to_owned()).or_default() += 1;
+    }
+
+    /// Counts the records that now are dead letters, and those that Lambda is to deliver again.
+    pub fn settle(&mut self, rejected: u64, failed: u64) {
+        self.rejected += rejected;
+        self.failed += failed;
     }
 
     /// Notes what the engine took.
@@ -96,16 +116,29 @@ impl Metrics {
     /// The invocation failed as a whole: nothing is known of its records.
     pub fn fail_all(&mut self) {
         let Self { records, round_trips, engine_time, .. } = *self;
-        *self = Self { records, failed: records, round_trips, engine_time, ..Self::default() };
+        let problems = std::mem::take(&mut self.problems);
+        *self = Self { records, failed: records, round_trips, engine_time, problems, ..Self::default() };
     }
 
-    /// Writes the line to standard output, where Lambda's logs take it up.
+    /// Writes the lines to standard output, where Lambda's logs take it up.
     #[expect(clippy::print_stdout, reason = "metrics are lines on standard output; the macro lets tests capture them")]
     pub fn emit(&self, index: &str) {
-        print!("{}", String::from_utf8_lossy(&self.line(index)));
+        print!("{}", String::from_utf8_lossy(&self.lines(index)));
     }
 
-    /// The line, with its end of line.
+    /// One line for the invocation, and one more per class of problem.
+    #[must_use]
+    pub fn lines(&self, index: &str) -> Vec<u8> {
+        let mut out = self.line(index);
+        let dimensions = vec![vec!["Index".to_owned(), "Class".to_owned()]];
+        for (class, &problems) in &self.problems {
+            let line = ProblemLine { at: SystemTime::now(), index, class, problems: problems.into() };
+            write(&line, dimensions.clone(), &mut out);
+        }
+        out
+    }
+
+    /// The invocation's line, with its end of line.
     #[must_use]
     pub fn line(&self, index: &str) -> Vec<u8> {
         let line = Line {
@@ -124,10 +157,14 @@ impl Metrics {
             replication_lag: self.replication_lag_ms.map(Into::into),
         };
         let mut out = Vec::with_capacity(1024);
-        let mut format = Emf::builder(NAMESPACE.to_owned(), vec![vec!["Index".to_owned()]]).build();
-        format.format(&line, &mut out).expect("the fields are fixed and memory takes every write");
+        write(&line, vec![vec!["Index".to_owned()]], &mut out);
         out
     }
+}
+
+fn write(line: &impl Entry, dimensions: Vec<Vec<String>>, out: &mut Vec<u8>) {
+    let mut format = Emf::builder(NAMESPACE.to_owned(), dimensions).build();
+    format.format(line, out).expect("invariant: the fields are fixed and memory takes every write");
 }
 
 #[cfg(test)]

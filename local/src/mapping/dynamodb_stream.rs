@@ -6,13 +6,12 @@ use aws_sdk_dynamodb::{Client as Tables, types::KeyType};
 use aws_sdk_dynamodbstreams::{
     Client as Streams,
     operation::{get_records::GetRecordsError, get_shard_iterator::GetShardIteratorError},
-    types::{Record, Shard as SdkShard, ShardIteratorType, StreamRecord as SdkChange},
+    types::{Record, Shard as SdkShard, ShardIteratorType},
 };
 use bytes::Bytes;
+use driftless::stream::{item::Attribute, record_json};
 
 use super::{
-    dynamodb_item::{Attribute, Item},
-    lambda_json::{LambdaChange, LambdaIdentity, LambdaRecord},
     record::StreamRecord,
     stream::{ChangeStream, Page, Position, READ_LIMIT, Shard, ShardId, ShardIterator, StreamError},
 };
@@ -122,36 +121,8 @@ fn lambda_record(record: &Record, arn: &str, partition_key: &str) -> Result<Stre
     let arrival_s = change.approximate_creation_date_time().map(|time| time.as_secs_f64());
     let key = change.keys().and_then(|keys| keys.get(partition_key));
     let key = key.with_context(|| format!("find the partition key {partition_key} in record {sequence_number}"))?;
-    let record = LambdaRecord {
-        event_id: record.event_id().unwrap_or_default(),
-        event_name: record.event_name().map_or("", |name| name.as_str()),
-        event_version: record.event_version().unwrap_or("1.1"),
-        event_source: record.event_source().unwrap_or("aws:dynamodb"),
-        aws_region: record.aws_region().unwrap_or_default(),
-        dynamodb: lambda_change(change, sequence_number, arrival_s),
-        user_identity: record
-            .user_identity()
-            .map(|identity| LambdaIdentity { kind: identity.r#type(), principal_id: identity.principal_id() }),
-        event_source_arn: arn,
-    };
-    let json = serde_json::to_vec(&record).context("write the stream record")?;
+    let json = record_json(record, arn).context("write the stream record")?;
     StreamRecord::new(sequence_number, arrival_s.unwrap_or_default(), &Attribute(key), Bytes::from(json))
-}
-
-fn lambda_change<'a>(
-    change: &'a SdkChange,
-    sequence_number: &'a str,
-    arrival_s: Option<f64>,
-) -> LambdaChange<'a, Item<'a>> {
-    LambdaChange {
-        approximate_creation_date_time: arrival_s,
-        keys: change.keys().map(Item),
-        new_image: change.new_image().map(Item),
-        old_image: change.old_image().map(Item),
-        sequence_number,
-        size_bytes: change.size_bytes(),
-        stream_view_type: change.stream_view_type().map(|view| view.as_str()),
-    }
 }
 
 #[cfg(test)]
@@ -160,7 +131,7 @@ mod tests {
 
     use aws_sdk_dynamodbstreams::{
         primitives::DateTime,
-        types::{AttributeValue, Identity, OperationType, StreamViewType},
+        types::{AttributeValue, Identity, OperationType, StreamRecord as SdkChange, StreamViewType},
     };
     use serde_json::{Value, json};
 

@@ -8,10 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
+use driftless::stream::lambda_json::{LambdaChange, LambdaIdentity, LambdaRecord};
 use serde_json::{Map, Value};
 
 use super::{
-    lambda_json::{LambdaChange, LambdaIdentity, LambdaRecord},
     memory_shards::{MemoryShard, MemoryShards},
     record::{SequenceNumber, StreamRecord},
     stream::{ChangeStream, Page, Position, READ_LIMIT, Shard, ShardId, ShardIterator, StreamError},

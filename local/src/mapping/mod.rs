@@ -5,7 +5,7 @@
 //! record age and the on-failure destination. Every record that is read ends as delivered or in an on-failure message.
 //!
 //! # Layout
-//! - [`stream`], [`record`], `lambda_json`: what a stream is, and a record in Lambda's JSON.
+//! - [`stream`], [`record`]: what a stream is, and a record in Lambda's JSON.
 //!   [`DynamoDbStream`] reads a real one, [`MemoryStream`] is filled by a generator.
 //! - [`batch`], [`response`], `lineage`: the semantics as pure functions.
 //! - `shard`, `lane`: the loops that read a shard and deliver its records.
@@ -27,10 +27,8 @@ use crate::function::Launch;
 
 pub mod batch;
 mod config;
-mod dynamodb_item;
 mod dynamodb_stream;
 mod environments;
-mod lambda_json;
 mod lane;
 mod lineage;
 mod memory_shards;

@@ -29,8 +29,8 @@ const INSERT: &str = r#"{"ApproximateCreationDateTime":1768469467,"Keys":{"pk":{
 #[test]
 fn an_insert_is_read() {
     let record = read(&record("INSERT", INSERT));
-    assert_eq!(record.event_id.as_deref(), Some("e1"));
-    assert_eq!(record.sequence_number.as_deref(), Some("4421584500000000017450439091"));
+    assert_eq!(record.origin.event_id.as_deref(), Some("e1"));
+    assert_eq!(record.origin.sequence_number.as_deref(), Some("4421584500000000017450439091"));
     let change = record.change.expect("a change");
     assert_eq!(change.id.as_str(), "a");
     assert_eq!(change.kind, ChangeKind::Insert);
@@ -91,7 +91,7 @@ fn a_wrong_partition_key_is_a_configuration_error() {
 #[test]
 fn malformed_records_keep_their_sequence_number_and_say_what_is_wrong() {
     let bad = INSERT.replace(r#"{"N":"1"}"#, r#"{"N":1}"#);
-    assert!(read(&record("INSERT", &bad)).sequence_number.is_some());
+    assert!(read(&record("INSERT", &bad)).origin.sequence_number.is_some());
     check_malformed(&record("INSERT", &bad), "dynamodb.NewImage.n", "expected a number as a string, found a number");
     check_malformed(&record("UPSERT", INSERT), "eventName", "expected INSERT, MODIFY or REMOVE");
     check_malformed("17", "record", "expected one stream record as an object, found a number");
@@ -118,6 +118,6 @@ fn malformed_records_keep_their_sequence_number_and_say_what_is_wrong() {
 fn an_unusable_sequence_number_is_never_reported_to_lambda() {
     for bad in [r#""""#, r#""x""#, "7", "null"] {
         let json = record("INSERT", &INSERT.replace(r#""4421584500000000017450439091""#, bad));
-        assert_eq!(read(&json).sequence_number, None, "{bad}");
+        assert_eq!(read(&json).origin.sequence_number, None, "{bad}");
     }
 }

@@ -67,6 +67,15 @@ impl<'c> Batch<'c> {
         }
     }
 
+    /// The same with every document to be read first.
+    pub(super) fn unknown(changes: &'c [Change], states: &'c StateCache, limits: Limits) -> Self {
+        let mut batch = Self::new(changes, states, limits);
+        for pending in &mut batch.pending {
+            pending.known = Known::Unread;
+        }
+        batch
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         self.pending.is_empty()
     }
@@ -210,6 +219,20 @@ impl<'c> Batch<'c> {
         }
         let longest = FIRST_PAUSE.saturating_mul(1 << round.min(10)).min(LONGEST_PAUSE);
         longest.mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+
+    /// Ends everything that is still open as if it had been written; what could not be read has failed.
+    pub(super) fn presume_written(&mut self) {
+        for pending in self.pending.drain(..) {
+            let newest = pending.newest();
+            for place in pending.open {
+                self.outcomes[place] = Some(match &pending.problem {
+                    Some(problem) => Outcome::Failed(problem.clone()),
+                    None if place == newest => Outcome::Applied,
+                    None => Outcome::Superseded,
+                });
+            }
+        }
     }
 
     /// Ends everything that is still open as failed.

@@ -84,6 +84,19 @@ impl<T: Target> Writer<T> {
         }
         Ok(batch.into_report())
     }
+
+    /// Says how a batch would end, by version, and writes nothing. What would be written counts as applied: whether the
+    /// engine would take it is not known.
+    ///
+    /// # Errors
+    /// As [`Writer::apply`].
+    pub async fn preview(&self, changes: &[Change], limits: Limits) -> Result<Vec<Outcome>, ConfigurationError> {
+        let mut batch = Batch::unknown(changes, &self.states, limits);
+        batch.read(&self.target).await?;
+        batch.settle_by_version();
+        batch.presume_written();
+        Ok(batch.into_report().outcomes)
+    }
 }
 
 #[cfg(test)]

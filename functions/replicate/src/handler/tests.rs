@@ -1,6 +1,11 @@
 //! The handler's guarantees, on the target in memory with scripted faults.
 
+use std::time::Duration;
+
+use driftless::dead_letter::Letter;
+use driftless::function::Settings;
 use driftless::memory::{Fault, MemoryTarget};
+use driftless::queue::memory::{MemoryQueue, SendFault};
 use lambda_runtime::Diagnostic;
 
 use super::*;
@@ -20,31 +25,49 @@ fn insert(key: &str, sequence: u32) -> Box<RawValue> {
     record("INSERT", key, sequence, &format!(r#"{{"n":{{"N":"{sequence}"}}}}"#))
 }
 
-struct Function {
+struct Process {
     target: MemoryTarget,
     writer: Writer<MemoryTarget>,
+    queue: Option<MemoryQueue>,
 }
 
-impl Function {
+impl Process {
     fn new() -> Self {
         let target = MemoryTarget::default();
-        Self { writer: Writer::new(target.clone()), target }
+        Self { writer: Writer::new(target.clone()), target, queue: Some(MemoryQueue::default()) }
     }
 
-    async fn invoke(&self, records: &[Box<RawValue>]) -> (Result<Vec<String>, HandlerError>, serde_json::Value) {
+    async fn invoke(&self, records: &[Box<RawValue>]) -> (Result<Vec<String>, FunctionError>, serde_json::Value) {
         let mut metrics = Metrics::new(records.len());
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let result = handle(records, &Reading::default(), &self.writer, deadline, &mut metrics).await;
+        let reading = Reading::default();
+        let queue = self.queue.as_ref();
+        let function = Function { reading: &reading, writer: &self.writer, queue, index: "i", version: "1" };
+        let apply = Instant::now() + Duration::from_secs(10);
+        let deadlines = Deadlines { apply, letters: apply + Duration::from_millis(100) };
+        let result = function.handle(records, deadlines, &mut metrics).await;
         let failures = result.map(|response| {
             response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect()
         });
         (failures, serde_json::from_slice(&metrics.line("i")).expect("JSON"))
     }
+
+    /// The queue's letters: class and event id.
+    fn letters(&self) -> Vec<(String, Option<String>)> {
+        let letter = |body: &String| match Letter::read(body).expect("a letter") {
+            Letter::Record(letter) => (letter.rejected.class, letter.event_id),
+            Letter::Range(range) => panic!("{range:?}"),
+        };
+        self.queue.iter().flat_map(MemoryQueue::bodies).map(|body| letter(&body)).collect()
+    }
+}
+
+fn letter(class: &str, event_id: &str) -> (String, Option<String>) {
+    (class.to_owned(), Some(event_id.to_owned()))
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_applied_and_counted() {
-    let function = Function::new();
+    let function = Process::new();
     let batch = [insert("a", 1), record("MODIFY", "a", 2, r#"{"n":{"N":"2"}}"#), insert("b", 3), insert("b", 3)];
     let (failures, line) = function.invoke(&batch).await;
     assert_eq!(failures.expect("handled"), [""; 0]);
@@ -56,27 +79,88 @@ async fn a_batch_is_applied_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_malformed_record_fails_alone() {
-    let function = Function::new();
+async fn one_malformed_record_becomes_a_letter_alone() {
+    let function = Process::new();
     let malformed = record("INSERT", "b", 2, r#"{"n":{"N":7}}"#);
-    let (failures, line) = function.invoke(&[insert("a", 1), malformed, insert("c", 3)]).await;
-    assert_eq!(failures.expect("handled"), ["2"]);
+    let (failures, line) = function.invoke(&[insert("a", 1), malformed.clone(), insert("c", 3)]).await;
+    assert_eq!(failures.expect("handled"), [""; 0]);
     assert_eq!((line["Applied"].as_u64(), line["Rejected"].as_u64()), (Some(2), Some(1)));
     assert_eq!(function.target.visible().keys().collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!(function.letters(), [letter("malformed_record", "e2")]);
+    let body = &function.queue.as_ref().expect("a queue").bodies()[0];
+    let Letter::Record(letter) = Letter::read(body).expect("a letter") else { panic!("{body}") };
+    assert_eq!(letter.record.get(), malformed.get());
+    assert!(letter.rejected.reason.starts_with("dynamodb.NewImage.n"), "{}", letter.rejected.reason);
+    assert_eq!(letter.table.as_deref(), Some("activity-history"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_change_becomes_a_letter_with_the_reason_of_the_engine() {
+    let function = Process::new();
+    function.target.refuse(br#"{"n":2}"#, 400);
+    let (failures, line) = function.invoke(&[insert("a", 1), insert("b", 2), insert("c", 3)]).await;
+    assert_eq!(failures.expect("handled"), [""; 0]);
+    assert_eq!(["Rejected", "Failed"].map(|name| line[name].as_u64()), [Some(1), Some(0)]);
+    assert_eq!(function.letters(), [letter("scripted", "e2")]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_queue_a_rejected_record_is_a_failed_record() {
-    let function = Function::new();
+    let function = Process { queue: None, ..Process::new() };
     function.target.refuse(br#"{"n":2}"#, 400);
-    let (failures, _) = function.invoke(&[insert("a", 1), insert("b", 2), insert("c", 3)]).await;
+    let (failures, line) = function.invoke(&[insert("a", 1), insert("b", 2), insert("c", 3)]).await;
     assert_eq!(failures.expect("handled"), ["2"]);
+    assert_eq!(["Rejected", "Failed"].map(|name| line[name].as_u64()), [Some(0), Some(1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_cannot_be_sent_makes_its_record_a_failure() {
+    for fault in [SendFault::Refused, SendFault::AnswerLost] {
+        let function = Process::new();
+        function.target.refuse(br#"{"n":2}"#, 400);
+        function.queue.as_ref().expect("a queue").fail_sends([fault]);
+        let batch = [insert("a", 1), insert("b", 2), insert("c", 3)];
+        assert_eq!(function.invoke(&batch).await.0.expect("handled"), ["2"]);
+        // Delivered again, it ends as a letter.
+        assert_eq!(function.invoke(&batch[1..]).await.0.expect("handled"), [""; 0]);
+        assert!(function.letters().contains(&letter("scripted", "e2")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_record_behind_a_failed_one_gets_its_letter_when_it_is_delivered_again() {
+    let function = Process::new();
+    for (document, status) in [(&br#"{"n":1}"#[..], 400), (br#"{"n":2}"#, 503), (br#"{"n":3}"#, 400)] {
+        function.target.refuse(document, status);
+    }
+    let batch = [insert("a", 1), insert("b", 2), insert("c", 3)];
+    let (failures, line) = function.invoke(&batch).await;
+    assert_eq!(failures.expect("handled"), ["2", "3"]);
+    assert_eq!(["Rejected", "Failed"].map(|name| line[name].as_u64()), [Some(1), Some(2)]);
+    assert_eq!(function.letters(), [letter("scripted", "e1")]);
+    function.target.accept(br#"{"n":2}"#);
+    assert_eq!(function.invoke(&batch[1..]).await.0.expect("handled"), [""; 0]);
+    assert_eq!(function.letters(), [letter("scripted", "e1"), letter("scripted", "e3")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_too_large_for_the_queue_is_left_to_lambda() {
+    let function = Process::new();
+    // Random digits do not compress to less than 42 %.
+    let digits: String =
+        std::iter::successors(Some(1_u64), |n| Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)))
+            .take(200_000)
+            .map(|n| format!("{:016x}", n))
+            .collect();
+    let large = record("INSERT", "b", 2, &format!(r#"{{"n":{{"N":"x"}},"s":{{"S":"{digits}"}}}}"#));
+    assert_eq!(function.invoke(&[insert("a", 1), large]).await.0.expect("handled"), ["2"]);
+    assert_eq!(function.letters(), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_fails_every_record_before_the_deadline_and_none_is_reported_as_done() {
     for fault in [Fault::Unreachable, Fault::Status(429), Fault::Status(503), Fault::Hang] {
-        let function = Function::new();
+        let function = Process::new();
         function.target.fail_writes(std::iter::repeat_n(fault, 1_000));
         let (failures, line) = function.invoke(&[insert("b", 9), insert("a", 10)]).await;
         assert_eq!(failures.expect("handled"), ["9", "10"]);
@@ -86,7 +170,7 @@ async fn an_outage_fails_every_record_before_the_deadline_and_none_is_reported_a
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_without_new_images_fails_the_invocation_and_writes_nothing() {
-    let function = Function::new();
+    let function = Process::new();
     let keys_only = record("INSERT", "b", 2, "").get().replace("NEW_IMAGE", "KEYS_ONLY");
     let (failures, _) = function.invoke(&[insert("a", 1), RawValue::from_string(keys_only).expect("JSON")]).await;
     let error = failures.expect_err("a configuration error");
@@ -96,26 +180,21 @@ async fn a_stream_without_new_images_fails_the_invocation_and_writes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_malformed_record_that_cannot_be_named_fails_the_invocation() {
-    let function = Function::new();
-    let (failures, _) = function.invoke(&[RawValue::from_string("{}".to_owned()).expect("JSON")]).await;
-    assert_eq!(failures.expect_err("not to be named").kind(), "MalformedRecord");
+async fn a_malformed_record_that_cannot_be_named_becomes_a_letter_or_fails_the_invocation() {
+    let nameless = [RawValue::from_string("{}".to_owned()).expect("JSON")];
+    let function = Process::new();
+    assert_eq!(function.invoke(&nameless).await.0.expect("handled"), [""; 0]);
+    assert_eq!(function.letters(), [("malformed_record".to_owned(), None)]);
+    let function = Process { queue: None, ..Process::new() };
+    assert_eq!(function.invoke(&nameless).await.0.expect_err("not to be named").kind(), "MalformedRecord");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wrong_configuration_is_the_answer_of_every_invocation() {
-    let context = Context::new(crate::config::ReplicateConfig::from_env(&|_| None));
+    let context = Context::new(Settings::from_env(&|_| None));
     let event = StreamEvent { records: vec![insert("a", 1)] };
     let error = invoke(&context, LambdaEvent::new(event, lambda_runtime::Context::default())).await.expect_err("wrong");
     let diagnostic = Diagnostic::from(error);
     assert_eq!(diagnostic.error_type, "Configuration");
     assert!(diagnostic.error_message.contains("OPENSEARCH_ENDPOINT is not set"), "{}", diagnostic.error_message);
-}
-
-#[test]
-fn the_time_left_is_read_from_lambda_and_from_cargo_lambda() {
-    let in_ten_seconds = now().as_millis() + 10_000;
-    assert!((9_000..=10_000).contains(&time_left(in_ten_seconds).as_millis()));
-    assert_eq!(time_left(now().as_millis() - 1), Duration::ZERO);
-    assert_eq!(time_left(600_000), Duration::from_secs(600));
 }

@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
-use driftless::environment::Misconfigured;
-use driftless::opensearch::{Engine, EnsureError, OpenSearchTarget};
-use driftless::writer::Writer;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::config::ReplicateConfig;
-use crate::error::HandlerError;
+use super::error::FunctionError;
+use super::settings::Settings;
+use crate::environment::Misconfigured;
+use crate::opensearch::{Engine, EnsureError, OpenSearchTarget};
+use crate::queue::sqs::SqsQueue;
+use crate::writer::Writer;
 
 /// Pause between tries to reach the engine at start.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
@@ -20,43 +21,51 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
 /// Built once per cold start.
 #[derive(Debug)]
 pub struct Context {
-    config: Result<ReplicateConfig, Misconfigured>,
+    settings: Result<Settings, Misconfigured>,
+    queue: Option<SqsQueue>,
     writer: Mutex<Option<Arc<Writer<OpenSearchTarget>>>>,
 }
 
 impl Context {
     /// Keeps the settings, or what is wrong with them; talks to nobody.
     #[must_use]
-    pub fn new(config: Result<ReplicateConfig, Misconfigured>) -> Self {
-        Self { config, writer: Mutex::new(None) }
+    pub fn new(settings: Result<Settings, Misconfigured>) -> Self {
+        let url = settings.as_ref().ok().and_then(|settings| settings.dead_letter_queue_url.as_ref());
+        Self { queue: url.map(SqsQueue::new), settings, writer: Mutex::new(None) }
     }
 
     /// The settings.
     ///
     /// # Errors
     /// Where they are wrong.
-    pub fn config(&self) -> Result<&ReplicateConfig, HandlerError> {
-        self.config.as_ref().map_err(|error| HandlerError::Misconfigured(error.clone()))
+    pub fn settings(&self) -> Result<&Settings, FunctionError> {
+        self.settings.as_ref().map_err(|error| FunctionError::Misconfigured(error.clone()))
+    }
+
+    /// The dead-letter queue, where one is set.
+    #[must_use]
+    pub fn queue(&self) -> Option<&SqsQueue> {
+        self.queue.as_ref()
     }
 
     /// The writer on an index that was seen to be ours.
     ///
     /// # Errors
     /// Where the index is not ready by the deadline.
-    pub async fn writer(&self, deadline: Instant) -> Result<Arc<Writer<OpenSearchTarget>>, HandlerError> {
+    pub async fn writer(&self, deadline: Instant) -> Result<Arc<Writer<OpenSearchTarget>>, FunctionError> {
         let mut slot = self.writer.lock().await;
         if let Some(writer) = &*slot {
             return Ok(Arc::clone(writer));
         }
-        let config = self.config()?;
-        let engine = Engine::connect(&config.engine).await?;
-        while let Err(error) = engine.ensure_index(&config.definition, deadline).await {
+        let settings = self.settings()?;
+        let engine = Engine::connect(&settings.engine).await?;
+        while let Err(error) = engine.ensure_index(&settings.definition, deadline).await {
             let problem = match error {
                 EnsureError::Configuration(error) => return Err(error.into()),
                 EnsureError::Problem(problem) => problem,
             };
             if Instant::now() + PAUSE >= deadline {
-                return Err(HandlerError::Unavailable(problem));
+                return Err(FunctionError::Unavailable(problem));
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -5,50 +5,53 @@
 use serde::{Serialize, Serializer};
 
 /// A record in Lambda's JSON, made of parts; `Image` is anything that serialises as an item in DynamoDB's JSON.
+#[expect(missing_docs, reason = "the members are those of Lambda\'s JSON")]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct LambdaRecord<'a, Image> {
+pub struct LambdaRecord<'a, Image> {
     #[serde(rename = "eventID")]
-    pub(super) event_id: &'a str,
-    pub(super) event_name: &'a str,
-    pub(super) event_version: &'a str,
-    pub(super) event_source: &'a str,
-    pub(super) aws_region: &'a str,
-    pub(super) dynamodb: LambdaChange<'a, Image>,
+    pub event_id: &'a str,
+    pub event_name: &'a str,
+    pub event_version: &'a str,
+    pub event_source: &'a str,
+    pub aws_region: &'a str,
+    pub dynamodb: LambdaChange<'a, Image>,
     /// Only what a time-to-live expiry did carries an identity.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) user_identity: Option<LambdaIdentity<'a>>,
+    pub user_identity: Option<LambdaIdentity<'a>>,
     #[serde(rename = "eventSourceARN")]
-    pub(super) event_source_arn: &'a str,
+    pub event_source_arn: &'a str,
 }
 
 /// The `dynamodb` part of a record. An absent image stays absent.
+#[expect(missing_docs, reason = "the members are those of Lambda\'s JSON")]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct LambdaChange<'a, Image> {
+pub struct LambdaChange<'a, Image> {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "epoch_seconds")]
-    pub(super) approximate_creation_date_time: Option<f64>,
+    pub approximate_creation_date_time: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) keys: Option<Image>,
+    pub keys: Option<Image>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) new_image: Option<Image>,
+    pub new_image: Option<Image>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) old_image: Option<Image>,
-    pub(super) sequence_number: &'a str,
+    pub old_image: Option<Image>,
+    pub sequence_number: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) size_bytes: Option<i64>,
+    pub size_bytes: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) stream_view_type: Option<&'a str>,
+    pub stream_view_type: Option<&'a str>,
 }
 
 /// Who made the change, if it was not a client.
+#[expect(missing_docs, reason = "the members are those of Lambda\'s JSON")]
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct LambdaIdentity<'a> {
+pub struct LambdaIdentity<'a> {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    pub(super) kind: Option<&'a str>,
+    pub kind: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) principal_id: Option<&'a str>,
+    pub principal_id: Option<&'a str>,
 }
 
 /// Whole seconds as an integer, as AWS's records have them; a fraction only where there is one.

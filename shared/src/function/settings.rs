@@ -1,18 +1,18 @@
-//! The function's settings.
+//! The settings that all functions share, from the environment.
 
 use std::time::Duration;
 
-use driftless::change::Reading;
-use driftless::environment::{Environment, Lookup, Misconfigured};
-use driftless::opensearch::{EngineConfig, IndexDefinition};
-use driftless::version::Generation;
+use crate::change::Reading;
+use crate::environment::{Environment, Lookup, Misconfigured};
+use crate::opensearch::{EngineConfig, IndexDefinition};
+use crate::version::Generation;
 
 /// Time kept for the answer to reach Lambda, unless `ANSWER_MARGIN_MS` says otherwise.
 const DEFAULT_ANSWER_MARGIN_MS: u64 = 500;
 
-/// Settings of `replicate`.
+/// Settings of a function.
 #[derive(Debug, Clone)]
-pub struct ReplicateConfig {
+pub struct Settings {
     /// Where to write.
     pub engine: EngineConfig,
     /// What an index that does not exist is created with.
@@ -23,9 +23,11 @@ pub struct ReplicateConfig {
     pub answer_margin: Duration,
     /// Where rejected records are to go.
     pub dead_letter_queue_url: Option<String>,
+    /// Version of this code and of the function, for dead letters.
+    pub function_version: String,
 }
 
-impl ReplicateConfig {
+impl Settings {
     /// Reads the variables that the README names.
     ///
     /// # Errors
@@ -37,7 +39,8 @@ impl ReplicateConfig {
         let generation = env.parsed("GENERATION", Generation::default().0, "a whole number from 0 to 4294967295");
         let margin = env.parsed("ANSWER_MARGIN_MS", DEFAULT_ANSWER_MARGIN_MS, "a whole number of milliseconds");
         let partition_key = env.optional("PARTITION_KEY");
-        let dead_letter_queue_url = env.optional("DEAD_LETTER_QUEUE_URL");
+        let dead_letter_queue_url = queue_url(&mut env);
+        let deployed = env.optional("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "$LATEST".to_owned());
         env.finish()?;
         Ok(Self {
             engine: engine.expect("without a problem there is a value"),
@@ -45,8 +48,18 @@ impl ReplicateConfig {
             reading: Reading { generation: Generation(generation), partition_key },
             answer_margin: Duration::from_millis(margin),
             dead_letter_queue_url,
+            function_version: format!("{} ({deployed})", env!("CARGO_PKG_VERSION")),
         })
     }
+}
+
+fn queue_url(env: &mut Environment<'_>) -> Option<String> {
+    let url = env.optional("DEAD_LETTER_QUEUE_URL")?;
+    let valid = url::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "https" | "http"));
+    if !valid {
+        env.problem("DEAD_LETTER_QUEUE_URL", "must be a queue's URL, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME");
+    }
+    Some(url)
 }
 
 fn definition(env: &mut Environment<'_>) -> IndexDefinition {
@@ -68,10 +81,8 @@ fn definition(env: &mut Environment<'_>) -> IndexDefinition {
 mod tests {
     use super::*;
 
-    fn read(vars: &[(&str, &str)]) -> Result<ReplicateConfig, Misconfigured> {
-        ReplicateConfig::from_env(&|name| {
-            vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        })
+    fn read(vars: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
+        Settings::from_env(&|name| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
     }
 
     const LEAST: [(&str, &str); 3] =

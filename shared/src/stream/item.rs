@@ -11,10 +11,17 @@ use serde::{
 
 /// An item, its attributes in order of their names so that equal items give equal bytes.
 #[derive(Debug)]
-pub(super) struct Item<'a>(pub(super) &'a HashMap<String, AttributeValue>);
+pub struct Item<'a>(
+    /// The SDK's form.
+    pub &'a HashMap<String, AttributeValue>,
+);
 
 /// An attribute value.
-pub(super) struct Attribute<'a>(pub(super) &'a AttributeValue);
+#[derive(Debug)]
+pub struct Attribute<'a>(
+    /// The SDK's form.
+    pub &'a AttributeValue,
+);
 
 struct List<'a>(&'a [AttributeValue]);
 

@@ -2,15 +2,17 @@
 
 use std::fmt;
 
-use driftless::environment::Misconfigured;
-use driftless::opensearch::AuthError;
-use driftless::outcome::{ConfigurationError, Problem};
 use lambda_runtime::Diagnostic;
+
+use crate::environment::Misconfigured;
+use crate::opensearch::AuthError;
+use crate::outcome::{ConfigurationError, Problem};
+use crate::queue::QueueError;
 
 /// Why an invocation fails as a whole. Its `Debug` is its `Display`: the runtime logs it, and what the sources say may
 /// quote an item.
 #[derive(thiserror::Error)]
-pub enum HandlerError {
+pub enum FunctionError {
     /// Environment variables are missing or wrong.
     #[error(transparent)]
     Misconfigured(Misconfigured),
@@ -26,6 +28,12 @@ pub enum HandlerError {
     /// The target broke its deadline.
     #[error("the engine did not answer in time; the batch is retried")]
     OutOfTime,
+    /// The dead-letter queue cannot be read.
+    #[error("{0}")]
+    Queue(#[from] QueueError),
+    /// A request that is not understood.
+    #[error("{0}")]
+    Request(String),
     /// A failed record cannot be named.
     #[error(
         "a malformed record has no readable dynamodb.SequenceNumber, nor has one before it: the batch is retried as a whole"
@@ -33,26 +41,27 @@ pub enum HandlerError {
     NothingToName,
 }
 
-impl HandlerError {
+impl FunctionError {
     /// The error type that Lambda shows.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Misconfigured(_) | Self::Configuration(_) | Self::Auth(_) => "Configuration",
-            Self::Unavailable(_) | Self::OutOfTime => "Unavailable",
+            Self::Unavailable(_) | Self::OutOfTime | Self::Queue(_) => "Unavailable",
+            Self::Request(_) => "Request",
             Self::NothingToName => "MalformedRecord",
         }
     }
 }
 
-impl fmt::Debug for HandlerError {
+impl fmt::Debug for FunctionError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, out)
     }
 }
 
-impl From<HandlerError> for Diagnostic {
-    fn from(error: HandlerError) -> Self {
+impl From<FunctionError> for Diagnostic {
+    fn from(error: FunctionError) -> Self {
         Self { error_type: error.kind().to_owned(), error_message: error.to_string() }
     }
 }

@@ -1,0 +1,58 @@
+//! The function, without Lambda around it: a request in, a report out.
+
+use driftless::function::clock::time_left;
+use driftless::function::{Context, FunctionError};
+use driftless::stream::range::Ranges;
+use lambda_runtime::LambdaEvent;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::redrive::Redrive;
+use crate::report::Report;
+use crate::request::Request;
+
+/// Handles one invocation.
+///
+/// # Errors
+/// Where nothing can be redriven: the request or the deployment is wrong, or the queue cannot be read. No letter is lost.
+pub async fn invoke<R: Ranges>(
+    context: &Context,
+    ranges: &R,
+    event: LambdaEvent<Value>,
+) -> Result<Report, FunctionError> {
+    let result = redrive(context, ranges, event).await;
+    match &result {
+        Ok(report) => {
+            let (letters, changes) = (&report.letters, &report.changes);
+            tracing::info!(?letters, ?changes, left = report.left, dry_run = report.dry_run, "redrive");
+        }
+        Err(error) => {
+            tracing::error!(class = error.kind(), "{error}");
+            if matches!(error, FunctionError::Configuration(_)) {
+                context.forget_writer().await;
+            }
+        }
+    }
+    result
+}
+
+async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Value>) -> Result<Report, FunctionError> {
+    let request = Request::read(event.payload)?;
+    let settings = context.settings()?;
+    let queue = context.queue().ok_or_else(|| {
+        FunctionError::Request(
+            "DEAD_LETTER_QUEUE_URL is not set: set it to the queue that holds the letters".to_owned(),
+        )
+    })?;
+    let end = Instant::now() + time_left(event.context.deadline).saturating_sub(settings.answer_margin);
+    let writer = context.writer(end).await?;
+    let redrive = Redrive {
+        reading: &settings.reading,
+        writer: &writer,
+        queue,
+        ranges,
+        index: settings.engine.index.public(),
+        version: &settings.function_version,
+    };
+    redrive.run(&request, end).await
+}

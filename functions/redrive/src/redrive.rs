@@ -1,0 +1,293 @@
+//! The loop over the queue's letters: receive, read, write through the guard, delete what is done, give back the rest.
+//!
+//! A letter is deleted only after each of its changes was applied, found to be superseded, or, where it is a range of
+//! the stream, put into a letter of its own; or where discarding was asked for. Whatever ends the run, the others come back.
+
+use std::time::Duration;
+
+use driftless::change::{Change, Reading, Record, RecordError};
+use driftless::dead_letter::{DeadLetter, Letter, Rejection, Sender, StreamRange};
+use driftless::function::FunctionError;
+use driftless::function::clock::now;
+use driftless::outcome::{ConfigurationError, Outcome};
+use driftless::queue::{Queue, QueueError, Received};
+use driftless::stream::range::{RangeError, Ranges};
+use driftless::target::Target;
+use driftless::version::Version;
+use driftless::writer::{Limits, Writer};
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use crate::report::{Report, Trimmed};
+use crate::request::Request;
+
+/// Time kept for giving letters back and answering.
+const CLOSING_TIME: Duration = Duration::from_secs(2);
+const NEXT: &str = "the stream no longer holds these records: backfill the table, or verify and repair, then discard \
+                    this letter by its message_id";
+
+/// The function's parts.
+#[derive(Debug, Clone, Copy)]
+pub struct Redrive<'f, T, Q, R> {
+    /// How records are read.
+    pub reading: &'f Reading,
+    /// What writes.
+    pub writer: &'f Writer<T>,
+    /// Where the letters are.
+    pub queue: &'f Q,
+    /// What reads a range of the stream again.
+    pub ranges: &'f R,
+    /// The index's public name.
+    pub index: &'f str,
+    /// Version of the code, for letters.
+    pub version: &'f str,
+}
+
+/// What is to happen with a message.
+enum End {
+    /// Everything in it is done.
+    Done,
+    /// It stays, for this reason.
+    Keep(Rejection),
+}
+
+impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
+    /// Works on letters until there are none, `max` are done, or the time is up.
+    ///
+    /// # Errors
+    /// Where the deployment is wrong or the queue cannot be read.
+    pub async fn run(&self, request: &Request, end: Instant) -> Result<Report, FunctionError> {
+        let mut report = Report { dry_run: request.dry_run, ..Report::default() };
+        let mut held = Vec::new();
+        let result = self.work(request, end, &mut report, &mut held).await;
+        for message in &held {
+            // It comes back by itself when its time of being hidden is over.
+            if let Err(error) = self.queue.release(message, end).await {
+                tracing::warn!(message_id = message.id, "{error}");
+            }
+        }
+        result?;
+        let waiting = self.queue.waiting(end).await.unwrap_or_default();
+        report.left = waiting.max(held.len() as u64);
+        Ok(report)
+    }
+
+    async fn work(
+        &self,
+        request: &Request,
+        end: Instant,
+        report: &mut Report,
+        held: &mut Vec<Received>,
+    ) -> Result<(), FunctionError> {
+        let stop = end.checked_sub(CLOSING_TIME).unwrap_or(end);
+        while report.letters.received < request.max {
+            if Instant::now() >= stop {
+                report.out_of_time = true;
+                return Ok(());
+            }
+            let messages = self.queue.receive(stop).await?;
+            if messages.is_empty() {
+                return Ok(());
+            }
+            let mut messages = messages.into_iter();
+            while let Some(message) = messages.next() {
+                // More than asked for came in one go.
+                if report.letters.received == request.max {
+                    held.extend(std::iter::once(message).chain(messages));
+                    return Ok(());
+                }
+                report.letters.received += 1;
+                let done = self.one(&message, request, stop, report).await;
+                if !matches!(done, Ok(true)) {
+                    held.push(message);
+                }
+                if let Err(error) = done {
+                    held.extend(messages);
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Works on one message; tells whether it is off the queue.
+    async fn one(
+        &self,
+        message: &Received,
+        request: &Request,
+        stop: Instant,
+        report: &mut Report,
+    ) -> Result<bool, ConfigurationError> {
+        let letter = Letter::read(&message.body);
+        if !request.filter.matches(&message.id, &letter) {
+            report.letters.skipped += 1;
+            return Ok(false);
+        }
+        let end = match letter {
+            _ if request.discard => End::Done,
+            Err(error) => End::Keep(kept("unreadable", error.to_string())),
+            Ok(Letter::Record(letter)) => self.record(&letter, request.dry_run, stop, report).await?,
+            Ok(Letter::Range(range)) => self.range(message, &range, request.dry_run, stop, report).await?,
+        };
+        if let End::Keep(why) = end {
+            report.keep(&message.id, why);
+            return Ok(false);
+        }
+        if !request.dry_run
+            && let Err(error) = self.queue.delete(message, stop).await
+        {
+            // What it holds is applied; the next redrive finds that out, and deletes it.
+            report.keep(&message.id, kept("queue", error.to_string()));
+            return Ok(false);
+        }
+        let done = if request.discard { &mut report.letters.discarded } else { &mut report.letters.redriven };
+        *done += 1;
+        Ok(!request.dry_run)
+    }
+
+    async fn record(
+        &self,
+        letter: &DeadLetter,
+        dry_run: bool,
+        stop: Instant,
+        report: &mut Report,
+    ) -> Result<End, ConfigurationError> {
+        if letter.index != self.index {
+            return Ok(End::Keep(kept("other_index", format!("the letter is of the index `{}`", letter.index))));
+        }
+        // The generation may have been raised since: an old change must not become newer by that.
+        let version = letter.version.clone().map(Version::from_stored);
+        let generation = version.and_then(|version| version.generation()).unwrap_or(self.reading.generation);
+        let reading = Reading { generation, ..self.reading.clone() };
+        let change = match Record::read(letter.record.get(), &reading).change {
+            Ok(change) => change,
+            Err(RecordError::Configuration(error)) => return Err(error),
+            Err(error) => {
+                report.changes.rejected += 1;
+                return Ok(End::Keep(Rejection::from_record_error(&error)));
+            }
+        };
+        let outcomes = self.apply(std::slice::from_ref(&change), dry_run, stop).await?;
+        report.changes.count(&outcomes[0]);
+        Ok(match &outcomes[0] {
+            Outcome::Rejected(problem) | Outcome::Failed(problem) => End::Keep(Rejection::from_problem(problem)),
+            _ => End::Done,
+        })
+    }
+
+    async fn apply(
+        &self,
+        changes: &[Change],
+        dry_run: bool,
+        stop: Instant,
+    ) -> Result<Vec<Outcome>, ConfigurationError> {
+        let limits = Limits { deadline: stop, written_at: now() };
+        if dry_run {
+            return self.writer.preview(changes, limits).await;
+        }
+        Ok(self.writer.apply(changes, limits).await?.outcomes)
+    }
+
+    async fn range(
+        &self,
+        message: &Received,
+        range: &StreamRange,
+        dry_run: bool,
+        stop: Instant,
+        report: &mut Report,
+    ) -> Result<End, ConfigurationError> {
+        let mut cursor = match self.ranges.open(&range.batch, stop).await {
+            Ok(cursor) => cursor,
+            Err(error) => return Ok(End::Keep(unread(&error))),
+        };
+        loop {
+            let page = match self.ranges.next(&mut cursor, stop).await {
+                Ok(page) => page,
+                Err(error) => return Ok(End::Keep(unread(&error))),
+            };
+            if let Some(why) = self.page(&page.records, dry_run, stop, report).await? {
+                return Ok(End::Keep(why));
+            }
+            if page.last {
+                break;
+            }
+        }
+        if !self.ranges.is_trimmed(&cursor) {
+            return Ok(End::Done);
+        }
+        let batch = &range.batch;
+        report.trimmed(Trimmed {
+            message_id: message.id.clone(),
+            stream_arn: batch.stream_arn.clone(),
+            shard_id: batch.shard_id.clone(),
+            from: batch.start_sequence_number.clone(),
+            to: batch.end_sequence_number.clone(),
+            next: NEXT.to_owned(),
+        });
+        Ok(End::Keep(kept("trimmed", NEXT.to_owned())))
+    }
+
+    /// Applies a part of a range; gives why the range must stay, if it must.
+    async fn page(
+        &self,
+        raw: &[Box<RawValue>],
+        dry_run: bool,
+        stop: Instant,
+        report: &mut Report,
+    ) -> Result<Option<Rejection>, ConfigurationError> {
+        let (mut changes, mut sources, mut malformed) = (Vec::new(), Vec::new(), Vec::new());
+        for raw in raw {
+            let Record { origin, change } = Record::read(raw.get(), self.reading);
+            match change {
+                Ok(change) => {
+                    changes.push(change);
+                    sources.push((raw, origin));
+                }
+                Err(RecordError::Configuration(error)) => return Err(error),
+                Err(error) => malformed.push((raw, origin, Rejection::from_record_error(&error))),
+            }
+        }
+        let outcomes = self.apply(&changes, dry_run, stop).await?;
+        let mut stays = None;
+        let from = Sender { index: self.index, function_version: self.version, now: now() };
+        let mut letters: Vec<DeadLetter> =
+            malformed.into_iter().map(|(raw, origin, why)| DeadLetter::new(raw, &origin, None, why, &from)).collect();
+        report.changes.rejected += letters.len() as u64;
+        for ((change, (raw, origin)), outcome) in changes.iter().zip(&sources).zip(&outcomes) {
+            report.changes.count(outcome);
+            match outcome {
+                Outcome::Rejected(problem) => {
+                    let why = Rejection::from_problem(problem);
+                    letters.push(DeadLetter::new(raw, origin, Some(change), why, &from));
+                }
+                Outcome::Failed(problem) => stays = Some(Rejection::from_problem(problem)),
+                _ => {}
+            }
+        }
+        if stays.is_none() && !dry_run {
+            stays = self.send(&letters, stop).await.err();
+        }
+        Ok(stays)
+    }
+
+    /// What a range holds and the engine refuses becomes a letter of its own, before the range is deleted.
+    async fn send(&self, letters: &[DeadLetter], stop: Instant) -> Result<(), Rejection> {
+        for letter in letters {
+            let message = letter.message().map_err(|error| kept("queue", error.to_string()))?;
+            self.queue.send(&message, stop).await.map_err(|QueueError(error)| kept("queue", error))?;
+        }
+        Ok(())
+    }
+}
+
+fn kept(class: &str, reason: String) -> Rejection {
+    Rejection { class: class.to_owned(), status: None, reason }
+}
+
+fn unread(error: &RangeError) -> Rejection {
+    let class = match error {
+        RangeError::Malformed(_) => "unreadable",
+        RangeError::Unavailable(_) => "unavailable",
+    };
+    kept(class, error.to_string())
+}

@@ -1,0 +1,175 @@
+//! What `redrive` is asked: how much, which letters, and what to do with them.
+
+use driftless::dead_letter::{DeadLetter, Letter, Unreadable};
+use driftless::function::FunctionError;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Letters that one invocation takes unless it is told otherwise.
+const DEFAULT_MAX: u64 = 1_000;
+
+/// A request. All of it is optional: `{}` redrives up to 1,000 letters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Request {
+    /// The most letters to look at.
+    pub max: u64,
+    /// Says what would be done, and does nothing.
+    pub dry_run: bool,
+    /// Which letters; those that do not match stay.
+    pub filter: Filter,
+    /// Deletes the letters without applying them. Needs a filter.
+    pub discard: bool,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self { max: DEFAULT_MAX, dry_run: false, filter: Filter::default(), discard: false }
+    }
+}
+
+/// A letter matches where it matches every member that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Filter {
+    /// The kind of message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
+    /// Why it was rejected, such as `mapper_parsing_exception` or `malformed_record`; Lambda's letters have their
+    /// condition here, such as `RetryAttemptsExhausted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// The engine's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// The document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document_id: Option<String>,
+    /// The message, by the queue's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+}
+
+/// Kinds of messages in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// Our letter, with the whole record.
+    Record,
+    /// Lambda's, with a range of the stream.
+    Range,
+    /// Neither.
+    Unreadable,
+}
+
+impl Request {
+    /// Reads an invocation's payload.
+    ///
+    /// # Errors
+    /// Names what is wrong and what is expected.
+    pub fn read(payload: Value) -> Result<Self, FunctionError> {
+        let payload = if payload.is_null() { Value::Object(serde_json::Map::new()) } else { payload };
+        // serde would read an array as the members in their order.
+        let read = if payload.is_object() {
+            serde_json::from_value(payload).map_err(|error| error.to_string())
+        } else {
+            Err("the payload is not an object".to_owned())
+        };
+        let request: Self = read.map_err(|problem| {
+            FunctionError::Request(format!(
+                "{problem}; expected {{\"max\": 1000, \"dry_run\": false, \"filter\": {{\"class\": \"…\"}}, \"discard\": false}}"
+            ))
+        })?;
+        if request.max == 0 {
+            return Err(FunctionError::Request("max is 0: set it to at least 1, or leave it out for 1000".to_owned()));
+        }
+        if request.discard && request.filter == Filter::default() {
+            let remedy = "name what to discard, such as {\"filter\": {\"class\": \"malformed_record\"}}";
+            return Err(FunctionError::Request(format!("discard is true and filter is empty: {remedy}")));
+        }
+        Ok(request)
+    }
+}
+
+impl Filter {
+    /// Whether a message of the queue matches.
+    #[must_use]
+    pub fn matches(&self, message_id: &str, letter: &Result<Letter, Unreadable>) -> bool {
+        let facts = Facts::of(letter);
+        let same =
+            |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
+        self.shape.is_none_or(|shape| shape == facts.shape)
+            && self.status.is_none_or(|status| facts.status == Some(status))
+            && same(&self.class, facts.class)
+            && same(&self.table, facts.table)
+            && same(&self.document_id, facts.document_id)
+            && same(&self.message_id, Some(message_id))
+    }
+}
+
+/// What can be filtered by.
+struct Facts<'a> {
+    shape: Shape,
+    class: Option<&'a str>,
+    status: Option<u16>,
+    table: Option<&'a str>,
+    document_id: Option<&'a str>,
+}
+
+impl<'a> Facts<'a> {
+    fn of(letter: &'a Result<Letter, Unreadable>) -> Self {
+        match letter {
+            Ok(Letter::Record(letter)) => {
+                let DeadLetter { rejected, table, document_id, .. } = &**letter;
+                Self {
+                    shape: Shape::Record,
+                    class: Some(&rejected.class),
+                    status: rejected.status,
+                    table: table.as_deref(),
+                    document_id: document_id.as_deref(),
+                }
+            }
+            Ok(Letter::Range(range)) => Self {
+                shape: Shape::Range,
+                class: Some(&range.request.condition),
+                status: None,
+                table: range.batch.table(),
+                document_id: None,
+            },
+            Err(_) => Self { shape: Shape::Unreadable, class: None, status: None, table: None, document_id: None },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn refused(payload: Value, named: &str) {
+        let error = Request::read(payload).expect_err("refused").to_string();
+        assert!(error.contains(named), "{error}");
+    }
+
+    #[test]
+    fn nothing_asked_is_a_redrive_of_a_thousand() {
+        for payload in [Value::Null, json!({})] {
+            assert_eq!(Request::read(payload).expect("a request"), Request::default());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_is_expected() {
+        refused(json!({"dryrun": true}), "dryrun");
+        refused(json!({"max": "all"}), "u64");
+        refused(json!({"max": 0}), "max is 0");
+        refused(json!({"filter": {"reason": "x"}}), "reason");
+        refused(json!([1]), "expected");
+        refused(json!({"discard": true}), "filter is empty");
+    }
+}
