@@ -127,6 +127,9 @@ impl<I: Index> Client<I> {
 
 impl<I: Index> Target for Client<I> {
     async fn read(&self, ids: &[&DocumentId], deadline: Instant) -> Vec<Result<Option<Stored>, Problem>> {
+        if self.forced {
+            return vec![Ok(None); ids.len()];
+        }
         let limit = deadline.min(Instant::now() + REQUEST_TIMEOUT);
         let (there, back) = (self.travel(), self.travel());
         let mut outdated = false;

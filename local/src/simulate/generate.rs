@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::schedule::{Act, EngineFault, Schedule, Setting, Step};
+use super::schedule::{Act, EngineFault, QueueFault, Schedule, Setting, Step};
 
 /// Statuses that pass, and two that mean a wrong deployment for a moment.
 const STATUSES: [u16; 6] = [429, 503, 500, 403, 404, 401];
@@ -35,6 +35,7 @@ fn setting(rng: &mut Rng) -> Setting {
         bisect: rng.bool(),
         maximum_age_ms: (rng.u8(..4) == 0).then(|| rng.u32(300..3_000)),
         parents_first: rng.u8(..4) != 0,
+        in_order: rng.u8(..4) != 0,
         skew_ms: if rng.bool() { 0 } else { rng.u32(1..600_000) },
     }
 }
@@ -91,7 +92,7 @@ impl Made {
     }
 
     fn disturbance(&mut self) -> Act {
-        match self.rng.u8(..32) {
+        match self.rng.u8(..42) {
             0..=1 => Act::Split,
             2 => Act::RecreateStream,
             3 => Act::RaiseGeneration,
@@ -105,7 +106,22 @@ impl Made {
             23..=24 => Act::CrashBefore,
             25..=26 => Act::CrashAfter,
             27..=28 => Act::LoseAnswer,
+            29..=32 => Act::Redrive,
+            33 => Act::Mend,
+            34..=36 => Act::Send(self.queue_fault()),
+            37 => Act::ReceiveTwice,
+            38 => Act::Reappear,
+            39 => Act::UnreadableRange,
             _ => Act::Redeliver { batches: self.rng.u8(1..=4) },
+        }
+    }
+
+    fn queue_fault(&mut self) -> QueueFault {
+        match self.rng.u8(..4) {
+            0 => QueueFault::AnswerLost,
+            1 => QueueFault::CrashBefore,
+            2 => QueueFault::CrashAfter,
+            _ => QueueFault::Refused,
         }
     }
 

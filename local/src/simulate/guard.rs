@@ -30,6 +30,16 @@ pub enum Guard {
     LowestFailure,
     /// What the mapping gives up leaves a message
     OnFailureMessage,
+    /// A dead letter is in the queue before its record is reported as done
+    LetterBeforeSuccess,
+    /// A record whose letter the queue refuses is reported as failed
+    RefusedLetter,
+    /// A letter is deleted only once its change is applied, superseded or discarded
+    LetterDelete,
+    /// A redriven change keeps the generation that it was rejected in
+    LetterVersion,
+    /// A redrive writes through the guard, as everyone does
+    RedriveGuard,
     /// The backfill creates documents and replaces none
     BackfillCreate,
     /// The backfill's version is older than every stream's

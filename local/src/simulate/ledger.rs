@@ -22,8 +22,10 @@ pub(super) struct Ledger {
     by_sequence: HashMap<u128, Ordinal>,
     /// The newest change of each document that was ever in the index.
     newest: BTreeMap<String, Ordinal>,
-    /// Changes of which a letter was in the queue at some time.
+    /// Changes of which a letter with the record was in the queue at some time.
     lettered: BTreeSet<Ordinal>,
+    /// Changes that a letter with a range was sent for at some time.
+    ranged: BTreeSet<Ordinal>,
 }
 
 impl Ledger {
@@ -50,13 +52,17 @@ impl Ledger {
         }
     }
 
-    /// A letter names these changes.
-    pub(super) fn lettered(&mut self, changes: impl IntoIterator<Item = Ordinal>) {
-        self.lettered.extend(changes);
+    /// A letter was sent for these changes, with a record or with a range.
+    pub(super) fn lettered(&mut self, changes: &[Ordinal], own: bool) {
+        if own { &mut self.lettered } else { &mut self.ranged }.extend(changes);
     }
 
     pub(super) fn has_letter(&self, change: Ordinal) -> bool {
         self.lettered.contains(&change)
+    }
+
+    pub(super) fn has_range(&self, change: Ordinal) -> bool {
+        self.ranged.contains(&change)
     }
 
     /// Whether the change, or a newer one of its document, was in the index.

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use super::guard::Guard;
 use super::index::Index;
+use super::ledger::Ledger;
 use super::world::{Places, World};
 use crate::mapping::batch::{Batch, Then, batch_length};
 use crate::mapping::record::StreamRecord;
@@ -92,7 +93,7 @@ async fn run<I: Index>(world: Arc<World<I>>, number: usize) {
         changes.borrow_and_update();
         for shard in world.ready(number, &started) {
             started.insert(shard);
-            readers.spawn(read_shard(Arc::clone(&world), number, shard));
+            readers.spawn_local(read_shard(Arc::clone(&world), number, shard));
         }
         if readers.is_empty() && world.state().draining {
             return;
@@ -115,7 +116,7 @@ async fn read_shard<I: Index>(world: Arc<World<I>>, number: usize, shard: usize)
             let who = 1_000 * (1 + number as u64) + 10 * shard as u64 + lane as u64;
             let name = (world.state().mappings[number].stream, shard);
             let lane = Lane { world: Arc::clone(&world), config: config.clone(), name, who, recent: VecDeque::new() };
-            lanes.spawn(lane.run(inbox));
+            lanes.spawn_local(lane.run(inbox));
             sender
         })
         .collect();
@@ -176,8 +177,11 @@ impl<I: Index> Lane<I> {
                 waiting.push_back(record);
             }
             let (length, _) = batch_length(waiting.iter(), self.config.batch_size);
-            let records: Vec<_> = waiting.drain(..length).collect();
+            let mut records: Vec<_> = waiting.drain(..length).collect();
             batches += 1;
+            if !self.world.setting.in_order {
+                records.sort_by_key(|record| self.world.chance(record.arrival_ms().unsigned_abs(), batches, 1_000));
+            }
             self.recent.push_back(records.clone());
             self.recent.drain(..self.recent.len().saturating_sub(REMEMBERED_BATCHES));
             self.finish(Batch::new(records)).await;
@@ -191,7 +195,7 @@ impl<I: Index> Lane<I> {
         while let Some(mut batch) = pending.pop_front() {
             let now_ms = i64::try_from(self.world.now_ms()).unwrap_or(i64::MAX);
             if let Some(expired) = batch.expired(&self.config, now_ms) {
-                self.give_up(&expired, "too old");
+                self.give_up(&expired, true);
             }
             if batch.records.is_empty() {
                 continue;
@@ -199,7 +203,8 @@ impl<I: Index> Lane<I> {
             let outcome = self.world.invoke(&batch.records).await;
             let verdict = verdict(&outcome, &batch.records, true);
             let decision = batch.decide(verdict, &self.config);
-            self.check_out(&decision.delivered, "was reported as done");
+            let delivered = self.world.ordinals(&decision.delivered);
+            self.world.check_out(&delivered, Ledger::has_letter, "was reported as done");
             match decision.then {
                 Then::Done => {}
                 Then::Retry(batch) => {
@@ -211,24 +216,19 @@ impl<I: Index> Lane<I> {
                         pending.push_front(batch);
                     }
                 }
-                Then::GiveUp(batch) => self.give_up(&batch, "tried too often"),
+                Then::GiveUp(batch) => self.give_up(&batch, false),
             }
         }
     }
 
-    fn give_up(&self, batch: &Batch, why: &'static str) {
-        let (stream, shard) = self.name;
-        self.world.note(format_args!("given up, {why}: {} records of {stream}/{shard}", batch.records.len()));
+    fn give_up(&self, batch: &Batch, expired: bool) {
+        let changes = self.world.ordinals(&batch.records);
+        self.world.note(format_args!("given up, {}: {changes:?}", if expired { "too old" } else { "tried too often" }));
         self.world.count("given up by the mapping", batch.records.len() as u64);
         if self.world.stands(Guard::OnFailureMessage) {
-            self.world.send_range(self.name, &batch.records);
+            self.world.send_range(self.name, &batch.records, expired);
         }
-        self.check_out(&batch.records, "was given up");
-    }
-
-    fn check_out(&self, records: &[StreamRecord], how: &str) {
-        let changes = self.world.ordinals(records);
-        self.world.check_out(&changes, true, how);
+        self.world.check_out(&changes, |ledger, change| ledger.has_letter(change) || ledger.has_range(change), "was given up");
     }
 
     /// Delivers the last batches once more, beside the lane.

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 
 use super::backfill::PURGE_AGE;
 use super::guard::Missing;
 use super::index::{Index, ModelIndex};
+use super::letters::Letters;
 use super::schedule::{Act, EngineFault, Schedule};
 use super::table::Item;
 use super::world::{Armed, Broken, Counts, World};
@@ -45,6 +47,10 @@ pub fn play(schedule: &Schedule, missing: Missing, verbose: bool) -> Played {
 
 /// Plays a schedule on any index, in the time of the runtime that this is called in.
 pub async fn play_on<I: Index>(schedule: &Schedule, index: I, missing: Missing, verbose: bool) -> Played {
+    LocalSet::new().run_until(play_all(schedule, index, missing, verbose)).await
+}
+
+async fn play_all<I: Index>(schedule: &Schedule, index: I, missing: Missing, verbose: bool) -> Played {
     let world = World::new(schedule, index, missing, verbose);
     let mut player = Player { world: Arc::clone(&world), activities: 0, oldest_year: 2026 };
     world.add_mapping(0);
@@ -85,6 +91,8 @@ impl<I: Index> Player<I> {
             }
             Act::Backfill => world.spawn(Arc::clone(&world).backfill(self.next_activity())),
             Act::Purge => world.spawn(Arc::clone(&world).purge(self.next_activity())),
+            Act::Redrive => world.spawn(Arc::clone(&world).redrive()),
+            Act::Mend => world.index.mend().await,
             Act::Settle => {
                 self.settle().await;
                 world.skip(QUIET);
@@ -125,9 +133,12 @@ impl<I: Index> Player<I> {
         self.world.add_mapping(newest);
     }
 
-    /// The old mapping must be done, or its records would count as the new generation's.
+    /// The old mapping must be done, and its letters without a record redriven: what is read from the stream counts as
+    /// the new generation's. Letters with a record may stay.
     async fn raise_generation(&mut self) {
         self.drain().await;
+        self.world.state().armed = Armed::default();
+        self.redrive_until(|letters| !letters.has_range()).await;
         self.oldest_year -= 1;
         {
             let mut state = self.world.state();
@@ -142,8 +153,8 @@ impl<I: Index> Player<I> {
         self.world.drain().await;
         let lost = {
             let state = self.world.state();
-            let ordinal = |record: &_| sequence_ordinal(&state.ledger, record);
-            state.ledger.open().find(|&change| !state.letters.names(change, ordinal)).map(|change| state.ledger.describe(change))
+            let lost = state.ledger.open().find(|&change| !state.letters.name(change));
+            lost.map(|change| state.ledger.describe(change))
         };
         if let Some(lost) = lost {
             self.world.break_promise(Broken::Lost(format!("{lost} is in neither index nor queue")));
@@ -156,17 +167,22 @@ impl<I: Index> Player<I> {
         let world = &self.world;
         world.state().armed = Armed::default();
         world.index.mend().await;
-        for _ in 0..REDRIVES {
-            if world.state().letters.is_empty() {
-                break;
-            }
-            world.spawn(Arc::clone(world).redrive());
-            world.drain().await;
-        }
-        if !world.state().letters.is_empty() {
-            world.break_promise(Broken::Blocked(format!("letters stay after {REDRIVES} redrives")));
-        }
+        self.redrive_until(|letters| letters.letters.is_empty()).await;
         self.drain().await;
+    }
+
+    /// Redrives until the queue is as it should be.
+    async fn redrive_until(&self, done: impl Fn(&Letters) -> bool) {
+        for _ in 0..REDRIVES {
+            if done(&self.world.state().letters) {
+                return;
+            }
+            self.world.spawn(Arc::clone(&self.world).redrive());
+            self.world.drain().await;
+            // Letters that a redrive has left behind come back.
+            sleep(Duration::from_secs(1)).await;
+        }
+        self.world.break_promise(Broken::Blocked(format!("letters stay after {REDRIVES} redrives")));
     }
 
     /// The mappings of the newest stream read on.
@@ -201,10 +217,6 @@ impl<I: Index> Player<I> {
     }
 }
 
-fn sequence_ordinal(ledger: &super::ledger::Ledger, record: &crate::mapping::record::StreamRecord) -> Option<usize> {
-    ledger.ordinal(record.sequence_number().as_str())
-}
-
 fn arm(armed: &mut Armed, fault: &Act) {
     let push = |faults: &mut VecDeque<EngineFault>, fault| faults.push_back(fault);
     match fault {
@@ -217,6 +229,10 @@ fn arm(armed: &mut Armed, fault: &Act) {
         }
         Act::CrashBefore => armed.crashes_before += 1,
         Act::CrashAfter => armed.crashes_after += 1,
+        Act::Send(fault) => armed.sends.push_back(*fault),
+        Act::ReceiveTwice => armed.received_twice += 1,
+        Act::Reappear => armed.reappearances += 1,
+        Act::UnreadableRange => armed.unreadable_ranges += 1,
         Act::LoseAnswer => armed.lost_answers += 1,
         _ => {}
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use driftless::writer::Writer;
-use replicate::handler::{StreamEvent, handle};
+use replicate::handler::{Deadlines, Function, StreamEvent};
 use replicate::metrics::Metrics;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::client::Client;
 use super::guard::Guard;
 use super::index::Index;
+use super::letters::Mailbox;
 use super::world::World;
 use crate::function::Outcome;
 use crate::mapping::record::{StreamRecord, payload};
@@ -22,10 +23,16 @@ const TIMEOUT: Duration = Duration::from_millis(2_000);
 /// The time that the function keeps for its answer.
 const MARGIN: Duration = Duration::from_millis(200);
 
+/// The index's public name, as letters have it.
+pub(super) const INDEX: &str = "i";
+/// The function's version, as letters have it.
+pub(super) const FUNCTION_VERSION: &str = "simulated";
+
 /// An execution environment.
 pub(super) struct Process<I> {
     pub(super) number: u64,
     pub(super) writer: Writer<Client<I>>,
+    mailbox: Mailbox<I>,
     /// Told when the process is killed at work.
     pub(super) killed: Arc<Notify>,
 }
@@ -40,7 +47,8 @@ impl<I: Index> World<I> {
         };
         let killed = Arc::new(Notify::new());
         let client = Client::new(Arc::clone(self), number, Arc::clone(&killed), forced);
-        Process { number, writer: Writer::new(client), killed }
+        let mailbox = Mailbox::new(Arc::clone(self), Arc::clone(&killed));
+        Process { number, writer: Writer::new(client), mailbox, killed }
     }
 
     fn take_process(self: &Arc<Self>) -> Process<I> {
@@ -75,9 +83,18 @@ impl<I: Index> World<I> {
     /// What Lambda's runtime does around the handler.
     async fn handle(self: &Arc<Self>, process: &Process<I>, records: &[StreamRecord]) -> Outcome {
         let event: StreamEvent = serde_json::from_slice(&payload(records)).expect("the model's records are records");
-        let deadline = Instant::now() + TIMEOUT - MARGIN;
+        process.mailbox.catch_up();
+        let apply = Instant::now() + TIMEOUT - MARGIN;
+        let deadlines = Deadlines { apply, letters: apply + MARGIN / 4 };
         let mut metrics = Metrics::new(records.len());
-        match handle(&event.records, &self.reading(), &process.writer, deadline, &mut metrics).await {
+        let function = Function {
+            reading: &self.reading(),
+            writer: &process.writer,
+            queue: Some(&process.mailbox),
+            index: INDEX,
+            version: FUNCTION_VERSION,
+        };
+        match function.handle(&event.records, deadlines, &mut metrics).await {
             Ok(mut response) => {
                 let failures = &mut response.batch_item_failures;
                 if !self.stands(Guard::FailureReport) {

@@ -31,6 +31,8 @@ pub struct Setting {
     pub maximum_age_ms: Option<u32>,
     /// Whether a parent shard is finished before its children start. The promises do not rest on it.
     pub parents_first: bool,
+    /// Whether the records of a batch come in the order of the stream. The promises do not rest on it.
+    pub in_order: bool,
     /// By how much the processes' clocks are wrong, at most, in either direction.
     pub skew_ms: u32,
 }
@@ -73,6 +75,10 @@ pub enum Act {
     Backfill,
     /// Old tombstones are removed.
     Purge,
+    /// Whatever letters there are are redriven.
+    Redrive,
+    /// What the engine refuses is mended; it accepts everything from now on.
+    Mend,
     /// The stream drains, letters are redriven, and weeks go by in which nothing happens.
     Settle,
     /// The engine's next write goes wrong.
@@ -90,6 +96,14 @@ pub enum Act {
     CrashAfter,
     /// The next invocation's answer is lost, and its process with it.
     LoseAnswer,
+    /// Sending the next letter goes wrong.
+    Send(QueueFault),
+    /// The next letters that are received stay visible to others.
+    ReceiveTwice,
+    /// The next letter that is deleted comes back.
+    Reappear,
+    /// The stream cannot be read by the next redrive.
+    UnreadableRange,
     /// A lane's last batches are delivered once more, by another process, while the lane goes on.
     Redeliver {
         /// How many batches.
@@ -126,4 +140,17 @@ pub enum EngineFault {
     },
     /// A read shows the state before the last write.
     Outdated,
+}
+
+/// What goes wrong with sending one letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum QueueFault {
+    /// The queue refuses it.
+    Refused,
+    /// It is stored, and the answer is lost.
+    AnswerLost,
+    /// The process is killed before it is stored.
+    CrashBefore,
+    /// The process is killed when it is stored.
+    CrashAfter,
 }

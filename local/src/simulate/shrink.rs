@@ -64,13 +64,14 @@ impl Shrinking {
 
     /// Sets everything that is left to the simplest that still fails.
     fn simplify(&mut self) {
-        let simpler: [fn(&mut Schedule); 8] = [
+        let simpler: [fn(&mut Schedule); 9] = [
             |schedule| schedule.initial.clear(),
             |schedule| schedule.setting.lanes = 1,
             |schedule| schedule.setting.retries = 0,
             |schedule| schedule.setting.bisect = false,
             |schedule| schedule.setting.maximum_age_ms = None,
             |schedule| schedule.setting.parents_first = true,
+            |schedule| schedule.setting.in_order = true,
             |schedule| schedule.setting.skew_ms = 0,
             |schedule| schedule.setting.batch_size = 1,
         ];

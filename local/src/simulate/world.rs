@@ -17,7 +17,7 @@ use super::index::Index;
 use super::ledger::{Ledger, Ordinal};
 use super::letters::Letters;
 use super::process::Process;
-use super::schedule::{EngineFault, Schedule, Setting};
+use super::schedule::{EngineFault, QueueFault, Schedule, Setting};
 use super::table::Table;
 use crate::mapping::record::StreamRecord;
 
@@ -80,6 +80,10 @@ pub(super) struct Armed {
     pub(super) crashes_after: u32,
     pub(super) lost_answers: u32,
     pub(super) redeliveries: VecDeque<u8>,
+    pub(super) sends: VecDeque<QueueFault>,
+    pub(super) received_twice: u32,
+    pub(super) reappearances: u32,
+    pub(super) unreadable_ranges: u32,
 }
 
 /// What changes in a run.
@@ -209,8 +213,8 @@ impl<I: Index> World<I> {
     }
 
     /// Runs something that must end before the stream counts as drained.
-    pub(super) fn spawn(&self, activity: impl Future<Output = ()> + Send + 'static) {
-        self.background.lock().unwrap_or_else(PoisonError::into_inner).spawn(activity);
+    pub(super) fn spawn(&self, activity: impl Future<Output = ()> + 'static) {
+        self.background.lock().unwrap_or_else(PoisonError::into_inner).spawn_local(activity);
     }
 
     /// Waits until everything has been delivered or given up, and nothing is under way.
@@ -242,12 +246,18 @@ impl<I: Index> World<I> {
         records.iter().filter_map(|record| state.ledger.ordinal(record.sequence_number().as_str())).collect()
     }
 
-    /// These changes leave the stream, or their letter the queue: each must be accounted for by now.
-    pub(super) fn check_out(&self, changes: &[Ordinal], letters_count: bool, how: &str) {
+    /// These changes leave the stream, or their letter the queue: each must have been in the index by now, or be
+    /// accounted for otherwise.
+    pub(super) fn check_out(
+        &self,
+        changes: &[Ordinal],
+        otherwise: impl Fn(&Ledger, Ordinal) -> bool,
+        how: &str,
+    ) {
         let lost = {
             let State { ledger, .. } = &*self.state();
-            let accounted = |&change: &Ordinal| ledger.is_settled(change) || letters_count && ledger.has_letter(change);
-            changes.iter().copied().find(|change| !accounted(change)).map(|change| ledger.describe(change))
+            let lost = changes.iter().find(|change| !ledger.is_settled(**change) && !otherwise(ledger, **change));
+            lost.map(|change| ledger.describe(*change))
         };
         if let Some(lost) = lost {
             self.break_promise(Broken::Lost(format!("{lost} {how}")));
