@@ -4,6 +4,7 @@ mod daemon;
 mod down;
 mod load;
 mod serve;
+mod simulate;
 mod status;
 mod up;
 
@@ -33,6 +34,7 @@ enum Command {
     Load(load::Args),
     Demo(crate::demo::Args),
     Replay(crate::replay::ReplayArgs),
+    Simulate(simulate::Args),
     #[command(hide = true)]
     Serve(serve::Choice),
 }
@@ -50,6 +52,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Load(args) => load::run(args, &daemon).await,
         Command::Demo(args) => crate::demo::run(args).await,
         Command::Replay(args) => crate::replay::run(args).await,
+        Command::Simulate(args) => simulate::run(args).await,
         Command::Serve(choice) => serve::run(choice, &daemon).await,
     }
 }

@@ -40,7 +40,10 @@ pub fn play(schedule: &Schedule, missing: Missing, verbose: bool) -> Played {
     fastrand::seed(schedule.seed);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime needs no resources");
-    let played = runtime.block_on(play_on(schedule, ModelIndex::new(missing), missing, verbose));
+    // What the function logs about faults on purpose is of no interest.
+    let played = tracing::dispatcher::with_default(&tracing::Dispatch::none(), || {
+        runtime.block_on(play_on(schedule, ModelIndex::new(missing), missing, verbose))
+    });
     Missing::default().apply_to_core();
     played
 }
