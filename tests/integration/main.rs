@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod guard;
 mod index;
+mod simulation;
 mod streams;
 mod support;
 mod watch;

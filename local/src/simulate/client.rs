@@ -152,8 +152,7 @@ impl<I: Index> Target for Client<I> {
         }
         sleep(there).await;
         let index = &self.world.index;
-        let answers =
-            if outdated { index.read_outdated(ids, deadline).await } else { index.read(ids, deadline).await };
+        let answers = if outdated { index.read_outdated(ids, deadline).await } else { index.read(ids, deadline).await };
         for (id, answer) in ids.iter().zip(&answers) {
             if let Ok(Some(Stored { version: Some(version), .. })) = answer {
                 self.world.state().ledger.seen(id, version);

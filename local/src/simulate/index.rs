@@ -51,7 +51,11 @@ pub trait Index: Target + Clone + 'static {
     }
 
     /// Writes whatever the documents' states are. Only the model can: it is what a missing guard looks like.
-    fn force(&self, writes: &[GuardedWrite<'_>], deadline: Instant) -> impl Future<Output = Vec<Result<Written, Problem>>> + Send {
+    fn force(
+        &self,
+        writes: &[GuardedWrite<'_>],
+        deadline: Instant,
+    ) -> impl Future<Output = Vec<Result<Written, Problem>>> + Send {
         self.write(writes, deadline)
     }
 }
@@ -92,7 +96,8 @@ impl ModelIndex {
 impl Documents {
     fn write(&mut self, write: &GuardedWrite<'_>, forced: bool) -> Result<Written, Problem> {
         if !self.mended && is_poison(write.content) {
-            let refusal = Refusal { status: 400, kind: "strict_dynamic_mapping_exception".into(), reason: "poison".into() };
+            let refusal =
+                Refusal { status: 400, kind: "strict_dynamic_mapping_exception".into(), reason: "poison".into() };
             return Err(Problem::Item(refusal));
         }
         let current = self.documents.get(write.id).map(|document| &document.stored.position);
@@ -113,7 +118,8 @@ impl Documents {
         let stored =
             Stored { version: Some(write.version.clone()), event_time: write.event_time, position: position.clone() };
         let before = self.documents.remove(write.id).map(|document| document.stored);
-        let document = Document { content: write.content.clone(), stored, before, written_at: write.written_at, deleted };
+        let document =
+            Document { content: write.content.clone(), stored, before, written_at: write.written_at, deleted };
         self.documents.insert(write.id.clone(), document);
         Ok(Written::Done(position))
     }

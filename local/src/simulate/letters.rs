@@ -194,7 +194,11 @@ impl<I: Index> Queue for Mailbox<I> {
         };
         self.world.note(format_args!("letter {number} deleted{}", if reappears { ", and back" } else { "" }));
         if let Some((changes, own)) = letter {
-            self.world.check_out(&changes, |ledger, change| !own && ledger.has_letter(change), "and its letter deleted");
+            self.world.check_out(
+                &changes,
+                |ledger, change| !own && ledger.has_letter(change),
+                "and its letter deleted",
+            );
         }
         Ok(())
     }

@@ -228,7 +228,11 @@ impl<I: Index> Lane<I> {
         if self.world.stands(Guard::OnFailureMessage) {
             self.world.send_range(self.name, &batch.records, expired);
         }
-        self.world.check_out(&changes, |ledger, change| ledger.has_letter(change) || ledger.has_range(change), "was given up");
+        self.world.check_out(
+            &changes,
+            |ledger, change| ledger.has_letter(change) || ledger.has_range(change),
+            "was given up",
+        );
     }
 
     /// Delivers the last batches once more, beside the lane.

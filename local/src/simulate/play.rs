@@ -1,6 +1,6 @@
 //! Plays a schedule, and holds the promises against what came of it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct Played {
     pub counts: Counts,
     /// Everything observable, as one number: the same schedule gives the same.
     pub trace: u64,
+    /// What the index shows in the end.
+    pub visible: BTreeMap<String, String>,
     /// Everything observable, if asked for.
     pub lines: Vec<String>,
 }
@@ -61,14 +63,14 @@ async fn play_all<I: Index>(schedule: &Schedule, index: I, missing: Missing, ver
         sleep(Duration::from_millis(step.after_ms.into())).await;
         player.act(&step.act).await;
     }
-    player.close().await;
+    let visible = player.close().await;
     // The processes hold the world that holds them.
     world.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     let (trace, lines) = world.trace();
     let mut state = world.state();
     let changes = state.ledger.len() as u64;
     state.counts.add("changes", changes);
-    Played { broken: state.broken.clone(), counts: std::mem::take(&mut state.counts), trace, lines }
+    Played { broken: state.broken.clone(), counts: std::mem::take(&mut state.counts), trace, visible, lines }
 }
 
 struct Player<I> {
@@ -201,7 +203,8 @@ impl<I: Index> Player<I> {
         }
     }
 
-    async fn close(&mut self) {
+    /// Brings everything to its end, and compares.
+    async fn close(&mut self) -> BTreeMap<String, String> {
         self.settle().await;
         let world = Arc::clone(&self.world);
         if !world.state().backfilled {
@@ -210,14 +213,18 @@ impl<I: Index> Player<I> {
         }
         let shown = world.index.visible().await;
         let expected = world.state().table.documents();
-        if shown != expected {
-            let ids = shown.keys().chain(expected.keys());
-            let wrong = ids.into_iter().find(|id| shown.get(*id) != expected.get(*id)).cloned().unwrap_or_default();
-            let of = |documents: &std::collections::BTreeMap<String, String>| documents.get(&wrong).cloned().unwrap_or_else(|| "nothing".to_owned());
-            let what = format!("{wrong}: the table has {}, the index shows {}", of(&expected), of(&shown));
-            world.break_promise(Broken::Differs(what));
+        if let Some(difference) = difference(&expected, &shown) {
+            world.break_promise(Broken::Differs(difference));
         }
+        shown
     }
+}
+
+fn difference(expected: &BTreeMap<String, String>, shown: &BTreeMap<String, String>) -> Option<String> {
+    let mut ids = expected.keys().chain(shown.keys());
+    let id = ids.find(|id| expected.get(*id) != shown.get(*id))?;
+    let of = |documents: &BTreeMap<String, String>| documents.get(id).map_or("nothing", String::as_str).to_owned();
+    Some(format!("{id}: the table has {}, the index shows {}", of(expected), of(shown)))
 }
 
 fn arm(armed: &mut Armed, fault: &Act) {

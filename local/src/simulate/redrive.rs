@@ -26,7 +26,9 @@ const PAGE: usize = 2;
 impl<I: Index> World<I> {
     /// Sends the mapping's letter about records of a shard.
     pub(super) fn send_range(&self, (stream, shard): (usize, usize), records: &[StreamRecord], expired: bool) {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
+        // Whatever the order was in which they came.
+        let numbers = || records.iter().map(StreamRecord::sequence_number);
+        let (Some(first), Some(last)) = (numbers().min(), numbers().max()) else { return };
         let condition = if expired { Condition::RecordAgeExceeded } else { Condition::RetryAttemptsExhausted };
         let message = FailureMessage {
             request_context: RequestContext {
@@ -40,8 +42,8 @@ impl<I: Index> World<I> {
             timestamp: String::new(),
             batch: on_failure::BatchInfo {
                 shard_id: shard.to_string(),
-                start_sequence_number: first.sequence_number().to_string(),
-                end_sequence_number: last.sequence_number().to_string(),
+                start_sequence_number: first.to_string(),
+                end_sequence_number: last.to_string(),
                 approximate_arrival_of_first_record: String::new(),
                 approximate_arrival_of_last_record: String::new(),
                 batch_size: records.len(),

@@ -223,7 +223,8 @@ impl<I: Index> World<I> {
         self.changed.send_replace(());
         let ended = timeout(DRAIN_LIMIT, async {
             loop {
-                let mut activities = std::mem::take(&mut *self.background.lock().unwrap_or_else(PoisonError::into_inner));
+                let mut activities =
+                    std::mem::take(&mut *self.background.lock().unwrap_or_else(PoisonError::into_inner));
                 if activities.is_empty() {
                     break;
                 }
@@ -248,12 +249,7 @@ impl<I: Index> World<I> {
 
     /// These changes leave the stream, or their letter the queue: each must have been in the index by now, or be
     /// accounted for otherwise.
-    pub(super) fn check_out(
-        &self,
-        changes: &[Ordinal],
-        otherwise: impl Fn(&Ledger, Ordinal) -> bool,
-        how: &str,
-    ) {
+    pub(super) fn check_out(&self, changes: &[Ordinal], otherwise: impl Fn(&Ledger, Ordinal) -> bool, how: &str) {
         let lost = {
             let State { ledger, .. } = &*self.state();
             let lost = changes.iter().find(|change| !ledger.is_settled(**change) && !otherwise(ledger, **change));
