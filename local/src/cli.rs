@@ -4,6 +4,7 @@ mod daemon;
 mod down;
 mod load;
 mod serve;
+mod simulate;
 mod status;
 mod up;
 
@@ -35,6 +36,7 @@ enum Command {
     Replay(crate::replay::ReplayArgs),
     Letters(crate::letters::LettersArgs),
     Redrive(crate::redrive::RedriveArgs),
+    Simulate(simulate::Args),
     #[command(hide = true)]
     Serve(serve::Choice),
 }
@@ -54,6 +56,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Replay(args) => crate::replay::run(args).await,
         Command::Letters(args) => crate::letters::run(args).await,
         Command::Redrive(args) => crate::redrive::run(args).await,
+        Command::Simulate(args) => simulate::run(args).await,
         Command::Serve(choice) => serve::run(choice, &daemon).await,
     }
 }

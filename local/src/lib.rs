@@ -22,4 +22,5 @@ pub mod proxy;
 pub mod redrive;
 pub mod replay;
 pub mod services;
+pub mod simulate;
 pub mod table;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::change::Change;
 use crate::document_id::DocumentId;
+use crate::guards::{self, Guard};
 
 /// One document's changes in a batch.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,7 +29,9 @@ pub(crate) fn fold(changes: &[Change]) -> Vec<Folded<'_>> {
     }
     for group in &mut groups {
         // A batch is in order per key while nothing fails; the version decides, not the place.
-        group.places.sort_by(|&a, &b| changes[a].version.cmp(&changes[b].version));
+        if guards::stands(Guard::FoldOrder) {
+            group.places.sort_by(|&a, &b| changes[a].version.cmp(&changes[b].version));
+        }
     }
     groups
 }

@@ -13,6 +13,8 @@
 //! What could not be applied: [`dead_letter`]: the letters; [`queue`]: where they wait; `stream`: their records, read again.
 //!
 //! For functions: [`environment`] reads settings and reports all problems at once; `function`: what all functions share.
+//!
+//! [`guards`] names what the promises rest on, for the simulation.
 
 pub mod attribute;
 pub mod change;
@@ -24,6 +26,7 @@ pub mod field;
 mod fold;
 #[cfg(feature = "function")]
 pub mod function;
+pub mod guards;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 pub mod number;

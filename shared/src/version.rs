@@ -9,6 +9,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::guards::{self, Guard};
+
 /// The longest sequence number that DynamoDB documents, in digits.
 const SEQUENCE_DIGITS: usize = 40;
 /// Longer than any creation time.
@@ -70,7 +72,8 @@ impl SequenceNumber {
     /// Where the text is not 1 to 40 decimal digits.
     pub fn parse(text: &str) -> Result<Self, NotASequenceNumber> {
         let valid = (1..=SEQUENCE_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        if valid { Ok(Self(format!("{text:0>SEQUENCE_DIGITS$}"))) } else { Err(NotASequenceNumber) }
+        let digits = if guards::stands(Guard::SequencePadding) { SEQUENCE_DIGITS } else { 0 };
+        if valid { Ok(Self(format!("{text:0>digits$}"))) } else { Err(NotASequenceNumber) }
     }
 }
 
@@ -83,7 +86,9 @@ impl Version {
     /// Puts the parts together, most significant first.
     #[must_use]
     pub fn new(generation: Generation, label: &StreamLabel, sequence: &SequenceNumber) -> Self {
-        Self(format!("{:010}/{}/{}", generation.0, label.0, sequence.0))
+        let generation = if guards::stands(Guard::Generation) { generation.0 } else { 1 };
+        let label = if guards::stands(Guard::StreamLabel) { &label.0 } else { "" };
+        Self(format!("{generation:010}/{label}/{}", sequence.0))
     }
 
     /// A version as a document carries it.

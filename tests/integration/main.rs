@@ -10,6 +10,7 @@ mod faults;
 mod guard;
 mod hostile;
 mod index;
+mod simulation;
 mod stage;
 mod streams;
 mod support;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rand::Rng as _;
 use tokio::time::Instant;
 
 use super::cache::StateCache;
@@ -10,6 +9,7 @@ use super::{Limits, Report};
 use crate::change::{Change, ChangeKind};
 use crate::document_id::DocumentId;
 use crate::fold::{Folded, fold};
+use crate::guards;
 use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
 use crate::target::{Guard, GuardedWrite, Position, Stored, Target, Written};
 use crate::time::Timestamp;
@@ -109,6 +109,9 @@ impl<'c> Batch<'c> {
 
     /// Ends the changes that are no newer than what stands in the index.
     pub(super) fn settle_by_version(&mut self) {
+        if !guards::stands(guards::Guard::VersionCompare) {
+            return;
+        }
         let Self { changes, outcomes, pending, .. } = self;
         pending.retain_mut(|pending| {
             let Known::At { version: Some(stored), event_time, .. } = &pending.known else {
@@ -197,6 +200,11 @@ impl<'c> Batch<'c> {
                     // The one before it is tried next, so that folding loses nothing that single writes would keep.
                     pending.open.pop();
                     self.outcomes[newest] = Some(Outcome::Rejected(problem));
+                    if !guards::stands(guards::Guard::FoldFallback) {
+                        for place in pending.open.drain(..) {
+                            self.outcomes[place] = Some(Outcome::Superseded);
+                        }
+                    }
                 }
             },
         }
@@ -210,7 +218,7 @@ impl<'c> Batch<'c> {
             return Duration::ZERO;
         }
         let longest = FIRST_PAUSE.saturating_mul(1 << round.min(10)).min(LONGEST_PAUSE);
-        longest.mul_f64(rand::rng().random_range(0.5..1.0))
+        longest.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
     /// Ends everything that is still open as if it had been written; what could not be read has failed.

@@ -1,0 +1,85 @@
+//! What became of every change: applied or overtaken in the index, named by a letter, or neither.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use driftless::document_id::DocumentId;
+use driftless::version::Version;
+
+use super::table::Written;
+
+/// The place of a change among all changes of the table.
+pub(super) type Ordinal = usize;
+
+struct Change {
+    id: String,
+    poison: bool,
+}
+
+/// The book of all changes.
+#[derive(Default)]
+pub(super) struct Ledger {
+    changes: Vec<Change>,
+    by_sequence: HashMap<u128, Ordinal>,
+    /// The newest change of each document that was ever in the index.
+    newest: BTreeMap<String, Ordinal>,
+    /// Changes of which a letter with the record was in the queue at some time.
+    lettered: BTreeSet<Ordinal>,
+    /// Changes that a letter with a range was sent for at some time.
+    ranged: BTreeSet<Ordinal>,
+}
+
+impl Ledger {
+    pub(super) fn log(&mut self, written: Written) {
+        self.by_sequence.insert(written.sequence, self.changes.len());
+        self.changes.push(Change { id: written.id, poison: written.poison });
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    pub(super) fn ordinal(&self, sequence: &str) -> Option<Ordinal> {
+        sequence.parse().ok().and_then(|sequence: u128| self.by_sequence.get(&sequence).copied())
+    }
+
+    /// A document of this version was seen in the index.
+    pub(super) fn seen(&mut self, id: &DocumentId, version: &Version) {
+        // Of a backfill there is no change.
+        let sequence = version.as_str().rsplit('/').next().unwrap_or_default();
+        if let Some(ordinal) = self.ordinal(sequence) {
+            let newest = self.newest.entry(id.to_string()).or_insert(ordinal);
+            *newest = ordinal.max(*newest);
+        }
+    }
+
+    /// A letter was sent for these changes, with a record or with a range.
+    pub(super) fn lettered(&mut self, changes: &[Ordinal], own: bool) {
+        if own { &mut self.lettered } else { &mut self.ranged }.extend(changes);
+    }
+
+    pub(super) fn has_letter(&self, change: Ordinal) -> bool {
+        self.lettered.contains(&change)
+    }
+
+    pub(super) fn has_range(&self, change: Ordinal) -> bool {
+        self.ranged.contains(&change)
+    }
+
+    /// Whether the change, or a newer one of its document, was in the index.
+    pub(super) fn is_settled(&self, change: Ordinal) -> bool {
+        self.newest.get(&self.changes[change].id).is_some_and(|&newest| newest >= change)
+    }
+
+    pub(super) fn is_poison(&self, change: Ordinal) -> bool {
+        self.changes[change].poison
+    }
+
+    /// Changes that are not settled.
+    pub(super) fn open(&self) -> impl Iterator<Item = Ordinal> {
+        (0..self.changes.len()).filter(|&change| !self.is_settled(change))
+    }
+
+    pub(super) fn describe(&self, change: Ordinal) -> String {
+        format!("change {change} of {}", self.changes[change].id)
+    }
+}
