@@ -140,6 +140,12 @@ pub enum ConfigurationError {
         /// What is wrong, and the remedy.
         problem: String,
     },
+    /// The index that this process has written to is gone.
+    #[error("{problem}: the index of INDEX is gone: restore it, or let a cold start create it anew and backfill")]
+    IndexGone {
+        /// Status and error type.
+        problem: String,
+    },
     /// The engine refuses everything.
     #[error("{problem}")]
     Engine {
@@ -154,7 +160,7 @@ impl ConfigurationError {
     pub fn from_problem(problem: &Problem) -> Self {
         let remedy = match problem.status() {
             Some(401 | 403) => "check OPENSEARCH_AUTH, the role's permission and the domain's access policy",
-            Some(404) => "the index of INDEX is gone: restore it, or let a cold start create it anew and backfill",
+            Some(404) => return Self::IndexGone { problem: format!("{problem} ({})", problem.class()) },
             _ => "check that OPENSEARCH_ENDPOINT is an OpenSearch or Elasticsearch endpoint",
         };
         Self::Engine { problem: format!("{problem} ({}): {remedy}", problem.class()) }

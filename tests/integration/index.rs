@@ -4,7 +4,7 @@ use futures::future::join_all;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Index, documents, insert};
+use crate::support::{CREATED, HELD, Index, documents, insert};
 
 #[tokio::test]
 async fn concurrent_cold_starts_make_one_index() {
@@ -34,7 +34,7 @@ async fn a_foreign_index_is_refused_and_untouched() {
     let index = Index::new("foreign");
     for taken in [index.name.clone(), format!("{}-000001", index.name), format!("{}-write", index.name)] {
         index.send(Method::Put, &format!("/{taken}"), None).await;
-        let error = index.function().invoke(&[insert("a", 1)]).await.expect_err("refused").to_string();
+        let error = index.function().timeout(HELD).invoke(&[insert("a", 1)]).await.expect_err("refused").to_string();
         assert_names(&error, &["INDEX", &index.name, &taken]);
         let (_, count) = index.send(Method::Get, &format!("/{taken}/_count"), None).await;
         assert!(count.contains("\"count\":0"), "{count}");
@@ -50,14 +50,14 @@ async fn an_index_without_the_filter_is_refused() {
     let physical = format!("{}-000001", index.name);
     let bare = json!({"actions": [{"add": {"index": physical, "alias": index.name, "filter": {"match_all": {}}}}]});
     index.send(Method::Post, "/_aliases", Some(bare)).await;
-    let error = index.function().invoke(&[insert("a", 1)]).await.expect_err("refused").to_string();
+    let error = index.function().timeout(HELD).invoke(&[insert("a", 1)]).await.expect_err("refused").to_string();
     assert_names(&error, &["INDEX", "filter", "_driftless.deleted"]);
 }
 
 #[tokio::test]
 async fn an_index_deleted_under_a_running_function_is_no_data_error_and_is_not_created_by_a_write() {
     let index = Index::new("deleted");
-    let function = index.function();
+    let function = index.function().timeout(CREATED);
     function.succeed(&[insert("a", 1)]).await;
     index.send(Method::Delete, &format!("/{}-000001", index.name), None).await;
     let error = function.invoke(&[insert("b", 2)]).await.expect_err("loud");

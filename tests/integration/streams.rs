@@ -15,7 +15,7 @@ use driftless_local::services::{DynamoDbKind, Engine, Wanted, dynamodb_client, s
 use opensearch::OpenSearch;
 use opensearch::http::transport::Transport;
 
-use crate::support::{Index, engine_url, unique};
+use crate::support::{HELD, Index, engine_url, unique};
 
 /// Built once for all tests.
 pub(crate) static BINARY: LazyLock<PathBuf> =
@@ -99,7 +99,9 @@ async fn a_troubled_stream_of_dynamodb_local_converges() {
 #[tokio::test]
 async fn a_wrong_configuration_is_what_every_invocation_answers() {
     use driftless_local::function::{FunctionProcess, Invoke, Outcome};
-    let config = FunctionConfig::new("replicate", BINARY.clone()).env("OPENSEARCH_AUTH", "iam").env("GENERATION", "x");
+    let mut config =
+        FunctionConfig::new("replicate", BINARY.clone()).env("OPENSEARCH_AUTH", "iam").env("GENERATION", "x");
+    config.timeout = HELD;
     let mut process = FunctionProcess::new(config);
     for _ in 0..2 {
         let invocation = process.invoke(r#"{"Records":[]}"#.into(), None).await.expect("invoked");

@@ -31,6 +31,11 @@ pub(crate) fn engine_url() -> &'static str {
     services().opensearch_endpoint().expect("an engine is wanted")
 }
 
+/// The time-out of an invocation that waits a wrong configuration out.
+pub(crate) const HELD: Duration = Duration::from_secs(3);
+/// The same of one that has to create its index, on a busy machine, before.
+pub(crate) const CREATED: Duration = Duration::from_secs(8);
+
 /// An index, as its readers see it.
 pub(crate) struct Index {
     pub(crate) name: String,

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::report::{Report, Trimmed};
 use crate::request::Request;
 
-/// Time kept for giving letters back and answering.
+/// Time kept for giving letters back and answering: a fifth of the invocation's, but no more than this.
 const CLOSING_TIME: Duration = Duration::from_secs(5);
 /// Letters that are given back at once.
 const AT_ONCE: usize = 16;
@@ -103,7 +103,8 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         report: &mut Report,
         held: &mut Vec<Received>,
     ) -> Result<(), FunctionError> {
-        let stop = end.checked_sub(CLOSING_TIME).unwrap_or(end);
+        let closing = CLOSING_TIME.min(end.saturating_duration_since(Instant::now()) / 5);
+        let stop = end.checked_sub(closing).unwrap_or(end);
         while report.letters.received < request.max {
             if Instant::now() >= stop {
                 report.out_of_time = true;

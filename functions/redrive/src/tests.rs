@@ -285,6 +285,17 @@ async fn an_outage_keeps_every_letter_and_stops_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_short_invocation_redrives_what_it_can() {
+    let scene = Scene::default();
+    scene.letter(&modify("a", 1), "x").await;
+    let writer = Writer::new(scene.target.clone());
+    let Scene { queue, ranges, reading, .. } = &scene;
+    let redrive = Redrive { reading, writer: &writer, queue, ranges, index: "i", version: "1" };
+    let report = redrive.run(&Request::default(), Instant::now() + Duration::from_secs(2)).await.expect("redriven");
+    assert_eq!((report.letters.redriven, report.out_of_time), (1, false));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wrong_configuration_gives_every_letter_back() {
     let scene = Scene::default();
     for n in 1..=3 {

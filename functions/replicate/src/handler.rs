@@ -51,7 +51,14 @@ pub async fn invoke(
         tracing::error!(class = error.kind(), records = records.len(), "{error}");
         context.forget_writer().await;
         // Failing at once would use up Lambda's few retries in seconds, and drain the stream into the dead-letter queue.
-        if !error.is_configuration() || !held.wait_before(deadline).await {
+        let retry = match error.is_worth_a_retry() {
+            true => held.wait_before(deadline).await,
+            false => false,
+        };
+        if !retry {
+            if error.is_configuration() {
+                tokio::time::sleep_until(deadline).await;
+            }
             metrics.fail_all();
             break result;
         }
@@ -66,13 +73,15 @@ pub async fn invoke(
 struct Hold(u32);
 
 impl Hold {
-    /// Waits a second, then longer and longer. Tells whether the deadline leaves time for one more try.
+    /// Waits a second, then longer and longer; not where the deadline leaves no time for one more try.
     async fn wait_before(&mut self, deadline: Instant) -> bool {
         let pause = Duration::from_secs(1 << self.0.min(5));
         self.0 += 1;
-        let more = Instant::now() + pause < deadline;
-        tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
-        more
+        if Instant::now() + pause >= deadline {
+            return false;
+        }
+        tokio::time::sleep(pause).await;
+        true
     }
 }
 

@@ -48,6 +48,13 @@ impl FunctionError {
         matches!(self, Self::Misconfigured(_) | Self::Configuration(_) | Self::Auth(_))
     }
 
+    /// Whether the same invocation may find it mended. An index that is gone is not created anew by an invocation that had
+    /// seen it: whatever was in it would be gone without a word.
+    #[must_use]
+    pub fn is_worth_a_retry(&self) -> bool {
+        self.is_configuration() && !matches!(self, Self::Configuration(ConfigurationError::IndexGone { .. }))
+    }
+
     /// The error type that Lambda shows.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -6,7 +6,7 @@ use opensearch::http::Method;
 use serde_json::json;
 
 use super::{eventually, function, proxy};
-use crate::support::{Index, documents, insert, modify, remove};
+use crate::support::{CREATED, Index, documents, insert, modify, remove};
 
 impl Index {
     async fn block(&self, block: &str, on: bool) {
@@ -76,7 +76,8 @@ async fn a_block_that_stays_fails_the_records_in_time() {
 #[tokio::test]
 async fn an_index_deleted_in_the_middle_is_said_aloud_and_no_write_creates_another() {
     let index = Index::new("deleted");
-    let (one, other) = (index.function(), index.function());
+    let function = || index.function().timeout(CREATED);
+    let (one, other) = (function(), function());
     one.succeed(&[insert("a", 1), insert("b", 2)]).await;
     other.succeed(&[modify("a", 3)]).await;
     let (status, text) = index.send(Method::Delete, &format!("/{}-000001", index.name), None).await;
@@ -102,7 +103,7 @@ async fn an_index_deleted_in_the_middle_is_said_aloud_and_no_write_creates_anoth
 #[tokio::test]
 async fn a_missing_write_alias_is_said_aloud_until_it_is_back() {
     let index = Index::new("unaliased");
-    let function = index.function();
+    let function = index.function().timeout(CREATED);
     function.succeed(&[insert("a", 1)]).await;
     let aliases = async |action: &str| {
         let names = json!({"index": format!("{}-000001", index.name), "alias": format!("{}-write", index.name)});

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use driftless_local::proxy::Fault;
 
 use super::{function, proxy};
-use crate::support::{Index, documents, insert, modify, remove};
+use crate::support::{HELD, Index, documents, insert, modify, remove};
 
 const TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -70,7 +70,7 @@ async fn credentials_that_are_refused_are_a_configuration_error_at_every_step() 
         for step in ["-write?", "/_mget", "/_bulk"] {
             let (index, proxy) = (Index::new("refused"), proxy().await);
             index.function().succeed(&[insert("a", 1)]).await;
-            let function = function(&index, &proxy, 3_000);
+            let function = function(&index, &proxy, 3_000).timeout(HELD);
             proxy.on(step, Fault::Answer(status));
             let error = function.invoke(&[modify("a", 2), insert("b", 3)]).await.expect_err("refused").to_string();
             assert!(error.contains("OPENSEARCH_AUTH") && error.contains(&status.to_string()), "{step}: {error}");
