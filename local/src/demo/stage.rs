@@ -26,8 +26,8 @@ use crate::mapping::{Backoff, DynamoDbStream, EventSourceMapping, Faults, Mappin
 use crate::services::{SQS_ENDPOINT, STREAMS_ENDPOINT, Services, dynamodb_client, sqs_client, streams_client};
 
 /// Single writes after which a fresh engine answers as fast as it will, and how long they may take.
-const WARM_UP_WRITES: u32 = 3_000;
-const WARM_UP_LIMIT: Duration = Duration::from_secs(10);
+const WARM_UP_WRITES: u32 = 6_000;
+const WARM_UP_LIMIT: Duration = Duration::from_secs(20);
 
 /// What is played.
 #[derive(Debug)]

@@ -68,9 +68,9 @@ impl<I: Index> World<I> {
         let mut state = self.state();
         let stream = state.mappings[number].stream;
         let end = state.table.streams[stream].shards[shard].records.len();
-        let (place, finished) = state.mappings[number].shards.entry(shard).or_default();
-        let from = std::mem::replace(place, end);
-        let _ = finished;
+        let trimmed = state.table.streams[stream].shards[shard].trimmed;
+        let (place, _) = state.mappings[number].shards.entry(shard).or_default();
+        let from = std::mem::replace(place, end).max(trimmed);
         let over = state.draining || state.table.streams[stream].shards[shard].closed;
         (state.table.streams[stream].shards[shard].records[from..].to_vec(), over)
     }

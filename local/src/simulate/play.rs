@@ -101,6 +101,7 @@ impl<I: Index> Player<I> {
             Act::Settle => {
                 self.settle().await;
                 world.skip(QUIET);
+                world.state().table.trim();
                 self.resume();
             }
             Act::Redeliver { batches } => world.state().armed.redeliveries.push_back(*batches),

@@ -29,6 +29,8 @@ pub(super) struct Shard {
     pub(super) parent: Option<usize>,
     pub(super) closed: bool,
     pub(super) records: Vec<StreamRecord>,
+    /// How many of them the stream no longer holds.
+    pub(super) trimmed: usize,
     /// The partitions whose records it takes.
     partitions: std::ops::Range<u8>,
 }
@@ -71,7 +73,7 @@ impl Table {
             "arn:aws:dynamodb:eu-central-1:123456789012:table/T/stream/{year}-01-15T09:30:{:02}.000",
             self.streams.len()
         );
-        let first = Shard { parent: None, closed: false, records: Vec::new(), partitions: 0..PARTITIONS };
+        let first = Shard { parent: None, closed: false, records: Vec::new(), trimmed: 0, partitions: 0..PARTITIONS };
         self.streams.push(Stream { arn, shards: vec![first] });
     }
 
@@ -83,6 +85,13 @@ impl Table {
         });
     }
 
+    /// A day has passed: what is in the streams now can be read no more.
+    pub(super) fn trim(&mut self) {
+        for shard in self.streams.iter_mut().flat_map(|stream| &mut stream.shards) {
+            shard.trimmed = shard.records.len();
+        }
+    }
+
     fn split_with(&mut self, children: impl Fn(&std::ops::Range<u8>) -> Vec<std::ops::Range<u8>>) {
         let Some(stream) = self.streams.last_mut() else { return };
         for at in 0..stream.shards.len() {
@@ -90,7 +99,13 @@ impl Table {
                 continue;
             }
             for partitions in children(&stream.shards[at].partitions) {
-                stream.shards.push(Shard { parent: Some(at), closed: false, records: Vec::new(), partitions });
+                stream.shards.push(Shard {
+                    parent: Some(at),
+                    closed: false,
+                    records: Vec::new(),
+                    trimmed: 0,
+                    partitions,
+                });
             }
         }
     }
