@@ -1,6 +1,6 @@
 //! What the demo plays on: a table with its stream, the real function behind the event source mapping, an index, a queue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use anyhow::{Context, Result, anyhow};
 use aws_sdk_dynamodb::Client as Tables;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::Client as Queues;
+use driftless::queue::Queue as _;
 use driftless::queue::sqs::SqsQueue;
 use opensearch::http::transport::Transport;
 use opensearch::indices::IndicesDeleteParts;
 use opensearch::{BulkParts, OpenSearch};
 use tempfile::TempDir;
 
-use super::activity::{self, INDEX_DEFINITION, PARTITION_KEY, TABLE};
+use super::activity::{self, INDEX_DEFINITION, PARTITION_KEY, POISON, TABLE};
 use super::lag::Lag;
 use super::tally::Tally;
 use crate::console::{self, Progress};
@@ -28,6 +29,8 @@ use crate::services::{SQS_ENDPOINT, STREAMS_ENDPOINT, Services, dynamodb_client,
 /// Single writes after which a fresh engine answers as fast as it will, and how long they may take.
 const WARM_UP_WRITES: u32 = 6_000;
 const WARM_UP_LIMIT: Duration = Duration::from_secs(20);
+/// Items that come and go before the first second counts.
+const WARM_UP_ITEMS: u32 = 100;
 
 /// What is played.
 #[derive(Debug)]
@@ -144,11 +147,11 @@ impl Stage {
         Ok(Self { tables, index: table.clone(), table, engine, mapping, lag, tally, queue, redrive, _files: files })
     }
 
-    /// Brings everything to the state in which a production system is: the engine's code compiled, the function's index
-    /// made, by writing to another index and then replicating one item that comes and goes.
+    /// Brings everything to the state in which a production system is: the engine's code compiled, by writing to another
+    /// index, and the function's index and clients made, by replicating items that come and go.
     ///
     /// # Errors
-    /// Where a service refuses, or the item is not replicated.
+    /// Where a service refuses, or the items are not replicated.
     pub async fn warm_up(&self) -> Result<()> {
         let _progress = Progress::spinner("warming up the engine: its Java code is compiled as it runs");
         let scratch = format!("{}-warm-up", self.index);
@@ -163,25 +166,35 @@ impl Stage {
         }
         let deleted = self.engine.indices().delete(IndicesDeleteParts::Index(&[&scratch])).send().await;
         deleted.context("delete the warm-up's index")?.error_for_status_code().context("delete the warm-up's index")?;
-        let key = || {
-            [(PARTITION_KEY, "warm-up"), ("sk", "warm-up")]
-                .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())))
+        self.warm_up_function().await
+    }
+
+    /// Lets items come and go, so that the function has made its index, and its way to the queue: they are poison. Their
+    /// letters are taken off the queue again.
+    async fn warm_up_function(&self) -> Result<()> {
+        let key = |number: u32| {
+            [(PARTITION_KEY, format!("warm-up-{number}")), ("sk", "warm-up".to_owned())]
+                .map(|(name, value)| (name.to_owned(), AttributeValue::S(value)))
         };
-        self.tables
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(key().into()))
-            .send()
-            .await
-            .context("put an item")?;
-        self.tables
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(key().into()))
-            .send()
-            .await
-            .context("delete it")?;
-        self.mapping.wait_until_drained(WARM_UP_LIMIT * 3).await.context("replicate a first item")
+        for number in 0..WARM_UP_ITEMS {
+            let mut item = HashMap::from(key(number));
+            item.insert("follow_up".to_owned(), AttributeValue::S(POISON.to_owned()));
+            let put = self.tables.put_item().table_name(&self.table).set_item(Some(item)).send();
+            put.await.context("put an item")?;
+            let deleted = self.tables.delete_item().table_name(&self.table).set_key(Some(key(number).into())).send();
+            deleted.await.context("delete it")?;
+        }
+        self.mapping.wait_until_drained(WARM_UP_LIMIT * 3).await.context("replicate the first items")?;
+        let deadline = tokio::time::Instant::now() + WARM_UP_LIMIT;
+        loop {
+            let letters = self.queue.receive(deadline).await.context("read the queue")?;
+            if letters.is_empty() {
+                return Ok(());
+            }
+            for letter in &letters {
+                self.queue.delete(letter, deadline).await.context("delete a letter")?;
+            }
+        }
     }
 
     /// One line: writes, applied, lag and duplicates so far.

@@ -42,7 +42,13 @@ impl ElasticMq {
             port: number,
             jdk,
             jars: &jars,
-            options: vec!["-Xmx128m".into(), path_property("config.file", &config)],
+            // The quick compiler and the simple collector, for the same reason as the engine's.
+            options: vec![
+                "-Xmx128m".into(),
+                "-XX:TieredStopAtLevel=1".into(),
+                "-XX:+UseSerialGC".into(),
+                path_property("config.file", &config),
+            ],
             main_class: "org.elasticmq.server.Main",
             arguments: Vec::new(),
         };
