@@ -1,7 +1,5 @@
 //! `cargo local redrive`: invokes the real `redrive` function, as `aws lambda invoke` would, until nothing is left to do.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -11,8 +9,8 @@ use redrive::report::Report;
 use redrive::request::{Filter, Request, Shape};
 
 use crate::console;
-use crate::function::{BuildProfile, FunctionConfig, FunctionProcess, Invoke as _, Outcome, build_function};
-use crate::replay::{passed_on, variable};
+use crate::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome};
+use crate::replay::FunctionArgs;
 
 /// Redrive dead letters with the real function.
 ///
@@ -49,15 +47,9 @@ pub struct RedriveArgs {
     /// The generation of letters that do not say theirs, where GENERATION was raised after they were sent.
     #[arg(long)]
     pub generation: Option<u32>,
-    /// A binary to run as it is, instead of building the function.
-    #[arg(long, value_name = "PATH")]
-    pub binary: Option<PathBuf>,
-    /// How to build the function.
-    #[arg(long, value_enum, default_value_t)]
-    pub profile: BuildProfile,
-    /// A variable of the function's environment; may be given several times.
-    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
-    pub environment: Vec<(String, String)>,
+    /// Where the function comes from, and what it sees.
+    #[command(flatten)]
+    pub source: FunctionArgs,
     /// The function's time-out.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     pub timeout: u64,
@@ -90,13 +82,8 @@ impl RedriveArgs {
 /// # Errors
 /// When the function cannot be built or started, or answers with an error.
 pub async fn run(args: RedriveArgs) -> Result<()> {
-    let binary = match &args.binary {
-        Some(binary) => binary.clone(),
-        None => build_function("redrive", args.profile)?,
-    };
-    let mut environment = passed_on(|name| std::env::var_os(name))?;
-    environment.extend(args.environment.iter().cloned());
-    let report = invoke(binary, environment, &args.request(), Duration::from_secs(args.timeout)).await?;
+    let function = args.source.config("redrive", Duration::from_secs(args.timeout))?;
+    let report = invoke(function, &args.request()).await?;
     if args.json {
         console::result(serde_json::to_string(&report).context("write the report")?);
     } else {
@@ -109,16 +96,8 @@ pub async fn run(args: RedriveArgs) -> Result<()> {
 ///
 /// # Errors
 /// When it cannot be started, or answers with an error.
-pub async fn invoke(
-    binary: PathBuf,
-    environment: BTreeMap<String, String>,
-    request: &Request,
-    timeout: Duration,
-) -> Result<Report> {
-    let mut config = FunctionConfig::new("redrive", binary);
-    config.environment = environment;
-    config.timeout = timeout;
-    let mut function = FunctionProcess::new(config);
+pub async fn invoke(function: FunctionConfig, request: &Request) -> Result<Report> {
+    let mut function = FunctionProcess::new(function);
     let payload = serde_json::to_vec(request).context("write the request")?;
     let invocation = function.invoke(Bytes::from(payload), None).await?;
     function.kill().await;

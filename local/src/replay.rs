@@ -48,6 +48,20 @@ pub struct ReplayArgs {
     /// The function to build and run.
     #[arg(long, default_value = "replicate", value_name = "NAME")]
     pub function: String,
+    /// Where the function comes from, and what it sees.
+    #[command(flatten)]
+    pub source: FunctionArgs,
+    /// The function's time-out.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub timeout: u64,
+    /// Append what the function prints to this file.
+    #[arg(long, value_name = "PATH")]
+    pub log: Option<PathBuf>,
+}
+
+/// Where a function that is invoked by hand comes from, and what it sees.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FunctionArgs {
     /// A binary to run as it is, instead of building the function.
     #[arg(long, value_name = "PATH")]
     pub binary: Option<PathBuf>,
@@ -57,12 +71,24 @@ pub struct ReplayArgs {
     /// A variable of the function's environment; may be given several times.
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
     pub environment: Vec<(String, String)>,
-    /// The function's time-out.
-    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
-    pub timeout: u64,
-    /// Append what the function prints to this file.
-    #[arg(long, value_name = "PATH")]
-    pub log: Option<PathBuf>,
+}
+
+impl FunctionArgs {
+    /// The function `name`, built unless a binary was given, with the caller's variables that it is configured with.
+    ///
+    /// # Errors
+    /// When it cannot be built, or a variable is not text.
+    pub fn config(&self, name: &str, timeout: Duration) -> Result<FunctionConfig> {
+        let binary = match &self.binary {
+            Some(binary) => binary.clone(),
+            None => build_function(name, self.profile)?,
+        };
+        let mut config = FunctionConfig::new(name, binary);
+        config.environment = passed_on(|name| env::var_os(name))?;
+        config.environment.extend(self.environment.iter().cloned());
+        config.timeout = timeout;
+        Ok(config)
+    }
 }
 
 /// What became of one file.
@@ -141,25 +167,12 @@ fn event(file: &Path) -> Result<Bytes> {
 }
 
 fn function(args: &ReplayArgs) -> Result<FunctionConfig> {
-    let binary = match &args.binary {
-        Some(binary) => binary.clone(),
-        None => build_function(&args.function, args.profile)?,
-    };
-    let mut config = FunctionConfig::new(&args.function, binary);
-    config.environment = passed_on(|name| env::var_os(name))?;
-    config.environment.extend(args.environment.iter().cloned());
-    config.timeout = Duration::from_secs(args.timeout);
+    let mut config = args.source.config(&args.function, Duration::from_secs(args.timeout))?;
     config.log_file.clone_from(&args.log);
     Ok(config)
 }
 
-/// The variables of the caller that a function of this workspace is configured with.
-///
-/// # Errors
-/// Where one is not text.
-pub(crate) fn passed_on(
-    lookup: impl Fn(&str) -> Option<OsString>,
-) -> Result<std::collections::BTreeMap<String, String>> {
+fn passed_on(lookup: impl Fn(&str) -> Option<OsString>) -> Result<std::collections::BTreeMap<String, String>> {
     let set = PASSED_ON.iter().filter_map(|name| Some((*name, lookup(name)?)));
     set.map(|(name, value)| match value.into_string() {
         Ok(value) => Ok((name.to_owned(), value)),
@@ -168,7 +181,7 @@ pub(crate) fn passed_on(
     .collect()
 }
 
-pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
+fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),

@@ -2,7 +2,6 @@
 //! nothing is known about the batch.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::time::Duration;
 
 use aws_lambda_events::streams::DynamoDbEventResponse;
@@ -49,19 +48,16 @@ pub async fn invoke(
         let result = invoke_once(context, records, deadline, &mut metrics).await;
         let Err(error) = &result else { break result };
         tracing::error!(class = error.kind(), records = records.len(), "{error}");
-        context.forget_writer().await;
         // Failing at once would use up Lambda's few retries in seconds, and drain the stream into the dead-letter queue.
-        let retry = match error.is_worth_a_retry() {
-            true => held.wait_before(deadline).await,
-            false => false,
-        };
-        if !retry {
-            if error.is_configuration() {
-                tokio::time::sleep_until(deadline).await;
+        if error.is_configuration() {
+            context.forget_writer().await;
+            if error.is_worth_a_retry() && held.wait_before(deadline).await {
+                continue;
             }
-            metrics.fail_all();
-            break result;
+            tokio::time::sleep_until(deadline).await;
         }
+        metrics.fail_all();
+        break result;
     };
     let index = context.settings().map_or("unknown", |settings| settings.engine.index.public());
     metrics.emit(index);
@@ -102,15 +98,9 @@ async fn invoke_once(
     };
     // The writer keeps its deadline, and dead letters a quarter of the margin more; half of it later something is wrong.
     let times = Deadlines { apply: deadline, letters: deadline + settings.answer_margin / 4 };
+    let last_call = deadline + settings.answer_margin / 2;
     let handled = function.handle(records, times, metrics);
-    within(deadline + settings.answer_margin / 2, handled).await
-}
-
-async fn within<T>(
-    limit: Instant,
-    handled: impl Future<Output = Result<T, FunctionError>>,
-) -> Result<T, FunctionError> {
-    tokio::time::timeout_at(limit, handled).await.unwrap_or(Err(FunctionError::OutOfTime))
+    tokio::time::timeout_at(last_call, handled).await.unwrap_or(Err(FunctionError::OutOfTime))
 }
 
 /// The function's parts.

@@ -70,12 +70,6 @@ impl Metrics {
         Self { records: records as u64, ..Self::default() }
     }
 
-    /// Records of the invocation.
-    #[must_use]
-    pub fn records(&self) -> u64 {
-        self.records
-    }
-
     /// Counts the end of one change. The lag is the greatest of the batch, from the event to `now`, when the engine had acknowledged, and absent where no
     /// applied change says when it happened.
     pub fn count(&mut self, change: &Change, outcome: &Outcome, now: Timestamp) {

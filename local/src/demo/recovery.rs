@@ -19,8 +19,7 @@ use crate::services::Services;
 /// Letters that are read before the redrive; those that are shown.
 const READ: usize = 20_000;
 const SHOWN: usize = 2;
-/// The redrive's time-out, and how often it is invoked at most.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// How often the redrive is invoked at most.
 const INVOCATIONS: usize = 20;
 
 /// What waited in the dead-letter queue, and what became of it.
@@ -67,9 +66,8 @@ pub async fn redrive(stage: &Stage) -> Result<Recovery> {
     console::note(format!("{} dead letters wait, such as", entries.len()));
     entries.iter().take(SHOWN).flat_map(Entry::lines).for_each(|line| console::note(format!("  {line}")));
     mend_mapping(stage).await?;
-    let (binary, environment) = &stage.redrive;
     for _ in 0..INVOCATIONS {
-        let report = invoke(binary.clone(), environment.clone(), &Request::default(), TIMEOUT).await?;
+        let report = invoke(stage.redrive.clone(), &Request::default()).await?;
         lines(&report).into_iter().for_each(|line| console::note(format!("redrive: {line}")));
         recovery.redriven += report.letters.redriven;
         recovery.left = report.left;

@@ -1,6 +1,6 @@
 //! What the demo plays on: a table with its stream, the real function behind the event source mapping, an index, a queue.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +31,9 @@ const WARM_UP_WRITES: u32 = 6_000;
 const WARM_UP_LIMIT: Duration = Duration::from_secs(20);
 /// Items that come and go before the first second counts.
 const WARM_UP_ITEMS: u32 = 100;
+
+/// How long one redrive may take.
+const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is played.
 #[derive(Debug)]
@@ -70,8 +73,8 @@ pub struct Stage {
     pub tally: Tally,
     /// The dead-letter queue.
     pub queue: SqsQueue,
-    /// The function that redrives, and the environment of both functions.
-    pub redrive: (PathBuf, BTreeMap<String, String>),
+    /// The function that redrives, in the same environment.
+    pub redrive: FunctionConfig,
     /// Holds the index definition for the function's processes.
     _files: TempDir,
 }
@@ -126,7 +129,9 @@ impl Stage {
             .env("INDEX", &table)
             .env("INDEX_DEFINITION", definition.to_string_lossy())
             .env("PARTITION_KEY", PARTITION_KEY);
-        let redrive = (plan.functions.redrive, function.environment.clone());
+        let mut redrive = FunctionConfig::new("redrive", plan.functions.redrive);
+        redrive.environment.clone_from(&function.environment);
+        redrive.timeout = REDRIVE_TIMEOUT;
         function.stdout_lines = Some(tally.lines());
         function.timeout = plan.timeout;
         let streams = streams_client(services.dynamodb_endpoint());

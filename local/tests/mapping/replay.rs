@@ -1,6 +1,6 @@
 //! Replaying sample events against a real process.
 
-use driftless_local::replay::{ReplayArgs, replay};
+use driftless_local::replay::{FunctionArgs, ReplayArgs, replay};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -21,9 +21,11 @@ async fn each_file_is_replayed_and_told() {
     let args = ReplayArgs {
         files,
         function: "scripted".to_owned(),
-        binary: Some(scripted_function().binary),
-        profile: Default::default(),
-        environment: vec![("DELIVERIES".to_owned(), deliveries.display().to_string())],
+        source: FunctionArgs {
+            binary: Some(scripted_function().binary),
+            environment: vec![("DELIVERIES".to_owned(), deliveries.display().to_string())],
+            ..FunctionArgs::default()
+        },
         timeout: 30,
         log: None,
     };
@@ -48,9 +50,7 @@ async fn a_file_that_is_no_event_is_named_before_anything_runs() {
     let args = ReplayArgs {
         files: vec![file],
         function: "scripted".to_owned(),
-        binary: Some("/nowhere".into()),
-        profile: Default::default(),
-        environment: Vec::new(),
+        source: FunctionArgs { binary: Some("/nowhere".into()), ..FunctionArgs::default() },
         timeout: 30,
         log: None,
     };
