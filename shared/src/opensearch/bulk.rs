@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use futures::stream::{self, StreamExt as _};
 use opensearch::http::Method;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -18,13 +19,29 @@ const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
 
 const FILTER_PATH: &str = "items.*._index,items.*._seq_no,items.*._primary_term,items.*.status,items.*.error";
 
+/// So many bulks of one batch are under way at the same time, where the batch gives each of them enough to do: the engine
+/// then indexes on more than one of its threads, and the next bulk is on its way while it answers the one before.
+const BULKS_AT_ONCE: usize = 4;
+const MIN_DOCUMENTS: usize = 200;
+
 impl Engine {
-    /// Writes in bulks, one after the other. A bulk that the engine refuses as a whole is halved, down to the one
-    /// document that is at fault.
+    /// Writes in bulks, a few at a time: the documents of a batch differ, so their order does not count. A bulk that the
+    /// engine refuses as a whole is halved, down to the one document that is at fault.
     pub(super) async fn bulk(&self, writes: &[GuardedWrite<'_>], deadline: Instant) -> Vec<Result<Written, Problem>> {
-        let mut results: Vec<Result<Written, Problem>> = Vec::with_capacity(writes.len());
-        let mut bodies = bodies(writes);
-        bodies.reverse();
+        let parts = bodies(writes).into_iter().map(|body| self.bulk_or_halves(writes, body, deadline));
+        let results: Vec<_> = stream::iter(parts).buffered(BULKS_AT_ONCE).collect().await;
+        results.into_iter().flatten().collect()
+    }
+
+    async fn bulk_or_halves(
+        &self,
+        writes: &[GuardedWrite<'_>],
+        body: Body,
+        deadline: Instant,
+    ) -> Vec<Result<Written, Problem>> {
+        let all = body.places.len();
+        let mut results = Vec::with_capacity(all);
+        let mut bodies = vec![body];
         while let Some(Body { places, bytes }) = bodies.pop() {
             let count = places.len();
             match self.bulk_once(bytes, count, deadline).await {
@@ -38,11 +55,11 @@ impl Engine {
                         bodies.push(Body::of(writes, places.start..middle));
                     }
                 }
-                // What went wrong for one bulk would go wrong for the next ones, each after its own time-out.
-                Err(problem) => results.resize(writes.len(), Err(problem)),
-            }
-            if results.len() == writes.len() {
-                break;
+                // What went wrong for one half would go wrong for the other, after its own time-out.
+                Err(problem) => {
+                    results.resize(all, Err(problem));
+                    bodies.clear();
+                }
             }
         }
         results
@@ -81,13 +98,16 @@ impl Body {
     }
 }
 
+/// In parts that are about equal in number, none of them too large.
 fn bodies(writes: &[GuardedWrite<'_>]) -> Vec<Body> {
-    let mut bodies = Vec::with_capacity(1);
-    let mut open = Body { places: 0..0, bytes: Vec::with_capacity(1024 * writes.len().min(1024)) };
+    let documents = part_len(writes.len());
+    let mut bodies = Vec::with_capacity(BULKS_AT_ONCE);
+    let mut open = Body::of(writes, 0..0);
     for (place, write) in writes.iter().enumerate() {
         let before = open.bytes.len();
         write_operation(write, &mut open.bytes);
-        if open.bytes.len() > MAX_BODY_BYTES && before > 0 {
+        let is_full = open.places.len() == documents || open.bytes.len() > MAX_BODY_BYTES;
+        if is_full && before > 0 {
             let bytes = open.bytes.split_off(before);
             bodies.push(std::mem::replace(&mut open, Body { places: place..place, bytes }));
         }
@@ -95,6 +115,11 @@ fn bodies(writes: &[GuardedWrite<'_>]) -> Vec<Body> {
     }
     bodies.push(open);
     bodies
+}
+
+/// How many of `count` documents go into one request.
+pub(super) fn part_len(count: usize) -> usize {
+    count.div_ceil(BULKS_AT_ONCE).max(MIN_DOCUMENTS)
 }
 
 fn write_operation(write: &GuardedWrite<'_>, out: &mut Vec<u8>) {
@@ -236,6 +261,30 @@ mod tests {
                 "{{\"index\":{{\"_id\":\"a\",\"if_seq_no\":5,\"if_primary_term\":2}}}}\n{{\"_driftless\":{{\"version\":\"{VERSION}\",\"written_at\":99,\"deleted\":true}}}}\n"
             )
         );
+    }
+
+    #[test]
+    fn a_batch_goes_in_equal_parts_that_are_worth_a_request() {
+        let changes: Vec<_> = (0..1_001).map(|n| change(&format!("k{n}"), n)).collect();
+        let writes = |count: usize| -> Vec<GuardedWrite<'_>> {
+            let writes = changes[..count].iter().map(|change| GuardedWrite {
+                id: &change.id,
+                guard: Guard::Absent,
+                content: &change.content,
+                version: &change.version,
+                event_time: None,
+                written_at: Timestamp::from_millis(99),
+            });
+            writes.collect()
+        };
+        let parts = |count| bodies(&writes(count)).iter().map(|body| body.places.len()).collect::<Vec<_>>();
+        assert_eq!(parts(1), [1]);
+        assert_eq!(parts(200), [200]);
+        assert_eq!(parts(401), [200, 200, 1]);
+        assert_eq!(parts(1_001), [251, 251, 251, 248]);
+        for body in bodies(&writes(1_001)) {
+            assert_eq!(body.bytes, Body::of(&writes(1_001), body.places).bytes);
+        }
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use opensearch::http::Method;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::bulk::part_len;
 use super::engine::{Engine, EngineError, Request};
 use crate::document_id::DocumentId;
 use crate::outcome::Problem;
@@ -59,12 +61,15 @@ struct Metadata {
 }
 
 impl Engine {
-    /// Reads the states of documents, in the order of `ids`.
+    /// Reads the states of documents, in the order of `ids`, a few parts of them at a time.
     pub(super) async fn mget(&self, ids: &[&DocumentId], deadline: Instant) -> Vec<Result<Option<Stored>, Problem>> {
-        match self.mget_once(ids, deadline).await {
-            Ok(answers) => answers,
-            Err(problem) => vec![Err(problem); ids.len()],
-        }
+        let parts = ids.chunks(part_len(ids.len())).map(|part| async move {
+            match self.mget_once(part, deadline).await {
+                Ok(answers) => answers,
+                Err(problem) => vec![Err(problem); part.len()],
+            }
+        });
+        join_all(parts).await.into_iter().flatten().collect()
     }
 
     async fn mget_once(
