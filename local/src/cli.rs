@@ -37,6 +37,8 @@ enum Command {
     Letters(crate::letters::LettersArgs),
     Redrive(crate::redrive::RedriveArgs),
     Simulate(simulate::Args),
+    Bench(crate::bench::Args),
+    Size(crate::size::Args),
     #[command(hide = true)]
     Serve(serve::Choice),
 }
@@ -57,6 +59,8 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Letters(args) => crate::letters::run(args).await,
         Command::Redrive(args) => crate::redrive::run(args).await,
         Command::Simulate(args) => simulate::run(args).await,
+        Command::Bench(args) => crate::bench::run(args).await,
+        Command::Size(args) => crate::size::run(&args),
         Command::Serve(choice) => serve::run(choice, &daemon).await,
     }
 }

@@ -8,8 +8,11 @@
 //! - [`demo`]: all of it, played; [`compare`]: whether table and index hold the same.
 //! - [`letters`], [`redrive`](mod@redrive): what waits in the dead-letter queue, and writing it again.
 //! - [`mapping`]: a stream's records into functions, with Lambda's semantics.
+//! - [`bench`]: how fast all of it is, [`chart`]: drawn; [`size`]: what a deployment needs and costs.
 //! - [`cli`]: the command line, one module per subcommand; [`console`]: all output.
 
+pub mod bench;
+pub mod chart;
 pub mod cli;
 pub mod compare;
 pub mod console;
@@ -23,4 +26,5 @@ pub mod redrive;
 pub mod replay;
 pub mod services;
 pub mod simulate;
+pub mod size;
 pub mod table;

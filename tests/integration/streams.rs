@@ -11,7 +11,7 @@ use driftless_local::demo::activity::{ActivityItems, PARTITION_KEY, create_table
 use driftless_local::function::{BuildProfile, FunctionConfig, build_function};
 use driftless_local::load::{self, Load, Meter};
 use driftless_local::mapping::{Backoff, DynamoDbStream, EventSourceMapping, Faults, MappingConfig, MemoryMessages};
-use driftless_local::services::{DynamoDbKind, Engine, Wanted, dynamodb_client, shared, streams_client};
+use driftless_local::services::{DynamoDbKind, Wanted, dynamodb_client, shared, streams_client};
 use opensearch::OpenSearch;
 use opensearch::http::transport::Transport;
 
@@ -56,7 +56,7 @@ fn troubled() -> MappingConfig {
 }
 
 async fn a_troubled_stream_converges(dynamodb: DynamoDbKind) {
-    let services = shared(Wanted { dynamodb, sqs: false, engine: Some(Engine::default()) });
+    let services = shared(Wanted { dynamodb, sqs: false, ..Wanted::default() });
     let tables = dynamodb_client(services.dynamodb_endpoint());
     let table = unique("activity");
     create_table(&tables, &table).await.expect("a table");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use driftless::function::{Context, FunctionError, Settings};
-use driftless_local::services::{DynamoDbKind, Engine, Services, Wanted, shared};
+use driftless_local::services::{DynamoDbKind, Services, Wanted, shared};
 use lambda_runtime::LambdaEvent;
 use opensearch::OpenSearch;
 use opensearch::http::Method;
@@ -24,7 +24,7 @@ pub(crate) fn unique(name: &str) -> String {
 
 /// The engine that all tests share.
 pub(crate) fn services() -> &'static Services {
-    shared(Wanted { dynamodb: DynamoDbKind::Embedded, sqs: false, engine: Some(Engine::default()) })
+    shared(Wanted { dynamodb: DynamoDbKind::Embedded, sqs: false, ..Wanted::default() })
 }
 
 pub(crate) fn engine_url() -> &'static str {

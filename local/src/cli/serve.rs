@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::daemon::{Daemon, Running};
-use crate::services::{DynamoDbKind, Engine, Services, Wanted};
+use crate::services::{DynamoDbKind, Engine, Purpose, Services, Wanted};
 
 /// Which services to hold.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -41,7 +41,7 @@ impl Choice {
 
     fn wanted(self) -> Wanted {
         let engine = (!self.no_engine).then_some(self.engine);
-        Wanted { dynamodb: self.dynamodb, sqs: !self.no_sqs, engine }
+        Wanted { dynamodb: self.dynamodb, sqs: !self.no_sqs, engine, purpose: Purpose::default() }
     }
 }
 

@@ -26,12 +26,18 @@ pub struct Lag(Mutex<Halves>);
 struct Halves {
     all: Histogram<u64>,
     /// By order of arrival: shows whether the lag grows.
-    samples_us: Vec<u64>,
+    samples: Vec<Sample>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    written_at_us: u64,
+    lag_us: u64,
 }
 
 impl Default for Lag {
     fn default() -> Self {
-        Self(Mutex::new(Halves { all: histogram(), samples_us: Vec::new() }))
+        Self(Mutex::new(Halves { all: histogram(), samples: Vec::new() }))
     }
 }
 
@@ -50,6 +56,27 @@ impl Lag {
         quantile_ms(&self.halves().all, quantile)
     }
 
+    /// For each second of the run, by when its changes were written, this quantile in milliseconds.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
+    pub fn over_time_ms(&self, quantile: f64) -> Vec<(f64, f64)> {
+        let mut seconds: BTreeMap<u64, Histogram<u64>> = BTreeMap::new();
+        let samples = &self.halves().samples;
+        let start = samples.iter().map(|sample| sample.written_at_us).min().unwrap_or_default();
+        for sample in samples {
+            let second = (sample.written_at_us - start) / 1_000_000;
+            seconds.entry(second).or_insert_with(histogram).saturating_record(sample.lag_us);
+        }
+        let told =
+            seconds.into_iter().filter_map(|(second, lags)| Some((second as f64, quantile_ms(&lags, quantile)?)));
+        told.collect()
+    }
+
+    /// Forgets everything so far: it was a warm-up.
+    pub fn forget(&self) {
+        *self.halves() = Halves { all: histogram(), samples: Vec::new() };
+    }
+
     /// The greatest lag, in milliseconds.
     #[must_use]
     pub fn max_ms(&self) -> Option<f64> {
@@ -60,10 +87,10 @@ impl Lag {
     #[must_use]
     pub fn quantile_of_halves_ms(&self, quantile: f64) -> (Option<f64>, Option<f64>) {
         let halves = self.halves();
-        let (first, second) = halves.samples_us.split_at(halves.samples_us.len() / 2);
-        let of = |samples: &[u64]| {
+        let (first, second) = halves.samples.split_at(halves.samples.len() / 2);
+        let of = |samples: &[Sample]| {
             let mut part = histogram();
-            samples.iter().for_each(|&sample| part.saturating_record(sample));
+            samples.iter().for_each(|sample| part.saturating_record(sample.lag_us));
             quantile_ms(&part, quantile)
         };
         (of(first), of(second))
@@ -79,10 +106,10 @@ impl Observe for Lag {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
         let now = u64::try_from(now).unwrap_or(u64::MAX);
         let mut halves = self.halves();
-        for written_at in records.iter().filter_map(|record| written_at_us(record.json())) {
-            let lag = now.saturating_sub(written_at);
-            halves.all.saturating_record(lag);
-            halves.samples_us.push(lag);
+        for written_at_us in records.iter().filter_map(|record| written_at_us(record.json())) {
+            let lag_us = now.saturating_sub(written_at_us);
+            halves.all.saturating_record(lag_us);
+            halves.samples.push(Sample { written_at_us, lag_us });
         }
     }
 }

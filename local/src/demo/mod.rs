@@ -1,13 +1,14 @@
 //! `cargo demo`: a table's changes reach the index, on real services, with faults on the way, and the proof at the end.
 //!
 //! # Layout
-//! - [`activity`]: what the table holds; [`lag`]: how fresh the index is; [`tally`]: what the function says of its records.
+//! - [`activity`]: what the table holds; [`lag`]: how fresh the index is, and [`picture`]: drawn; [`tally`]: what the function says of its records.
 //! - [`stage`]: services, table, function and event source mapping, set up and taken down.
 //! - [`recovery`]: an outage on the way, and what waits in the dead-letter queue, redriven once it can be.
 //! - [`searches`]: what such a table is replicated for; [`summary`]: the verdict, for people and for machines.
 
 pub mod activity;
 pub mod lag;
+pub mod picture;
 pub mod recovery;
 pub mod searches;
 pub mod stage;
@@ -24,7 +25,7 @@ use crate::compare::compare;
 use crate::console::{self, Progress};
 use crate::load::{self, Load, Meter};
 use crate::mapping::{Faults, MappingConfig};
-use crate::services::{Services, Wanted};
+use crate::services::{Purpose, Services, Wanted};
 use activity::ActivityItems;
 use stage::{Functions, Plan, Stage};
 use summary::Summary;
@@ -88,7 +89,7 @@ pub async fn run(args: Args) -> Result<()> {
     console::note(format!("the functions are built after {:.1} s", started.elapsed().as_secs_f64()));
     let services = {
         let _progress = Progress::spinner("starting DynamoDB, SQS and OpenSearch");
-        Services::start(Wanted::default()).await?
+        Services::start(Wanted { purpose: Purpose::Demo, ..Wanted::default() }).await?
     };
     console::note(format!("services are ready after {:.1} s", started.elapsed().as_secs_f64()));
     let result = play(&args, &services, functions).await;
@@ -164,6 +165,7 @@ async fn act(args: &Args, load: &Load, stage: &Stage, services: &Services) -> Re
     for line in summary.lines() {
         console::result(line);
     }
+    console::result(picture::draw(&stage.lag)?);
     for line in searches::run(&stage.engine, &stage.index).await? {
         console::result(line);
     }

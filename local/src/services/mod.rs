@@ -26,7 +26,7 @@ pub use clients::{sqs as sqs_client, streams as streams_client};
 pub use dynamodb::{DynamoDb, DynamoDbKind, DynamoDbLocal, EmbeddedDynamoDb};
 pub use engine::{Engine, Release};
 pub use jdk::{Jdk, Jdks};
-pub use opensearch::OpenSearch;
+pub use opensearch::{OpenSearch, Purpose};
 pub use port::PortLease;
 pub use process::{Launch, Process, Signal, last_lines};
 pub use shared::shared;
@@ -85,12 +85,19 @@ pub struct Wanted {
     pub sqs: bool,
     /// Which search engine, if any.
     pub engine: Option<Engine>,
+    /// What the engine is run for.
+    pub purpose: Purpose,
 }
 
 impl Default for Wanted {
     /// Everything, in the default kinds.
     fn default() -> Self {
-        Self { dynamodb: DynamoDbKind::default(), sqs: true, engine: Some(Engine::default()) }
+        Self {
+            dynamodb: DynamoDbKind::default(),
+            sqs: true,
+            engine: Some(Engine::default()),
+            purpose: Purpose::default(),
+        }
     }
 }
 
@@ -151,7 +158,7 @@ impl Services {
                 let Some(engine) = wanted.engine else {
                     return Ok(None);
                 };
-                let start = async || OpenSearch::start(engine, jdks).await;
+                let start = async || OpenSearch::start_for(wanted.purpose, engine, jdks).await;
                 provide(existing.opensearch.as_deref(), start).await.map(Some)
             },
         )?;

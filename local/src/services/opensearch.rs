@@ -4,6 +4,7 @@
 //! finds other engines on the machine: it is a single-node cluster of its own name, on the loopback address only.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -22,10 +23,15 @@ use super::port::PortLease;
 use super::process::{Launch, Process, Signal};
 use super::{Service, workspace};
 
+/// A small heap, and the simple collector: few cores.
+const JVM_OPTIONS: [&str; 3] = ["-Xms1g", "-Xmx1g", "-XX:+UseSerialGC"];
+/// The optimising compiler would be at work, on the cores that the engine needs, until a short run is over. Warmed up for
+/// the better part of a minute, a write takes half as long with it.
+const QUICK_COMPILER: &str = "-XX:TieredStopAtLevel=1";
+/// A file system in memory, and how much must be free there for an engine's data.
+const MEMORY: &str = "/dev/shm";
+const MEMORY_BYTES: u64 = 6 * 1024 * 1024 * 1024;
 /// The runner refuses ports from 9300 on. The engine's own transport takes the first free port above.
-/// A small heap; the quick compiler and the simple collector, for this engine lives for minutes on few cores: the
-/// optimising compiler would still be at work, on the cores that the engine needs, when the run is over.
-const JVM_OPTIONS: [&str; 4] = ["-Xms1g", "-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 const HTTP_PORTS: std::ops::RangeInclusive<u16> = 9201..=9299;
 const SETTINGS: &str = "network.host: 127.0.0.1
 transport.port: 9300-9499
@@ -34,6 +40,19 @@ discovery.type: single-node
 cluster.routing.allocation.disk.threshold_enabled: false
 ";
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What an engine is run for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Tests, and trying things out: the quick compiler, data on disk.
+    #[default]
+    Tests,
+    /// Half a minute of lag: data in memory where there is room, because every single write waits for the disk, and that
+    /// of a developer's machine says nothing about anybody's cluster.
+    Demo,
+    /// The same for minutes, warmed up: with the optimising compiler, as in production.
+    Benchmark,
+}
 
 /// A running engine, empty at the start. Dropping it stops it; its data go with it, whatever ends the tool.
 #[derive(Debug)]
@@ -54,12 +73,23 @@ impl OpenSearch {
     /// # Errors
     /// Where Java or Maven is missing, and where it ends or does not answer in time.
     pub async fn start(engine: Engine, jdks: &Jdks) -> Result<Self> {
+        Self::start_for(Purpose::default(), engine, jdks).await
+    }
+
+    /// The same, for this purpose.
+    ///
+    /// # Errors
+    /// As [`OpenSearch::start`].
+    pub async fn start_for(purpose: Purpose, engine: Engine, jdks: &Jdks) -> Result<Self> {
+        let options: &[&str] = if purpose == Purpose::Benchmark { &[] } else { &[QUICK_COMPILER] };
+        let in_memory = purpose != Purpose::Tests && has_room(MEMORY);
+        let data = if in_memory { PathBuf::from(MEMORY) } else { workspace::local_dir().join("data") };
         let (release, jdk) = engine.release(jdks)?;
         let jars = release.artifact.jars(jdk).await?;
         let port = PortLease::from(HTTP_PORTS)?;
-        let data = data_folder(release)?;
+        let data = data_folder(release, &data)?;
         let cluster = format!("local-{}-{}", std::process::id(), port.port());
-        let launch = launch(release, jdk, &jars, &data, &cluster, port.port());
+        let launch = launch(release, jdk, &jars, &data, &cluster, port.port(), options);
         let endpoint = format!("http://127.0.0.1:{}", port.port());
         let process = Mutex::new(None);
         let engine = Self { release, endpoint, cluster, launch, process, _data: data, _port: port };
@@ -138,18 +168,29 @@ impl Service for OpenSearch {
     }
 }
 
+fn has_room(folder: &str) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|stats| stats.f_bavail.saturating_mul(stats.f_frsize) >= MEMORY_BYTES)
+}
+
 /// A fresh data folder with the settings in the place where the runner looks for them.
-fn data_folder(release: &Release) -> Result<TempDir> {
-    let parent = workspace::local_dir().join("data");
-    std::fs::create_dir_all(&parent).with_context(|| format!("create {}", parent.display()))?;
-    let data = tempfile::Builder::new().prefix("engine-").tempdir_in(&parent).context("create a data folder")?;
+fn data_folder(release: &Release, parent: &Path) -> Result<TempDir> {
+    std::fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
+    let data = tempfile::Builder::new().prefix("engine-").tempdir_in(parent).context("create a data folder")?;
     let settings = data.path().join("node_1/config");
     std::fs::create_dir_all(&settings).context("create the folder of the engine's settings")?;
     std::fs::write(settings.join(release.settings_file), SETTINGS).context("write the engine's settings")?;
     Ok(data)
 }
 
-fn launch(release: &Release, jdk: &Jdk, jars: &std::path::Path, data: &TempDir, cluster: &str, port: u16) -> Launch {
+fn launch(
+    release: &Release,
+    jdk: &Jdk,
+    jars: &Path,
+    data: &TempDir,
+    cluster: &str,
+    port: u16,
+    options: &[&str],
+) -> Launch {
     let arguments: [OsString; 8] = [
         "-basePath".into(),
         data.path().into(),
@@ -165,7 +206,7 @@ fn launch(release: &Release, jdk: &Jdk, jars: &std::path::Path, data: &TempDir, 
         port,
         jdk,
         jars,
-        options: JVM_OPTIONS.map(Into::into).to_vec(),
+        options: JVM_OPTIONS.iter().chain(options).map(Into::into).collect(),
         main_class: release.main_class,
         arguments: arguments.to_vec(),
     };

@@ -24,7 +24,7 @@ async fn check_dynamodb(kind: DynamoDbKind) {
         AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, StreamSpecification,
         StreamViewType,
     };
-    let wanted = Wanted { dynamodb: kind, sqs: false, engine: None };
+    let wanted = Wanted { dynamodb: kind, sqs: false, engine: None, ..Wanted::default() };
     let services = Services::start_beside(wanted, &Existing::default(), &Jdks::from_env()).await.unwrap();
     let endpoint = services.dynamodb_endpoint().to_owned();
     let key = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S);

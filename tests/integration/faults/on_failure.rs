@@ -11,7 +11,7 @@ use driftless_local::function::{BuildProfile, FunctionConfig, FunctionProcess, I
 use driftless_local::load::Items as _;
 use driftless_local::mapping::{Backoff, DynamoDbStream, EventSourceMapping, MappingConfig, SqsQueue};
 use driftless_local::proxy::{Fault, Proxy};
-use driftless_local::services::{DynamoDbKind, Engine, Services, Wanted};
+use driftless_local::services::{DynamoDbKind, Services, Wanted};
 use driftless_local::services::{dynamodb_client, shared, sqs_client, streams_client};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -24,7 +24,7 @@ use crate::support::{Index, unique};
 const ATTEMPTS: u32 = 4;
 
 pub(super) fn services() -> &'static Services {
-    shared(Wanted { dynamodb: DynamoDbKind::Embedded, sqs: true, engine: Some(Engine::default()) })
+    shared(Wanted { dynamodb: DynamoDbKind::Embedded, ..Wanted::default() })
 }
 
 /// The template's settings; the back-off is short, so that it does not help.

@@ -1,0 +1,130 @@
+//! What all rows stand on: the services, the function under measurement, indices of their own, and the scale of the run.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use bytes::Bytes;
+use driftless::opensearch::{Auth, Engine, EngineConfig, IndexDefinition, IndexName};
+use hyper::Method;
+use serde_json::Value;
+use url::Url;
+
+use super::changes;
+use super::plain::Plain;
+use super::subject::Subject;
+use crate::console::Progress;
+use crate::mapping::MemoryStream;
+use crate::services::Services;
+
+const ENSURE_LIMIT: Duration = Duration::from_secs(30);
+/// Single writes after which the engine's code is compiled, and how long they may take.
+const WARM_UP_WRITES: u64 = 30_000;
+const WARM_UP_LIMIT: Duration = Duration::from_secs(45);
+const QUICK_WARM_UP_LIMIT: Duration = Duration::from_secs(15);
+
+/// The bed of a run.
+pub(super) struct Bed {
+    pub(super) services: Services,
+    pub(super) endpoint: String,
+    pub(super) subject: Subject,
+    pub(super) quick: bool,
+    pub(super) seed: u64,
+    indices: AtomicU32,
+}
+
+impl Bed {
+    /// Services and subject, ready.
+    pub(super) fn new(services: Services, subject: Subject, quick: bool, seed: u64) -> Result<Self> {
+        let endpoint = services.opensearch_endpoint().context("find the engine")?.to_owned();
+        Ok(Self { services, endpoint, subject, quick, seed, indices: AtomicU32::new(0) })
+    }
+
+    /// The full size, or the quick one.
+    pub(super) fn scale<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// The name of an index that no other part of the run uses.
+    pub(super) fn index(&self, what: &str) -> String {
+        let number = self.indices.fetch_add(1, Ordering::Relaxed);
+        format!("bench-{}-{number}-{what}", std::process::id())
+    }
+
+    /// A connection to an index of its own with the mapping that the function's has, for plain writes.
+    pub(super) async fn plain(&self, what: &str) -> Result<Plain> {
+        Plain::connect(&self.endpoint, &self.plain_index(what).await?).await
+    }
+
+    /// An index for plain writes; the name to write to.
+    pub(super) async fn plain_index(&self, what: &str) -> Result<String> {
+        let index = IndexName::new(&self.index(&format!("{what}-plain"))).map_err(|problem| anyhow!(problem))?;
+        let config = EngineConfig {
+            endpoint: Url::parse(&self.endpoint).context("read the engine's URL")?,
+            auth: Auth::None,
+            index: index.clone(),
+            request_timeout: ENSURE_LIMIT,
+        };
+        let engine = Engine::connect(&config).await.context("connect to the engine")?;
+        let deadline = tokio::time::Instant::now() + ENSURE_LIMIT;
+        engine.ensure_index(&IndexDefinition::default(), deadline).await.context("create an index")?;
+        Ok(index.write().to_owned())
+    }
+
+    /// Writes until the engine's code is compiled: a JVM that has just started takes many times as long per write.
+    pub(super) async fn warm_up(&self) -> Result<()> {
+        let _progress = Progress::spinner("warming up the engine: its Java code is compiled as it runs");
+        let mut plain = self.plain("warm-up").await?;
+        let stream = MemoryStream::new("warm-up", changes::KEY);
+        let records = changes::push(&stream, (0..2_000).map(|key| changes::put(key, 1, key))).await?;
+        let started = Instant::now();
+        let limit = self.scale(WARM_UP_LIMIT, QUICK_WARM_UP_LIMIT);
+        for turn in 0..WARM_UP_WRITES {
+            let at = usize::try_from(turn).unwrap_or_default() % records.len();
+            let one = &records[at..=at];
+            plain.bulk(changes::plain_operations(one)?).await?;
+            if turn % 4 == 0 {
+                plain.read(&changes::document_ids(one)?).await?;
+            }
+            if turn % 50 == 0 {
+                plain.bulk(changes::plain_operations(&records[..1_000])?).await?;
+            }
+            if started.elapsed() > limit {
+                break;
+            }
+        }
+        self.drop_indices().await
+    }
+
+    /// Deletes what the row before made, so that no row pays for another's merges.
+    pub(super) async fn drop_indices(&self) -> Result<()> {
+        let mut plain = Plain::connect(&self.endpoint, "_all").await?;
+        let pattern = format!("bench-{}-*", std::process::id());
+        let list =
+            plain.send(Method::GET, &format!("/_cat/indices/{pattern}?format=json&h=index"), Bytes::new()).await?;
+        let list: Value = serde_json::from_slice(&list.body).context("read the list of indices")?;
+        for index in list.as_array().into_iter().flatten().filter_map(|index| index["index"].as_str()) {
+            plain.send(Method::DELETE, &format!("/{index}"), Bytes::new()).await?;
+        }
+        Ok(())
+    }
+
+    /// How many documents readers see in the function's index, once all are searchable.
+    pub(super) async fn visible(&self, index: &str) -> Result<u64> {
+        let mut plain = Plain::connect(&self.endpoint, index).await?;
+        plain.send(Method::POST, &format!("/{index}/_refresh"), Bytes::new()).await?;
+        let count = plain.send(Method::GET, &format!("/{index}/_count"), Bytes::new()).await?;
+        let count: Value = serde_json::from_slice(&count.body).context("read a count")?;
+        count["count"].as_u64().context("read a count")
+    }
+
+    /// Fails where the function's index does not show so many documents. Other implementations choose their index
+    /// themselves, so theirs is not looked at.
+    pub(super) async fn expect_visible(&self, index: &str, expected: u64) -> Result<()> {
+        if self.subject.ours {
+            let visible = self.visible(index).await?;
+            ensure!(visible == expected, "the index shows {visible} documents instead of {expected}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! B1: what the function costs over the bare network, one lane, one change at a time.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use hdrhistogram::Histogram;
+
+use crate::bench::bed::Bed;
+use crate::bench::changes;
+use crate::bench::figures::{Bound, Figure, Row, RowId};
+use crate::bench::lane::{Lane, histogram, median, micros, quantile_ms};
+use crate::bench::plain::Plain;
+use crate::mapping::MemoryStream;
+use crate::mapping::record::StreamRecord;
+
+/// Changes per block: short, so that noise hits all that are compared.
+const BLOCK: u64 = 50;
+/// Blocks that warm up and do not count.
+const WARM_UP_BLOCKS: u64 = 4;
+
+/// The three ways in which a change meets its document, with the target of each.
+const CASES: [(&str, bool, Option<f64>); 3] =
+    [("INSERT", false, Some(1.25)), ("MODIFY, known", false, Some(1.25)), ("MODIFY, unseen", true, None)];
+const TARGET_P50: f64 = 1.10;
+
+/// Function, bare request and the function that does nothing, for one case.
+struct Case {
+    name: &'static str,
+    /// The bare limit is a read and a write.
+    reads: bool,
+    target_p99: Option<f64>,
+    function: Histogram<u64>,
+    plain: Histogram<u64>,
+    nothing: Histogram<u64>,
+    /// The function's median over the bare one, block by block.
+    blocks: Vec<f64>,
+}
+
+/// Measures the row.
+pub(in crate::bench) async fn run(bed: &Bed) -> Result<Row> {
+    let blocks = bed.scale(100, 24);
+    let index = bed.index("one-lane");
+    let mut lane = Lane::start(bed.subject.function(&index)).await?;
+    // Writes what the measured lane has not seen.
+    let mut other = Lane::start(bed.subject.function(&index)).await?;
+    let mut nothing = Lane::start(bed.subject.nothing()).await?;
+    let mut plain = bed.plain("one-lane").await?;
+    let stream = MemoryStream::new("benchmark", changes::KEY);
+    let mut cases = CASES.map(|(name, reads, target_p99)| Case {
+        name,
+        reads,
+        target_p99,
+        function: histogram(),
+        plain: histogram(),
+        nothing: histogram(),
+        blocks: Vec::new(),
+    });
+    for block in 0..WARM_UP_BLOCKS + blocks {
+        let keys = block * BLOCK..(block + 1) * BLOCK;
+        let unseen = (1 << 32) + keys.start..(1 << 32) + keys.end;
+        for record in changes::push(&stream, unseen.clone().map(|key| changes::put(key, 0, key))).await? {
+            other.deliver(std::slice::from_ref(&record)).await?;
+            plain.bulk(changes::plain_operations(std::slice::from_ref(&record))?).await?;
+        }
+        let inserts = changes::push(&stream, keys.clone().map(|key| changes::put(key, 0, key))).await?;
+        let known = changes::push(&stream, keys.map(|key| changes::put(key, 1, key))).await?;
+        let unseen = changes::push(&stream, unseen.map(|key| changes::put(key, 1, key))).await?;
+        for (case, records) in cases.iter_mut().zip([inserts, known, unseen]) {
+            let counts = block >= WARM_UP_BLOCKS;
+            case.measure(&records, (&mut lane, &mut plain, &mut nothing), counts).await?;
+        }
+    }
+    bed.expect_visible(&index, (WARM_UP_BLOCKS + blocks) * BLOCK * 2).await?;
+    let workload = format!(
+        "one lane, batch 1, {} changes of each kind in blocks of {BLOCK}, alternating with a function that does nothing, \
+         followed by the same document as a bare, unguarded bulk of one",
+        blocks * BLOCK
+    );
+    let target = "INSERT and MODIFY of what this lane wrote: p50 at most 1.10 times the bare request, p99 at most 1.25 times; MODIFY \
+                  of an unseen document: p50 at most 1.10 times bare read and bare write; less the time of a function that does nothing";
+    let mut row = Row::new(RowId::B1, "Cost of the function over the bare network", workload, target);
+    cases.iter().for_each(|case| case.tell(&mut row));
+    row.note("From every latency of the function the median of the function that does nothing is taken: the price of the Runtime API.");
+    Ok(row)
+}
+
+impl Case {
+    async fn measure(
+        &mut self,
+        records: &[StreamRecord],
+        (lane, plain, nothing): (&mut Lane, &mut Plain, &mut Lane),
+        counts: bool,
+    ) -> Result<()> {
+        let mut times = [const { Vec::new() }; 3];
+        for record in records {
+            times[0].push(lane.deliver(std::slice::from_ref(record)).await?);
+        }
+        for record in records {
+            let record = std::slice::from_ref(record);
+            let (ids, operations) = (changes::document_ids(record)?, changes::plain_operations(record)?);
+            // In the same rhythm: an engine that has idled answers later, here as behind a function.
+            times[2].push(nothing.deliver(record).await?);
+            let read = if self.reads { plain.read(&ids).await?.took } else { Duration::ZERO };
+            times[1].push(read + plain.bulk(operations).await?);
+        }
+        if counts {
+            for (histogram, times) in [&mut self.function, &mut self.plain, &mut self.nothing].into_iter().zip(&times) {
+                times.iter().for_each(|time| histogram.saturating_record(micros(*time)));
+            }
+            let [function, plain, nothing] = times.map(|times| median(times).as_secs_f64());
+            self.blocks.push((function - nothing) / plain);
+        }
+        Ok(())
+    }
+
+    fn tell(&self, row: &mut Row) {
+        let name = self.name;
+        let nothing = quantile_ms(&self.nothing, 0.5);
+        for (what, times) in [("function", &self.function), ("bare", &self.plain), ("nothing", &self.nothing)] {
+            for (quantile, share) in [("p50", 0.5), ("p99", 0.99)] {
+                row.add(Figure::new(format!("{name}: {what} {quantile}"), quantile_ms(times, share), "ms"));
+            }
+        }
+        let ratio = |share| (quantile_ms(&self.function, share) - nothing) / quantile_ms(&self.plain, share);
+        let p50 = Figure::new(format!("{name}: p50 over bare"), ratio(0.5), "ratio");
+        row.add(p50.must(Bound::AtMost(TARGET_P50)).over(&self.blocks));
+        let p99 = Figure::new(format!("{name}: p99 over bare"), ratio(0.99), "ratio");
+        row.add(match self.target_p99 {
+            Some(target) => p99.must(Bound::AtMost(target)),
+            None => p99,
+        });
+    }
+}

@@ -1,0 +1,69 @@
+//! What is measured: our own function, as it is deployed, or any executable that speaks the Lambda Runtime API.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::console;
+use crate::function::{FunctionConfig, build_functions};
+
+/// How long one invocation may take: a slow implementation shall be measured, not cut off.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The function that is measured, and the one that does nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    /// For reports.
+    pub(super) name: String,
+    binary: PathBuf,
+    environment: Vec<(String, String)>,
+    nothing: PathBuf,
+    endpoint: String,
+    /// Whether it is ours: then its index is ours, too, and can be checked.
+    pub(super) ours: bool,
+}
+
+impl Subject {
+    /// Builds what is measured.
+    pub(super) async fn prepare(command: Option<PathBuf>, environment: &[String], endpoint: &str) -> Result<Self> {
+        console::note("building the function to measure, and one that does nothing (release)");
+        let ours = command.is_none();
+        let names: &[&str] = if ours { &["nothing", "replicate"] } else { &["nothing"] };
+        let built = tokio::task::spawn_blocking(|| build_functions(names));
+        let mut built = built.await.context("wait for cargo")??.into_iter();
+        let nothing = built.next().context("cargo built no function that does nothing")?;
+        let binary = command.or_else(|| built.next()).context("cargo built no function to measure")?;
+        ensure!(binary.is_file(), "--command {} is no file", binary.display());
+        let name = if ours { "driftless".to_owned() } else { binary.display().to_string() };
+        let environment = environment.iter().map(|pair| {
+            let (name, value) = pair.split_once('=').with_context(|| format!("--env {pair} has no `=`"))?;
+            Ok((name.to_owned(), value.to_owned()))
+        });
+        let environment = environment.collect::<Result<_>>()?;
+        Ok(Self { name, binary, environment, nothing, endpoint: endpoint.to_owned(), ours })
+    }
+
+    /// The function, writing to `index`. In the values of `--env`, `{endpoint}` and `{index}` stand for the run's own.
+    pub(super) fn function(&self, index: &str) -> FunctionConfig {
+        let mut config = FunctionConfig::new("subject", &self.binary)
+            .env("OPENSEARCH_ENDPOINT", &self.endpoint)
+            .env("OPENSEARCH_AUTH", "none")
+            .env("INDEX", index);
+        for (name, value) in &self.environment {
+            config = config.env(name, value.replace("{endpoint}", &self.endpoint).replace("{index}", index));
+        }
+        config.timeout = TIMEOUT;
+        config
+    }
+
+    /// The function that does nothing.
+    pub(super) fn nothing(&self) -> FunctionConfig {
+        FunctionConfig::new("nothing", &self.nothing)
+    }
+
+    /// The binary, as the kernel names it.
+    pub(super) fn binary(&self) -> &std::path::Path {
+        &self.binary
+    }
+}
