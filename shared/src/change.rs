@@ -7,8 +7,11 @@
 mod damaged;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::attribute::Item;
@@ -111,8 +114,25 @@ struct RawRecord<'a> {
     event_source: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "eventSourceARN")]
     event_source_arn: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    dynamodb: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "change_object")]
+    dynamodb: Option<RawChange<'a>>,
+}
+
+/// An object, and not the array that serde would take for one, nor null.
+fn change_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RawChange<'de>>, D::Error> {
+    struct ObjectVisitor;
+    impl<'de> Visitor<'de> for ObjectVisitor {
+        type Value = RawChange<'de>;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("the change as an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawChange<'de>, A::Error> {
+            RawChange::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(ObjectVisitor).map(Some)
 }
 
 #[derive(Default, Deserialize)]
@@ -134,22 +154,18 @@ impl Record {
     /// Reads one record of a DynamoDB Streams event.
     #[must_use]
     pub fn read(json: &str, reading: &Reading) -> Self {
-        let Some(record) = object::<RawRecord<'_>>(json) else {
+        let Some(record) = object(json) else {
             return damaged::record(json);
         };
         let event_id = record.event_id.and_then(|raw| text(raw).map(Cow::into_owned));
-        let parsed = match record.dynamodb {
+        let sequence_number = record.dynamodb.as_ref().and_then(|change| change.sequence_number).and_then(text);
+        let change = match &record.dynamodb {
             None => Err(malformed("dynamodb", "missing".to_owned())),
-            Some(raw) => match object::<RawChange<'_>>(raw.get()) {
-                Some(change) => Ok(change),
-                None => return damaged::record(json),
-            },
+            Some(change) => read_change(&record, change, reading),
         };
-        let sequence_number =
-            parsed.as_ref().ok().and_then(|change| change.sequence_number).and_then(text).map(Cow::into_owned);
-        let change = parsed.and_then(|change| read_change(&record, &change, reading));
         // Lambda is told only of numbers that it can know.
-        let sequence_number = sequence_number.filter(|number| SequenceNumber::parse(number).is_ok());
+        let sequence_number =
+            sequence_number.filter(|number| SequenceNumber::parse(number).is_ok()).map(Cow::into_owned);
         let table = record.event_source_arn.and_then(text).and_then(|arn| table(&arn).map(str::to_owned));
         Self { origin: Origin { event_id, sequence_number, table }, change }
     }
@@ -232,8 +248,8 @@ fn required<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Cow<'a, str>, 
     })
 }
 
-/// Reads an object. (An array would do for serde, member by member.)
-fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+/// Reads the outer members. (An array would do for serde, member by member.)
+fn object(json: &str) -> Option<RawRecord<'_>> {
     if json.trim_start().starts_with('{') { serde_json::from_str(json).ok() } else { None }
 }
 
