@@ -38,14 +38,14 @@ impl EngineIndex {
         let config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
         let engine = Engine::connect(&config).await.expect("an engine");
         let deadline = Instant::now() + Duration::from_secs(60);
-        engine.ensure_index(&IndexDefinition::default(), deadline).await.expect("an index");
-        let created = Self { target: OpenSearchTarget::new(Arc::new(engine)), index: Arc::new(index) };
+        let alias = engine.ensure_index(&IndexDefinition::default(), deadline).await.expect("an index");
+        let created = Self { target: OpenSearchTarget::new(Arc::new(engine), alias), index: Arc::new(index) };
         created.put_mapping(&json!({"poison": {"type": "object", "dynamic": "strict"}})).await;
         created
     }
 
     async fn put_mapping(&self, properties: &Value) {
-        let path = format!("/{}-write/_mapping", self.index.name);
+        let path = format!("/{}-000001/_mapping", self.index.name);
         let (status, body) = self.index.send(Method::Put, &path, Some(json!({"properties": properties}))).await;
         assert_eq!(status, 200, "{body}");
     }
@@ -71,7 +71,7 @@ impl Playground for EngineIndex {
         assert_eq!(status, 200, "{body}");
         let query =
             json!({"size": 1_000, "seq_no_primary_term": true, "query": {"term": {"_driftless.deleted": true}}});
-        let path = format!("/{}-write/_search", self.index.name);
+        let path = format!("/{}-000001/_search", self.index.name);
         let (status, body) = self.index.send(Method::Post, &path, Some(query)).await;
         assert_eq!(status, 200, "{body}");
         let answer: Value = serde_json::from_str(&body).expect("JSON");
@@ -92,7 +92,7 @@ impl Playground for EngineIndex {
         let id = id.as_str().replace('|', "%7C");
         let Position { seq_no, primary_term, .. } = state.expect("every guard stands");
         let condition = format!("if_seq_no={seq_no}&if_primary_term={primary_term}");
-        let path = format!("/{}-write/_doc/{id}?{condition}", self.index.name);
+        let path = format!("/{}-000001/_doc/{id}?{condition}", self.index.name);
         let (status, body) = self.index.send(Method::Delete, &path, None).await;
         // In another state, or gone: somebody was faster.
         assert!(matches!(status, 200 | 404 | 409), "{status} {body}");

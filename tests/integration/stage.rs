@@ -49,7 +49,7 @@ impl Stage {
 
     /// With the engine behind another URL.
     pub(crate) async fn through(name: &str, endpoint: &str) -> Self {
-        let index = Index::new(name);
+        let index = Index::at(endpoint, name);
         let writer = writer(index.settings_at(endpoint), &IndexDefinition::default()).await;
         Self { index, writer }
     }
@@ -104,6 +104,6 @@ async fn writer(settings: Vec<(String, String)>, definition: &IndexDefinition) -
     let mut config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
     config.request_timeout = TIMEOUT;
     let engine = Engine::connect(&config).await.expect("a client");
-    engine.ensure_index(definition, Instant::now() + TIMEOUT).await.expect("an index");
-    Writer::new(OpenSearchTarget::new(Arc::new(engine)))
+    let alias = engine.ensure_index(definition, Instant::now() + TIMEOUT).await.expect("an index");
+    Writer::new(OpenSearchTarget::new(Arc::new(engine), alias))
 }

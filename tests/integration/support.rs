@@ -78,7 +78,7 @@ impl Index {
 
     /// The same with tombstones, whose text is empty.
     pub(crate) async fn all(&self) -> BTreeMap<String, String> {
-        self.found(&format!("{}-write", self.name)).await
+        self.found(&format!("{}-000001", self.name)).await
     }
 
     async fn found(&self, alias: &str) -> BTreeMap<String, String> {
@@ -95,7 +95,7 @@ impl Index {
 
     /// How often a document was written, by the engine's own count.
     pub(crate) async fn writes(&self, id: &str) -> u64 {
-        let path = format!("/{}-write/_doc/{id}", self.name);
+        let path = format!("/{}-000001/_doc/{id}", self.name);
         self.json(Method::Get, &path, None).await["_version"].as_u64().expect("a version")
     }
 

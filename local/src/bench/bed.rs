@@ -67,8 +67,8 @@ impl Bed {
         };
         let engine = Engine::connect(&config).await.context("connect to the engine")?;
         let deadline = tokio::time::Instant::now() + ENSURE_LIMIT;
-        engine.ensure_index(&IndexDefinition::default(), deadline).await.context("create an index")?;
-        Ok(index.write().to_owned())
+        let alias = engine.ensure_index(&IndexDefinition::default(), deadline).await.context("create an index")?;
+        Ok(alias.name().to_owned())
     }
 
     /// Writes until the engine's code is compiled: a JVM that has just started takes many times as long per write.

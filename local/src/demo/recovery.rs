@@ -98,8 +98,7 @@ fn count(entries: &[Entry]) -> (u64, u64) {
 async fn mend_mapping(stage: &Stage) -> Result<()> {
     console::note("mending the mapping: `follow_up` now ignores what is no date");
     let mapping = json!({"properties": {"follow_up": {"type": "date", "ignore_malformed": true}}});
-    let (indices, index) = (stage.engine.indices(), format!("{}-write", stage.index));
-    let index = [index.as_str()];
+    let (indices, index) = (stage.engine.indices(), [stage.index.as_str()]);
     let put = indices.put_mapping(IndicesPutMappingParts::Index(&index)).body(mapping).send();
     let status = put.await.context("mend the mapping")?.status_code();
     ensure!(status.is_success(), "the engine refused the mended mapping with {status}");

@@ -158,7 +158,7 @@ impl Services {
                 let Some(engine) = wanted.engine else {
                     return Ok(None);
                 };
-                let start = async || OpenSearch::start_for(wanted.purpose, engine, jdks).await;
+                let start = async || OpenSearch::start_with(wanted.purpose, "", engine, jdks).await;
                 provide(existing.opensearch.as_deref(), start).await.map(Some)
             },
         )?;

@@ -73,21 +73,21 @@ impl OpenSearch {
     /// # Errors
     /// Where Java or Maven is missing, and where it ends or does not answer in time.
     pub async fn start(engine: Engine, jdks: &Jdks) -> Result<Self> {
-        Self::start_for(Purpose::default(), engine, jdks).await
+        Self::start_with(Purpose::default(), "", engine, jdks).await
     }
 
-    /// The same, for this purpose.
+    /// The same, for this purpose, with these lines more in its settings.
     ///
     /// # Errors
     /// As [`OpenSearch::start`].
-    pub async fn start_for(purpose: Purpose, engine: Engine, jdks: &Jdks) -> Result<Self> {
+    pub async fn start_with(purpose: Purpose, settings: &str, engine: Engine, jdks: &Jdks) -> Result<Self> {
         let options: &[&str] = if purpose == Purpose::Benchmark { &[] } else { &[QUICK_COMPILER] };
         let in_memory = purpose != Purpose::Tests && has_room(MEMORY);
         let data = if in_memory { PathBuf::from(MEMORY) } else { workspace::local_dir().join("data") };
         let (release, jdk) = engine.release(jdks)?;
         let jars = release.artifact.jars(jdk).await?;
         let port = PortLease::from(HTTP_PORTS)?;
-        let data = data_folder(release, &data)?;
+        let data = data_folder(release, &data, settings)?;
         let cluster = format!("local-{}-{}", std::process::id(), port.port());
         let launch = launch(release, jdk, &jars, &data, &cluster, port.port(), options);
         let endpoint = format!("http://127.0.0.1:{}", port.port());
@@ -173,12 +173,13 @@ fn has_room(folder: &str) -> bool {
 }
 
 /// A fresh data folder with the settings in the place where the runner looks for them.
-fn data_folder(release: &Release, parent: &Path) -> Result<TempDir> {
+fn data_folder(release: &Release, parent: &Path, more: &str) -> Result<TempDir> {
     std::fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
     let data = tempfile::Builder::new().prefix("engine-").tempdir_in(parent).context("create a data folder")?;
     let settings = data.path().join("node_1/config");
     std::fs::create_dir_all(&settings).context("create the folder of the engine's settings")?;
-    std::fs::write(settings.join(release.settings_file), SETTINGS).context("write the engine's settings")?;
+    let text = format!("{SETTINGS}{more}");
+    std::fs::write(settings.join(release.settings_file), text).context("write the engine's settings")?;
     Ok(data)
 }
 

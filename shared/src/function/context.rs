@@ -59,17 +59,18 @@ impl Context {
         }
         let settings = self.settings()?;
         let engine = Engine::connect(&settings.engine).await?;
-        while let Err(error) = engine.ensure_index(&settings.definition, deadline).await {
-            let problem = match error {
-                EnsureError::Configuration(error) => return Err(error.into()),
-                EnsureError::Problem(problem) => problem,
+        let alias = loop {
+            let problem = match engine.ensure_index(&settings.definition, deadline).await {
+                Ok(alias) => break alias,
+                Err(EnsureError::Configuration(error)) => return Err(error.into()),
+                Err(EnsureError::Problem(problem)) => problem,
             };
             if Instant::now() + PAUSE >= deadline {
                 return Err(FunctionError::Unavailable(problem));
             }
             tokio::time::sleep(PAUSE).await;
-        }
-        let writer = Arc::new(Writer::new(OpenSearchTarget::new(Arc::new(engine))));
+        };
+        let writer = Arc::new(Writer::new(OpenSearchTarget::new(Arc::new(engine), alias)));
         *slot = Some(Arc::clone(&writer));
         Ok(writer)
     }

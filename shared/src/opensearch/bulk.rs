@@ -17,8 +17,6 @@ use crate::target::{Guard, GuardedWrite, Position, Written};
 /// A bulk is closed at this size: half of what the smallest managed domains accept (10 MiB).
 const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
 
-const FILTER_PATH: &str = "items.*._index,items.*._seq_no,items.*._primary_term,items.*.status,items.*.error";
-
 /// So many bulks of one batch are under way at the same time, where the batch gives each of them enough to do: the engine
 /// then indexes on more than one of its threads, and the next bulk is on its way while it answers the one before.
 const BULKS_AT_ONCE: usize = 4;
@@ -27,14 +25,20 @@ const MIN_DOCUMENTS: usize = 200;
 impl Engine {
     /// Writes in bulks, a few at a time: the documents of a batch differ, so their order does not count. A bulk that the
     /// engine refuses as a whole is halved, down to the one document that is at fault.
-    pub(super) async fn bulk(&self, writes: &[GuardedWrite<'_>], deadline: Instant) -> Vec<Result<Written, Problem>> {
-        let parts = bodies(writes).into_iter().map(|body| self.bulk_or_halves(writes, body, deadline));
+    pub(super) async fn bulk(
+        &self,
+        path: &str,
+        writes: &[GuardedWrite<'_>],
+        deadline: Instant,
+    ) -> Vec<Result<Written, Problem>> {
+        let parts = bodies(writes).into_iter().map(|body| self.bulk_or_halves(path, writes, body, deadline));
         let results: Vec<_> = stream::iter(parts).buffered(BULKS_AT_ONCE).collect().await;
         results.into_iter().flatten().collect()
     }
 
     async fn bulk_or_halves(
         &self,
+        path: &str,
         writes: &[GuardedWrite<'_>],
         body: Body,
         deadline: Instant,
@@ -44,7 +48,7 @@ impl Engine {
         let mut bodies = vec![body];
         while let Some(Body { places, bytes }) = bodies.pop() {
             let count = places.len();
-            match self.bulk_once(bytes, count, deadline).await {
+            match self.bulk_once(path, bytes, count, deadline).await {
                 Ok(answers) => results.extend(answers),
                 Err(Problem::Request(refusal)) if matches!(refusal.status, 400 | 413) => {
                     if count == 1 {
@@ -67,14 +71,16 @@ impl Engine {
 
     async fn bulk_once(
         &self,
+        path: &str,
         body: Vec<u8>,
         count: usize,
         deadline: Instant,
     ) -> Result<Vec<Result<Written, Problem>>, Problem> {
         let request = Request {
             method: Method::Post,
-            path: self.index().bulk_path(),
-            query: &[("require_alias", "true"), ("filter_path", FILTER_PATH)],
+            path,
+            // The whole answer: to filter it costs the engine more than to write it, a twentieth of a bulk of one.
+            query: &[("require_alias", "true")],
             body: Some(body.into()),
         };
         let answer = self.send(request, deadline).await?;

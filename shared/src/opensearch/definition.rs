@@ -77,7 +77,7 @@ impl IndexDefinition {
         None
     }
 
-    /// The body that creates the index with both aliases; `_driftless` is always added.
+    /// The body that creates the index with its aliases; `_driftless` is always added.
     pub(super) fn create_body(&self, public: &str, write: &str) -> Value {
         let mut mappings = self.mappings.clone();
         mappings["_meta"]["driftless"] = json!({"format": FORMAT});
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_users_definition_replaces_ours_and_keeps_the_metadata() {
         let own = r#"{"settings":{"number_of_shards":3},"mappings":{"properties":{"at":{"type":"date"}},"_meta":{"owner":"us"}}}"#;
-        let body = IndexDefinition::from_json(own).expect("valid").create_body("i", "i-write");
+        let body = IndexDefinition::from_json(own).expect("valid").create_body("i", "i-write-1");
         assert_eq!(body["settings"], json!({"number_of_shards": 3}));
         assert_eq!(body["mappings"]["properties"]["at"]["type"], "date");
         assert_eq!(body["mappings"]["properties"]["_driftless"]["properties"]["version"]["type"], "keyword");

@@ -1,7 +1,8 @@
 //! Making sure that the index exists and is ours.
 //!
-//! A table's index is a physical index `NAME-000001`, a write alias `NAME-write`, and the public alias `NAME`, whose
-//! filter hides tombstones. All three come to be in one request, so that concurrent cold starts see all or nothing.
+//! A table's index is a physical index `NAME-000001`, a [`WriteAlias`] that leads to this physical index only, and the public
+//! alias `NAME`, whose filter hides tombstones. All three come to be in one request, so that concurrent cold starts see all
+//! or nothing.
 
 use opensearch::http::Method;
 use serde_json::Value;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 
 use super::definition::{FORMAT, IndexDefinition, hides_tombstones};
 use super::engine::{Engine, Request};
+use super::index_name::WriteAlias;
 use crate::outcome::{ConfigurationError, Problem};
 
 /// Why the index is not ready.
@@ -23,50 +25,56 @@ pub enum EnsureError {
 }
 
 impl Engine {
-    /// Makes sure that the index exists and is ours; an existing one is checked and used as it is.
+    /// Makes sure that the index exists and is ours; an existing one is checked and used as it is. What it is written through.
     ///
     /// # Errors
     /// A foreign or broken index, a refusal, or an engine that cannot be reached.
-    pub async fn ensure_index(&self, definition: &IndexDefinition, deadline: Instant) -> Result<(), EnsureError> {
-        if self.check(deadline).await? {
-            return Ok(());
+    pub async fn ensure_index(
+        &self,
+        definition: &IndexDefinition,
+        deadline: Instant,
+    ) -> Result<WriteAlias, EnsureError> {
+        if let Some(alias) = self.check(deadline).await? {
+            return Ok(alias);
         }
         let refused = match self.create(definition, deadline).await {
-            Ok(()) => return Ok(()),
+            Ok(alias) => return Ok(alias),
             Err(Problem::Request(refusal)) if refusal.status == 400 => refusal,
             Err(problem) => return Err(ensure_error(problem)),
         };
         // Another cold start was faster, or one of the names is taken.
-        if self.check(deadline).await? {
-            return Ok(());
+        if let Some(alias) = self.check(deadline).await? {
+            return Ok(alias);
         }
-        let taken = [self.index().public(), self.index().first(), self.index().write()];
+        let taken = [self.index().public(), self.index().first()];
         for name in taken {
             if self.exists(name, deadline).await? {
                 return Err(self.foreign(format!(
-                    "`{name}` exists and was not made by driftless: choose another INDEX, or remove it"
+                    "`{name}` exists, and is not driftless's with its public alias: choose another INDEX, or remove it"
                 )));
             }
         }
         Err(self.foreign(format!("the engine refuses to create it: {}", refused.reason)))
     }
 
-    /// Whether the write alias is there and all is as it should be.
-    async fn check(&self, deadline: Instant) -> Result<bool, EnsureError> {
-        let write = self.index().write();
+    /// The write alias, where the public one is there and all is as it should be.
+    async fn check(&self, deadline: Instant) -> Result<Option<WriteAlias>, EnsureError> {
+        let public = self.index().public();
         let query = [("filter_path", "*.aliases,*.mappings._meta,*.mappings.properties._driftless")];
-        let Some(found) = self.get(write, &query, deadline).await? else {
-            return Ok(false);
+        let Some(found) = self.get(public, &query, deadline).await? else {
+            return Ok(None);
         };
         let indices = found.as_object().map(|indices| indices.iter().collect::<Vec<_>>()).unwrap_or_default();
         let [(physical, index)] = indices[..] else {
             return Err(self.foreign(format!(
-                "the write alias `{write}` must lead to exactly one index, and leads to {}",
+                "the alias `{public}` must lead to exactly one index, and leads to {}",
                 indices.len()
             )));
         };
-        if *physical == *write {
-            return Err(self.foreign(format!("`{write}` is an index, where the write alias should be: remove it")));
+        if *physical == *public {
+            return Err(self.foreign(format!(
+                "`{public}` is an index that was not made by driftless, where an alias should be: choose another INDEX, or remove it"
+            )));
         }
         let format = &index["mappings"]["_meta"]["driftless"]["format"];
         if format.as_u64() != Some(FORMAT) {
@@ -79,25 +87,32 @@ impl Engine {
                 self.foreign(format!("`{physical}` has lost the mapping of _driftless: backfill into a new index"))
             );
         }
-        if index["aliases"][self.index().public()]["filter"] != hides_tombstones() {
-            let public = self.index().public();
+        if index["aliases"][public]["filter"] != hides_tombstones() {
             return Err(self.foreign(format!(
-                "`{physical}` has no alias `{public}` with the filter {}: without it readers see removed items; add it",
+                "the alias `{public}` of `{physical}` has not the filter {}: without it readers see removed items; add it",
                 hides_tombstones()
             )));
         }
-        Ok(true)
+        let aliases = index["aliases"].as_object().into_iter().flat_map(serde_json::Map::keys);
+        let Some(alias) = WriteAlias::find(self.index(), aliases) else {
+            return Err(self.foreign(format!(
+                "`{physical}` has no write alias: add one, named `{}` and 16 hexadecimal digits that no other index has had",
+                self.index().write_prefix()
+            )));
+        };
+        Ok(Some(alias))
     }
 
-    async fn create(&self, definition: &IndexDefinition, deadline: Instant) -> Result<(), Problem> {
-        let body = definition.create_body(self.index().public(), self.index().write());
+    async fn create(&self, definition: &IndexDefinition, deadline: Instant) -> Result<WriteAlias, Problem> {
+        let alias = WriteAlias::draw(self.index());
+        let body = definition.create_body(self.index().public(), alias.name());
         let request = Request {
             method: Method::Put,
             path: self.index().first(),
             query: &[],
             body: Some(body.to_string().into()),
         };
-        self.send(request, deadline).await.map(drop)
+        self.send(request, deadline).await.map(|_| alias)
     }
 
     async fn exists(&self, name: &str, deadline: Instant) -> Result<bool, EnsureError> {

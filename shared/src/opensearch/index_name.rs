@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-/// The engine's limit for index names, less what we append.
-const MAX_BYTES: usize = 255 - "-000001".len();
+/// The engine's limit for names of indices and aliases, less what we append.
+const MAX_BYTES: usize = 255 - "-write-0123456789abcdef".len();
 
 /// The public name of an index, and the names that follow from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +12,16 @@ pub struct IndexName(Arc<Names>);
 #[derive(Debug, PartialEq, Eq)]
 struct Names {
     public: String,
-    write: String,
+    write_prefix: String,
     first: String,
+}
+
+/// The alias for writers, which sees tombstones. It leads to one physical index and never to another, for its name ends with a
+/// number that was drawn when it was made: what is written through it cannot land in an index that has taken the place of the one that was
+/// seen, where a position that is remembered could fit by chance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteAlias {
+    name: String,
     bulk_path: String,
     mget_path: String,
 }
@@ -33,10 +41,8 @@ impl IndexName {
             return Err("must be lower case, begin with a letter or digit, and hold none of \\ / * ? \" < > | , # : % + or spaces".to_owned());
         }
         Ok(Self(Arc::new(Names {
-            write: format!("{public}-write"),
+            write_prefix: format!("{public}-write-"),
             first: format!("{public}-000001"),
-            bulk_path: format!("/{public}-write/_bulk"),
-            mget_path: format!("/{public}-write/_mget"),
             public: public.to_owned(),
         })))
     }
@@ -47,10 +53,9 @@ impl IndexName {
         &self.0.public
     }
 
-    /// The alias for writers: with tombstones.
-    #[must_use]
-    pub fn write(&self) -> &str {
-        &self.0.write
+    /// What the alias for writers begins with.
+    pub(super) fn write_prefix(&self) -> &str {
+        &self.0.write_prefix
     }
 
     /// The first physical index.
@@ -58,12 +63,63 @@ impl IndexName {
     pub fn first(&self) -> &str {
         &self.0.first
     }
+}
+
+impl WriteAlias {
+    /// A name that no other index has.
+    pub(super) fn draw(index: &IndexName) -> Self {
+        Self::named(format!("{}{:016x}", index.write_prefix(), fastrand::u64(..)))
+    }
+
+    /// The one among an index's aliases.
+    pub(super) fn find<'a>(index: &IndexName, mut aliases: impl Iterator<Item = &'a String>) -> Option<Self> {
+        let is_one = |alias: &&String| {
+            alias.strip_prefix(index.write_prefix()).is_some_and(|number| {
+                number.len() == 16 && number.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            })
+        };
+        aliases.find(is_one).cloned().map(Self::named)
+    }
+
+    fn named(name: String) -> Self {
+        Self { bulk_path: format!("/{name}/_bulk"), mget_path: format!("/{name}/_mget"), name }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 
     pub(super) fn bulk_path(&self) -> &str {
-        &self.0.bulk_path
+        &self.bulk_path
     }
 
     pub(super) fn mget_path(&self) -> &str {
-        &self.0.mget_path
+        &self.mget_path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_found_among_aliases_and_drawn_anew_each_time() {
+        let index = IndexName::new("i").expect("a name");
+        let drawn = WriteAlias::draw(&index);
+        assert_ne!(drawn, WriteAlias::draw(&index));
+        let others = ["i", "i-write", "i-write-0123", "i-write-0123456789ABCDEF", "j-write-0123456789abcdef"];
+        let mut aliases: Vec<String> = others.map(str::to_owned).into();
+        assert_eq!(WriteAlias::find(&index, aliases.iter()), None);
+        aliases.push(drawn.name().to_owned());
+        assert_eq!(WriteAlias::find(&index, aliases.iter()), Some(drawn));
+    }
+
+    #[test]
+    fn the_longest_name_leaves_room_for_it() {
+        let index = IndexName::new(&"i".repeat(MAX_BYTES)).expect("a name");
+        assert_eq!(WriteAlias::draw(&index).name().len(), 255);
+        assert!(IndexName::new(&"i".repeat(MAX_BYTES + 1)).is_err());
     }
 }

@@ -19,5 +19,5 @@ pub use config::{Auth, EngineConfig};
 pub use definition::IndexDefinition;
 pub use engine::Engine;
 pub use index::EnsureError;
-pub use index_name::IndexName;
+pub use index_name::{IndexName, WriteAlias};
 pub use target::OpenSearchTarget;

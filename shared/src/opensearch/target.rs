@@ -5,28 +5,32 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::engine::Engine;
+use super::index_name::WriteAlias;
 use crate::document_id::DocumentId;
 use crate::outcome::Problem;
 use crate::target::{GuardedWrite, Stored, Target, Written};
 
-/// Reads with `_mget`, writes with `_bulk`, through the write alias.
+/// Reads with `_mget`, writes with `_bulk`, both through the index's write alias.
 #[derive(Debug, Clone)]
-pub struct OpenSearchTarget(Arc<Engine>);
+pub struct OpenSearchTarget {
+    engine: Arc<Engine>,
+    alias: WriteAlias,
+}
 
 impl OpenSearchTarget {
-    /// A target on the engine's index, which must exist.
+    /// A target on the engine's index: its write alias is what [`Engine::ensure_index`] found or made.
     #[must_use]
-    pub fn new(engine: Arc<Engine>) -> Self {
-        Self(engine)
+    pub fn new(engine: Arc<Engine>, alias: WriteAlias) -> Self {
+        Self { engine, alias }
     }
 }
 
 impl Target for OpenSearchTarget {
     async fn read(&self, ids: &[&DocumentId], deadline: Instant) -> Vec<Result<Option<Stored>, Problem>> {
-        self.0.mget(ids, deadline).await
+        self.engine.mget(self.alias.mget_path(), ids, deadline).await
     }
 
     async fn write(&self, writes: &[GuardedWrite<'_>], deadline: Instant) -> Vec<Result<Written, Problem>> {
-        self.0.bulk(writes, deadline).await
+        self.engine.bulk(self.alias.bulk_path(), writes, deadline).await
     }
 }

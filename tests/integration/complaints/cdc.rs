@@ -9,15 +9,15 @@ use crate::support::{documents, insert, modify, remove, with_image};
 /// Puts a document into a state of before, as a restored snapshot does, or deletes it, as a hand does.
 async fn put_back(stage: &Stage, id: &str, source: Option<Value>) {
     let (method, path) = match source {
-        Some(_) => (Method::Put, format!("/{}-write/_doc/{id}", stage.index.name)),
-        None => (Method::Delete, format!("/{}-write/_doc/{id}", stage.index.name)),
+        Some(_) => (Method::Put, format!("/{}-000001/_doc/{id}", stage.index.name)),
+        None => (Method::Delete, format!("/{}-000001/_doc/{id}", stage.index.name)),
     };
     let (status, text) = stage.index.send(method, &path, source).await;
     assert!((200..300).contains(&status), "{status} {text}");
 }
 
 async fn source(stage: &Stage, id: &str) -> Value {
-    let (_, text) = stage.index.send(Method::Get, &format!("/{}-write/_source/{id}", stage.index.name), None).await;
+    let (_, text) = stage.index.send(Method::Get, &format!("/{}-000001/_source/{id}", stage.index.name), None).await;
     serde_json::from_str(&text).expect("JSON")
 }
 

@@ -76,13 +76,19 @@ async fn more(client: &mut OwnedReadHalf, unread: &mut Vec<u8>) -> Option<()> {
 
 #[tokio::test]
 async fn a_request_over_the_size_limit_is_split_down_to_the_one_document_that_is_too_large() {
-    let stage = Stage::through("size-limit", &limited().await).await;
+    is_kept_by_splitting_down_to_the_one_that_is_too_large(&limited().await, LIMIT).await;
+}
+
+/// On whatever refuses requests of `limit` bytes: all documents but the one that is larger are applied.
+pub(crate) async fn is_kept_by_splitting_down_to_the_one_that_is_too_large(endpoint: &str, limit: usize) {
+    let stage = Stage::through("size-limit", endpoint).await;
     let sized = |key: &str, sequence, bytes: usize| {
         with_image(key, sequence, &format!(r#"{{"s":{{"S":"{}"}}}}"#, "x".repeat(bytes)))
     };
-    let mut batch: Vec<String> =
-        (1..=30).map(|sequence| sized(&format!("k{sequence}"), sequence, 20_000 + sequence as usize * 1_000)).collect();
-    batch.insert(11, sized("too-large", 31, LIMIT));
+    let mut batch: Vec<String> = (1..=30)
+        .map(|sequence| sized(&format!("k{sequence}"), sequence, limit / 5 + sequence as usize * limit / 100))
+        .collect();
+    batch.insert(11, sized("too-large", 31, limit));
     batch.push(insert("small", 32));
     let (letters, metrics) = stage.handle(&batch).await;
     assert_eq!(metrics["Applied"].as_u64(), Some(31), "{metrics}");

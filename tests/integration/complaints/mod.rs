@@ -5,5 +5,5 @@ mod amplify;
 mod cdc;
 mod data_prepper;
 mod libraries;
-mod limit;
+pub(crate) mod limit;
 mod table;

@@ -1,20 +1,31 @@
-//! An engine that is killed, frozen, or out of disk, in the middle of a run through the event source mapping.
+//! An engine that is killed, frozen, out of disk, overrun, or sent too much at once, in the middle of a run through the event
+//! source mapping.
 //!
 //! All in one test, on an engine of its own: nobody else may notice, and no other test shall wait for its turn.
 
 use std::time::{Duration, Instant};
 
-use driftless_local::services::{Engine, Jdks, OpenSearch, Service as _};
+use driftless_local::mapping::MappingConfig;
+use driftless_local::services::{Engine, Jdks, OpenSearch, Purpose, Service as _};
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
 use super::on_failure::{Stage, template};
 use super::{binary, eventually};
+use crate::complaints::limit;
 use crate::support::{Function, Index, insert};
 
+/// The least that the engine takes, and one write that waits while others are under way.
+const SETTINGS: &str = "http.max_content_length: 1mb\nthread_pool.write.queue_size: 1\n";
+const LARGEST_REQUEST: usize = 1024 * 1024;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_engine_that_is_killed_frozen_or_out_of_disk_loses_nothing_and_leaves_no_dead_letter() {
-    let engine = OpenSearch::start(Engine::default(), &Jdks::from_env()).await.expect("an engine");
+async fn an_engine_that_is_killed_frozen_out_of_disk_or_overrun_loses_nothing_and_leaves_no_dead_letter() {
+    let jdks = Jdks::from_env();
+    let engine = OpenSearch::start_with(Purpose::Tests, SETTINGS, Engine::default(), &jdks);
+    let engine = engine.await.expect("an engine");
+    limit::is_kept_by_splitting_down_to_the_one_that_is_too_large(engine.endpoint(), LARGEST_REQUEST).await;
+    overrun(&engine).await;
     killed_and_restarted(&engine).await;
     frozen_and_thawed(&engine).await;
     out_of_disk(&engine).await;
@@ -38,6 +49,33 @@ async fn ends_equal_with_an_empty_queue(stage: Stage) {
     assert_eq!(stage.queue.messages().await.len(), 0);
     let stats = stage.mapping.shutdown().await;
     assert_eq!((stats.dead_letters, stats.records_lost, stats.trimmed), (0, 0, 0), "{stats:?}");
+}
+
+/// Ten lanes, each with one change at a time, and an engine that takes fewer at once: it answers 429 to the others.
+async fn overrun(engine: &OpenSearch) {
+    let index = Index::at(engine.endpoint(), "overrun");
+    let function = binary(index.settings_at(engine.endpoint()));
+    let lanes = MappingConfig { parallelization_factor: 10, ..template(1) };
+    let stage = Stage::set_up(index, lanes, function).await;
+    let before = refused_writes(&stage.index).await;
+    for round in 1..=10 {
+        stage.put(0..60, round).await;
+        stage.drained().await;
+        if refused_writes(&stage.index).await > before + 10 {
+            break;
+        }
+    }
+    assert!(refused_writes(&stage.index).await > before + 10, "the engine was never overrun");
+    ends_equal_with_an_empty_queue(stage).await;
+}
+
+/// How many writes the engine has answered with 429 because too many were under way.
+async fn refused_writes(index: &Index) -> u64 {
+    let (status, pools) = index.send(Method::Get, "/_nodes/stats/thread_pool", None).await;
+    assert_eq!(status, 200, "{pools}");
+    let pools: Value = serde_json::from_str(&pools).expect("JSON");
+    let node = pools["nodes"].as_object().and_then(|nodes| nodes.values().next()).expect("a node");
+    node["thread_pool"]["write"]["rejected"].as_u64().expect("a count")
 }
 
 async fn killed_and_restarted(engine: &OpenSearch) {
@@ -91,7 +129,7 @@ impl Index {
     }
 
     async fn is_blocked_for_want_of_disk(&self) -> bool {
-        let (status, settings) = self.send(Method::Get, &format!("/{}-write/_settings", self.name), None).await;
+        let (status, settings) = self.send(Method::Get, &format!("/{}-000001/_settings", self.name), None).await;
         assert_eq!(status, 200, "{settings}");
         let settings: Value = serde_json::from_str(&settings).expect("JSON");
         let index = settings.as_object().and_then(|indices| indices.values().next()).expect("an index");

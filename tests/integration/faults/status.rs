@@ -67,7 +67,7 @@ async fn processes_that_were_refused_together_do_not_come_back_together() {
 #[tokio::test]
 async fn credentials_that_are_refused_are_a_configuration_error_at_every_step() {
     for status in [401, 403] {
-        for step in ["-write?", "/_mget", "/_bulk"] {
+        for step in ["aliases", "/_mget", "/_bulk"] {
             let (index, proxy) = (Index::new("refused"), proxy().await);
             index.function().succeed(&[insert("a", 1)]).await;
             let function = function(&index, &proxy, 3_000).timeout(HELD);

@@ -22,8 +22,8 @@ pub(in crate::bench) async fn run(bed: &Bed) -> Result<Row> {
     // Lets the function make its index; the plain writer then uses it, too.
     let mut race = Race::with(bed, &index, Plain::connect(&bed.endpoint, &index).await?).await?;
     race.deliver(changes_of(0, 0)).await?;
-    let write_alias = if bed.subject.ours { format!("{index}-write") } else { index.clone() };
-    let mut filler = Plain::connect(&bed.endpoint, &write_alias).await?;
+    let to_fill = if bed.subject.ours { format!("{index}-000001") } else { index.clone() };
+    let mut filler = Plain::connect(&bed.endpoint, &to_fill).await?;
     let plain = Plain::connect(&bed.endpoint, &bed.plain_index("growth").await?).await?;
     let mut race = Race::with(bed, &index, plain).await?;
     // What fills the index is older than all that is measured.
