@@ -1,5 +1,6 @@
 //! One unit of work's metrics: one line of CloudWatch's embedded metric format per invocation.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -127,7 +128,7 @@ impl Metrics {
         let dimensions = vec![vec!["Index".to_owned(), "Class".to_owned()]];
         for (class, &problems) in &self.problems {
             let line = ProblemLine { at: SystemTime::now(), index, class, problems: problems.into() };
-            write(&line, dimensions.clone(), &mut out);
+            write(&mut emf(dimensions.clone()), &line, &mut out);
         }
         out
     }
@@ -151,13 +152,21 @@ impl Metrics {
             replication_lag: self.replication_lag_ms.map(Into::into),
         };
         let mut out = Vec::with_capacity(1024);
-        write(&line, vec![vec!["Index".to_owned()]], &mut out);
+        INVOCATION.with_borrow_mut(|format| write(format, &line, &mut out));
         out
     }
 }
 
-fn write(line: &impl Entry, dimensions: Vec<Vec<String>>, out: &mut Vec<u8>) {
-    let mut format = Emf::builder(NAMESPACE.to_owned(), dimensions).build();
+thread_local! {
+    /// Kept from one invocation to the next.
+    static INVOCATION: RefCell<Emf> = RefCell::new(emf(vec![vec!["Index".to_owned()]]));
+}
+
+fn emf(dimensions: Vec<Vec<String>>) -> Emf {
+    Emf::builder(NAMESPACE.to_owned(), dimensions).build()
+}
+
+fn write(format: &mut Emf, line: &impl Entry, out: &mut Vec<u8>) {
     format.format(line, out).expect("invariant: the fields are fixed and memory takes every write");
 }
 

@@ -5,7 +5,7 @@
 //!   [`report`]: as text, JSON, Markdown and charts.
 //! - [`bed`]: services, indices, scale; [`subject`]: the function that is measured.
 //! - [`changes`]: what is written; [`plain`], [`plain_function`]: the bare limit; [`lane`], [`open_loop`]: how it is driven;
-//!   [`processes`]: what the kernel says of it.
+//!   [`processes`]: what the kernel says of it; [`sample`]: whether it tells the truth.
 //! - [`rows`]: one module per row.
 
 mod baseline;
@@ -19,6 +19,7 @@ mod plain_function;
 mod processes;
 mod report;
 mod rows;
+mod sample;
 mod subject;
 
 use std::path::PathBuf;
@@ -119,12 +120,12 @@ async fn measure(args: &Args, services: Services) -> Result<Report> {
 async fn measure_row(bed: &Bed, id: RowId) -> Result<(Row, Vec<report::Drawing>)> {
     let without_drawings = |row| (row, Vec::new());
     Ok(match id {
-        RowId::B1 => without_drawings(rows::one_lane::run(bed).await?),
+        RowId::B1 => rows::one_lane::run(bed).await?,
         RowId::B2 => rows::real_stream::run(bed).await?,
         RowId::B3 => rows::shard_limit::run(bed).await?,
         RowId::B4 => without_drawings(rows::backlog::run(bed).await?),
         RowId::B5 => without_drawings(rows::start::run(bed).await?),
-        RowId::B6 => without_drawings(rows::growth::run(bed).await?),
+        RowId::B6 => rows::growth::run(bed).await?,
         RowId::B7 => without_drawings(rows::lane_time::run(bed).await?),
         RowId::B8 => without_drawings(rows::hot_key::run(bed).await?),
     })

@@ -1,7 +1,6 @@
 //! An open loop: changes come at their times, whatever became of those before them, and their lag is counted from the
 //! moment when they were due.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,9 +11,11 @@ use rand::{Rng as _, SeedableRng as _};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
 
+use super::bed::Bed;
 use super::changes;
 use super::lane::{histogram, quantile_ms};
 use super::processes::peak_resident_mb;
+use super::sample::{Sampler, Seen};
 use crate::function::Launch;
 use crate::load::{Kind, Load, Mix, Schedule};
 use crate::mapping::record::StreamRecord;
@@ -41,6 +42,8 @@ pub(super) struct Lags {
     samples: Vec<Sample>,
     /// The most that a process of the function kept in memory.
     pub(super) peak_resident_mb: f64,
+    /// What realtime reads showed of a sample, where the index is known.
+    pub(super) seen: Option<Seen>,
 }
 
 #[derive(Clone, Copy)]
@@ -51,10 +54,14 @@ struct Sample {
     hot: bool,
 }
 
-/// Plays on a stream generated in memory.
-pub(super) async fn play(play: &Play, function: Arc<dyn Launch>, binary: &Path) -> Result<Lags> {
+/// Plays on a stream generated in memory. In `index`, where it is known, a sample of the changes is looked for.
+pub(super) async fn play(bed: &Bed, play: &Play, function: Arc<dyn Launch>, index: Option<&str>) -> Result<Lags> {
     let stream = Arc::new(MemoryStream::new("benchmark", changes::KEY));
-    let samples = Arc::new(Samples::default());
+    let sampler = match index {
+        Some(index) => Some(Sampler::start(&bed.endpoint, index).await?),
+        None => None,
+    };
+    let samples = Arc::new(Samples { sampler, ..Samples::default() });
     let config = MappingConfig {
         batch_size: 1,
         parallelization_factor: play.factor,
@@ -66,12 +73,17 @@ pub(super) async fn play(play: &Play, function: Arc<dyn Launch>, binary: &Path) 
         EventSourceMapping::start_observed(config, Arc::clone(&stream) as _, function, None, observer).await?;
     generate(play, &stream, &samples).await?;
     mapping.wait_until_drained(DRAIN_LIMIT).await.context("the lanes do not keep up")?;
-    let peak_resident_mb = peak_resident_mb(binary);
+    let peak_resident_mb = peak_resident_mb(bed.subject.binary());
     let stats = mapping.shutdown().await;
     ensure!(stats.dead_lettered_records == 0 && stats.records_lost == 0, "records were given up: {stats:?}");
-    let samples = std::mem::take(&mut samples.lock().samples);
+    let samples = Arc::into_inner(samples).context("the mapping still observes")?;
+    let seen = match samples.sampler {
+        Some(sampler) => Some(sampler.end().await?),
+        None => None,
+    };
+    let samples = samples.collected.into_inner().unwrap_or_else(PoisonError::into_inner).samples;
     ensure!(!samples.is_empty(), "no change was delivered");
-    Ok(Lags { samples, peak_resident_mb })
+    Ok(Lags { samples, peak_resident_mb, seen })
 }
 
 /// Pushes each change at its time. The first ones warm up, and do not count.
@@ -124,7 +136,10 @@ fn now_us() -> u64 {
 
 /// Collects the lag of every change with a new image.
 #[derive(Default)]
-pub(super) struct Samples(Mutex<Collected>);
+pub(super) struct Samples {
+    collected: Mutex<Collected>,
+    sampler: Option<Sampler>,
+}
 
 #[derive(Default)]
 struct Collected {
@@ -134,7 +149,7 @@ struct Collected {
 
 impl Samples {
     fn lock(&self) -> MutexGuard<'_, Collected> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.collected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -184,6 +199,9 @@ impl Observe for Samples {
             if due < from {
                 continue;
             }
+            if let Some(sampler) = &self.sampler {
+                sampler.done(collected.samples.len() as u64, image.id.s, due);
+            }
             let hot = image.id.s == changes::id(changes::HOT);
             collected.samples.push(Sample { at_us: due - from, lag_us: now.saturating_sub(due), hot });
         }
@@ -191,6 +209,12 @@ impl Observe for Samples {
 }
 
 impl Lags {
+    /// The share of the sample that a realtime read showed, where one was taken.
+    #[expect(clippy::cast_precision_loss, reason = "thousands")]
+    pub(super) fn share_seen(&self) -> Option<f64> {
+        self.seen.map(|seen| seen.found as f64 / seen.looked_for as f64)
+    }
+
     /// Those of all keys but the hot one.
     pub(super) fn of_others(&self) -> Histogram<u64> {
         lags(self.samples.iter().filter(|sample| !sample.hot))
@@ -237,7 +261,7 @@ mod tests {
 
     fn lags(pairs: &[(u64, u64, bool)]) -> Lags {
         let samples = pairs.iter().map(|&(at_us, lag_us, hot)| Sample { at_us, lag_us, hot }).collect();
-        Lags { samples, peak_resident_mb: 1.0 }
+        Lags { samples, peak_resident_mb: 1.0, seen: None }
     }
 
     #[test]

@@ -57,6 +57,11 @@ impl Subject {
         config
     }
 
+    /// The name under which the documents of a function on `index` can be read, where it is ours.
+    pub(super) fn shown_in<'i>(&self, index: &'i str) -> Option<&'i str> {
+        self.ours.then_some(index)
+    }
+
     /// The function that does nothing.
     pub(super) fn nothing(&self) -> FunctionConfig {
         FunctionConfig::new("nothing", &self.nothing)

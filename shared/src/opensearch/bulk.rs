@@ -76,13 +76,7 @@ impl Engine {
         count: usize,
         deadline: Instant,
     ) -> Result<Vec<Result<Written, Problem>>, Problem> {
-        let request = Request {
-            method: Method::Post,
-            path,
-            // The whole answer: to filter it costs the engine more than to write it, a twentieth of a bulk of one.
-            query: &[("require_alias", "true")],
-            body: Some(body.into()),
-        };
+        let request = Request { method: Method::Post, path, body: Some(body.into()) };
         let answer = self.send(request, deadline).await?;
         read_answer(&answer, count)
     }

@@ -60,8 +60,8 @@ impl Engine {
     /// The write alias, where the public one is there and all is as it should be.
     async fn check(&self, deadline: Instant) -> Result<Option<WriteAlias>, EnsureError> {
         let public = self.index().public();
-        let query = [("filter_path", "*.aliases,*.mappings._meta,*.mappings.properties._driftless")];
-        let Some(found) = self.get(public, &query, deadline).await? else {
+        let filter = "%2A.aliases%2C%2A.mappings._meta%2C%2A.mappings.properties._driftless";
+        let Some(found) = self.get(&format!("/{public}?filter_path={filter}"), deadline).await? else {
             return Ok(None);
         };
         let indices = found.as_object().map(|indices| indices.iter().collect::<Vec<_>>()).unwrap_or_default();
@@ -106,21 +106,16 @@ impl Engine {
     async fn create(&self, definition: &IndexDefinition, deadline: Instant) -> Result<WriteAlias, Problem> {
         let alias = WriteAlias::draw(self.index());
         let body = definition.create_body(self.index().public(), alias.name());
-        let request = Request {
-            method: Method::Put,
-            path: self.index().first(),
-            query: &[],
-            body: Some(body.to_string().into()),
-        };
+        let request = Request { method: Method::Put, path: self.index().first(), body: Some(body.to_string().into()) };
         self.send(request, deadline).await.map(|_| alias)
     }
 
     async fn exists(&self, name: &str, deadline: Instant) -> Result<bool, EnsureError> {
-        Ok(self.get(name, &[("filter_path", "*.aliases")], deadline).await?.is_some())
+        Ok(self.get(&format!("/{name}?filter_path=%2A.aliases"), deadline).await?.is_some())
     }
 
-    async fn get(&self, path: &str, query: &[(&str, &str)], deadline: Instant) -> Result<Option<Value>, EnsureError> {
-        match self.send(Request { method: Method::Get, path, query, body: None }, deadline).await {
+    async fn get(&self, path: &str, deadline: Instant) -> Result<Option<Value>, EnsureError> {
+        match self.send(Request { method: Method::Get, path, body: None }, deadline).await {
             Ok(body) => serde_json::from_slice(&body)
                 .map(Some)
                 .map_err(|_| EnsureError::Problem(Problem::Protocol("the description of an index is not JSON".into()))),

@@ -5,6 +5,11 @@ use std::sync::Arc;
 /// The engine's limit for names of indices and aliases, less what we append.
 const MAX_BYTES: usize = 255 - "-write-0123456789abcdef".len();
 
+/// Metadata only: a document can have 400 KB. The filter of the answer does that, and not `_source_includes`, for which
+/// the engine builds an automaton per document: 1,000 documents took 370 ms so, and 33 ms this way (OpenSearch 3.8).
+const MGET_FILTER: &str =
+    "docs._index%2Cdocs.found%2Cdocs._seq_no%2Cdocs._primary_term%2Cdocs._source._driftless%2Cdocs.error";
+
 /// The public name of an index, and the names that follow from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexName(Arc<Names>);
@@ -23,6 +28,7 @@ struct Names {
 pub struct WriteAlias {
     name: String,
     bulk_path: String,
+    mget_one_path: String,
     mget_path: String,
 }
 
@@ -82,7 +88,13 @@ impl WriteAlias {
     }
 
     fn named(name: String) -> Self {
-        Self { bulk_path: format!("/{name}/_bulk"), mget_path: format!("/{name}/_mget"), name }
+        Self {
+            // The whole answer: to filter it costs the engine a twentieth of a bulk of one.
+            bulk_path: format!("/{name}/_bulk?require_alias=true"),
+            mget_one_path: format!("/{name}/_mget?realtime=true"),
+            mget_path: format!("/{name}/_mget?realtime=true&filter_path={MGET_FILTER}"),
+            name,
+        }
     }
 
     /// Its name.
@@ -95,8 +107,9 @@ impl WriteAlias {
         &self.bulk_path
     }
 
-    pub(super) fn mget_path(&self) -> &str {
-        &self.mget_path
+    /// For this many documents. One is read whole: to filter it takes longer (0.52 ms) than to read it (0.45 ms).
+    pub(super) fn mget_path(&self, documents: usize) -> &str {
+        if documents == 1 { &self.mget_one_path } else { &self.mget_path }
     }
 }
 

@@ -10,18 +10,12 @@ use tokio::time::Instant;
 
 use super::bulk::part_len;
 use super::engine::{Engine, EngineError, Request};
+use super::index_name::WriteAlias;
 use crate::document_id::DocumentId;
 use crate::outcome::Problem;
 use crate::target::{Position, Stored};
 use crate::time::Timestamp;
 use crate::version::Version;
-
-/// Metadata only, where there are many: a document can have 400 KB. The filter of the answer does that, and not
-/// `_source_includes`, for which the engine builds an automaton per document: 1,000 documents took 370 ms so, and 33 ms
-/// this way (OpenSearch 3.8). One document is read whole: to filter it takes longer (0.52 ms) than to read it (0.45 ms).
-const FILTER_PATH: &str = "docs._index,docs.found,docs._seq_no,docs._primary_term,docs._source._driftless,docs.error";
-const ONE: [(&str, &str); 1] = [("realtime", "true")];
-const MANY: [(&str, &str); 2] = [("realtime", "true"), ("filter_path", FILTER_PATH)];
 
 #[derive(Serialize)]
 struct Ids<'a> {
@@ -67,12 +61,12 @@ impl Engine {
     /// Reads the states of documents, in the order of `ids`, a few parts of them at a time.
     pub(super) async fn mget(
         &self,
-        path: &str,
+        alias: &WriteAlias,
         ids: &[&DocumentId],
         deadline: Instant,
     ) -> Vec<Result<Option<Stored>, Problem>> {
         let parts = ids.chunks(part_len(ids.len())).map(|part| async move {
-            match self.mget_once(path, part, deadline).await {
+            match self.mget_once(alias, part, deadline).await {
                 Ok(answers) => answers,
                 Err(problem) => vec![Err(problem); part.len()],
             }
@@ -82,18 +76,13 @@ impl Engine {
 
     async fn mget_once(
         &self,
-        path: &str,
+        alias: &WriteAlias,
         ids: &[&DocumentId],
         deadline: Instant,
     ) -> Result<Vec<Result<Option<Stored>, Problem>>, Problem> {
         let body = Ids { ids: ids.iter().map(|id| id.as_str()).collect() };
         let body = serde_json::to_vec(&body).expect("writing strings to memory does not fail");
-        let request = Request {
-            method: Method::Post,
-            path,
-            query: if ids.len() == 1 { &ONE } else { &MANY },
-            body: Some(Bytes::from(body)),
-        };
+        let request = Request { method: Method::Post, path: alias.mget_path(ids.len()), body: Some(Bytes::from(body)) };
         read_answer(&self.send(request, deadline).await?, ids.len())
     }
 }

@@ -27,7 +27,7 @@ impl OpenSearchTarget {
 
 impl Target for OpenSearchTarget {
     async fn read(&self, ids: &[&DocumentId], deadline: Instant) -> Vec<Result<Option<Stored>, Problem>> {
-        self.engine.mget(self.alias.mget_path(), ids, deadline).await
+        self.engine.mget(&self.alias, ids, deadline).await
     }
 
     async fn write(&self, writes: &[GuardedWrite<'_>], deadline: Instant) -> Vec<Result<Written, Problem>> {

@@ -7,6 +7,8 @@ use crate::bench::bed::Bed;
 use crate::bench::changes;
 use crate::bench::figures::{Bound, Figure, Row, RowId};
 use crate::bench::plain::Plain;
+use crate::bench::report::Drawing;
+use crate::chart::{LineChart, Series};
 use crate::mapping::MemoryStream;
 
 /// Documents per bulk of the filling.
@@ -15,7 +17,7 @@ const FILL_BATCH: u64 = 5_000;
 const LOSS: f64 = 0.15;
 
 /// Measures the row.
-pub(in crate::bench) async fn run(bed: &Bed) -> Result<Row> {
+pub(in crate::bench) async fn run(bed: &Bed) -> Result<(Row, Vec<Drawing>)> {
     let sizes: &[u64] = bed.scale(&[10_000, 100_000, 1_000_000], &[10_000, 50_000, 100_000]);
     let batches: u64 = bed.scale(40, 10);
     let index = bed.index("growth");
@@ -30,6 +32,8 @@ pub(in crate::bench) async fn run(bed: &Bed) -> Result<Row> {
     race.skip(changes_of(0, 0).into_iter().cycle().take(FILL_BATCH as usize)).await?;
     let (mut filled, mut next) = (BATCH, 1 << 40);
     let mut rates = Vec::new();
+    let mut lines =
+        ["function", "plain bulks to a small index"].map(|name| Series { name: name.to_owned(), points: Vec::new() });
     let workload = format!(
         "half INSERT and half MODIFY of unseen documents, {} changes in batches of {BATCH}, at {sizes:?} documents in the index",
         batches * BATCH
@@ -53,6 +57,8 @@ pub(in crate::bench) async fn run(bed: &Bed) -> Result<Row> {
         let (function, plain, ratios) = race.rates();
         row.add(Figure::new(format!("{size} documents: function"), function, "changes/s"));
         row.add(Figure::new(format!("{size} documents: plain bulks to a small index"), plain, "changes/s"));
+        lines[0].points.push((size as f64, function));
+        lines[1].points.push((size as f64, plain));
         rates.push((function, function / plain, ratios));
     }
     if let (Some(first), Some(last)) = (rates.first(), rates.last()) {
@@ -60,7 +66,14 @@ pub(in crate::bench) async fn run(bed: &Bed) -> Result<Row> {
         row.add(loss.must(Bound::AtLeast(1.0 - LOSS)).over(&last.2));
         row.add(Figure::new("the same, each over plain bulks of its time", last.1 / first.1, "ratio"));
     }
-    Ok(row)
+    let chart = LineChart {
+        title: "B6: rate against the size of the index".to_owned(),
+        x: "documents in the index".to_owned(),
+        y: "changes per second".to_owned(),
+        series: lines.into(),
+        limits: Vec::new(),
+    };
+    Ok((row, vec![Drawing::lines("b6-rate", chart)]))
 }
 
 /// Plain bulks of documents `from..to`, with old versions.

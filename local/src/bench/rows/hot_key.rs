@@ -28,8 +28,9 @@ pub(in crate::bench) async fn run(bed: &Bed) -> Result<Row> {
         for (hot_share, lags) in [(HOT_SHARE, &mut with), (0.0, &mut without)] {
             let seed = bed.seed + round;
             let load = Play { rate: RATE, seconds, factor: FACTOR, hot_share, seed, warm_up: bed.scale(4.0, 2.0) };
-            let function = Arc::new(bed.subject.function(&bed.index("hot")));
-            lags.push(play(&load, function, bed.subject.binary()).await?);
+            let index = bed.index("hot");
+            let function = Arc::new(bed.subject.function(&index));
+            lags.push(play(bed, &load, function, bed.subject.shown_in(&index)).await?);
         }
     }
     let p99 = |rounds: &[Lags]| {

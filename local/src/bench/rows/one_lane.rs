@@ -10,6 +10,8 @@ use crate::bench::changes;
 use crate::bench::figures::{Bound, Figure, Row, RowId};
 use crate::bench::lane::{Lane, histogram, median, micros, quantile_ms};
 use crate::bench::plain::Plain;
+use crate::bench::report::Drawing;
+use crate::chart::PercentileChart;
 use crate::mapping::MemoryStream;
 use crate::mapping::record::StreamRecord;
 
@@ -19,13 +21,18 @@ const BLOCK: u64 = 50;
 const WARM_UP_BLOCKS: u64 = 4;
 
 /// The three ways in which a change meets its document, with the target of each.
-const CASES: [(&str, bool, Option<f64>); 3] =
-    [("INSERT", false, Some(1.25)), ("MODIFY, known", false, Some(1.25)), ("MODIFY, unseen", true, None)];
+const CASES: [(&str, &str, bool, Option<f64>); 3] = [
+    ("INSERT", "b1-insert", false, Some(1.25)),
+    ("MODIFY, known", "b1-modify-known", false, Some(1.25)),
+    ("MODIFY, unseen", "b1-modify-unseen", true, None),
+];
 const TARGET_P50: f64 = 1.10;
 
 /// Function, bare request and the function that does nothing, for one case.
 struct Case {
     name: &'static str,
+    /// Its chart's file.
+    file: &'static str,
     /// The bare limit is a read and a write.
     reads: bool,
     target_p99: Option<f64>,
@@ -37,7 +44,7 @@ struct Case {
 }
 
 /// Measures the row.
-pub(in crate::bench) async fn run(bed: &Bed) -> Result<Row> {
+pub(in crate::bench) async fn run(bed: &Bed) -> Result<(Row, Vec<Drawing>)> {
     let blocks = bed.scale(100, 24);
     let index = bed.index("one-lane");
     let mut lane = Lane::start(bed.subject.function(&index)).await?;
@@ -46,8 +53,9 @@ pub(in crate::bench) async fn run(bed: &Bed) -> Result<Row> {
     let mut nothing = Lane::start(bed.subject.nothing()).await?;
     let mut plain = bed.plain("one-lane").await?;
     let stream = MemoryStream::new("benchmark", changes::KEY);
-    let mut cases = CASES.map(|(name, reads, target_p99)| Case {
+    let mut cases = CASES.map(|(name, file, reads, target_p99)| Case {
         name,
+        file,
         reads,
         target_p99,
         function: histogram(),
@@ -81,7 +89,8 @@ pub(in crate::bench) async fn run(bed: &Bed) -> Result<Row> {
     let mut row = Row::new(RowId::B1, "Cost of the function over the bare network", workload, target);
     cases.iter().for_each(|case| case.tell(&mut row));
     row.note("From every latency of the function the median of the function that does nothing is taken: the price of the Runtime API.");
-    Ok(row)
+    let drawings = cases.into_iter().map(Case::draw).collect();
+    Ok((row, drawings))
 }
 
 impl Case {
@@ -111,6 +120,17 @@ impl Case {
             self.blocks.push((function - nothing) / plain);
         }
         Ok(())
+    }
+
+    fn draw(self) -> Drawing {
+        let bare = if self.reads { "a bare read and a bare write" } else { "a bare write" };
+        let series = [("function", self.function), (bare, self.plain), ("function that does nothing", self.nothing)];
+        let chart = PercentileChart {
+            title: format!("B1: one {} at a time, by percentile", self.name),
+            y: "latency, ms".to_owned(),
+            series: series.map(|(name, times)| (name.to_owned(), times)).into(),
+        };
+        Drawing::percentiles(self.file, chart)
     }
 
     fn tell(&self, row: &mut Row) {

@@ -30,7 +30,7 @@ pub(in crate::bench) async fn run(bed: &Bed) -> Result<Row> {
     let seconds = bed.scale(60.0, 10.0);
     let load =
         Play { rate: RATE, seconds, factor: FACTOR, hot_share: 0.0, seed: bed.seed, warm_up: bed.scale(4.0, 2.0) };
-    let lags = play(&load, Arc::new(bed.subject.function(&index)), bed.subject.binary()).await?;
+    let lags = play(bed, &load, Arc::new(bed.subject.function(&index)), None).await?;
     let workload = format!(
         "{STARTS} starts; peak resident memory of a process under {RATE} changes per second on {FACTOR} lanes for {seconds} s"
     );
