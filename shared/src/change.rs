@@ -164,8 +164,7 @@ impl Record {
             Some(change) => read_change(&record, change, reading),
         };
         // Lambda is told only of numbers that it can know.
-        let sequence_number =
-            sequence_number.filter(|number| SequenceNumber::parse(number).is_ok()).map(Cow::into_owned);
+        let sequence_number = sequence_number.filter(|number| SequenceNumber::is_one(number)).map(Cow::into_owned);
         let table = record.event_source_arn.and_then(text).and_then(|arn| table(&arn).map(str::to_owned));
         Self { origin: Origin { event_id, sequence_number, table }, change }
     }

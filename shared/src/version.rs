@@ -52,7 +52,8 @@ impl StreamLabel {
         }
         // Java prints a time without its fraction where that is zero, and `/` sorts behind `.`.
         let (seconds, fraction) = label.split_once('.').unwrap_or((label, ""));
-        Ok(Self(format!("{seconds}.{fraction:0<FRACTION_DIGITS$}")))
+        let zeros = "0".repeat(FRACTION_DIGITS.saturating_sub(fraction.len()));
+        Ok(Self([seconds, ".", fraction, &zeros].concat()))
     }
 }
 
@@ -71,9 +72,21 @@ impl SequenceNumber {
     /// # Errors
     /// Where the text is not 1 to 40 decimal digits.
     pub fn parse(text: &str) -> Result<Self, NotASequenceNumber> {
-        let valid = (1..=SEQUENCE_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !Self::is_one(text) {
+            return Err(NotASequenceNumber);
+        }
         let digits = if guards::stands(Guard::SequencePadding) { SEQUENCE_DIGITS } else { 0 };
-        if valid { Ok(Self(format!("{text:0>digits$}"))) } else { Err(NotASequenceNumber) }
+        // Not by `format!`, which pads digit by digit: an eighth of the time that a record takes was spent on such texts.
+        let zeros = digits.saturating_sub(text.len());
+        let mut padded = "0".repeat(zeros);
+        padded.push_str(text);
+        Ok(Self(padded))
+    }
+
+    /// Whether the text is one: 1 to 40 decimal digits.
+    #[must_use]
+    pub fn is_one(text: &str) -> bool {
+        (1..=SEQUENCE_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
     }
 }
 
@@ -88,7 +101,7 @@ impl Version {
     pub fn new(generation: Generation, label: &StreamLabel, sequence: &SequenceNumber) -> Self {
         let generation = if guards::stands(Guard::Generation) { generation.0 } else { 1 };
         let label = if guards::stands(Guard::StreamLabel) { &label.0 } else { "" };
-        Self(format!("{generation:010}/{label}/{}", sequence.0))
+        Self([&format!("{generation:010}"), label, &sequence.0].join("/"))
     }
 
     /// A version as a document carries it.

@@ -12,6 +12,7 @@ use opensearch::http::Method;
 use opensearch::http::headers::HeaderMap;
 use opensearch::http::transport::Transport;
 use replicate::handler::{StreamEvent, invoke};
+use replicate::metrics::Outbox;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -137,13 +138,15 @@ fn without_metadata(source: &str) -> String {
 /// The `replicate` function in this process, as its `main` builds it.
 pub(crate) struct Function {
     context: Context,
+    outbox: Outbox,
     timeout: Duration,
 }
 
 impl Function {
     pub(crate) fn new(settings: Vec<(String, String)>) -> Self {
         let lookup = move |name: &str| settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        Self { context: Context::new(Settings::from_env(&lookup)), timeout: Duration::from_secs(30) }
+        let context = Context::new(Settings::from_env(&lookup));
+        Self { context, outbox: Outbox::default(), timeout: Duration::from_secs(30) }
     }
 
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
@@ -158,7 +161,9 @@ impl Function {
         let deadline = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + self.timeout;
         let mut context = lambda_runtime::Context::default();
         context.deadline = u64::try_from(deadline.as_millis()).expect("milliseconds");
-        let response = invoke(&self.context, LambdaEvent::new(event, context)).await?;
+        let response = invoke(&self.context, &self.outbox, LambdaEvent::new(event, context)).await;
+        self.outbox.flush();
+        let response = response?;
         Ok(response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect())
     }
 

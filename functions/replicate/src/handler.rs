@@ -1,26 +1,25 @@
 //! The function, without Lambda around it: an event, a writer and a deadline in; a response out, or an error where
 //! nothing is known about the batch.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_lambda_events::streams::DynamoDbEventResponse;
-use driftless::change::{Change, Origin, Reading, Record, RecordError};
-use driftless::dead_letter::{Rejection, Sender};
+use driftless::change::Reading;
+use driftless::dead_letter::Sender;
 use driftless::function::clock::{now, time_left};
 use driftless::function::settings::DEFAULT_ANSWER_MARGIN;
 use driftless::function::{Context, FunctionError};
-use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::Queue;
 use driftless::target::Target;
-use driftless::writer::{Limits, Report, Writer};
+use driftless::writer::{Limits, Writer};
 use lambda_runtime::LambdaEvent;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::letters::{self, Rejected};
-use crate::metrics::Metrics;
+use crate::batch::Batch;
+use crate::letters;
+use crate::metrics::{Metrics, Outbox};
 use crate::response::partial_batch_response;
 
 /// A DynamoDB Streams event, its records still unread, so that a malformed one spoils no other.
@@ -31,12 +30,13 @@ pub struct StreamEvent {
     pub records: Vec<Box<RawValue>>,
 }
 
-/// Handles one invocation: the function as Lambda calls it. Logs and measures, whatever the end.
+/// Handles one invocation: the function as Lambda calls it. Logs, and leaves metrics in the outbox, whatever the end.
 ///
 /// # Errors
 /// Where nothing is known about the batch; Lambda retries it.
 pub async fn invoke(
     context: &Context,
+    outbox: &Outbox,
     event: LambdaEvent<StreamEvent>,
 ) -> Result<DynamoDbEventResponse, FunctionError> {
     let mut metrics = Metrics::new(event.payload.records.len());
@@ -60,7 +60,7 @@ pub async fn invoke(
         break result;
     };
     let index = context.settings().map_or("unknown", |settings| settings.engine.index.public());
-    metrics.emit(index);
+    outbox.put(metrics, index);
     result
 }
 
@@ -157,84 +157,6 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
         let numbers: Vec<_> = batch.origins.into_iter().map(|origin| origin.sequence_number).collect();
         let failed: Vec<usize> = failed.into_iter().collect();
         partial_batch_response(&numbers, &failed).map_err(|_| FunctionError::NothingToName)
-    }
-}
-
-/// A batch, read: its changes with their records' places, and the records without one.
-#[derive(Default)]
-struct Batch {
-    origins: Vec<Origin>,
-    changes: Vec<Change>,
-    places: Vec<usize>,
-    malformed: Vec<(usize, Rejection)>,
-}
-
-impl Batch {
-    fn read(raw: &[Box<RawValue>], reading: &Reading) -> Result<Self, ConfigurationError> {
-        let mut batch = Self::default();
-        for (place, raw) in raw.iter().enumerate() {
-            let Record { origin, change } = Record::read(raw.get(), reading);
-            batch.origins.push(origin);
-            match change {
-                Ok(change) => {
-                    batch.changes.push(change);
-                    batch.places.push(place);
-                }
-                Err(RecordError::Configuration(error)) => return Err(error),
-                Err(error) => batch.malformed.push((place, Rejection::from_record_error(&error))),
-            }
-        }
-        Ok(batch)
-    }
-
-    /// Counts and logs how the changes ended; gives the places of those that failed.
-    fn conclude(&self, report: &Report, metrics: &mut Metrics) -> BTreeSet<usize> {
-        let written = now();
-        metrics.engine(report.engine_time, report.round_trips);
-        let mut failed = BTreeSet::new();
-        for ((&place, change), outcome) in self.places.iter().zip(&self.changes).zip(&report.outcomes) {
-            metrics.count(change, outcome, written);
-            let event_id = self.origins[place].event_id.as_deref();
-            match outcome {
-                Outcome::Failed(problem) => {
-                    tracing::warn!(
-                        event_id,
-                        class = problem.class(),
-                        status = problem.status(),
-                        "failed, will be retried"
-                    );
-                    metrics.problem(problem.class());
-                    failed.insert(place);
-                }
-                Outcome::Stale { order_anomaly: true } => {
-                    tracing::warn!(event_id, "order anomaly: stale by version, newer by event time");
-                }
-                _ => {}
-            }
-        }
-        failed
-    }
-
-    /// The records that can never be applied, in their order.
-    fn rejected<'b>(&'b self, raw: &'b [Box<RawValue>], report: &Report) -> Vec<Rejected<'b>> {
-        let record = |place: usize| (&*raw[place], &self.origins[place]);
-        let malformed = self.malformed.iter().map(|(place, why)| Rejected {
-            place: *place,
-            record: record(*place),
-            change: None,
-            why: why.clone(),
-        });
-        let changes = self.places.iter().zip(&self.changes).zip(&report.outcomes);
-        let refused = changes.filter_map(|((&place, change), outcome)| match outcome {
-            Outcome::Rejected(problem) => {
-                let why = Rejection::from_problem(problem);
-                Some(Rejected { place, record: record(place), change: Some(change), why })
-            }
-            _ => None,
-        });
-        let mut all: Vec<_> = malformed.chain(refused).collect();
-        all.sort_by_key(|rejected| rejected.place);
-        all
     }
 }
 

@@ -1,13 +1,21 @@
 //! Set-up only: logs, settings, and the Lambda runtime around the handler.
 
 use driftless::function::{Context, Settings, log_to_stdout};
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::tower::util::MapResultLayer;
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use replicate::handler::{StreamEvent, invoke};
+use replicate::metrics::Outbox;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> Result<(), Error> {
     log_to_stdout();
     let context = Context::new(Settings::from_env(&|name| std::env::var(name).ok()));
-    let context = &context;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<StreamEvent>| invoke(context, event))).await
+    let (context, outbox) = (&context, &Outbox::default());
+    let handler = service_fn(move |event: LambdaEvent<StreamEvent>| invoke(context, outbox, event));
+    let answered = MapResultLayer::new(move |sent: Result<(), Error>| {
+        outbox.flush();
+        sent
+    });
+    Runtime::new(handler).layer(answered).layer(TracingLayer::new()).run().await
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use driftless::change::Change;
@@ -154,6 +155,24 @@ impl Metrics {
         let mut out = Vec::with_capacity(1024);
         INVOCATION.with_borrow_mut(|format| write(format, &line, &mut out));
         out
+    }
+}
+
+/// Metrics that wait until their invocation is answered: the answer need not wait for them.
+#[derive(Debug, Default)]
+pub struct Outbox(Mutex<Vec<(Metrics, String)>>);
+
+impl Outbox {
+    /// Takes the metrics of an invocation that is about to be answered.
+    pub fn put(&self, metrics: Metrics, index: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((metrics, index.to_owned()));
+    }
+
+    /// Writes what waits. To be called before the next event is asked for: from then on Lambda may freeze the process.
+    pub fn flush(&self) {
+        for (metrics, index) in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            metrics.emit(&index);
+        }
     }
 }
 

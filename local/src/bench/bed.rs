@@ -11,17 +11,23 @@ use serde_json::Value;
 use url::Url;
 
 use super::changes;
+use super::lane::Lane;
 use super::plain::Plain;
+use super::processes::compiler_time;
 use super::subject::Subject;
-use crate::console::Progress;
+use crate::console::{self, Progress};
 use crate::mapping::MemoryStream;
 use crate::services::Services;
 
 const ENSURE_LIMIT: Duration = Duration::from_secs(30);
-/// Single writes after which the engine's code is compiled, and how long they may take.
-const WARM_UP_WRITES: u64 = 30_000;
-const WARM_UP_LIMIT: Duration = Duration::from_secs(45);
-const QUICK_WARM_UP_LIMIT: Duration = Duration::from_secs(15);
+/// The engine is warm once its compilers take less than this share of a processor; looked at after every round.
+const COMPILERS_QUIET: f64 = 0.03;
+const WARM_UP_ROUND: Duration = Duration::from_secs(3);
+/// How long it may take.
+const WARM_UP_LIMIT: Duration = Duration::from_secs(120);
+const QUICK_WARM_UP_LIMIT: Duration = Duration::from_secs(20);
+/// Changes between two looks at the clock, each of them written alone; then as many in one batch.
+const WARM_UP_CHANGES: u64 = 100;
 
 /// The bed of a run.
 pub(super) struct Bed {
@@ -71,28 +77,33 @@ impl Bed {
         Ok(alias.name().to_owned())
     }
 
-    /// Writes until the engine's code is compiled: a JVM that has just started takes many times as long per write.
+    /// Writes until the engine's code is compiled: a JVM that has just started takes many times as long per write, and its
+    /// compilers take the processors from all that is measured. Writes as the rows do: what is not asked for is not compiled.
     pub(super) async fn warm_up(&self) -> Result<()> {
         let _progress = Progress::spinner("warming up the engine: its Java code is compiled as it runs");
+        let index = self.index("warm-up");
+        let mut lane = Lane::start(self.subject.function(&index)).await?;
         let mut plain = self.plain("warm-up").await?;
         let stream = MemoryStream::new("warm-up", changes::KEY);
-        let records = changes::push(&stream, (0..2_000).map(|key| changes::put(key, 1, key))).await?;
-        let started = Instant::now();
         let limit = self.scale(WARM_UP_LIMIT, QUICK_WARM_UP_LIMIT);
-        for turn in 0..WARM_UP_WRITES {
-            let at = usize::try_from(turn).unwrap_or_default() % records.len();
-            let one = &records[at..=at];
-            plain.bulk(changes::plain_operations(one)?).await?;
-            if turn % 4 == 0 {
-                plain.read(&changes::document_ids(one)?).await?;
+        let engine = match self.services.opensearch() {
+            Some(engine) => engine.pid().await,
+            None => None,
+        };
+        let (started, mut keys) = (Instant::now(), (0..).step_by(usize::try_from(WARM_UP_CHANGES).unwrap_or(1)));
+        loop {
+            let (round, before) = (Instant::now(), engine.and_then(compiler_time));
+            while round.elapsed() < WARM_UP_ROUND {
+                write_as_rows_do(&mut lane, &mut plain, &stream, keys.next().unwrap_or_default()).await?;
             }
-            if turn % 50 == 0 {
-                plain.bulk(changes::plain_operations(&records[..1_000])?).await?;
-            }
-            if started.elapsed() > limit {
+            let spent = engine.and_then(compiler_time).zip(before).map(|(after, before)| after.saturating_sub(before));
+            let quiet =
+                spent.is_some_and(|spent| spent.as_secs_f64() < COMPILERS_QUIET * round.elapsed().as_secs_f64());
+            if quiet || started.elapsed() > limit {
                 break;
             }
         }
+        console::note(format!("the engine is warm after {:.0} s", started.elapsed().as_secs_f64()));
         self.drop_indices().await
     }
 
@@ -127,4 +138,20 @@ impl Bed {
         }
         Ok(())
     }
+}
+
+/// Changes from `first` on: created and modified, one by one and in one batch, each through the function and as a plain write.
+async fn write_as_rows_do(lane: &mut Lane, plain: &mut Plain, stream: &MemoryStream, first: u64) -> Result<()> {
+    let all = first..first + WARM_UP_CHANGES;
+    for revision in 0..2 {
+        let records = changes::push(stream, all.clone().map(|key| changes::put(key, revision, key))).await?;
+        for one in records.chunks(1) {
+            lane.deliver(one).await?;
+            plain.read(&changes::document_ids(one)?).await?;
+            plain.bulk(changes::plain_operations(one)?).await?;
+        }
+    }
+    let records = changes::push(stream, all.map(|key| changes::put(key, 2, key))).await?;
+    lane.deliver(&records).await?;
+    plain.bulk(changes::plain_operations(&records)?).await.map(drop)
 }

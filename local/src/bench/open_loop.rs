@@ -57,11 +57,10 @@ struct Sample {
 /// Plays on a stream generated in memory. In `index`, where it is known, a sample of the changes is looked for.
 pub(super) async fn play(bed: &Bed, play: &Play, function: Arc<dyn Launch>, index: Option<&str>) -> Result<Lags> {
     let stream = Arc::new(MemoryStream::new("benchmark", changes::KEY));
-    let sampler = match index {
-        Some(index) => Some(Sampler::start(&bed.endpoint, index).await?),
-        None => None,
-    };
-    let samples = Arc::new(Samples { sampler, ..Samples::default() });
+    let samples = Arc::new(Samples::default());
+    if let Some(index) = index {
+        samples.lock().sampler = Some(Sampler::start(&bed.endpoint, index).await?);
+    }
     let config = MappingConfig {
         batch_size: 1,
         parallelization_factor: play.factor,
@@ -76,12 +75,12 @@ pub(super) async fn play(bed: &Bed, play: &Play, function: Arc<dyn Launch>, inde
     let peak_resident_mb = peak_resident_mb(bed.subject.binary());
     let stats = mapping.shutdown().await;
     ensure!(stats.dead_lettered_records == 0 && stats.records_lost == 0, "records were given up: {stats:?}");
-    let samples = Arc::into_inner(samples).context("the mapping still observes")?;
-    let seen = match samples.sampler {
+    // Taken out and not unwrapped: tasks that were told to end may hold the observer a moment longer.
+    let Collected { samples, sampler, .. } = std::mem::take(&mut *samples.lock());
+    let seen = match sampler {
         Some(sampler) => Some(sampler.end().await?),
         None => None,
     };
-    let samples = samples.collected.into_inner().unwrap_or_else(PoisonError::into_inner).samples;
     ensure!(!samples.is_empty(), "no change was delivered");
     Ok(Lags { samples, peak_resident_mb, seen })
 }
@@ -136,20 +135,18 @@ fn now_us() -> u64 {
 
 /// Collects the lag of every change with a new image.
 #[derive(Default)]
-pub(super) struct Samples {
-    collected: Mutex<Collected>,
-    sampler: Option<Sampler>,
-}
+pub(super) struct Samples(Mutex<Collected>);
 
 #[derive(Default)]
 struct Collected {
     counted_from_us: Option<u64>,
     samples: Vec<Sample>,
+    sampler: Option<Sampler>,
 }
 
 impl Samples {
     fn lock(&self) -> MutexGuard<'_, Collected> {
-        self.collected.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -199,7 +196,7 @@ impl Observe for Samples {
             if due < from {
                 continue;
             }
-            if let Some(sampler) = &self.sampler {
+            if let Some(sampler) = &collected.sampler {
                 sampler.done(collected.samples.len() as u64, image.id.s, due);
             }
             let hot = image.id.s == changes::id(changes::HOT);

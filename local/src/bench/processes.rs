@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+/// Names of HotSpot's compiler threads, as far as the kernel keeps them.
+const COMPILERS: [&str; 2] = ["C1 Compiler", "C2 Compiler"];
+
 /// The most resident memory that any running child of this process with this binary had so far, in MB (10^6 bytes).
 /// Not a number where there is none, or no `/proc`.
 pub(super) fn peak_resident_mb(binary: &Path) -> f64 {
@@ -18,17 +21,30 @@ pub(super) fn peak_resident_mb(binary: &Path) -> f64 {
 
 /// What all running children of this process with this binary had of the processors so far, in user and kernel mode.
 pub(super) fn processor_time(binary: &Path) -> Result<Duration> {
-    let ticks_per_second = rustix::param::clock_ticks_per_second();
-    let mut ticks = 0;
-    for child in children(binary) {
-        let stat = fs::read_to_string(child.join("stat")).context("read a process's times")?;
-        // The name, in parentheses, may hold anything; `utime` and `stime` are the 12th and 13th fields behind it.
-        let (_, fields) = stat.rsplit_once(')').context("read a process's times")?;
-        for time in fields.split_whitespace().skip(11).take(2) {
-            ticks += time.parse::<u64>().context("read a process's times")?;
-        }
-    }
-    Ok(Duration::from_millis(ticks * 1_000 / ticks_per_second))
+    children(binary).iter().map(|child| Ok(times(child).context("read a process's times")?.1)).sum()
+}
+
+/// What the just-in-time compilers of this Java process had of the processors so far.
+pub(super) fn compiler_time(pid: u32) -> Option<Duration> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let times = threads.flatten().filter_map(|thread| times(&thread.path()));
+    Some(
+        times
+            .filter(|(name, _)| COMPILERS.iter().any(|compiler| name.starts_with(compiler)))
+            .map(|(_, time)| time)
+            .sum(),
+    )
+}
+
+/// The name of a process or thread, and what it had of the processors, from its folder in `/proc`.
+fn times(folder: &Path) -> Option<(String, Duration)> {
+    let stat = fs::read_to_string(folder.join("stat")).ok()?;
+    // The name, in parentheses, may hold anything; `utime` and `stime` are the 12th and 13th fields behind it.
+    let (name, fields) = stat.rsplit_once(')')?;
+    let name = name.split_once('(')?.1.to_owned();
+    let ticks: Vec<u64> = fields.split_whitespace().skip(11).take(2).map_while(|time| time.parse().ok()).collect();
+    let [user, kernel] = ticks[..] else { return None };
+    Some((name, Duration::from_millis((user + kernel) * 1_000 / rustix::param::clock_ticks_per_second())))
 }
 
 /// The folders in `/proc` of the children of this process that run this binary.
@@ -64,6 +80,12 @@ mod tests {
         child.wait().unwrap();
         assert!(time >= Duration::from_millis(50), "{time:?}");
         assert_eq!(processor_time(Path::new("/no/such/binary")).unwrap(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_process_without_compilers_spends_nothing_on_them() {
+        assert_eq!(compiler_time(std::process::id()), Some(Duration::ZERO));
+        assert_eq!(compiler_time(u32::MAX), None);
     }
 
     #[test]

@@ -207,7 +207,7 @@ async fn a_wrong_configuration_is_the_answer_of_every_invocation_when_its_time_i
     let mut lambda = lambda_runtime::Context::default();
     lambda.deadline = driftless::function::clock::now().as_millis() + 300_000;
     let started = Instant::now();
-    let error = invoke(&context, LambdaEvent::new(event, lambda)).await.expect_err("wrong");
+    let error = invoke(&context, &Outbox::default(), LambdaEvent::new(event, lambda)).await.expect_err("wrong");
     // Four attempts at once would drain a stream into the dead-letter queue.
     assert!((290..300).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     let diagnostic = Diagnostic::from(error);
