@@ -10,6 +10,8 @@
 //! - [`target`]: the door; [`writer`]: the guarded write through it.
 //! - [`opensearch`]: the real target, the only module that knows HTTP and bulk JSON; `memory`: the test double.
 //!
+//! [`batch`]: records read together, and those among them that can never be applied.
+//!
 //! What could not be applied: [`dead_letter`]: the letters; [`queue`]: where they wait; `stream`: their records, read again.
 //!
 //! For functions: [`environment`] reads settings and reports all problems at once; `function`: what all functions share.
@@ -17,6 +19,7 @@
 //! [`guards`] names what the promises rest on, for the simulation.
 
 pub mod attribute;
+pub mod batch;
 pub mod change;
 pub mod dead_letter;
 pub mod document;

@@ -6,20 +6,19 @@
 use std::time::Duration;
 
 use driftless::change::{Change, Reading, Record, RecordError};
-use driftless::dead_letter::{DeadLetter, Letter, Rejection, Sender, StreamRange};
+use driftless::dead_letter::{DeadLetter, Letter, Rejection};
 use driftless::function::FunctionError;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
-use driftless::queue::{Queue, QueueError, Received};
-use driftless::stream::range::{RangeError, Ranges};
+use driftless::queue::{Queue, Received};
+use driftless::stream::range::Ranges;
 use driftless::target::Target;
 use driftless::version::{Generation, Version};
 use driftless::writer::{Limits, Writer};
 use futures::{StreamExt as _, future, stream};
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::report::{Report, Trimmed};
+use crate::report::Report;
 use crate::request::Request;
 
 /// Time kept for giving letters back and answering: a fifth of the invocation's, but no more than this.
@@ -29,8 +28,6 @@ const AT_ONCE: usize = 16;
 /// How long one letter, or one page of a range, is tried. What does not pass in this time stops the run: the next letters
 /// would fare no better.
 const PATIENCE: Duration = Duration::from_secs(15);
-const NEXT: &str = "the stream no longer holds these records: backfill the table, or verify and repair, then discard \
-                    this letter by its message_id";
 
 /// The function's parts.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +47,7 @@ pub struct Redrive<'f, T, Q, R> {
 }
 
 /// What is to happen with a message.
-enum End {
+pub(crate) enum End {
     /// Everything in it is done.
     Done,
     /// It stays, for this reason.
@@ -210,7 +207,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         })
     }
 
-    async fn apply(
+    pub(crate) async fn apply(
         &self,
         changes: &[Change],
         dry_run: bool,
@@ -222,107 +219,9 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         }
         Ok(self.writer.apply(changes, limits).await?.outcomes)
     }
-
-    async fn range(
-        &self,
-        message: &Received,
-        range: &StreamRange,
-        dry_run: bool,
-        stop: Instant,
-        report: &mut Report,
-    ) -> Result<End, ConfigurationError> {
-        let mut cursor = match self.ranges.open(&range.batch, stop).await {
-            Ok(cursor) => cursor,
-            Err(error) => return Ok(End::Keep(unread(&error))),
-        };
-        loop {
-            let page = match self.ranges.next(&mut cursor, stop).await {
-                Ok(page) => page,
-                Err(error) => return Ok(End::Keep(unread(&error))),
-            };
-            if let Some(why) = self.page(&page.records, dry_run, stop, report).await? {
-                return Ok(End::Stop(why));
-            }
-            if page.last {
-                break;
-            }
-        }
-        if !self.ranges.is_trimmed(&cursor) {
-            return Ok(End::Done);
-        }
-        let batch = &range.batch;
-        report.trimmed(Trimmed {
-            message_id: message.id.clone(),
-            stream_arn: batch.stream_arn.clone(),
-            shard_id: batch.shard_id.clone(),
-            from: batch.start_sequence_number.clone(),
-            to: batch.end_sequence_number.clone(),
-            next: NEXT.to_owned(),
-        });
-        Ok(End::Keep(kept("trimmed", NEXT.to_owned())))
-    }
-
-    /// Applies a part of a range; gives why the range must stay, if it must.
-    async fn page(
-        &self,
-        raw: &[Box<RawValue>],
-        dry_run: bool,
-        stop: Instant,
-        report: &mut Report,
-    ) -> Result<Option<Rejection>, ConfigurationError> {
-        let (mut changes, mut sources, mut malformed) = (Vec::new(), Vec::new(), Vec::new());
-        for raw in raw {
-            let Record { origin, change } = Record::read(raw.get(), self.reading);
-            match change {
-                Ok(change) => {
-                    changes.push(change);
-                    sources.push((raw, origin));
-                }
-                Err(RecordError::Configuration(error)) => return Ok(Some(kept("configuration", error.to_string()))),
-                Err(error) => malformed.push((raw, origin, Rejection::from_record_error(&error))),
-            }
-        }
-        let outcomes = self.apply(&changes, dry_run, stop).await?;
-        let mut stays = None;
-        let from = Sender { index: self.index, function_version: self.version, now: now() };
-        let mut letters: Vec<DeadLetter> =
-            malformed.into_iter().map(|(raw, origin, why)| DeadLetter::new(raw, &origin, None, why, &from)).collect();
-        report.changes.rejected += letters.len() as u64;
-        for ((change, (raw, origin)), outcome) in changes.iter().zip(&sources).zip(&outcomes) {
-            report.changes.count(outcome);
-            match outcome {
-                Outcome::Rejected(problem) => {
-                    let why = Rejection::from_problem(problem);
-                    letters.push(DeadLetter::new(raw, origin, Some(change), why, &from));
-                }
-                Outcome::Failed(problem) => stays = Some(Rejection::from_problem(problem)),
-                _ => {}
-            }
-        }
-        if stays.is_none() && !dry_run {
-            stays = self.send(&letters, stop).await.err();
-        }
-        Ok(stays)
-    }
-
-    /// What a range holds and the engine refuses becomes a letter of its own, before the range is deleted.
-    async fn send(&self, letters: &[DeadLetter], stop: Instant) -> Result<(), Rejection> {
-        for letter in letters {
-            let message = letter.message().map_err(|error| kept("queue", error.to_string()))?;
-            self.queue.send(&message, stop).await.map_err(|QueueError(error)| kept("queue", error))?;
-        }
-        Ok(())
-    }
 }
 
-fn kept(class: &str, reason: String) -> Rejection {
+/// A reason to keep a letter that is no refusal of the engine's.
+pub(crate) fn kept(class: &str, reason: String) -> Rejection {
     Rejection { class: class.to_owned(), status: None, reason }
-}
-
-fn unread(error: &RangeError) -> Rejection {
-    let class = match error {
-        RangeError::Malformed(_) => "unreadable",
-        RangeError::Unavailable(_) => "unavailable",
-    };
-    kept(class, error.to_string())
 }

@@ -1,23 +1,25 @@
 //! The function, without Lambda around it: an event, a writer and a deadline in; a response out, or an error where
 //! nothing is known about the batch.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_lambda_events::streams::DynamoDbEventResponse;
+use driftless::batch::{Batch, Rejected};
 use driftless::change::Reading;
 use driftless::dead_letter::Sender;
 use driftless::function::clock::{now, time_left};
 use driftless::function::settings::DEFAULT_ANSWER_MARGIN;
 use driftless::function::{Context, FunctionError};
+use driftless::outcome::Outcome;
 use driftless::queue::Queue;
 use driftless::target::Target;
-use driftless::writer::{Limits, Writer};
+use driftless::writer::{Limits, Report, Writer};
 use lambda_runtime::LambdaEvent;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::batch::Batch;
 use crate::letters;
 use crate::metrics::{Metrics, Outbox};
 use crate::response::partial_batch_response;
@@ -140,24 +142,46 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
     ) -> Result<DynamoDbEventResponse, FunctionError> {
         let batch = Batch::read(raw, self.reading)?;
         let limits = Limits { deadline: deadlines.apply, written_at: now() };
-        let report = self.writer.apply(&batch.changes, limits).await?;
-        let mut failed = batch.conclude(&report, metrics);
-        let rejected = batch.rejected(raw, &report);
-        for rejected in &rejected {
-            let event_id = rejected.record.1.event_id.as_deref();
-            let (class, status) = (rejected.why.class.as_str(), rejected.why.status);
+        let report = self.writer.apply(batch.changes(), limits).await?;
+        let mut failed = conclude(&batch, &report, metrics);
+        let rejected = batch.rejected(&report.outcomes);
+        for Rejected { origin, change, why, .. } in &rejected {
+            let event_id = origin.event_id.as_deref();
+            let (class, status) = (why.class.as_str(), why.status);
             // The engine's words stay out of the log: they may quote the item. What is wrong with a record does not.
-            let reason = rejected.change.is_none().then_some(rejected.why.reason.as_str());
+            let reason = change.is_none().then_some(why.reason.as_str());
             tracing::error!(event_id, class, status, reason, "rejected");
             metrics.problem(class);
         }
         let from = Sender { index: self.index, function_version: self.version, now: now() };
-        let sent = letters::send(rejected, &mut failed, self.queue, (&from, deadlines.letters)).await;
+        let sent = letters::send(&rejected, &mut failed, self.queue, (&from, deadlines.letters)).await;
         metrics.settle(sent, failed.len() as u64);
-        let numbers: Vec<_> = batch.origins.into_iter().map(|origin| origin.sequence_number).collect();
-        let failed: Vec<usize> = failed.into_iter().collect();
-        partial_batch_response(&numbers, &failed).map_err(|_| FunctionError::NothingToName)
+        partial_batch_response(batch.origins(), failed).map_err(|_| FunctionError::NothingToName)
     }
+}
+
+/// Counts and logs how the changes ended; gives the places of those that failed.
+fn conclude(batch: &Batch<'_>, report: &Report, metrics: &mut Metrics) -> BTreeSet<usize> {
+    let written = now();
+    metrics.engine(report.engine_time, report.round_trips);
+    let mut failed = BTreeSet::new();
+    for (place, change, outcome) in batch.concluded(&report.outcomes) {
+        metrics.count(change, outcome, written);
+        let event_id = batch.origins()[place].event_id.as_deref();
+        match outcome {
+            Outcome::Failed(problem) => {
+                let (class, status) = (problem.class(), problem.status());
+                tracing::warn!(event_id, class, status, "failed, will be retried");
+                metrics.problem(class);
+                failed.insert(place);
+            }
+            Outcome::Stale { order_anomaly: true } => {
+                tracing::warn!(event_id, "order anomaly: stale by version, newer by event time");
+            }
+            _ => {}
+        }
+    }
+    failed
 }
 
 #[cfg(test)]

@@ -7,12 +7,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use driftless::change::{Change, Origin};
-use driftless::dead_letter::{DeadLetter, Rejection, Sender};
+use driftless::batch::Rejected;
+use driftless::dead_letter::{DeadLetter, Sender};
 use driftless::queue::Queue;
 use futures::StreamExt as _;
 use futures::stream;
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 /// Letters under way at once.
@@ -20,36 +19,22 @@ const AT_ONCE: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// A record that can never be applied.
-#[derive(Debug)]
-pub struct Rejected<'b> {
-    /// Its place in the batch.
-    pub place: usize,
-    /// The record as it came, and what it says of itself.
-    pub record: (&'b RawValue, &'b Origin),
-    /// Its change, where it could be read.
-    pub change: Option<&'b Change>,
-    /// Why.
-    pub why: Rejection,
-}
-
 /// Sends the letters. Adds to `failed` every rejected record that has none, and gives how many were sent.
 pub async fn send<Q: Queue>(
-    rejected: Vec<Rejected<'_>>,
+    rejected: &[Rejected<'_>],
     failed: &mut BTreeSet<usize>,
     queue: Option<&Q>,
     (from, deadline): (&Sender<'_>, Instant),
 ) -> u64 {
     let first_failed = failed.first().copied().unwrap_or(usize::MAX);
-    let (due, later): (Vec<_>, Vec<_>) = rejected.into_iter().partition(|rejected| rejected.place < first_failed);
+    let (due, later): (Vec<_>, Vec<_>) = rejected.iter().partition(|rejected| rejected.place < first_failed);
     failed.extend(later.iter().map(|rejected| rejected.place));
     let Some(queue) = queue else {
         failed.extend(due.iter().map(|rejected| rejected.place));
         return 0;
     };
-    let sent = stream::iter(due).map(async |Rejected { place, record: (raw, origin), change, why }| {
-        let letter = DeadLetter::new(raw, origin, change, why, from);
-        (place, origin, deliver(&letter, queue, deadline).await)
+    let sent = stream::iter(due).map(async |rejected: &Rejected<'_>| {
+        (rejected.place, rejected.origin, deliver(&rejected.letter(from), queue, deadline).await)
     });
     let sent: Vec<_> = sent.buffer_unordered(AT_ONCE).collect().await;
     let mut count = 0;

@@ -1,11 +1,10 @@
 //! The `replicate` function: a DynamoDB Streams event in, guarded writes to OpenSearch, `batchItemFailures` out.
 //!
 //! # Layout
-//! - [`handler`]: the function itself, without Lambda around it; `batch`: its records, read.
+//! - [`handler`]: the function itself, without Lambda around it.
 //! - [`letters`]: rejected records → dead letters, before the batch is reported as done.
 //! - [`response`]: outcomes → the partial batch response; [`metrics`]: outcomes → one EMF line.
 
-mod batch;
 pub mod handler;
 pub mod letters;
 pub mod metrics;

@@ -5,23 +5,24 @@
 //! before it stands in, as a retry from there contains the record.
 
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use driftless::change::Origin;
 use driftless::version::SequenceNumber;
 
 /// A failed record has no readable number, and neither has any record before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NothingToName;
 
-/// Makes the response from the batch's sequence numbers and the places of its failed records.
+/// Makes the response from what the batch's records say of themselves, and the places of those that failed, in order.
 ///
 /// # Errors
 /// Where a failed record can only be reported by failing the invocation.
 pub fn partial_batch_response(
-    sequence_numbers: &[Option<String>],
-    failed: &[usize],
+    origins: &[Origin],
+    failed: impl IntoIterator<Item = usize>,
 ) -> Result<DynamoDbEventResponse, NothingToName> {
     let mut numbers = failed
-        .iter()
-        .map(|&place| sequence_numbers[..=place].iter().rev().flatten().next().ok_or(NothingToName))
+        .into_iter()
+        .map(|place| origins[..=place].iter().rev().find_map(|o| o.sequence_number.as_ref()).ok_or(NothingToName))
         .collect::<Result<Vec<_>, _>>()?;
     numbers.sort_by_cached_key(|number| SequenceNumber::parse(number).ok());
     numbers.dedup();
@@ -40,9 +41,13 @@ mod tests {
 
     #[track_caller]
     fn check(numbers: &[Option<&str>], failed: &[usize], expect: &str) {
-        let numbers: Vec<_> = numbers.iter().map(|number| number.map(str::to_owned)).collect();
-        let response = partial_batch_response(&numbers, failed).expect("a response");
+        let response = partial_batch_response(&origins(numbers), failed.iter().copied()).expect("a response");
         assert_eq!(serde_json::to_string(&response).expect("JSON"), expect);
+    }
+
+    fn origins(numbers: &[Option<&str>]) -> Vec<Origin> {
+        let origin = |number: &Option<&str>| Origin { sequence_number: number.map(str::to_owned), ..Origin::default() };
+        numbers.iter().map(origin).collect()
     }
 
     #[test]
@@ -63,6 +68,6 @@ mod tests {
     fn a_record_without_a_number_is_retried_from_the_one_before() {
         check(&[Some("1"), Some("2"), None, Some("3")], &[2], r#"{"batchItemFailures":[{"itemIdentifier":"2"}]}"#);
         check(&[Some("1"), None, None], &[0, 1, 2], r#"{"batchItemFailures":[{"itemIdentifier":"1"}]}"#);
-        assert_eq!(partial_batch_response(&[None, Some("3".into())], &[0]), Err(NothingToName));
+        assert_eq!(partial_batch_response(&origins(&[None, Some("3")]), [0]), Err(NothingToName));
     }
 }

@@ -1,0 +1,153 @@
+//! A batch of records, read: its changes, and the records that can never be applied.
+
+use std::sync::LazyLock;
+use std::thread;
+
+use serde_json::value::RawValue;
+
+use crate::change::{Change, Origin, Reading, Record, RecordError};
+use crate::dead_letter::{DeadLetter, Rejection, Sender};
+use crate::outcome::{ConfigurationError, Outcome};
+
+/// So many records are worth a thread of their own: reading them takes over a millisecond, starting it a tenth of that.
+const RECORDS_PER_THREAD: usize = 250;
+
+/// Processors that this process may use; a function with little memory gets a share of two.
+static PROCESSORS: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, Into::into));
+
+/// Records, read. Places count from the first one.
+#[derive(Debug)]
+pub struct Batch<'r> {
+    raw: &'r [Box<RawValue>],
+    origins: Vec<Origin>,
+    changes: Vec<Change>,
+    /// The places of the changes' records.
+    places: Vec<usize>,
+    malformed: Vec<(usize, Rejection)>,
+}
+
+/// A record that can never be applied.
+#[derive(Debug)]
+pub struct Rejected<'b> {
+    /// Its place in the batch.
+    pub place: usize,
+    /// The record as it came.
+    pub raw: &'b RawValue,
+    /// What it says of itself.
+    pub origin: &'b Origin,
+    /// Its change, where it could be read.
+    pub change: Option<&'b Change>,
+    /// Why.
+    pub why: Rejection,
+}
+
+impl<'r> Batch<'r> {
+    /// Reads each record alone.
+    ///
+    /// # Errors
+    /// Where one of them shows that the deployment is wrong.
+    pub fn read(raw: &'r [Box<RawValue>], reading: &Reading) -> Result<Self, ConfigurationError> {
+        let mut batch = Self {
+            raw,
+            origins: Vec::with_capacity(raw.len()),
+            changes: Vec::with_capacity(raw.len()),
+            places: Vec::with_capacity(raw.len()),
+            malformed: Vec::new(),
+        };
+        for (place, Record { origin, change }) in read_all(raw, reading).into_iter().enumerate() {
+            batch.origins.push(origin);
+            match change {
+                Ok(change) => {
+                    batch.changes.push(change);
+                    batch.places.push(place);
+                }
+                Err(RecordError::Configuration(error)) => return Err(error),
+                Err(error) => batch.malformed.push((place, Rejection::from_record_error(&error))),
+            }
+        }
+        Ok(batch)
+    }
+
+    /// The changes, in the order of their records.
+    #[must_use]
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// What each record says of itself, by place.
+    #[must_use]
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// Each change with the place of its record and its outcome; `outcomes` is in the order of [`Batch::changes`].
+    pub fn concluded<'b>(&'b self, outcomes: &'b [Outcome]) -> impl Iterator<Item = (usize, &'b Change, &'b Outcome)> {
+        let changes = self.places.iter().zip(&self.changes).zip(outcomes);
+        changes.map(|((&place, change), outcome)| (place, change, outcome))
+    }
+
+    /// The records that can never be applied, in their order: the malformed ones, and those whose change was rejected.
+    #[must_use]
+    pub fn rejected(&self, outcomes: &[Outcome]) -> Vec<Rejected<'_>> {
+        let rejected = |place: usize, change, why| Rejected {
+            place,
+            raw: &self.raw[place],
+            origin: &self.origins[place],
+            change,
+            why,
+        };
+        let mut all: Vec<_> = self.malformed.iter().map(|(place, why)| rejected(*place, None, why.clone())).collect();
+        for ((&place, change), outcome) in self.places.iter().zip(&self.changes).zip(outcomes) {
+            if let Outcome::Rejected(problem) = outcome {
+                all.push(rejected(place, Some(change), Rejection::from_problem(problem)));
+            }
+        }
+        all.sort_by_key(|rejected| rejected.place);
+        all
+    }
+}
+
+impl Rejected<'_> {
+    /// Its dead letter.
+    #[must_use]
+    pub fn letter(&self, from: &Sender<'_>) -> DeadLetter {
+        DeadLetter::new(self.raw, self.origin, self.change, self.why.clone(), from)
+    }
+}
+
+/// Reads the records in their order; many of them on all processors, for the engine has nothing to do until they are read.
+/// (Guards that a simulation takes away are missing in its own thread only: its batches are smaller.)
+fn read_all(raw: &[Box<RawValue>], reading: &Reading) -> Vec<Record> {
+    let read = |raw: &[Box<RawValue>]| raw.iter().map(|raw| Record::read(raw.get(), reading)).collect::<Vec<_>>();
+    if raw.len() < 2 * RECORDS_PER_THREAD {
+        return read(raw);
+    }
+    let threads = PROCESSORS.min(raw.len() / RECORDS_PER_THREAD);
+    let (own, others) = raw.split_at(raw.len().div_ceil(threads));
+    thread::scope(|scope| {
+        let others: Vec<_> = others.chunks(own.len()).map(|raw| scope.spawn(move || read(raw))).collect();
+        let mut records = read(own);
+        for other in others {
+            records.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        records
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_stay_in_their_order_on_however_many_threads_they_are_read() {
+        for count in [0, 1, 499, 500, 501, 1_000, 1_001] {
+            let records: Vec<_> =
+                (0..count).map(|n| RawValue::from_string(format!(r#"{{"eventID":"{n}"}}"#)).expect("JSON")).collect();
+            let batch = Batch::read(&records, &Reading::default()).expect("no error of configuration");
+            let ids: Vec<_> = batch.origins().iter().map(|origin| origin.event_id.clone().expect("an id")).collect();
+            assert_eq!(ids, (0..count).map(|n| n.to_string()).collect::<Vec<_>>());
+            let places: Vec<_> = batch.rejected(&[]).iter().map(|rejected| rejected.place).collect();
+            assert_eq!(places, (0..count).collect::<Vec<_>>(), "none of them is a change");
+        }
+    }
+}
