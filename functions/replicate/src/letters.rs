@@ -33,10 +33,13 @@ pub async fn send<Q: Queue>(
         failed.extend(due.iter().map(|rejected| rejected.place));
         return 0;
     };
-    let sent = stream::iter(due).map(async |rejected: &Rejected<'_>| {
-        (rejected.place, rejected.origin, deliver(&rejected.letter(from), queue, deadline).await)
-    });
-    let sent: Vec<_> = sent.buffer_unordered(AT_ONCE).collect().await;
+    let mut letters = Vec::with_capacity(due.len());
+    for rejected in due {
+        letters.push(async move {
+            (rejected.place, rejected.origin, deliver(&rejected.letter(from), queue, deadline).await)
+        });
+    }
+    let sent: Vec<_> = stream::iter(letters).buffer_unordered(AT_ONCE).collect().await;
     let mut count = 0;
     for (place, origin, result) in sent {
         match result {

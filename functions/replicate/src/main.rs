@@ -11,11 +11,13 @@ use replicate::metrics::Outbox;
 async fn main() -> Result<(), Error> {
     log_to_stdout();
     let context = Context::new(Settings::from_env(&|name| std::env::var(name).ok()));
-    let (context, outbox) = (&context, &Outbox::default());
+    // They live as long as the process.
+    let (context, outbox): (&'static Context, &'static Outbox) = (Box::leak(Box::new(context)), Box::leak(Box::default()));
     let handler = service_fn(move |event: LambdaEvent<StreamEvent>| invoke(context, outbox, event));
     let answered = MapResultLayer::new(move |sent: Result<(), Error>| {
         outbox.flush();
         sent
     });
-    Runtime::new(handler).layer(answered).layer(TracingLayer::new()).run().await
+    // As a task of its own: what wakes the future that a runtime blocks on costs one more look at its sockets.
+    tokio::spawn(Runtime::new(handler).layer(answered).layer(TracingLayer::new()).run()).await?
 }

@@ -21,7 +21,7 @@ use crate::services::Services;
 
 const ENSURE_LIMIT: Duration = Duration::from_secs(30);
 /// The engine is warm once its compilers take less than this share of a processor; looked at after every round.
-const COMPILERS_QUIET: f64 = 0.03;
+const COMPILERS_QUIET: f64 = 0.015;
 const WARM_UP_ROUND: Duration = Duration::from_secs(3);
 /// How long it may take.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(120);
@@ -105,6 +105,13 @@ impl Bed {
         }
         console::note(format!("the engine is warm after {:.0} s", started.elapsed().as_secs_f64()));
         self.drop_indices().await
+    }
+
+    /// Lets the indices of this run rest: no refresh until one is asked for.
+    pub(super) async fn pause_refresh(&self) -> Result<()> {
+        let mut plain = Plain::connect(&self.endpoint, "_all").await?;
+        let path = format!("/bench-{}-*/_settings", std::process::id());
+        plain.send(Method::PUT, &path, Bytes::from_static(br#"{"index.refresh_interval":"-1"}"#)).await.map(drop)
     }
 
     /// Deletes what the row before made, so that no row pays for another's merges.

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use crate::console;
 use crate::function::{FunctionConfig, build_functions};
 
-/// How long one invocation may take: a slow implementation shall be measured, not cut off.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one invocation may take: as the template deploys it.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The function that is measured, and the one that does nothing.
 #[derive(Clone, Debug)]
