@@ -12,7 +12,8 @@ async fn main() -> Result<(), Error> {
     log_to_stdout();
     let context = Context::new(Settings::from_env(&|name| std::env::var(name).ok()));
     // They live as long as the process.
-    let (context, outbox): (&'static Context, &'static Outbox) = (Box::leak(Box::new(context)), Box::leak(Box::default()));
+    let (context, outbox): (&'static Context, &'static Outbox) =
+        (Box::leak(Box::new(context)), Box::leak(Box::default()));
     let handler = service_fn(move |event: LambdaEvent<StreamEvent>| invoke(context, outbox, event));
     let answered = MapResultLayer::new(move |sent: Result<(), Error>| {
         outbox.flush();
