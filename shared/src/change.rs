@@ -118,21 +118,25 @@ struct RawRecord<'a> {
     dynamodb: Option<RawChange<'a>>,
 }
 
-/// An object, and not the array that serde would take for one, nor null.
+/// An object, and not the array that serde would take for one; null is as good as nothing.
 fn change_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RawChange<'de>>, D::Error> {
     struct ObjectVisitor;
     impl<'de> Visitor<'de> for ObjectVisitor {
-        type Value = RawChange<'de>;
+        type Value = Option<RawChange<'de>>;
 
         fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
             out.write_str("the change as an object")
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawChange<'de>, A::Error> {
-            RawChange::deserialize(MapAccessDeserializer::new(map))
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            RawChange::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
         }
     }
-    deserializer.deserialize_map(ObjectVisitor).map(Some)
+    deserializer.deserialize_any(ObjectVisitor)
 }
 
 #[derive(Default, Deserialize)]

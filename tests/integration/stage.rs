@@ -33,6 +33,8 @@ pub(crate) struct Ended {
     pub(crate) answer: Result<Vec<String>, FunctionError>,
     pub(crate) letters: Vec<DeadLetter>,
     pub(crate) metrics: Value,
+    /// The lines of metrics behind the first one: problems by class.
+    pub(crate) problems: Vec<Value>,
 }
 
 impl Stage {
@@ -81,12 +83,15 @@ impl Stage {
             Letter::Range(range) => panic!("{range:?}"),
         };
         let letters = queue.bodies().into_iter().map(letter).collect();
-        Ended { answer, letters, metrics: serde_json::from_slice(&metrics.line("i")).expect("a line of JSON") }
+        let lines = metrics.lines(&self.index.name);
+        let mut lines =
+            serde_json::Deserializer::from_slice(&lines).into_iter().map(|line| line.expect("lines of JSON"));
+        Ended { answer, letters, metrics: lines.next().expect("a line"), problems: lines.collect() }
     }
 
     /// Hands it a batch that it must answer without a failure; gives its letters and metrics.
     pub(crate) async fn handle(&self, records: &[String]) -> (Vec<DeadLetter>, Value) {
-        let Ended { answer, letters, metrics } = self.invoke(records).await;
+        let Ended { answer, letters, metrics, .. } = self.invoke(records).await;
         assert_eq!(answer.expect("handled"), [""; 0], "the stream goes on");
         (letters, metrics)
     }

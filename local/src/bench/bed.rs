@@ -26,8 +26,11 @@ const WARM_UP_ROUND: Duration = Duration::from_secs(3);
 /// How long it may take.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(120);
 const QUICK_WARM_UP_LIMIT: Duration = Duration::from_secs(20);
-/// Changes between two looks at the clock, each of them written alone; then as many in one batch.
-const WARM_UP_CHANGES: u64 = 100;
+/// How long merges are waited for.
+const MERGE_LIMIT: Duration = Duration::from_secs(90);
+/// Changes between two looks at the clock, and how many of them are written alone.
+const WARM_UP_CHANGES: u64 = 1_100;
+const ALONE: u64 = 100;
 
 /// The bed of a run.
 pub(super) struct Bed {
@@ -127,6 +130,22 @@ impl Bed {
         Ok(())
     }
 
+    /// Waits until the engine has merged what was written to this index, so that no row pays for the writing of another.
+    pub(super) async fn merged(&self, index: &str) -> Result<()> {
+        let mut plain = Plain::connect(&self.endpoint, index).await?;
+        plain.send(Method::POST, &format!("/{index}/_refresh"), Bytes::new()).await?;
+        let started = Instant::now();
+        loop {
+            let stats = plain.send(Method::GET, &format!("/{index}/_stats/merge"), Bytes::new()).await?;
+            let stats: Value = serde_json::from_slice(&stats.body).context("read the merges")?;
+            let running = stats["_all"]["total"]["merges"]["current"].as_u64().context("read the merges")?;
+            if running == 0 || started.elapsed() > MERGE_LIMIT {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     /// How many documents readers see in the function's index, once all are searchable.
     pub(super) async fn visible(&self, index: &str) -> Result<u64> {
         let mut plain = Plain::connect(&self.endpoint, index).await?;
@@ -147,18 +166,20 @@ impl Bed {
     }
 }
 
-/// Changes from `first` on: created and modified, one by one and in one batch, each through the function and as a plain write.
+/// Changes from `first` on: created and modified, one by one, and in batches as large as a backlog's, each through the
+/// function and as a plain write.
 async fn write_as_rows_do(lane: &mut Lane, plain: &mut Plain, stream: &MemoryStream, first: u64) -> Result<()> {
-    let all = first..first + WARM_UP_CHANGES;
     for revision in 0..2 {
-        let records = changes::push(stream, all.clone().map(|key| changes::put(key, revision, key))).await?;
-        for one in records.chunks(1) {
+        let alone = changes::push(stream, (first..first + ALONE).map(|key| changes::put(key, revision, key))).await?;
+        for one in alone.chunks(1) {
             lane.deliver(one).await?;
             plain.read(&changes::document_ids(one)?).await?;
             plain.bulk(changes::plain_operations(one)?).await?;
         }
+        let together = first + ALONE..first + WARM_UP_CHANGES;
+        let together = changes::push(stream, together.map(|key| changes::put(key, revision, key))).await?;
+        lane.deliver(&together).await?;
+        plain.bulk(changes::plain_operations(&together)?).await?;
     }
-    let records = changes::push(stream, all.map(|key| changes::put(key, 2, key))).await?;
-    lane.deliver(&records).await?;
-    plain.bulk(changes::plain_operations(&records)?).await.map(drop)
+    Ok(())
 }

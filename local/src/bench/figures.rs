@@ -74,6 +74,9 @@ pub struct Row {
     pub target: String,
     /// Whether every bounded figure is within its bound.
     pub met: bool,
+    /// When, where and of what, in words.
+    #[serde(default)]
+    pub measured: String,
     /// The values.
     pub figures: Vec<Figure>,
     /// What a reader must know beside them.
@@ -116,7 +119,8 @@ impl Row {
     /// A row without figures yet.
     pub fn new(id: RowId, title: &str, workload: impl Into<String>, target: &str) -> Self {
         let (title, workload, target) = (title.to_owned(), workload.into(), target.to_owned());
-        Self { id, title, workload, target, met: true, figures: Vec::new(), notes: Vec::new(), charts: Vec::new() }
+        let (measured, figures, notes, charts) = (String::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { id, title, workload, target, met: true, measured, figures, notes, charts }
     }
 
     /// Adds a figure.

@@ -50,7 +50,8 @@ pub struct Args {
     /// Compare with the figures of an earlier run, and say what got worse beyond noise (then the exit code is 1)
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-    /// Write the report and its charts into this folder, as `benchmark.md` and `benchmark/*.svg`
+    /// Write the report, its charts and its figures into this folder, as `benchmark.md`, `benchmark/*.svg` and
+    /// `benchmark/figures.json`; rows that stand there and are not measured this time stay
     #[arg(long, value_name = "FOLDER")]
     pub report: Option<PathBuf>,
     /// Measure this executable instead: anything that speaks the Lambda Runtime API
@@ -74,7 +75,7 @@ pub async fn run(args: Args) -> Result<()> {
         let _progress = console::Progress::spinner("starting DynamoDB and OpenSearch");
         Services::start(Wanted { sqs: false, purpose: Purpose::Benchmark, ..Wanted::default() }).await?
     };
-    let measured = measure(&args, services).await?;
+    let mut measured = measure(&args, services).await?;
     for line in measured.lines() {
         console::result(line);
     }

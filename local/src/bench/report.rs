@@ -13,8 +13,9 @@ use super::Args;
 use super::figures::{Bound, Figure, Row};
 use crate::chart::{LineChart, PercentileChart};
 
-/// The folder with the charts, beside the report.
+/// The folder with the charts, beside the report; the figures are there, too.
 const CHARTS: &str = "benchmark";
+const FIGURES: &str = "figures.json";
 
 /// A chart, and the name of its file without an ending.
 pub(super) struct Drawing {
@@ -90,6 +91,7 @@ impl Report {
     /// Adds a row with its charts.
     pub(super) fn add(&mut self, mut row: Row, drawings: Vec<Drawing>) {
         row.charts = drawings.iter().map(Drawing::file).collect();
+        row.measured = self.setting.describe();
         self.rows.push(row);
         self.drawings.extend(drawings);
     }
@@ -115,8 +117,9 @@ impl Report {
         fs::write(file, text + "\n").with_context(|| format!("write {}", file.display()))
     }
 
-    /// For readers: `benchmark.md`, and its charts in a folder beside it.
-    pub(super) fn write_markdown(&self, folder: &Path) -> Result<()> {
+    /// For readers: `benchmark.md`, and its charts and figures in a folder beside it. Rows that stand there, and were not
+    /// measured this time, stay.
+    pub(super) fn write_markdown(&mut self, folder: &Path) -> Result<()> {
         let charts = folder.join(CHARTS);
         fs::create_dir_all(&charts).with_context(|| format!("create {}", charts.display()))?;
         for drawing in &self.drawings {
@@ -126,6 +129,14 @@ impl Report {
                 Chart::Percentiles(chart) => chart.write(&file)?,
             }
         }
+        let figures = charts.join(FIGURES);
+        if figures.is_file() {
+            let mut earlier = read(&figures)?;
+            earlier.retain(|row| self.rows.iter().all(|new| new.id != row.id));
+            self.rows.extend(earlier);
+            self.rows.sort_by_key(|row| row.id);
+        }
+        self.write_json(&figures)?;
         let file = folder.join("benchmark.md");
         fs::write(&file, self.markdown()).with_context(|| format!("write {}", file.display()))
     }
@@ -143,6 +154,9 @@ impl Report {
                 "\n## {:?}: {}\n\nWorkload: {}.\n\nTarget: {}.\n",
                 row.id, row.title, row.workload, row.target
             );
+            if row.measured != self.setting.describe() {
+                let _ = writeln!(text, "{}\n", row.measured);
+            }
             text.push_str("| figure | value | must be | noise | |\n|---|--:|--:|--:|---|\n");
             for figure in &row.figures {
                 let bound = figure.bound.map(words).unwrap_or_default();
@@ -229,7 +243,9 @@ mod tests {
         row.add(Figure::new("held", 0.95, "ratio").must(Bound::AtLeast(0.9)));
         row.add(Figure::new("lost", 0.5, "ratio").must(Bound::AtLeast(0.9)));
         row.add(Figure::new("told", 12_345.6, "changes/s"));
-        Report { setting, rows: vec![row], drawings: Vec::new() }
+        let mut report = Report { setting, rows: Vec::new(), drawings: Vec::new() };
+        report.add(row, Vec::new());
+        report
     }
 
     #[test]
@@ -240,6 +256,23 @@ mod tests {
         assert!(text.contains("| lost | 0.50 | at least 0.9 |  | **missed** |"), "{text}");
         assert!(text.contains("| told | 12346 changes/s |  |  |  |"), "{text}");
         assert!(report().lines().iter().any(|line| line.contains("lost") && line.ends_with("MISSED")));
+    }
+
+    #[test]
+    fn rows_that_are_not_measured_again_stay_with_their_own_run() {
+        let folder = tempfile::tempdir().unwrap();
+        report().write_markdown(folder.path()).unwrap();
+        let mut later = report();
+        "2026-11-23T00:00:00Z".clone_into(&mut later.setting.at);
+        later.rows.clear();
+        later.add(Row::new(RowId::B1, "Cost", "w", "t"), Vec::new());
+        later.write_markdown(folder.path()).unwrap();
+        let text = fs::read_to_string(folder.path().join("benchmark.md")).unwrap();
+        assert!(text.contains("| B4 | Catching up | **missed** |"), "{text}");
+        assert_eq!((text.matches("2026-11-23").count(), text.matches("2026-11-22").count()), (1, 1), "{text}");
+        let ids: Vec<_> =
+            read(&folder.path().join("benchmark/figures.json")).unwrap().iter().map(|row| row.id).collect();
+        assert_eq!(ids, [RowId::B1, RowId::B4]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub const PARTITION_KEY: &str = "pk";
 pub const INDEX_DEFINITION: &str = include_str!("activity-history.json");
 
 const TENANTS: [&str; 2] = ["acme", "globex"];
+/// Few, so that a person can look at one.
 const MEMBERS: u64 = 12;
 const COMPANIES: [&str; 8] = [
     "Aurora Mills",
@@ -43,18 +44,32 @@ const WEEKS: i64 = 8;
 pub const POISON: &str = "next Tuesday";
 
 /// Makes activities. A key's place in time and its kind follow from its number; the rest changes with every write.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ActivityItems {
     /// Which share of the writes is poison, 0 to 1.
     pub poison: f64,
+    /// Members of each tenant; one of them is a partition key.
+    members: u64,
     written: AtomicU64,
+}
+
+impl Default for ActivityItems {
+    fn default() -> Self {
+        Self::new(0.0)
+    }
 }
 
 impl ActivityItems {
     /// Activities, of which this share is poison.
     #[must_use]
     pub fn new(poison: f64) -> Self {
-        Self { poison, written: AtomicU64::new(0) }
+        Self { poison, members: MEMBERS, written: AtomicU64::new(0) }
+    }
+
+    /// The same with so many members of each tenant.
+    #[must_use]
+    pub fn with_members(self, members: u64) -> Self {
+        Self { members, ..self }
     }
 
     /// How many poison items were made.
@@ -73,14 +88,14 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(key: u64) -> Self {
+    fn of(key: u64, members: u64) -> Self {
         // A multiplicative hash: neighbouring numbers lie far apart, and the same number always gives the same.
         let scattered = key.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let second = i64::try_from((scattered >> 20) % (WEEKS as u64 * 7 * 86_400)).unwrap_or_default();
         let at = DateTime::from_secs(FIRST_SECOND + second).fmt(DateTimeFormat::DateTime);
         Self {
             tenant: pick(&TENANTS, scattered >> 8),
-            member: format!("m-{:04}", 1_000 + (scattered >> 12) % MEMBERS),
+            member: format!("m-{:04}", 1_000 + (scattered >> 12) % members),
             at: at.expect("the year 2026 can be written"),
             id: format!("{scattered:016x}"),
         }
@@ -89,7 +104,7 @@ impl Identity {
 
 impl Items for ActivityItems {
     fn key(&self, key: u64) -> Item {
-        let Identity { tenant, member, at, id } = Identity::of(key);
+        let Identity { tenant, member, at, id } = Identity::of(key, self.members);
         HashMap::from([
             (PARTITION_KEY.to_owned(), AttributeValue::S(format!("{tenant}#{member}"))),
             ("sk".to_owned(), AttributeValue::S(format!("{at}#{id}"))),
@@ -97,7 +112,7 @@ impl Items for ActivityItems {
     }
 
     fn item(&self, key: u64, rng: &mut StdRng, n: u64) -> Item {
-        let Identity { tenant, member, at, .. } = Identity::of(key);
+        let Identity { tenant, member, at, .. } = Identity::of(key, self.members);
         let kind = pick(&KINDS, key.wrapping_mul(7));
         let company = pick(&COMPANIES, key / 3);
         let mut item = self.key(key);

@@ -132,3 +132,17 @@ async fn an_apostrophe_or_a_control_character_empties_no_document() {
     let expect = [("a", format!(r#"{{"s":{text}}}"#)), ("b", r#"{"n":1500,"s":"1.50E3"}"#.to_owned())];
     assert_eq!(stage.index.visible().await, documents(&expect.each_ref().map(|(id, text)| (*id, text.as_str()))));
 }
+
+#[tokio::test]
+async fn metrics_name_the_index_and_the_class_of_each_problem() {
+    let stage = Stage::new("counted-by-class").await;
+    let malformed = with_image("m", 4, r#"{"n":{"N":1}}"#);
+    let ended = stage.invoke(&[insert("a", 1), poison("b", 2), poison("c", 3), malformed]).await;
+    assert_eq!(ended.metrics["Index"], stage.index.name.as_str(), "{}", ended.metrics);
+    let counted = |line: &serde_json::Value| {
+        assert_eq!(line["Index"], stage.index.name.as_str(), "{line}");
+        (line["Class"].as_str().expect("a class").to_owned(), line["Problems"].as_u64().expect("a count"))
+    };
+    let counted: Vec<_> = ended.problems.iter().map(counted).collect();
+    assert_eq!(counted, [("malformed_record".to_owned(), 1), ("mapper_parsing_exception".to_owned(), 2)]);
+}

@@ -4,7 +4,8 @@
 //! - `network`: the way to the engine, cut, slow or silent; `status`: engines and gateways that refuse.
 //! - `index`: an index that is blocked, gone or not ours; `process`: a function that is killed, step by step.
 //! - `engine`: an engine that is killed, frozen, or out of disk.
-//! - `on_failure`: what the event source mapping gives up; `dead_letters`: what the function does.
+//! - `on_failure`: what the event source mapping gives up; `dead_letters`: what the function does; `trimmed`: what the stream
+//!   no longer holds.
 
 mod dead_letters;
 mod engine;
@@ -13,6 +14,7 @@ mod network;
 mod on_failure;
 mod process;
 mod status;
+mod trimmed;
 
 use std::time::Duration;
 

@@ -53,6 +53,11 @@ impl Queue {
         Self { client, url: created.queue_url.expect("a URL") }
     }
 
+    /// Puts a message.
+    pub(super) async fn put(&self, body: &Value) {
+        self.client.send_message().queue_url(&self.url).message_body(body.to_string()).send().await.expect("sent");
+    }
+
     /// All messages, which stay.
     pub(super) async fn messages(&self) -> Vec<Message> {
         let mut all = Vec::new();
@@ -85,7 +90,7 @@ pub(super) fn body(message: &Message) -> Value {
 
 /// A table with its stream, the real binary behind the event source mapping, an index and a queue.
 pub(super) struct Stage {
-    tables: aws_sdk_dynamodb::Client,
+    pub(super) tables: aws_sdk_dynamodb::Client,
     pub(super) table: String,
     pub(super) index: Index,
     pub(super) queue: Queue,
@@ -163,7 +168,7 @@ async fn an_outage_longer_than_all_attempts_leaves_exactly_what_was_given_up_in_
     assert_eq!((messages.len() as u64, missing), (stats().dead_letters, stats().dead_lettered_records));
     assert_eq!(stage.differences().await, missing, "an item is missing for each record that was given up");
     assert_eq!(stats().records_lost, 0);
-    let report = redrive(&stage, &proxy).await;
+    let report = redrive(&stage.queue, settings(&stage.index, &proxy, 3_000)).await;
     assert_eq!(report["changes"]["applied"], json!(missing), "{report}");
     assert_eq!((&report["letters"]["kept"], &report["left"]), (&json!(0), &json!(0)), "{report}");
     assert_eq!(stage.differences().await, 0, "after one redrive");
@@ -171,17 +176,17 @@ async fn an_outage_longer_than_all_attempts_leaves_exactly_what_was_given_up_in_
     stage.mapping.shutdown().await;
 }
 
-/// One invocation of the real redrive function; its answer.
-async fn redrive(stage: &Stage, proxy: &Proxy) -> Value {
+/// One invocation of the real redrive function with these settings; its answer.
+pub(super) async fn redrive(queue: &Queue, settings: Vec<(String, String)>) -> Value {
     let binary = build_function("redrive", BuildProfile::Debug).expect("the function builds");
     let mut function = FunctionConfig::new("redrive", binary).env("PARTITION_KEY", PARTITION_KEY);
     for (name, value) in services().environment() {
         function = function.env(name, value);
     }
-    for (name, value) in settings(&stage.index, proxy, 3_000) {
+    for (name, value) in settings {
         function = function.env(name, value);
     }
-    let mut process = FunctionProcess::new(function.env("DEAD_LETTER_QUEUE_URL", &stage.queue.url));
+    let mut process = FunctionProcess::new(function.env("DEAD_LETTER_QUEUE_URL", &queue.url));
     match process.invoke("{}".into(), None).await.expect("invoked").outcome {
         Outcome::Response(body) => serde_json::from_slice(&body).expect("JSON"),
         outcome => panic!("{outcome}"),

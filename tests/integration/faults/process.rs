@@ -75,8 +75,10 @@ async fn a_function_killed_after_its_answer_leaves_duplicates() {
     let lost = process.invoke(&batch(), Some(Sabotage::LoseAnswer)).await;
     assert_eq!(lost.expect_err("lost"), Outcome::Exited(None));
     ends_as_one(&index, &mut process).await;
-    let counts = process.counts(10).await;
-    assert_eq!((counts.applied, counts.duplicate), (6, 4));
+    eventually("all four are counted as duplicates", async || process.tally.counts().duplicate == 4).await;
+    // What the killed process had counted is told after its answer: perhaps it came to that.
+    let applied = process.tally.counts().applied;
+    assert!([2, 6].contains(&applied), "{applied}");
 }
 
 #[tokio::test]

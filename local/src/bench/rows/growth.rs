@@ -42,6 +42,7 @@ pub(in crate::bench) async fn run(bed: &Bed) -> Result<(Row, Vec<Drawing>)> {
     let mut row = Row::new(RowId::B6, "Cost against the size of the index", workload, target);
     for &size in sizes {
         fill(&mut filler, filled, size).await?;
+        bed.merged(&to_fill).await?;
         filled = size;
         for batch in 0..=batches {
             let changes = if batch % 2 == 0 {
