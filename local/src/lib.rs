@@ -8,7 +8,7 @@
 //! - [`demo`]: all of it, played; [`compare`]: whether table and index hold the same.
 //! - [`letters`], [`redrive`](mod@redrive): what waits in the dead-letter queue, and writing it again.
 //! - [`mapping`]: a stream's records into functions, with Lambda's semantics.
-//! - [`bench`]: how fast all of it is, [`chart`]: drawn; [`size`]: what a deployment needs and costs.
+//! - [`bench`](mod@bench): how fast all of it is, [`chart`]: drawn; [`size`]: what a deployment needs and costs.
 //! - [`cli`]: the command line, one module per subcommand; [`console`]: all output.
 
 pub mod bench;

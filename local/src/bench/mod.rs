@@ -1,12 +1,12 @@
 //! `cargo local bench`: freshness, throughput, start and memory on the real services, each beside its bare limit in the same run.
 //!
 //! # Layout
-//! - [`figures`]: what a row found, and whether that is within its bounds; [`baseline`]: beside an earlier run;
-//!   [`report`]: as text, JSON, Markdown and charts.
-//! - [`bed`]: services, indices, scale; [`subject`]: the function that is measured.
-//! - [`changes`]: what is written; [`plain`], [`plain_function`]: the bare limit; [`lane`], [`open_loop`]: how it is driven;
-//!   [`processes`]: what the kernel says of it; [`sample`]: whether it tells the truth.
-//! - [`rows`]: one module per row.
+//! - `figures`: what a row found, and whether that is within its bounds; `baseline`: beside an earlier run;
+//!   `report`: as text, JSON, Markdown and charts.
+//! - `bed`: services, indices, scale; `subject`: the function that is measured.
+//! - `changes`: what is written; `plain`, `plain_function`: the bare limit; `lane`, `open_loop`: how it is driven;
+//!   `processes`: what the kernel says of it; `sample`: whether it tells the truth.
+//! - `rows`: one module per row.
 
 mod baseline;
 mod bed;

@@ -2,9 +2,9 @@
 //! costs, and which limit binds first. A calculation from measured times, as `docs/capacity.md` writes it down; nothing is started.
 //!
 //! # Layout
-//! - [`timing`]: what one invocation takes, as measured by row B7 of the benchmark;
-//! - [`plan`]: the formula; [`limits`]: what AWS allows; [`price`]: what AWS charges;
-//! - [`table`]: for people.
+//! - `timing`: what one invocation takes, as measured by row B7 of the benchmark;
+//! - `plan`: the formula; `limits`: what AWS allows; `price`: what AWS charges;
+//! - `table`: for people.
 
 mod limits;
 mod plan;
