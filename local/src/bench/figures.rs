@@ -1,6 +1,6 @@
 //! What a row of the benchmark found: figures with their bounds, and the verdict.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A row of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
@@ -49,7 +49,8 @@ pub enum Bound {
 pub struct Figure {
     /// What was measured; unique within its row.
     pub name: String,
-    /// The value.
+    /// The value. JSON has no word for what is not a number but null.
+    #[serde(deserialize_with = "number_or_null")]
     pub value: f64,
     /// Its unit; `ratio` for a quotient of two values of one run.
     pub unit: String,
@@ -135,6 +136,10 @@ impl Row {
     }
 }
 
+fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Option::<f64>::deserialize(deserializer).map(|value| value.unwrap_or(f64::NAN))
+}
+
 /// Half the interquartile range, as a share of the median.
 fn noise(blocks: &[f64]) -> Option<f64> {
     if blocks.len() < 4 {
@@ -171,6 +176,12 @@ mod tests {
     fn what_is_not_a_number_is_within_no_bound() {
         assert!(!Figure::new("x", f64::NAN, "ms").must(Bound::AtMost(1.0)).met());
         assert!(!Figure::new("x", f64::NAN, "ms").must(Bound::AtLeast(1.0)).met());
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_read_as_it_was_written() {
+        let text = serde_json::to_string(&Figure::new("x", f64::NAN, "ms")).unwrap();
+        assert!(serde_json::from_str::<Figure>(&text).unwrap().value.is_nan(), "{text}");
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// As published in `docs/benchmark.md`, row B7.
+    /// By row B7 on 2 cores of an Intel Xeon at 2.0 GHz, 2026-11-23: a third as fast as the machine of `docs/benchmark.md`, and
+    /// so the careful choice.
     pub const PUBLISHED: Self =
         Self { cpu_first_ms: 0.36, cpu_further_ms: 0.019, engine_first_ms: 1.14, engine_further_ms: 0.105 };
 
