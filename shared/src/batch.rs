@@ -81,7 +81,10 @@ impl<'r> Batch<'r> {
     }
 
     /// Each change with the place of its record and its outcome; `outcomes` is in the order of [`Batch::changes`].
-    pub fn concluded<'b>(&'b self, outcomes: &'b [Outcome]) -> impl Iterator<Item = (usize, &'b Change, &'b Outcome)> {
+    pub fn concluded<'b, 'o>(
+        &'b self,
+        outcomes: &'o [Outcome],
+    ) -> impl Iterator<Item = (usize, &'b Change, &'o Outcome)> {
         let changes = self.places.iter().zip(&self.changes).zip(outcomes);
         changes.map(|((&place, change), outcome)| (place, change, outcome))
     }
@@ -97,7 +100,7 @@ impl<'r> Batch<'r> {
             why,
         };
         let mut all: Vec<_> = self.malformed.iter().map(|(place, why)| rejected(*place, None, why.clone())).collect();
-        for ((&place, change), outcome) in self.places.iter().zip(&self.changes).zip(outcomes) {
+        for (place, change, outcome) in self.concluded(outcomes) {
             if let Outcome::Rejected(problem) = outcome {
                 all.push(rejected(place, Some(change), Rejection::from_problem(problem)));
             }

@@ -116,12 +116,6 @@ impl Metrics {
         *self = Self { records, failed: records, round_trips, engine_time, problems, ..Self::default() };
     }
 
-    /// Writes the lines to standard output, where Lambda's logs take it up.
-    #[expect(clippy::print_stdout, reason = "metrics are lines on standard output; the macro lets tests capture them")]
-    pub fn emit(&self, index: &str) {
-        print!("{}", String::from_utf8_lossy(&self.lines(index)));
-    }
-
     /// One line for the invocation, and one more per class of problem.
     #[must_use]
     pub fn lines(&self, index: &str) -> Vec<u8> {
@@ -168,10 +162,12 @@ impl Outbox {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((metrics, index.to_owned()));
     }
 
-    /// Writes what waits. To be called before the next event is asked for: from then on Lambda may freeze the process.
+    /// Writes what waits to standard output, where Lambda's logs take it up. To be called before the next event is asked for:
+    /// from then on Lambda may freeze the process.
+    #[expect(clippy::print_stdout, reason = "metrics are lines on standard output; the macro lets tests capture them")]
     pub fn flush(&self) {
         for (metrics, index) in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            metrics.emit(&index);
+            print!("{}", String::from_utf8_lossy(&metrics.lines(&index)));
         }
     }
 }

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use driftless::opensearch::{Auth, Engine, EngineConfig, IndexDefinition, IndexName};
 use hyper::Method;
-use serde_json::Value;
 use url::Url;
 
 use super::changes;
@@ -93,11 +92,12 @@ impl Bed {
             Some(engine) => engine.pid().await,
             None => None,
         };
-        let (started, mut keys) = (Instant::now(), (0..).step_by(usize::try_from(WARM_UP_CHANGES).unwrap_or(1)));
+        let (started, mut first) = (Instant::now(), 0);
         loop {
             let (round, before) = (Instant::now(), engine.and_then(compiler_time));
             while round.elapsed() < WARM_UP_ROUND {
-                write_as_rows_do(&mut lane, &mut plain, &stream, keys.next().unwrap_or_default()).await?;
+                write_as_rows_do(&mut lane, &mut plain, &stream, first).await?;
+                first += WARM_UP_CHANGES;
             }
             let spent = engine.and_then(compiler_time).zip(before).map(|(after, before)| after.saturating_sub(before));
             let quiet =
@@ -121,9 +121,7 @@ impl Bed {
     pub(super) async fn drop_indices(&self) -> Result<()> {
         let mut plain = Plain::connect(&self.endpoint, "_all").await?;
         let pattern = format!("bench-{}-*", std::process::id());
-        let list =
-            plain.send(Method::GET, &format!("/_cat/indices/{pattern}?format=json&h=index"), Bytes::new()).await?;
-        let list: Value = serde_json::from_slice(&list.body).context("read the list of indices")?;
+        let list = plain.json(&format!("/_cat/indices/{pattern}?format=json&h=index")).await?;
         for index in list.as_array().into_iter().flatten().filter_map(|index| index["index"].as_str()) {
             plain.send(Method::DELETE, &format!("/{index}"), Bytes::new()).await?;
         }
@@ -136,8 +134,7 @@ impl Bed {
         plain.send(Method::POST, &format!("/{index}/_refresh"), Bytes::new()).await?;
         let started = Instant::now();
         loop {
-            let stats = plain.send(Method::GET, &format!("/{index}/_stats/merge"), Bytes::new()).await?;
-            let stats: Value = serde_json::from_slice(&stats.body).context("read the merges")?;
+            let stats = plain.json(&format!("/{index}/_stats/merge")).await?;
             let running = stats["_all"]["total"]["merges"]["current"].as_u64().context("read the merges")?;
             if running == 0 || started.elapsed() > MERGE_LIMIT {
                 return Ok(());
@@ -150,8 +147,7 @@ impl Bed {
     pub(super) async fn visible(&self, index: &str) -> Result<u64> {
         let mut plain = Plain::connect(&self.endpoint, index).await?;
         plain.send(Method::POST, &format!("/{index}/_refresh"), Bytes::new()).await?;
-        let count = plain.send(Method::GET, &format!("/{index}/_count"), Bytes::new()).await?;
-        let count: Value = serde_json::from_slice(&count.body).context("read a count")?;
+        let count = plain.json(&format!("/{index}/_count")).await?;
         count["count"].as_u64().context("read a count")
     }
 

@@ -11,6 +11,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::net::TcpStream;
 use url::Url;
 
@@ -64,6 +65,12 @@ impl Plain {
         let path = self.mget_path.clone();
         let body = serde_json::to_vec(&serde_json::json!({ "ids": ids })).context("write ids")?;
         self.send(Method::POST, &path, body.into()).await
+    }
+
+    /// What the engine answers to a GET, as JSON.
+    pub(super) async fn json(&mut self, path: &str) -> Result<Value> {
+        let answer = self.send(Method::GET, path, Bytes::new()).await?;
+        serde_json::from_slice(&answer.body).with_context(|| format!("read the answer to {path}"))
     }
 
     /// Any request.
