@@ -1,6 +1,7 @@
 //! This run beside an earlier one: which bounded figures got worse by more than both runs' noise.
 
 use super::figures::{Bound, Figure, Row};
+use super::report::told;
 
 /// What two runs of one machine differ by although nothing changed.
 const LEAST_NOISE: f64 = 0.10;
@@ -16,12 +17,11 @@ pub(super) fn worse(now: &[Row], before: &[Row]) -> Vec<String> {
             let Some(old) = earlier.figures.iter().find(|old| old.name == figure.name) else { continue };
             if let Some(change) = loss(figure, old) {
                 lines.push(format!(
-                    "{:?} {}: {:.3} {} after {:.3}, {:.0} % worse",
+                    "{:?} {}: {} after {}, {:.0} % worse",
                     row.id,
                     figure.name,
-                    figure.value,
-                    figure.unit,
-                    old.value,
+                    told(figure),
+                    told(old),
                     change * 100.0
                 ));
             }
@@ -30,12 +30,15 @@ pub(super) fn worse(now: &[Row], before: &[Row]) -> Vec<String> {
     lines
 }
 
-/// By which share it got worse, beyond noise.
+/// By which share it got worse, beyond noise; without end, where there is no value any more.
 fn loss(now: &Figure, before: &Figure) -> Option<f64> {
     let change = match now.bound? {
         Bound::AtMost(_) | Bound::Under(_) => now.value / before.value - 1.0,
         Bound::AtLeast(_) => before.value / now.value - 1.0,
     };
+    if now.value.is_nan() {
+        return (!before.value.is_nan()).then_some(f64::INFINITY);
+    }
     let noise = now.noise.unwrap_or(0.0).max(before.noise.unwrap_or(0.0));
     (change > (NOISES * noise).max(LEAST_NOISE)).then_some(change)
 }
@@ -56,10 +59,13 @@ mod tests {
         let [quiet, noisy] = [[1.0; 4], [0.2, 0.5, 1.5, 1.8]];
         let at_least = Bound::AtLeast(0.5);
         let lost = worse(&row(0.7, at_least, &quiet), &row(1.0, at_least, &quiet));
-        assert!(lost[0].contains("B4 rate: 0.700 ratio after 1.000, 43 % worse"), "{lost:?}");
+        assert!(lost[0].contains("B4 rate: 0.70 after 1.00, 43 % worse"), "{lost:?}");
         assert!(worse(&row(0.95, at_least, &quiet), &row(1.0, at_least, &quiet)).is_empty(), "within noise");
         assert!(worse(&row(0.7, at_least, &noisy), &row(1.0, at_least, &quiet)).is_empty(), "a noisy run");
         assert!(worse(&row(1.5, at_least, &quiet), &row(1.0, at_least, &quiet)).is_empty(), "better");
+        let none = worse(&row(f64::NAN, at_least, &quiet), &row(1.0, at_least, &quiet));
+        assert!(none[0].contains("B4 rate: none after 1.00"), "{none:?}");
+        assert!(worse(&row(f64::NAN, at_least, &quiet), &row(f64::NAN, at_least, &quiet)).is_empty(), "as before");
         assert_eq!(worse(&row(1.5, Bound::Under(2.0), &quiet), &row(1.0, Bound::Under(2.0), &quiet)).len(), 1);
     }
 }

@@ -75,16 +75,7 @@ pub async fn run(args: Args) -> Result<()> {
         let _progress = console::Progress::spinner("starting DynamoDB and OpenSearch");
         Services::start(Wanted { sqs: false, purpose: Purpose::Benchmark, ..Wanted::default() }).await?
     };
-    let mut measured = measure(&args, services).await?;
-    for line in measured.lines() {
-        console::result(line);
-    }
-    if let Some(file) = &args.json {
-        measured.write_json(file)?;
-    }
-    if let Some(folder) = &args.report {
-        measured.write_markdown(folder)?;
-    }
+    let measured = measure(&args, services).await?;
     let worse = baseline.map(|before| baseline::worse(&measured.rows, &before)).unwrap_or_default();
     for line in &worse {
         console::result(format!("worse: {line}"));
@@ -93,11 +84,13 @@ pub async fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
+/// Prints and writes each row as it ends: what goes wrong later takes nothing away.
 async fn measure(args: &Args, services: Services) -> Result<Report> {
     let engine = services.opensearch().map_or("an existing engine", |engine| engine.name());
     let endpoint = services.opensearch_endpoint().context("find the engine")?.to_owned();
     let subject = Subject::prepare(args.command.clone(), &args.env, &endpoint).await?;
     let mut report = Report::new(args, &subject.name, engine);
+    console::result(report.heading());
     let bed = Bed::new(services, subject, args.quick, args.seed)?;
     bed.warm_up().await?;
     let mut rows = if args.rows.is_empty() { RowId::value_variants().to_vec() } else { args.rows.clone() };
@@ -111,7 +104,16 @@ async fn measure(args: &Args, services: Services) -> Result<Report> {
         };
         let verdict = if row.met { "met" } else { "missed" };
         console::note(format!("{id:?} {}: {verdict} ({:.0} s)", row.title, started.elapsed().as_secs_f64()));
+        for line in report::lines(&row) {
+            console::result(line);
+        }
         report.add(row, drawings);
+        if let Some(file) = &args.json {
+            report.write_json(file)?;
+        }
+        if let Some(folder) = &args.report {
+            report.write_markdown(folder)?;
+        }
         bed.drop_indices().await?;
     }
     bed.services.stop().await?;

@@ -96,19 +96,9 @@ impl Report {
         self.drawings.extend(drawings);
     }
 
-    /// For a terminal.
-    pub(super) fn lines(&self) -> Vec<String> {
-        let mut lines = vec![self.setting.describe()];
-        for row in &self.rows {
-            let verdict = if row.met { "met" } else { "MISSED" };
-            lines.push(format!("{:?}  {}: {verdict}", row.id, row.title));
-            lines.extend(row.figures.iter().map(|figure| {
-                let (value, bound) = (told(figure), figure.bound.map(words).unwrap_or_default());
-                let missed = if figure.met() { "" } else { "  MISSED" };
-                format!("    {:<58} {value:>16}  {bound}{missed}", figure.name)
-            }));
-        }
-        lines
+    /// Of what, where and when, in words.
+    pub(super) fn heading(&self) -> String {
+        self.setting.describe()
     }
 
     /// For machines.
@@ -119,7 +109,7 @@ impl Report {
 
     /// For readers: `benchmark.md`, and its charts and figures in a folder beside it. Rows that stand there, and were not
     /// measured this time, stay.
-    pub(super) fn write_markdown(&mut self, folder: &Path) -> Result<()> {
+    pub(super) fn write_markdown(&self, folder: &Path) -> Result<()> {
         let charts = folder.join(CHARTS);
         fs::create_dir_all(&charts).with_context(|| format!("create {}", charts.display()))?;
         for drawing in &self.drawings {
@@ -130,15 +120,14 @@ impl Report {
             }
         }
         let figures = charts.join(FIGURES);
-        if figures.is_file() {
-            let mut earlier = read(&figures)?;
-            earlier.retain(|row| self.rows.iter().all(|new| new.id != row.id));
-            self.rows.extend(earlier);
-            self.rows.sort_by_key(|row| row.id);
-        }
-        self.write_json(&figures)?;
+        let mut rows = if figures.is_file() { read(&figures)? } else { Vec::new() };
+        rows.retain(|row| self.rows.iter().all(|new| new.id != row.id));
+        rows.extend(self.rows.iter().cloned());
+        rows.sort_by_key(|row| row.id);
+        let all = Self { setting: self.setting.clone(), rows, drawings: Vec::new() };
+        all.write_json(&figures)?;
         let file = folder.join("benchmark.md");
-        fs::write(&file, self.markdown()).with_context(|| format!("write {}", file.display()))
+        fs::write(&file, all.markdown()).with_context(|| format!("write {}", file.display()))
     }
 
     fn markdown(&self) -> String {
@@ -187,17 +176,31 @@ impl Setting {
     }
 }
 
+/// A row, for a terminal.
+pub(super) fn lines(row: &Row) -> Vec<String> {
+    let verdict = if row.met { "met" } else { "MISSED" };
+    let mut lines = vec![format!("{:?}  {}: {verdict}", row.id, row.title)];
+    lines.extend(row.figures.iter().map(|figure| {
+        let (value, bound) = (told(figure), figure.bound.map(words).unwrap_or_default());
+        let missed = if figure.met() { "" } else { "  MISSED" };
+        format!("    {:<58} {value:>16}  {bound}{missed}", figure.name)
+    }));
+    lines
+}
+
 fn verdict(row: &Row) -> &'static str {
     if row.met { "met" } else { "**missed**" }
 }
 
 /// With as many digits as say something.
-fn told(figure: &Figure) -> String {
+pub(super) fn told(figure: &Figure) -> String {
     let Figure { value, unit, .. } = figure;
     match unit.as_str() {
+        _ if value.is_nan() => "none".to_owned(),
         "ratio" => format!("{value:.2}"),
         "changes/s" => format!("{value:.0} {unit}"),
         _ if *value >= 100.0 => format!("{value:.0} {unit}"),
+        _ if *value < 0.1 => format!("{value:.4} {unit}"),
         _ => format!("{value:.2} {unit}"),
     }
 }
@@ -250,12 +253,15 @@ mod tests {
 
     #[test]
     fn a_miss_is_told_as_a_miss() {
-        let text = report().markdown();
+        let mut report = report();
+        report.rows[0].add(Figure::new("no value", f64::NAN, "lanes").must(Bound::AtMost(3.0)));
+        let text = report.markdown();
         assert!(text.contains("| B4 | Catching up | **missed** |"), "{text}");
         assert!(text.contains("| held | 0.95 | at least 0.9 |  | met |"), "{text}");
         assert!(text.contains("| lost | 0.50 | at least 0.9 |  | **missed** |"), "{text}");
         assert!(text.contains("| told | 12346 changes/s |  |  |  |"), "{text}");
-        assert!(report().lines().iter().any(|line| line.contains("lost") && line.ends_with("MISSED")));
+        assert!(text.contains("| no value | none | at most 3 |  | **missed** |"), "{text}");
+        assert!(lines(&report.rows[0]).iter().any(|line| line.contains("lost") && line.ends_with("MISSED")));
     }
 
     #[test]
