@@ -1,19 +1,9 @@
 //! A batch of records, read: its changes, and the records that can never be applied.
 
-use std::sync::LazyLock;
-use std::thread;
-
-use serde_json::value::RawValue;
-
 use crate::change::{Change, Origin, Reading, Record, RecordError};
 use crate::dead_letter::{DeadLetter, Rejection, Sender};
 use crate::outcome::{ConfigurationError, Outcome};
-
-/// So many records are worth a thread of their own: reading them takes over a millisecond, starting it a tenth of that.
-const RECORDS_PER_THREAD: usize = 250;
-
-/// Processors that this process may use; a function with little memory gets a share of two.
-static PROCESSORS: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, Into::into));
+use serde_json::value::RawValue;
 
 /// Records, read. Places count from the first one.
 #[derive(Debug)]
@@ -54,7 +44,8 @@ impl<'r> Batch<'r> {
             places: Vec::with_capacity(raw.len()),
             malformed: Vec::new(),
         };
-        for (place, Record { origin, change }) in read_all(raw, reading).into_iter().enumerate() {
+        for (place, raw) in raw.iter().enumerate() {
+            let Record { origin, change } = Record::read(raw.get(), reading);
             batch.origins.push(origin);
             match change {
                 Ok(change) => {
@@ -118,39 +109,18 @@ impl Rejected<'_> {
     }
 }
 
-/// Reads the records in their order; many of them on all processors, for the engine has nothing to do until they are read.
-/// (Guards that a simulation takes away are missing in its own thread only: its batches are smaller.)
-fn read_all(raw: &[Box<RawValue>], reading: &Reading) -> Vec<Record> {
-    let read = |raw: &[Box<RawValue>]| raw.iter().map(|raw| Record::read(raw.get(), reading)).collect::<Vec<_>>();
-    if raw.len() < 2 * RECORDS_PER_THREAD {
-        return read(raw);
-    }
-    let threads = PROCESSORS.min(raw.len() / RECORDS_PER_THREAD);
-    let (own, others) = raw.split_at(raw.len().div_ceil(threads));
-    thread::scope(|scope| {
-        let others: Vec<_> = others.chunks(own.len()).map(|raw| scope.spawn(move || read(raw))).collect();
-        let mut records = read(own);
-        for other in others {
-            records.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        records
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn records_stay_in_their_order_on_however_many_threads_they_are_read() {
-        for count in [0, 1, 499, 500, 501, 1_000, 1_001] {
-            let records: Vec<_> =
-                (0..count).map(|n| RawValue::from_string(format!(r#"{{"eventID":"{n}"}}"#)).expect("JSON")).collect();
-            let batch = Batch::read(&records, &Reading::default()).expect("no error of configuration");
-            let ids: Vec<_> = batch.origins().iter().map(|origin| origin.event_id.clone().expect("an id")).collect();
-            assert_eq!(ids, (0..count).map(|n| n.to_string()).collect::<Vec<_>>());
-            let places: Vec<_> = batch.rejected(&[]).iter().map(|rejected| rejected.place).collect();
-            assert_eq!(places, (0..count).collect::<Vec<_>>(), "none of them is a change");
-        }
+    fn a_batch_keeps_the_order_of_its_records() {
+        let records: Vec<_> =
+            (0..3).map(|n| RawValue::from_string(format!(r#"{{"eventID":"{n}"}}"#)).expect("JSON")).collect();
+        let batch = Batch::read(&records, &Reading::default()).expect("no error of configuration");
+        let ids: Vec<_> = batch.origins().iter().map(|origin| origin.event_id.clone().expect("an id")).collect();
+        assert_eq!(ids, ["0", "1", "2"]);
+        let places: Vec<_> = batch.rejected(&[]).iter().map(|rejected| rejected.place).collect();
+        assert_eq!(places, [0, 1, 2], "none of them is a change");
     }
 }
