@@ -84,7 +84,8 @@ impl Bed {
     pub(super) async fn warm_up(&self) -> Result<()> {
         let _progress = Progress::spinner("warming up the engine: its Java code is compiled as it runs");
         let index = self.index("warm-up");
-        let mut lane = Lane::start(self.subject.function(&index)).await?;
+        let mut lanes =
+            [Lane::start(self.subject.function(&index)).await?, Lane::start(self.subject.function(&index)).await?];
         let mut plain = self.plain("warm-up").await?;
         let stream = MemoryStream::new("warm-up", changes::KEY);
         let limit = self.scale(WARM_UP_LIMIT, QUICK_WARM_UP_LIMIT);
@@ -96,7 +97,7 @@ impl Bed {
         loop {
             let (round, before) = (Instant::now(), engine.and_then(compiler_time));
             while round.elapsed() < WARM_UP_ROUND {
-                write_as_rows_do(&mut lane, &mut plain, &stream, first).await?;
+                write_as_rows_do(&mut lanes, &mut plain, &stream, first).await?;
                 first += WARM_UP_CHANGES;
             }
             let spent = engine.and_then(compiler_time).zip(before).map(|(after, before)| after.saturating_sub(before));
@@ -162,10 +163,11 @@ impl Bed {
     }
 }
 
-/// Changes from `first` on: created and modified, one by one, and in batches as large as a backlog's, each through the
-/// function and as a plain write.
-async fn write_as_rows_do(lane: &mut Lane, plain: &mut Plain, stream: &MemoryStream, first: u64) -> Result<()> {
-    for revision in 0..2 {
+/// Changes from `first` on: created by one lane, modified by it and then by the other, which has not seen them; one by one,
+/// and in batches as large as a backlog's; each through a function and as a plain write.
+async fn write_as_rows_do(lanes: &mut [Lane; 2], plain: &mut Plain, stream: &MemoryStream, first: u64) -> Result<()> {
+    for (revision, lane) in [(0, 0), (1, 0), (2, 1)] {
+        let lane = &mut lanes[lane];
         let alone = changes::push(stream, (first..first + ALONE).map(|key| changes::put(key, revision, key))).await?;
         for one in alone.chunks(1) {
             lane.deliver(one).await?;
