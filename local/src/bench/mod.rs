@@ -4,7 +4,7 @@
 //! - `figures`: what a row found, and whether that is within its bounds; `baseline`: beside an earlier run;
 //!   `report`: as text, JSON, Markdown and charts.
 //! - `bed`: services, indices, scale; `subject`: the function that is measured.
-//! - `changes`: what is written; `plain`, `plain_function`: the bare limit; `lane`, `open_loop`: how it is driven;
+//! - `changes`: what is written; `plain`, `plain_function`: the bare limit; `lane`, `race`, `open_loop`: how it is driven;
 //!   `processes`: what the kernel says of it; `sample`: whether it tells the truth.
 //! - `rows`: one module per row.
 
@@ -17,6 +17,7 @@ mod open_loop;
 mod plain;
 mod plain_function;
 mod processes;
+mod race;
 mod report;
 mod rows;
 mod sample;

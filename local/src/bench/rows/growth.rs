@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::backlog::{BATCH, Race, Times, changes_of};
 use crate::bench::bed::Bed;
 use crate::bench::changes;
 use crate::bench::figures::{Bound, Figure, Row, RowId};
 use crate::bench::plain::Plain;
+use crate::bench::race::{BATCH, Race, Times, changes_of};
 use crate::bench::report::Drawing;
 use crate::chart::{LineChart, Series};
 use crate::mapping::{MemoryChange, MemoryStream};
@@ -54,13 +54,14 @@ pub(in crate::bench) async fn run(bed: &Bed) -> Result<(Row, Vec<Drawing>)> {
         lines[1].points.push((size as f64, plain));
         let mut all = insert;
         all.extend(modify);
-        rates.push((function, function / plain, all));
+        rates.push(Rate { function, over_plain: function / plain, all });
     }
     if let (Some(first), Some(last)) = (rates.first(), rates.last()) {
-        let loss = Figure::new("rate at the largest over the smallest", last.0 / first.0, "ratio");
-        row.add(loss.must(Bound::AtLeast(1.0 - LOSS)).over(&last.2.ratios()));
-        row.add(Figure::new("the same, each over plain bulks of its time", last.1 / first.1, "ratio"));
-        row.add(Figure::new("the same, of all time that was spent", last.2.rate() / first.2.rate(), "ratio"));
+        let kept = Figure::new("rate at the largest over the smallest", last.function / first.function, "ratio");
+        row.add(kept.must(Bound::AtLeast(1.0 - LOSS)).over(&last.all.ratios()));
+        let kept = last.over_plain / first.over_plain;
+        row.add(Figure::new("the same, each over plain bulks of its time", kept, "ratio"));
+        row.add(Figure::new("the same, of all time that was spent", last.all.rate() / first.all.rate(), "ratio"));
     }
     row.note(
         "A rate is that of the median batches, one of each kind: a few batches take ten times as long, because the engine flushes or \
@@ -74,6 +75,14 @@ pub(in crate::bench) async fn run(bed: &Bed) -> Result<(Row, Vec<Drawing>)> {
         limits: Vec::new(),
     };
     Ok((row, vec![Drawing::lines("b6-rate", chart)]))
+}
+
+/// What was found at one size.
+struct Rate {
+    /// In changes per second.
+    function: f64,
+    over_plain: f64,
+    all: Times,
 }
 
 /// The function against plain bulks, at one size.

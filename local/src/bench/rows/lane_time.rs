@@ -9,12 +9,11 @@ use crate::bench::changes;
 use crate::bench::figures::{Bound, Figure, Row, RowId};
 use crate::bench::lane::{Lane, median};
 use crate::bench::processes::processor_time;
-use crate::bench::rows::backlog::changes_of;
+use crate::bench::race::{BATCH, changes_of};
 use crate::mapping::MemoryStream;
 use crate::size::{Prices, Setting, Timing, markdown, plans};
 
 const WARM_UP: usize = 200;
-const BATCH: u64 = super::backlog::BATCH;
 const RATES: [f64; 3] = [1_000.0, 40_000.0, 100_000.0];
 
 /// Measures the row.
