@@ -23,7 +23,7 @@ use super::tally::Tally;
 use crate::console::{self, Progress};
 use crate::function::{FunctionConfig, build_functions};
 use crate::load::Meter;
-use crate::mapping::{Backoff, DynamoDbStream, EventSourceMapping, Faults, MappingConfig, SqsQueue as MappingQueue};
+use crate::mapping::{Backoff, DynamoDbStream, EventSourceMapping, Faults, MappingConfig};
 use crate::services::{SQS_ENDPOINT, STREAMS_ENDPOINT, Services, dynamodb_client, sqs_client, streams_client};
 
 /// Single writes after which a fresh engine answers as fast as it will, and how long they may take.
@@ -72,7 +72,7 @@ pub struct Stage {
     /// What the function says.
     pub tally: Tally,
     /// The dead-letter queue.
-    pub queue: SqsQueue,
+    pub queue: Arc<SqsQueue>,
     /// The function that redrives, in the same environment.
     pub redrive: FunctionConfig,
     /// Holds the index definition for the function's processes.
@@ -139,16 +139,16 @@ impl Stage {
         // Lambda does not document its back-off; this one is short, so that a killed process costs little.
         let retry_backoff = Backoff { initial: Duration::from_millis(50), ..Backoff::default() };
         let config = MappingConfig { retry_backoff, ..plan.mapping };
-        let (on_failure, observer) = (MappingQueue::new(queues.clone(), &queue_url), Some(Arc::clone(&lag) as _));
+        let queue = Arc::new(SqsQueue::with_client(queues, queue_url));
+        let observer = Some(Arc::clone(&lag) as _);
         let mapping = EventSourceMapping::start_observed(
             config,
             Arc::new(stream),
             Arc::new(function),
-            Some(Arc::new(on_failure)),
+            Some(Arc::clone(&queue) as _),
             observer,
         )
         .await?;
-        let queue = SqsQueue::with_client(queues, queue_url);
         Ok(Self { tables, index: table.clone(), table, engine, mapping, lag, tally, queue, redrive, _files: files })
     }
 

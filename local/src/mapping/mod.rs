@@ -50,7 +50,7 @@ pub use config::{Backoff, Faults, MappingConfig, StartingPosition};
 pub use dynamodb_stream::DynamoDbStream;
 pub use lane::Observe;
 pub use memory_stream::{JsonItem, MemoryChange, MemoryStream};
-pub use on_failure::{FailureMessage, MemoryMessages, OnFailure, SqsQueue};
+pub use on_failure::{FailureMessage, MemoryMessages, OnFailure};
 pub use stats::MappingStats;
 
 use environments::Environments;

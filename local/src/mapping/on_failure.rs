@@ -5,14 +5,22 @@
 //! sequence number; `batchSize` counts only its own.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
+use driftless::dead_letter::message::Message;
+use driftless::queue::Queue;
+use driftless::queue::sqs::SqsQueue;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{batch::Batch, record::StreamRecord, stream::ShardId};
 use crate::function::{Invocation, new_request_id};
+
+/// How long one try to store a message may take.
+const SEND_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why records were given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -150,28 +158,13 @@ pub trait OnFailure: Send + Sync {
     async fn send(&self, message: &FailureMessage) -> Result<()>;
 }
 
-/// An SQS queue.
-#[derive(Clone, Debug)]
-pub struct SqsQueue {
-    client: aws_sdk_sqs::Client,
-    url: String,
-}
-
-impl SqsQueue {
-    /// The queue at `url`.
-    #[must_use]
-    pub fn new(client: aws_sdk_sqs::Client, url: impl Into<String>) -> Self {
-        Self { client, url: url.into() }
-    }
-}
-
 #[async_trait]
 impl OnFailure for SqsQueue {
     async fn send(&self, message: &FailureMessage) -> Result<()> {
         let body = serde_json::to_string(message).context("write the on-failure message")?;
-        let sent = self.client.send_message().queue_url(&self.url).message_body(body).send().await;
-        sent.with_context(|| format!("send the on-failure message to {}", self.url))?;
-        Ok(())
+        let message = Message { body, attributes: Vec::new() };
+        let sent = Queue::send(self, &message, Instant::now() + SEND_LIMIT).await;
+        sent.with_context(|| format!("send the on-failure message to {}", self.url()))
     }
 }
 
@@ -197,8 +190,6 @@ impl OnFailure for MemoryMessages {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::{super::testing::record, *};

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::Message;
+use driftless::queue::sqs::SqsQueue;
 use driftless_local::demo::activity::{ActivityItems, PARTITION_KEY, create_table};
 use driftless_local::function::{BuildProfile, FunctionConfig, FunctionProcess, Invoke as _, Outcome, build_function};
 use driftless_local::load::Items as _;
-use driftless_local::mapping::{Backoff, DynamoDbStream, EventSourceMapping, MappingConfig, SqsQueue};
+use driftless_local::mapping::{Backoff, DynamoDbStream, EventSourceMapping, MappingConfig};
 use driftless_local::proxy::{Fault, Proxy};
 use driftless_local::services::{DynamoDbKind, Services, Wanted};
 use driftless_local::services::{dynamodb_client, shared, sqs_client, streams_client};
@@ -79,7 +80,7 @@ impl Queue {
     }
 
     pub(super) fn on_failure(&self) -> SqsQueue {
-        SqsQueue::new(self.client.clone(), &self.url)
+        SqsQueue::with_client(self.client.clone(), &self.url)
     }
 }
 
