@@ -1,9 +1,10 @@
 //! A batch of records, read: its changes, and the records that can never be applied.
 
+use serde_json::value::RawValue;
+
 use crate::change::{Change, Origin, Reading, Record, RecordError};
 use crate::dead_letter::{DeadLetter, Rejection, Sender};
 use crate::outcome::{ConfigurationError, Outcome};
-use serde_json::value::RawValue;
 
 /// Records, read. Places count from the first one.
 #[derive(Debug)]

@@ -32,13 +32,14 @@ pub(super) fn worse(now: &[Row], before: &[Row]) -> Vec<String> {
 
 /// By which share it got worse, beyond noise; without end, where there is no value any more.
 fn loss(now: &Figure, before: &Figure) -> Option<f64> {
-    let change = match now.bound? {
-        Bound::AtMost(_) | Bound::Under(_) => now.value / before.value - 1.0,
-        Bound::AtLeast(_) => before.value / now.value - 1.0,
-    };
+    let bound = now.bound?;
     if now.value.is_nan() {
         return (!before.value.is_nan()).then_some(f64::INFINITY);
     }
+    let change = match bound {
+        Bound::AtMost(_) | Bound::Under(_) => now.value / before.value - 1.0,
+        Bound::AtLeast(_) => before.value / now.value - 1.0,
+    };
     let noise = now.noise.unwrap_or(0.0).max(before.noise.unwrap_or(0.0));
     (change > (NOISES * noise).max(LEAST_NOISE)).then_some(change)
 }

@@ -129,10 +129,16 @@ impl Bed {
         Ok(())
     }
 
-    /// Waits until the engine has merged what was written to this index, so that no row pays for the writing of another.
-    pub(super) async fn merged(&self, index: &str) -> Result<()> {
+    /// A connection to an index in which all that was written is searchable.
+    async fn refreshed(&self, index: &str) -> Result<Plain> {
         let mut plain = Plain::connect(&self.endpoint, index).await?;
         plain.send(Method::POST, &format!("/{index}/_refresh"), Bytes::new()).await?;
+        Ok(plain)
+    }
+
+    /// Waits until the engine has merged what was written to this index, so that no row pays for the writing of another.
+    pub(super) async fn merged(&self, index: &str) -> Result<()> {
+        let mut plain = self.refreshed(index).await?;
         let started = Instant::now();
         loop {
             let stats = plain.json(&format!("/{index}/_stats/merge")).await?;
@@ -146,8 +152,7 @@ impl Bed {
 
     /// How many documents readers see in the function's index, once all are searchable.
     pub(super) async fn visible(&self, index: &str) -> Result<u64> {
-        let mut plain = Plain::connect(&self.endpoint, index).await?;
-        plain.send(Method::POST, &format!("/{index}/_refresh"), Bytes::new()).await?;
+        let mut plain = self.refreshed(index).await?;
         let count = plain.json(&format!("/{index}/_count")).await?;
         count["count"].as_u64().context("read a count")
     }
