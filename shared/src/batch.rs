@@ -81,7 +81,8 @@ impl<'r> Batch<'r> {
         changes.map(|((&place, change), outcome)| (place, change, outcome))
     }
 
-    /// The records that can never be applied, in their order: the malformed ones, and those whose change was rejected.
+    /// The records that can never be applied, in their order: the malformed ones, those whose change was rejected, and those
+    /// whose order is in doubt.
     #[must_use]
     pub fn rejected(&self, outcomes: &[Outcome]) -> Vec<Rejected<'_>> {
         let rejected = |place: usize, change, why| Rejected {
@@ -93,8 +94,12 @@ impl<'r> Batch<'r> {
         };
         let mut all: Vec<_> = self.malformed.iter().map(|(place, why)| rejected(*place, None, why.clone())).collect();
         for (place, change, outcome) in self.concluded(outcomes) {
-            if let Outcome::Rejected(problem) = outcome {
-                all.push(rejected(place, Some(change), Rejection::from_problem(problem)));
+            match outcome {
+                Outcome::Rejected(problem) => {
+                    all.push(rejected(place, Some(change), Rejection::from_problem(problem)));
+                }
+                Outcome::OrderAnomaly => all.push(rejected(place, Some(change), Rejection::order_anomaly())),
+                _ => {}
             }
         }
         all.sort_by_key(|rejected| rejected.place);

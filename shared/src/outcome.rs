@@ -10,10 +10,10 @@ pub enum Outcome {
     /// This very change had been applied before.
     Duplicate,
     /// A newer change had been applied before.
-    Stale {
-        /// More than two seconds newer by event time than the change that is newer by version.
-        order_anomaly: bool,
-    },
+    Stale,
+    /// Stale by version, and yet newer by event time than the change that stands in the index, by more than two seconds:
+    /// one of the two orders is wrong. It becomes a dead letter, for only the item itself can tell which.
+    OrderAnomaly,
     /// A newer change of the same batch made it needless.
     Superseded,
     /// It can never be applied.

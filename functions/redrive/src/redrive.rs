@@ -202,6 +202,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         report.changes.count(&outcomes[0]);
         Ok(match &outcomes[0] {
             Outcome::Rejected(problem) => End::Keep(Rejection::from_problem(problem)),
+            Outcome::OrderAnomaly => End::Keep(Rejection::order_anomaly()),
             Outcome::Failed(problem) => End::Stop(Rejection::from_problem(problem)),
             _ => End::Done,
         })

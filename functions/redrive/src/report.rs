@@ -52,6 +52,9 @@ pub struct Changes {
     pub stale: u64,
     /// Made needless by a newer one that was redriven with it.
     pub superseded: u64,
+    /// Older by version and newer by event time than what stands in the index.
+    #[serde(default)]
+    pub order_anomalies: u64,
     /// Refused again.
     pub rejected: u64,
     /// May be applied later.
@@ -97,8 +100,9 @@ impl Changes {
         let slot = match outcome {
             Outcome::Applied => &mut self.applied,
             Outcome::Duplicate => &mut self.duplicate,
-            Outcome::Stale { .. } => &mut self.stale,
+            Outcome::Stale => &mut self.stale,
             Outcome::Superseded => &mut self.superseded,
+            Outcome::OrderAnomaly => &mut self.order_anomalies,
             Outcome::Rejected(_) => &mut self.rejected,
             Outcome::Failed(_) => &mut self.failed,
         };

@@ -175,9 +175,6 @@ fn conclude(batch: &Batch<'_>, report: &Report, metrics: &mut Metrics) -> BTreeS
                 metrics.problem(class);
                 failed.insert(place);
             }
-            Outcome::Stale { order_anomaly: true } => {
-                tracing::warn!(event_id, "order anomaly: stale by version, newer by event time");
-            }
             _ => {}
         }
     }

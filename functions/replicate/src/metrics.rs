@@ -82,10 +82,8 @@ impl Metrics {
                 self.replication_lag_ms = self.replication_lag_ms.max(lag);
             }
             Outcome::Duplicate => self.duplicate += 1,
-            Outcome::Stale { order_anomaly } => {
-                self.stale += 1;
-                self.order_anomalies += u64::from(*order_anomaly);
-            }
+            Outcome::Stale => self.stale += 1,
+            Outcome::OrderAnomaly => self.order_anomalies += 1,
             Outcome::Superseded => self.superseded += 1,
             // Whether a dead letter could be sent decides what these are: see `settle`.
             Outcome::Rejected(_) | Outcome::Failed(_) => {}

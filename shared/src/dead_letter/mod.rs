@@ -24,6 +24,8 @@ pub use range::StreamRange;
 
 /// The value of `format` in every letter of ours.
 pub const FORMAT: &str = "driftless/dead-letter/1";
+/// Class of the letters about changes whose order is in doubt.
+pub const ORDER_ANOMALY: &str = "order_anomaly";
 /// Larger than any record that Lambda delivers (6 MB): what unpacks to more is no letter of ours.
 const MAX_RECORD_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -50,6 +52,14 @@ impl Rejection {
             problem => problem.to_string(),
         };
         Self { class: problem.class().to_owned(), status: problem.status(), reason }
+    }
+
+    /// A change that is older by version and newer by event time than what stands in the index.
+    #[must_use]
+    pub fn order_anomaly() -> Self {
+        let reason =
+            "older by version than what stands in the index, newer by event time: one of the two orders is wrong";
+        Self { class: ORDER_ANOMALY.to_owned(), status: None, reason: reason.to_owned() }
     }
 
     /// A record that cannot be read.

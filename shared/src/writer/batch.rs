@@ -124,8 +124,10 @@ impl<'c> Batch<'c> {
                 let change = &changes[place];
                 outcomes[place] = Some(if change.version == *stored {
                     Outcome::Duplicate
+                } else if is_anomaly(change.event_time, *event_time) {
+                    Outcome::OrderAnomaly
                 } else {
-                    Outcome::Stale { order_anomaly: is_anomaly(change.event_time, *event_time) }
+                    Outcome::Stale
                 });
             }
             false

@@ -103,6 +103,22 @@ async fn a_rejected_change_becomes_a_letter_with_the_reason_of_the_engine() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_order_anomaly_becomes_a_letter_and_is_not_thrown_away() {
+    let function = Process::new();
+    let at = |record: Box<RawValue>, second: u64| {
+        let json = record.get().replace("1768469467", &second.to_string());
+        RawValue::from_string(json).expect("JSON")
+    };
+    let batch =
+        |key| [at(insert(key, 5), 1_768_469_467), at(record("MODIFY", key, 4, r#"{"n":{"N":"4"}}"#), 1_768_469_470)];
+    for record in batch("a") {
+        assert_eq!(function.invoke(&[record]).await.0.expect("handled"), [""; 0]);
+    }
+    assert_eq!(function.letters(), [letter("order_anomaly", "e4")]);
+    assert_eq!(function.target.visible()["a"], r#"{"n":5}"#, "only the item itself can tell which is right");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_queue_a_rejected_record_is_a_failed_record() {
     let function = Process { queue: None, ..Process::new() };
     function.target.refuse(br#"{"n":2}"#, 400);
