@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use driftless::function::{Context, FunctionError, Settings};
+use driftless::opensearch::Identity;
+use driftless::version::Generation;
 use driftless_local::services::{DynamoDbKind, Services, Wanted, shared};
 use lambda_runtime::LambdaEvent;
 use opensearch::OpenSearch;
@@ -171,6 +173,14 @@ impl Function {
     pub(crate) async fn succeed(&self, records: &[String]) {
         assert_eq!(self.invoke(records).await.expect("handled"), [""; 0]);
     }
+}
+
+/// ARN of the table that the records here are of.
+pub(crate) const TABLE_ARN: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/T";
+
+/// What an index of these records is made from.
+pub(crate) fn identity() -> Identity {
+    Identity { table: Some(TABLE_ARN.to_owned()), partition_key: None, generation: Generation(1) }
 }
 
 /// A stream record in the making.

@@ -7,6 +7,7 @@ pub mod context;
 pub mod error;
 pub mod settings;
 
+pub use clock::Deadlines;
 pub use context::Context;
 pub use error::FunctionError;
 pub use settings::Settings;
