@@ -5,11 +5,12 @@
 //! - `index`: an index that is blocked, gone or not ours; `process`: a function that is killed, step by step.
 //! - `engine`: an engine that is killed, frozen, or out of disk.
 //! - `on_failure`: what the event source mapping gives up; `dead_letters`: what the function does; `trimmed`: what the stream
-//!   no longer holds.
+//!   no longer holds; `logs`: what is printed about it, and what is not.
 
 mod dead_letters;
 mod engine;
 mod index;
+mod logs;
 mod network;
 mod on_failure;
 mod process;
