@@ -181,14 +181,11 @@ fn conclude(batch: &Batch<'_>, report: &Report, metrics: &mut Metrics) -> BTreeS
     for (place, change, outcome) in batch.concluded(&report.outcomes) {
         metrics.count(change, outcome, written);
         let event_id = batch.origins()[place].event_id.as_deref();
-        match outcome {
-            Outcome::Failed(problem) => {
-                let (class, status) = (problem.class(), problem.status());
-                tracing::warn!(event_id, class, status, "failed, will be retried");
-                metrics.problem(class);
-                failed.insert(place);
-            }
-            _ => {}
+        if let Outcome::Failed(problem) = outcome {
+            let (class, status) = (problem.class(), problem.status());
+            tracing::warn!(event_id, class, status, "failed, will be retried");
+            metrics.problem(class);
+            failed.insert(place);
         }
     }
     failed

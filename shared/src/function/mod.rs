@@ -7,8 +7,10 @@ pub mod context;
 pub mod error;
 pub mod log;
 pub mod settings;
+pub mod shutdown;
 
 pub use context::Context;
 pub use error::FunctionError;
 pub use log::log_to_stdout;
 pub use settings::Settings;
+pub use shutdown::on_shutdown;

@@ -84,8 +84,9 @@ impl Process {
         }
     }
 
-    /// What it counted, once it has told of so many records.
-    async fn counts(&self, records: u64) -> Counts {
+    /// What it counted, once it has ended and told of so many records.
+    async fn counts(&mut self, records: u64) -> Counts {
+        self.process.end().await;
         eventually("the metrics are there", async || self.tally.counts().records >= records).await;
         self.tally.counts()
     }

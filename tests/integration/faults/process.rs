@@ -75,10 +75,21 @@ async fn a_function_killed_after_its_answer_leaves_duplicates() {
     let lost = process.invoke(&batch(), Some(Sabotage::LoseAnswer)).await;
     assert_eq!(lost.expect_err("lost"), Outcome::Exited(None));
     ends_as_one(&index, &mut process).await;
+    process.process.end().await;
     eventually("all four are counted as duplicates", async || process.tally.counts().duplicate == 4).await;
     // What the killed process had counted is told after its answer: perhaps it came to that.
     let applied = process.tally.counts().applied;
     assert!([2, 6].contains(&applied), "{applied}");
+}
+
+#[tokio::test]
+async fn a_process_that_lambda_ends_has_told_of_every_invocation() {
+    let index = Index::new("told");
+    let mut process = Process::new(binary(index.settings()));
+    for nth in 1..=30 {
+        assert_eq!(process.invoke(&[insert(&format!("k{nth}"), nth)], None).await.expect("answered"), [""; 0]);
+    }
+    assert_eq!(process.counts(30).await.applied, 30);
 }
 
 #[tokio::test]
