@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::bench::bed::Bed;
 use crate::bench::changes;
@@ -107,11 +107,15 @@ async fn logged(bed: &Bed, batch: u64, invocations: u64, period: Duration) -> Re
     let mut config = bed.subject.function(&bed.index("cost-logs"));
     config.log_file = Some(log.clone());
     let mut lane = Lane::start(config).await?;
-    let mut ticks = interval(period);
+    let batches = batches(batch, invocations).await?;
+    // The first one creates the index; the times of the others count from its end.
+    let (first, others) = batches.split_first().context("find a first batch")?;
+    lane.deliver(first).await?;
+    let mut ticks = interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for records in batches(batch, invocations).await? {
+    for records in others {
         ticks.tick().await;
-        lane.deliver(&records).await?;
+        lane.deliver(records).await?;
     }
     lane.end().await;
     Ok(length(&log)? / invocations as f64)
