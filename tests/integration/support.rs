@@ -176,7 +176,7 @@ impl Function {
 }
 
 /// ARN of the table that the records here are of.
-pub(crate) const TABLE_ARN: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/T";
+pub(crate) const TABLE_ARN: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/T";
 
 /// What an index of these records is made from.
 pub(crate) fn identity() -> Identity {
@@ -203,7 +203,7 @@ impl Record {
         let image = self.image.as_ref().map(|image| format!(r#""NewImage":{image},"#)).unwrap_or_default();
         let Self { kind, label, keys, sequence, .. } = self;
         format!(
-            r#"{{"eventID":"e{sequence}","eventName":"{kind}","eventSource":"aws:dynamodb","eventSourceARN":"arn:aws:dynamodb:eu-central-1:123456789012:table/T/stream/{label}","dynamodb":{{"ApproximateCreationDateTime":1768469467,"Keys":{keys},{image}"SequenceNumber":"{sequence}00000000000000000000","StreamViewType":"NEW_IMAGE"}}}}"#
+            r#"{{"eventID":"e{sequence}","eventName":"{kind}","eventSource":"aws:dynamodb","eventSourceARN":"arn:aws:dynamodb:us-east-1:000000000000:table/T/stream/{label}","dynamodb":{{"ApproximateCreationDateTime":1768469467,"Keys":{keys},{image}"SequenceNumber":"{sequence}00000000000000000000","StreamViewType":"NEW_IMAGE"}}}}"#
         )
     }
 }

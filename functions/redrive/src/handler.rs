@@ -43,8 +43,8 @@ async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Va
         )
     })?;
     let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
-    // An index that is missing is not created: no letter was written before there was one.
-    let writer = context.writer(None, deadlines.work).await?;
+    // A stream may have left letters before its first record could be written: then the index is made here.
+    let writer = context.writer(settings.table_arn.as_deref(), deadlines.work).await?;
     let redrive = Redrive {
         reading: &settings.reading,
         writer: &writer,

@@ -17,7 +17,8 @@ use driftless::queue::Queue;
 use driftless::target::Target;
 use driftless::writer::{Limits, Report, Writer};
 use lambda_runtime::LambdaEvent;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::letters;
@@ -29,11 +30,23 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LONGEST_LOOK: Duration = Duration::from_secs(4);
 
 /// A DynamoDB Streams event, its records still unread, so that a malformed one spoils no other.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct StreamEvent {
     /// The batch.
-    #[serde(rename = "Records")]
     pub records: Vec<Box<RawValue>>,
+}
+
+impl<'de> Deserialize<'de> for StreamEvent {
+    /// Words its own error: the runtime logs it, and that of `serde` would quote what stands in the place of the records.
+    fn deserialize<D: Deserializer<'de>>(event: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Fields {
+            records: Vec<Box<RawValue>>,
+        }
+        let fields = Fields::deserialize(event).map_err(|_| D::Error::custom("the event has no list of Records"))?;
+        Ok(Self { records: fields.records })
+    }
 }
 
 /// Handles one invocation: the function as Lambda calls it. Logs, and leaves metrics in the outbox, whatever the end.
@@ -183,14 +196,11 @@ fn conclude(batch: &Batch<'_>, report: &Report, metrics: &mut Metrics) -> BTreeS
     for (place, change, outcome) in batch.concluded(&report.outcomes) {
         metrics.count(change, outcome, written);
         let event_id = batch.origins()[place].event_id.as_deref();
-        match outcome {
-            Outcome::Failed(problem) => {
-                let (class, status) = (problem.class(), problem.status());
-                tracing::warn!(event_id, class, status, "failed, will be retried");
-                metrics.problem(class);
-                failed.insert(place);
-            }
-            _ => {}
+        if let Outcome::Failed(problem) = outcome {
+            let (class, status) = (problem.class(), problem.status());
+            tracing::warn!(event_id, class, status, "failed, will be retried");
+            metrics.problem(class);
+            failed.insert(place);
         }
     }
     failed

@@ -30,6 +30,9 @@ pub enum RowId {
     /// A hot key beside others.
     #[value(alias = "b8")]
     B8,
+    /// Cost on AWS.
+    #[value(alias = "b13")]
+    B13,
 }
 
 /// What a figure must be.

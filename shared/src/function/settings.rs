@@ -32,6 +32,8 @@ pub struct Settings {
     pub reading: Reading,
     /// How long before Lambda's time-out the function answers.
     pub answer_margin: Duration,
+    /// ARN of the table, for functions that no record tells it.
+    pub table_arn: Option<String>,
     /// Where rejected records are to go.
     pub dead_letter_queue_url: Option<String>,
     /// Version of this code and of the function, for dead letters.
@@ -52,6 +54,7 @@ impl Settings {
         let margin = DEFAULT_ANSWER_MARGIN.as_millis() as u64;
         let margin = env.parsed("ANSWER_MARGIN_MS", margin, "a whole number of milliseconds");
         let partition_key = env.optional("PARTITION_KEY");
+        let table_arn = table_arn(&mut env);
         let dead_letter_queue_url = queue_url(&mut env);
         let deployed = env.optional("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "$LATEST".to_owned());
         env.finish()?;
@@ -61,10 +64,22 @@ impl Settings {
             create_index,
             reading: Reading { generation: Generation(generation), partition_key },
             answer_margin: Duration::from_millis(margin),
+            table_arn,
             dead_letter_queue_url,
             function_version: format!("{} ({deployed})", env!("CARGO_PKG_VERSION")),
         })
     }
+}
+
+fn table_arn(env: &mut Environment<'_>) -> Option<String> {
+    let arn = env.optional("TABLE_ARN")?;
+    if !arn.contains(":table/") || arn.contains("/stream/") {
+        env.problem(
+            "TABLE_ARN",
+            "must be a table's ARN, without its stream: arn:aws:dynamodb:REGION:ACCOUNT:table/NAME",
+        );
+    }
+    Some(arn)
 }
 
 fn queue_url(env: &mut Environment<'_>) -> Option<String> {
@@ -135,6 +150,7 @@ mod tests {
     fn all_problems_are_reported_at_once() {
         let error = read(&[
             ("CREATE_INDEX", "always"),
+            ("TABLE_ARN", "activity"),
             ("GENERATION", "two"),
             ("ANSWER_MARGIN_MS", "-1"),
             ("INDEX_DEFINITION", "/nowhere.json"),
@@ -149,6 +165,7 @@ mod tests {
             "ANSWER_MARGIN_MS",
             "INDEX_DEFINITION",
             "CREATE_INDEX",
+            "TABLE_ARN",
         ] {
             assert!(error.contains(variable), "{variable}: {error}");
         }
