@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftless::change::Reading;
+use driftless::change::{Change, Reading};
 use driftless::dead_letter::{DeadLetter, Letter};
 use driftless::environment::Environment;
+use driftless::function::clock::now;
 use driftless::function::{Deadlines, FunctionError};
 use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTarget, Wanted};
+use driftless::outcome::Outcome;
 use driftless::queue::memory::MemoryQueue;
 use driftless::version::Generation;
-use driftless::writer::Writer;
+use driftless::writer::{Limits, Writer};
 use replicate::handler::Function;
 use replicate::metrics::Metrics;
 use serde_json::Value;
@@ -88,6 +90,12 @@ impl Stage {
         let mut lines =
             serde_json::Deserializer::from_slice(&lines).into_iter().map(|line| line.expect("lines of JSON"));
         Ended { answer, letters, metrics: lines.next().expect("a line"), problems: lines.collect() }
+    }
+
+    /// Says how changes would end, by version.
+    pub(crate) async fn preview(&self, changes: &[Change]) -> Vec<Outcome> {
+        let limits = Limits { deadline: Instant::now() + TIMEOUT, written_at: now() };
+        self.writer.preview(changes, limits).await.expect("configured")
     }
 
     /// Hands it a batch that it must answer without a failure; gives its letters and metrics.

@@ -81,18 +81,18 @@ async fn try_until_mended(
 ) -> Result<DynamoDbEventResponse, FunctionError> {
     let mut backoff = Backoff::new(FIRST_LOOK, LONGEST_LOOK);
     let mut looked_again = false;
-    let mut said = String::new();
+    let mut last: Option<FunctionError> = None;
     loop {
         let result = deadlines.keep(handle_once(context, records, deadlines, metrics)).await;
-        let Err(error) = &result else { return result };
+        let Err(error) = result else { return result };
+        // A last look that finds no time says less than the one before it.
+        let error = if error.is_configuration() { error } else { last.take().unwrap_or(error) };
         // The same words every few seconds would tell nobody more.
-        let words = error.to_string();
-        if words != said {
-            tracing::error!(class = error.kind(), records = records.len(), "{words}");
-            said = words;
+        if last.as_ref().is_none_or(|last| last.to_string() != error.to_string()) {
+            tracing::error!(class = error.kind(), records = records.len(), "{error}");
         }
         if !error.is_configuration() {
-            return result;
+            return Err(error);
         }
         context.forget_writer().await;
         // Where the aliases moved, the index is there to be found.
@@ -100,8 +100,9 @@ async fn try_until_mended(
             || backoff.wait_before(deadlines.work).await;
         if !goes_on {
             tokio::time::sleep_until(deadlines.work).await;
-            return result;
+            return Err(error);
         }
+        last = Some(error);
     }
 }
 

@@ -334,6 +334,9 @@ mod tests {
         assert_eq!((refusal.status, &*refusal.kind, &*refusal.reason), (400, "mapper_parsing_exception", "r: c"));
         assert!(matches!(read_answer(body, 2), Err(Problem::Protocol(_))));
         assert!(matches!(read_answer(b"<html>", 1), Err(Problem::Protocol(_))));
+        // What the engine answers where a pipeline's drop processor took the document.
+        let dropped = br#"{"items":[{"index":{"_index":"i","_id":"a","_version":-3,"result":"noop","_seq_no":-2,"_primary_term":0,"status":200}}]}"#;
+        assert_eq!(read_answer(dropped, 1).expect("an answer"), [Err(Problem::Dropped)]);
         let odd = br#"{"items":[{"create":{"status":201}}]}"#;
         assert!(matches!(read_answer(odd, 1).expect("an answer")[0], Err(Problem::Protocol(_))));
     }

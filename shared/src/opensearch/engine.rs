@@ -105,6 +105,11 @@ impl EngineError {
         Refusal { status, reason: words.join(": ").into(), kind: self.kind.into() }
     }
 
+    /// Whether the index is closed.
+    pub(super) fn is_index_closed(&self) -> bool {
+        self.kind == "index_closed_exception"
+    }
+
     /// Whether the index is not there: the one error that comes without a status of its own.
     pub(super) fn is_index_missing(&self) -> bool {
         self.kind == "index_not_found_exception"

@@ -136,3 +136,51 @@ fn unreachable(error: reqwest::Error) -> Problem {
     }
     Problem::Unreachable(text.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+    use super::*;
+
+    fn client(port: u16) -> HttpClient {
+        let endpoint = Url::parse(&format!("http://127.0.0.1:{port}/")).expect("a URL");
+        HttpClient::new(endpoint, Signing { credentials: None, service: "es" })
+    }
+
+    async fn fails_within(client: &HttpClient, body: usize, limit: Duration) {
+        let request = Request { method: Method::Post, path: "/_bulk", body: Some(vec![b'x'; body].into()) };
+        let started = Instant::now();
+        let Err(problem) = client.send(request).await else { panic!("nobody answers") };
+        assert!(matches!(problem, Problem::Unreachable(_)), "{problem:?}");
+        assert!(started.elapsed() < limit, "{:?}", started.elapsed());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_costs_a_second() {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
+        let listener = socket.listen(1).expect("listens");
+        let address = listener.local_addr().expect("an address");
+        // Nobody accepts, and the queue is full: the kernel answers no further attempt, like a host that is gone.
+        let mut waiting = Vec::new();
+        while let Ok(connected) = tokio::time::timeout(CONNECT_TIMEOUT / 4, TcpStream::connect(address)).await {
+            waiting.push(connected.expect("connected"));
+        }
+        fails_within(&client(address.port()), 1, 2 * CONNECT_TIMEOUT).await;
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_connection_on_which_nothing_is_received_costs_two_seconds() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let port = listener.local_addr().expect("an address").port();
+        // Accepted, and never read: what does not fit in the buffers stays unreceived.
+        let held = tokio::spawn(async move { listener.accept().await.map(|(stream, _)| Box::leak(Box::new(stream))) });
+        // Twice the time-out: the kernel looks at its own intervals.
+        fails_within(&client(port), 64 << 20, 2 * UNRECEIVED_TIMEOUT).await;
+        held.abort();
+    }
+}

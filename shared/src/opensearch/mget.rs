@@ -99,6 +99,11 @@ fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Option<Stored>,
 
 fn state(doc: Doc<'_>) -> Result<Option<Stored>, Problem> {
     if let Some(error) = doc.error {
+        if error.is_index_closed() {
+            return Err(Problem::Probe(
+                "the index is closed: open it (POST INDEX/_open); until then nothing is written".into(),
+            ));
+        }
         // Errors of single reads carry no status: a missing index is the deployment's, all others may pass.
         let status = if error.is_index_missing() { 404 } else { 503 };
         return Err(Problem::Item(error.into_refusal(status)));

@@ -150,6 +150,28 @@ fn of_deployment(problem: Problem) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Refusal;
+
+    #[test]
+    fn what_an_index_refuses_of_a_probe_is_its_own_fault() {
+        let refusal = |status, kind: &str| Problem::Item(Refusal { status, kind: kind.into(), reason: "said so".into() });
+        assert_eq!(shown(Ok(Written::Conflict)), Ok(()));
+        let done = Written::Done(Position { seq_no: 1, primary_term: 1 });
+        for (answer, words) in [
+            (Ok(done), "cannot be guarded"),
+            (Err(refusal(400, "index_closed_exception")), "index_closed_exception: said so"),
+            // A missing pipeline, or an alias without a write index.
+            (Err(refusal(400, "illegal_argument_exception")), "pipelines"),
+            (Err(Problem::Dropped), "pipeline of the index drops"),
+        ] {
+            let Err(Problem::Probe(said)) = shown(answer) else { panic!("{words}") };
+            assert!(said.contains(words), "{said}");
+        }
+        // What may pass is waited for, and a missing index has words of its own.
+        for problem in [refusal(429, "busy"), refusal(403, "cluster_block_exception"), refusal(404, "index_not_found_exception")] {
+            assert_eq!(shown(Err(problem.clone())), Err(problem));
+        }
+    }
 
     #[test]
     fn no_item_has_the_id_of_a_probe() {

@@ -7,7 +7,9 @@
 //! - `on_failure`: what the event source mapping gives up; `dead_letters`: what the function does; `trimmed`: what the stream
 //!   no longer holds; `logs`: what is printed about it, and what is not.
 
+mod answers;
 mod dead_letters;
+mod deployment;
 mod engine;
 mod index;
 mod logs;
