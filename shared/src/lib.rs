@@ -19,6 +19,8 @@
 //! [`guards`] names what the promises rest on, for the simulation.
 
 pub mod attribute;
+#[cfg(any(feature = "sqs", feature = "stream"))]
+mod aws;
 pub mod batch;
 pub mod change;
 pub mod dead_letter;

@@ -4,7 +4,7 @@ use driftless::batch::{Batch, Rejected};
 use driftless::dead_letter::{Rejection, Sender, StreamRange};
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
-use driftless::queue::{Queue, QueueError, Received};
+use driftless::queue::{Queue, Received};
 use driftless::stream::range::{RangeError, Ranges};
 use driftless::target::Target;
 use serde_json::value::RawValue;
@@ -92,7 +92,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         let from = Sender { index: self.index, function_version: self.version, now: now() };
         for rejected in rejected {
             let message = rejected.letter(&from).message().map_err(|error| kept("queue", error.to_string()))?;
-            self.queue.send(&message, stop).await.map_err(|QueueError(error)| kept("queue", error))?;
+            self.queue.send(&message, stop).await.map_err(|error| kept("queue", error.to_string()))?;
         }
         Ok(())
     }

@@ -63,7 +63,8 @@ async fn deliver<Q: Queue>(letter: &DeadLetter, queue: &Q, deadline: Instant) ->
     // An outage of the queue is waited out like one of the engine: Lambda's own letter would go to the same queue.
     let mut pause = FIRST_PAUSE;
     while let Err(error) = queue.send(&message, deadline).await {
-        if Instant::now() + pause >= deadline {
+        // What is refused for good is left to Lambda's own letter, as what is too large.
+        if !error.may_pass() || Instant::now() + pause >= deadline {
             return Err(error.to_string());
         }
         tokio::time::sleep(pause).await;

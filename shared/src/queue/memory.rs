@@ -13,8 +13,10 @@ use crate::dead_letter::message::Message;
 pub enum SendFault {
     /// The message is stored.
     None,
-    /// The queue refuses the message.
+    /// The queue refuses every message for now.
     Refused,
+    /// The queue refuses this message, and would refuse it again.
+    MessageRefused,
     /// The message is stored, and the answer is lost.
     AnswerLost,
 }
@@ -24,6 +26,7 @@ struct State {
     visible: VecDeque<Received>,
     hidden: Vec<Received>,
     faults: VecDeque<SendFault>,
+    sends: u64,
     sent: u64,
     receipts: u64,
 }
@@ -45,6 +48,12 @@ impl MemoryQueue {
     /// Ends the faults that are still to come.
     pub fn mend(&self) {
         self.state().faults.clear();
+    }
+
+    /// Counts the calls of `send` so far.
+    #[must_use]
+    pub fn sends(&self) -> u64 {
+        self.state().sends
     }
 
     /// Stores a message as Lambda's event source mapping would.
@@ -84,14 +93,16 @@ impl State {
 impl Queue for MemoryQueue {
     async fn send(&self, message: &Message, _: Instant) -> Result<(), QueueError> {
         let mut state = self.state();
+        state.sends += 1;
         let fault = state.faults.pop_front().unwrap_or(SendFault::None);
-        if fault != SendFault::Refused {
+        if matches!(fault, SendFault::None | SendFault::AnswerLost) {
             state.store(message.body.clone());
         }
         match fault {
             SendFault::None => Ok(()),
-            SendFault::Refused => Err(QueueError("refused the message".to_owned())),
-            SendFault::AnswerLost => Err(QueueError("did not answer".to_owned())),
+            SendFault::Refused => Err(QueueError::Refused("Scripted".to_owned())),
+            SendFault::MessageRefused => Err(QueueError::Message("Scripted".to_owned())),
+            SendFault::AnswerLost => Err(QueueError::Unreachable("did not answer".to_owned())),
         }
     }
 

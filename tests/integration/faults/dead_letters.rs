@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use driftless::dead_letter::message::Message;
 use driftless::dead_letter::{DeadLetter, Letter};
+use driftless::queue::sqs::SqsQueue;
+use driftless::queue::{Queue as _, QueueError};
 use driftless_local::function::FunctionConfig;
 use driftless_local::mapping::{EventSourceMapping, MappingConfig, MemoryChange, MemoryStream};
 use driftless_local::proxy::{Fault, Proxy};
+use driftless_local::services::sqs_client;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
@@ -130,6 +134,21 @@ async fn a_lost_answer_of_the_queue_leaves_no_record_without_a_letter() {
     desk.proxy.pass();
     assert_eq!(process.invoke(&next[1..], None).await.expect("answered"), [""; 0]);
     assert!(desk.letters().await.iter().any(|letter| letter.record.get() == next[1]));
+}
+
+#[tokio::test]
+async fn what_the_queue_refuses_for_good_is_told_from_a_queue_that_is_gone() {
+    let queue = Queue::new("refuses").await;
+    let deadline = tokio::time::Instant::now() + LIMIT;
+    let refused = [("too large", "x".repeat(2 * 1024 * 1024)), ("not XML's characters", "\u{1}".to_owned())];
+    for (why, body) in refused {
+        let sent = queue.on_failure().send(&Message { body, attributes: Vec::new() }, deadline).await;
+        assert!(matches!(sent, Err(QueueError::Message(_))), "{why}: {sent:?}");
+    }
+    let gone =
+        SqsQueue::with_client(sqs_client(services().sqs_endpoint().expect("a queue")), format!("{}-gone", queue.url));
+    let sent = gone.send(&Message { body: "x".to_owned(), attributes: Vec::new() }, deadline).await;
+    assert!(matches!(sent, Err(QueueError::Refused(_))), "{sent:?}");
 }
 
 #[tokio::test]
