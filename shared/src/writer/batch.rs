@@ -285,7 +285,7 @@ impl From<Stored> for Known {
     }
 }
 
-fn is_anomaly(change: Option<Timestamp>, stored: Option<Timestamp>) -> bool {
+pub(super) fn is_anomaly(change: Option<Timestamp>, stored: Option<Timestamp>) -> bool {
     match (change, stored) {
         (Some(change), Some(stored)) => change.millis_since(stored) > ANOMALY_MS,
         _ => false,

@@ -7,6 +7,7 @@
 
 mod batch;
 mod cache;
+mod overrule;
 
 use std::time::Duration;
 
