@@ -12,7 +12,8 @@
 //!
 //! [`batch`]: records read together, and those among them that can never be applied.
 //!
-//! What could not be applied: [`dead_letter`]: the letters; [`queue`]: where they wait; `stream`: their records, read again.
+//! What could not be applied: [`dead_letter`]: the letters; [`queue`]: where they wait; `stream`: their records, read again;
+//! `aws`: settings of the clients for both.
 //!
 //! For functions: [`environment`] reads settings and reports all problems at once; `function`: what all functions share.
 //!

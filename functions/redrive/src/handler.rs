@@ -7,7 +7,7 @@ use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::redrive::Redrive;
+use crate::redrive::{Redrive, patience};
 use crate::report::Report;
 use crate::request::Request;
 
@@ -52,7 +52,9 @@ async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Va
         queue,
         ranges,
         index: settings.engine.index.public(),
+        table: None,
         version: &settings.function_version,
+        patience: patience(settings.engine.request_timeout),
     };
     redrive.run(&request, end).await
 }

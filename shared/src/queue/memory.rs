@@ -27,6 +27,7 @@ struct State {
     hidden: Vec<Received>,
     faults: VecDeque<SendFault>,
     sends: u64,
+    reveals: bool,
     sent: u64,
     receipts: u64,
 }
@@ -66,6 +67,11 @@ impl MemoryQueue {
     pub fn bodies(&self) -> Vec<String> {
         let state = self.state();
         state.visible.iter().chain(&state.hidden).map(|message| message.body.clone()).collect()
+    }
+
+    /// Lets every receive end the time for which the messages of the one before it were hidden.
+    pub fn hide_for_one_receive(&self) {
+        self.state().reveals = true;
     }
 
     /// Ends the time for which received messages are hidden.
@@ -108,6 +114,10 @@ impl Queue for MemoryQueue {
 
     async fn receive(&self, _: Instant) -> Result<Vec<Received>, QueueError> {
         let mut state = self.state();
+        if state.reveals {
+            let hidden = std::mem::take(&mut state.hidden);
+            state.visible.extend(hidden);
+        }
         let count = state.visible.len().min(10);
         let mut taken: Vec<Received> = state.visible.drain(..count).collect();
         for message in &mut taken {
