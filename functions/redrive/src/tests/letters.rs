@@ -93,3 +93,16 @@ async fn a_letter_of_another_table_stays() {
     scene.table = Some("arn:aws:dynamodb:eu-central-1:123456789012:table/T".to_owned());
     assert_eq!(scene.succeed(json!({})).await.letters.redriven, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_and_a_real_run_agree_on_poison_that_was_corrected_since() {
+    let scene = Scene::default();
+    scene.target.refuse(br#"{"n":1}"#, 400);
+    scene.letter(&record("INSERT", "a", 1, r#"{"n":{"N":"1"}}"#), "scripted").await;
+    scene.letter(&modify("a", 2), "x").await;
+    scene.succeed(json!({"filter": {"class": "x"}})).await;
+    let dry = scene.succeed(json!({"dry_run": true})).await;
+    let real = scene.succeed(json!({})).await;
+    assert_eq!((dry.changes.stale, real.changes), (1, dry.changes));
+    assert_eq!((scene.visible(), scene.queue.bodies().len()), (documents(&[("a", 2)]), 0));
+}
