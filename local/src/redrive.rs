@@ -17,7 +17,7 @@ use crate::replay::FunctionArgs;
 /// The function is configured by the caller's variables, as `replicate` is: DEAD_LETTER_QUEUE_URL, OPENSEARCH_ENDPOINT, INDEX …
 #[derive(Args, Clone, Debug)]
 pub struct RedriveArgs {
-    /// The most letters to look at.
+    /// The most letters to work on; those that do not match do not count.
     #[arg(long, default_value_t = Request::default().max)]
     pub max: u64,
     /// Say what would be done, and do nothing.
@@ -41,12 +41,18 @@ pub struct RedriveArgs {
     /// Only this message.
     #[arg(long)]
     pub message_id: Option<String>,
+    /// Not this message; may be given several times.
+    #[arg(long, value_name = "MESSAGE_ID")]
+    pub not_message_id: Vec<String>,
     /// Only letters of this shape: record, range or unreadable.
     #[arg(long, value_parser = shape, value_name = "SHAPE")]
     pub shape: Option<Shape>,
     /// The generation of letters that do not say theirs, where GENERATION was raised after they were sent.
     #[arg(long)]
     pub generation: Option<u32>,
+    /// Write letters whose order is in doubt (class order_anomaly) over what stands in the index.
+    #[arg(long)]
+    pub apply_order_anomalies: bool,
     /// Where the function comes from, and what it sees.
     #[command(flatten)]
     pub source: FunctionArgs,
@@ -65,6 +71,7 @@ impl RedriveArgs {
             dry_run: self.dry_run,
             discard: self.discard,
             generation: self.generation,
+            apply_order_anomalies: self.apply_order_anomalies,
             filter: Filter {
                 shape: self.shape,
                 class: self.class.clone(),
@@ -72,6 +79,7 @@ impl RedriveArgs {
                 table: self.table.clone(),
                 document_id: self.document_id.clone(),
                 message_id: self.message_id.clone(),
+                not_message_id: self.not_message_id.clone(),
             },
         }
     }
@@ -112,7 +120,7 @@ pub async fn invoke(function: FunctionConfig, request: &Request) -> Result<Repor
 pub fn lines(report: &Report) -> Vec<String> {
     let (letters, changes) = (&report.letters, &report.changes);
     let mut lines = vec![format!(
-        "{}{} letters: {} redriven, {} discarded, {} kept, {} skipped; changes: {} applied, {} duplicate, {} stale, {} superseded, {} rejected, {} failed; {} letters left{}",
+        "{}{} letters: {} redriven, {} discarded, {} kept, {} skipped; changes: {} applied, {} duplicate, {} stale, {} superseded, {} order anomalies, {} rejected, {} failed; {} letters left{}",
         if report.dry_run { "dry run, nothing was done: " } else { "" },
         letters.received,
         letters.redriven,
@@ -123,6 +131,7 @@ pub fn lines(report: &Report) -> Vec<String> {
         changes.duplicate,
         changes.stale,
         changes.superseded,
+        changes.order_anomalies,
         changes.rejected,
         changes.failed,
         report.left,

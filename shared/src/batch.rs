@@ -82,6 +82,15 @@ impl<'r> Batch<'r> {
         }
     }
 
+    /// Leaves out the changes that are not wanted. Malformed records stay.
+    pub fn retain(&mut self, is_wanted: impl Fn(&Change) -> bool) {
+        let wanted: Vec<bool> = self.changes.iter().map(is_wanted).collect();
+        let mut of_change = wanted.iter();
+        self.changes.retain(|_| *of_change.next().expect("one per change"));
+        let mut of_place = wanted.iter();
+        self.places.retain(|_| *of_place.next().expect("one per change"));
+    }
+
     /// What each record says of itself, by place.
     #[must_use]
     pub fn origins(&self) -> &[Origin] {

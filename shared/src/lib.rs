@@ -12,13 +12,16 @@
 //!
 //! [`batch`]: records read together, and those among them that can never be applied.
 //!
-//! What could not be applied: [`dead_letter`]: the letters; [`queue`]: where they wait; `stream`: their records, read again.
+//! What could not be applied: [`dead_letter`]: the letters; [`queue`]: where they wait; `stream`: their records, read again;
+//! `aws`: settings of the clients for both.
 //!
 //! For functions: [`environment`] reads settings and reports all problems at once; `function`: what all functions share.
 //!
 //! [`guards`] names what the promises rest on, for the simulation.
 
 pub mod attribute;
+#[cfg(any(feature = "sqs", feature = "stream"))]
+mod aws;
 pub mod backoff;
 pub mod batch;
 pub mod change;

@@ -5,7 +5,7 @@ use driftless::stream::range::Ranges;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
-use crate::redrive::Redrive;
+use crate::redrive::{Redrive, patience};
 use crate::report::Report;
 use crate::request::Request;
 
@@ -37,6 +37,12 @@ pub async fn invoke<R: Ranges>(
 async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Value>) -> Result<Report, FunctionError> {
     let request = Request::read(event.payload)?;
     let settings = context.settings()?;
+    let own = settings.reading.generation.0;
+    if request.generation.is_some_and(|generation| generation > own) {
+        return Err(FunctionError::Request(format!(
+            "generation is above GENERATION, which is {own}: no letter was sent in it; give the one it was sent in"
+        )));
+    }
     let queue = context.queue().ok_or_else(|| {
         FunctionError::Request(
             "DEAD_LETTER_QUEUE_URL is not set: set it to the queue that holds the letters".to_owned(),
@@ -51,7 +57,9 @@ async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Va
         queue,
         ranges,
         index: settings.engine.index.public(),
+        table: Some(&writer.target().index().table),
         version: &settings.function_version,
+        patience: patience(settings.engine.request_timeout),
     };
     deadlines.keep(redrive.run(&request, deadlines.work)).await
 }

@@ -1,20 +1,31 @@
 //! Lambda's letters: a range of the stream, read again and written like any batch.
 
 use driftless::batch::{Batch, Rejected};
-use driftless::dead_letter::{Rejection, Sender, StreamRange};
+use driftless::change::Reading;
+use driftless::dead_letter::{Sender, StreamRange};
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
-use driftless::queue::{Queue, QueueError, Received};
+use driftless::queue::{Queue, Received};
 use driftless::stream::range::{RangeError, Ranges};
 use driftless::target::Target;
 use serde_json::value::RawValue;
-use tokio::time::Instant;
 
-use crate::redrive::{End, Redrive, kept};
-use crate::report::{Report, Trimmed};
+use crate::redrive::Redrive;
+use crate::report::Trimmed;
+use crate::run::{End, Run};
 
 const NEXT: &str = "the stream no longer holds these records: backfill the table, or verify and repair, then discard \
                     this letter by its message_id";
+
+/// How a part of a range ended.
+enum Page {
+    /// All of it is done.
+    Done,
+    /// Nobody knows whether some of it is newer than what stands in the index; the rest is done.
+    Undecided,
+    /// The letter must stay, and reading on is of no use.
+    Over(End),
+}
 
 impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     /// Reads the range again, page by page, and writes it through the guard.
@@ -25,83 +36,102 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         &self,
         message: &Received,
         range: &StreamRange,
-        dry_run: bool,
-        stop: Instant,
-        report: &mut Report,
+        run: &mut Run<'_>,
     ) -> Result<End, ConfigurationError> {
-        let mut cursor = match self.ranges.open(&range.batch, stop).await {
+        if let Some(end) = self.foreign(Some(&range.batch.stream_arn)) {
+            return Ok(end);
+        }
+        let mut cursor = match self.ranges.open(&range.batch, run.stop()).await {
             Ok(cursor) => cursor,
-            Err(error) => return Ok(End::Keep(unread(&error))),
+            Err(error) => return Ok(unread(&error)),
         };
+        let mut is_undecided = false;
         loop {
-            let page = match self.ranges.next(&mut cursor, stop).await {
+            let page = match self.ranges.next(&mut cursor, run.stop()).await {
                 Ok(page) => page,
-                Err(error) => return Ok(End::Keep(unread(&error))),
+                Err(error) => return Ok(unread(&error)),
             };
-            if let Some(why) = self.page(&page.records, dry_run, stop, report).await? {
-                return Ok(End::Stop(why));
+            match self.page(&page.records, run).await? {
+                Page::Done => {}
+                Page::Undecided => is_undecided = true,
+                Page::Over(end) => return Ok(end),
             }
             if page.last {
                 break;
             }
         }
-        if !self.ranges.is_trimmed(&cursor) {
-            return Ok(End::Done);
+        if is_undecided {
+            return Ok(self.undecided_end());
         }
-        let batch = &range.batch;
-        report.trimmed(Trimmed {
-            message_id: message.id.clone(),
-            stream_arn: batch.stream_arn.clone(),
-            shard_id: batch.shard_id.clone(),
-            from: batch.start_sequence_number.clone(),
-            to: batch.end_sequence_number.clone(),
-            next: NEXT.to_owned(),
-        });
-        Ok(End::Keep(kept("trimmed", NEXT.to_owned())))
+        Ok(if self.ranges.is_trimmed(&cursor) { trimmed(message, range, run) } else { End::Done })
     }
 
-    /// Applies a part of a range; gives why the range must stay, if it must.
-    async fn page(
-        &self,
-        raw: &[Box<RawValue>],
-        dry_run: bool,
-        stop: Instant,
-        report: &mut Report,
-    ) -> Result<Option<Rejection>, ConfigurationError> {
-        let batch = match Batch::read(raw, self.reading) {
+    /// Applies a part of a range.
+    async fn page(&self, raw: &[Box<RawValue>], run: &mut Run<'_>) -> Result<Page, ConfigurationError> {
+        let reading = Reading { generation: self.generation(run), ..self.reading.clone() };
+        let mut batch = match Batch::read(raw, &reading) {
             Ok(batch) => batch,
             // Of this letter only: the others may be of another stream.
-            Err(error) => return Ok(Some(kept("configuration", error.to_string()))),
+            Err(error) => return Ok(Page::Over(End::keep("configuration", error.to_string()))),
         };
-        let outcomes = self.apply(batch.changes(), dry_run, stop).await?;
-        outcomes.iter().for_each(|outcome| report.changes.count(outcome));
+        let undecided = match self.undecided(batch.changes(), run).await? {
+            Ok(undecided) => undecided,
+            Err(problem) => return Ok(Page::Over(End::Failed(problem))),
+        };
+        batch.retain(|change| !undecided.contains(&change.id));
+        let outcomes = self.apply(batch.changes(), run).await?;
+        let changes = &mut run.report.changes;
+        outcomes.iter().for_each(|outcome| changes.count(outcome));
         let rejected = batch.rejected(&outcomes);
-        report.changes.rejected += rejected.iter().filter(|rejected| rejected.change.is_none()).count() as u64;
+        changes.rejected += rejected.iter().filter(|rejected| rejected.change.is_none()).count() as u64;
         let failed = outcomes.iter().find_map(|outcome| match outcome {
-            Outcome::Failed(problem) => Some(Rejection::from_problem(problem)),
+            Outcome::Failed(problem) => Some(problem.clone()),
             _ => None,
         });
-        if failed.is_some() || dry_run {
-            return Ok(failed);
+        if let Some(problem) = failed {
+            return Ok(Page::Over(End::Failed(problem)));
         }
-        Ok(self.send(&rejected, stop).await.err())
+        // What the letter itself still holds needs no letter of its own.
+        if !undecided.is_empty() {
+            return Ok(Page::Undecided);
+        }
+        if !run.request.dry_run
+            && let Err(end) = self.send(&rejected, run).await
+        {
+            return Ok(Page::Over(end));
+        }
+        Ok(Page::Done)
     }
 
     /// What a range holds and the engine refuses becomes a letter of its own, before the range is deleted.
-    async fn send(&self, rejected: &[Rejected<'_>], stop: Instant) -> Result<(), Rejection> {
+    async fn send(&self, rejected: &[Rejected<'_>], run: &Run<'_>) -> Result<(), End> {
         let from = Sender { index: self.index, function_version: self.version, now: now() };
         for rejected in rejected {
-            let message = rejected.letter(&from).message().map_err(|error| kept("queue", error.to_string()))?;
-            self.queue.send(&message, stop).await.map_err(|QueueError(error)| kept("queue", error))?;
+            let message = rejected.letter(&from).message().map_err(|error| End::keep("queue", error.to_string()))?;
+            self.queue.send(&message, run.stop()).await.map_err(|error| End::keep("queue", error.to_string()))?;
         }
         Ok(())
     }
 }
 
-fn unread(error: &RangeError) -> Rejection {
+/// Reports a range of which the stream no longer holds all.
+fn trimmed(message: &Received, range: &StreamRange, run: &mut Run<'_>) -> End {
+    let batch = &range.batch;
+    run.report.trimmed(Trimmed {
+        message_id: message.id.clone(),
+        stream_arn: batch.stream_arn.clone(),
+        shard_id: batch.shard_id.clone(),
+        from: batch.start_sequence_number.clone(),
+        to: batch.end_sequence_number.clone(),
+        next: NEXT.to_owned(),
+    });
+    End::keep("trimmed", NEXT)
+}
+
+fn unread(error: &RangeError) -> End {
     let class = match error {
         RangeError::Malformed(_) => "unreadable",
         RangeError::Unavailable(_) => "unavailable",
     };
-    kept(class, error.to_string())
+    End::keep(class, error.to_string())
 }

@@ -64,7 +64,7 @@ pub struct Changes {
 /// Letters that were kept for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
-    /// The engine's error type, or `malformed_record`, `unreadable`, `trimmed`, `other_index`, `unavailable`, `queue`.
+    /// The engine's error type, or one of the classes that the README lists, such as `trimmed` or `other_index`.
     pub class: String,
     /// The engine's status.
     #[serde(default, skip_serializing_if = "Option::is_none")]

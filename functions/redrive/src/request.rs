@@ -12,7 +12,7 @@ const DEFAULT_MAX: u64 = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Request {
-    /// The most letters to look at.
+    /// The most letters to work on. Those that the filter passes over do not count.
     pub max: u64,
     /// Says what would be done, and does nothing.
     pub dry_run: bool,
@@ -24,11 +24,20 @@ pub struct Request {
     /// function's own; needed where that was raised after they were sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u32>,
+    /// Writes letters whose order is in doubt over what stands in the index. Without it, they stay.
+    pub apply_order_anomalies: bool,
 }
 
 impl Default for Request {
     fn default() -> Self {
-        Self { max: DEFAULT_MAX, dry_run: false, filter: Filter::default(), discard: false, generation: None }
+        Self {
+            max: DEFAULT_MAX,
+            dry_run: false,
+            filter: Filter::default(),
+            discard: false,
+            generation: None,
+            apply_order_anomalies: false,
+        }
     }
 }
 
@@ -55,6 +64,9 @@ pub struct Filter {
     /// The message, by the queue's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
+    /// Messages that are passed over, by the queue's ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_message_id: Vec<String>,
 }
 
 /// Kinds of messages in the queue.
@@ -90,9 +102,12 @@ impl Request {
         if request.max == 0 {
             return Err(FunctionError::Request("max is 0: set it to at least 1, or leave it out for 1000".to_owned()));
         }
-        if request.discard && request.filter == Filter::default() {
+        let excluded = request.filter.not_message_id.clone();
+        if request.discard && request.filter == (Filter { not_message_id: excluded, ..Filter::default() }) {
             let remedy = "name what to discard, such as {\"filter\": {\"class\": \"malformed_record\"}}";
-            return Err(FunctionError::Request(format!("discard is true and filter is empty: {remedy}")));
+            return Err(FunctionError::Request(format!(
+                "discard is true and filter names nothing to discard: {remedy}"
+            )));
         }
         Ok(request)
     }
@@ -111,6 +126,7 @@ impl Filter {
             && same(&self.table, facts.table)
             && same(&self.document_id, facts.document_id)
             && same(&self.message_id, Some(message_id))
+            && !self.not_message_id.iter().any(|id| id == message_id)
     }
 }
 
@@ -174,6 +190,8 @@ mod tests {
         refused(json!({"max": 0}), "max is 0");
         refused(json!({"filter": {"reason": "x"}}), "reason");
         refused(json!([1]), "expected");
-        refused(json!({"discard": true}), "filter is empty");
+        refused(json!({"filter": {"not_message_id": "1"}}), "sequence");
+        refused(json!({"discard": true}), "filter names nothing");
+        refused(json!({"discard": true, "filter": {"not_message_id": ["1"]}}), "filter names nothing");
     }
 }

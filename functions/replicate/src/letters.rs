@@ -64,7 +64,8 @@ async fn deliver<Q: Queue>(letter: &DeadLetter, queue: &Q, deadline: Instant) ->
     // An outage of the queue is waited out like one of the engine: Lambda's own letter would go to the same queue.
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     while let Err(error) = queue.send(&message, deadline).await {
-        if !backoff.wait_before(deadline).await {
+        // What is refused for good is left to Lambda's own letter, as what is too large.
+        if !error.may_pass() || !backoff.wait_before(deadline).await {
             return Err(error.to_string());
         }
     }

@@ -159,7 +159,7 @@ impl<I: Index> Queue for Mailbox<I> {
             }
             Some(QueueFault::AnswerLost) => {
                 store();
-                Err(QueueError("did not answer".to_owned()))
+                Err(QueueError::Unreachable("did not answer".to_owned()))
             }
             Some(QueueFault::CrashAfter) => {
                 store();
@@ -167,7 +167,7 @@ impl<I: Index> Queue for Mailbox<I> {
             }
             Some(QueueFault::CrashBefore) => self.die().await,
             Some(QueueFault::Refused) if !self.world.stands(Guard::RefusedLetter) => Ok(()),
-            Some(QueueFault::Refused) => Err(QueueError("refused the message".to_owned())),
+            Some(QueueFault::Refused) => Err(QueueError::Refused("refused".to_owned())),
         }
     }
 

@@ -96,7 +96,7 @@ impl<I: Index> Player<I> {
             }
             Act::Backfill => world.spawn(Arc::clone(&world).backfill(self.next_activity())),
             Act::Purge => world.spawn(Arc::clone(&world).purge(self.next_activity())),
-            Act::Redrive => world.spawn(Arc::clone(&world).redrive()),
+            Act::Redrive => world.spawn(Arc::clone(&world).redrive(false)),
             Act::Mend => world.index.mend().await,
             Act::FailOver => world.fail_over(),
             Act::Close { for_ms } => world.close_index(Duration::from_millis((*for_ms).into())),
@@ -187,7 +187,7 @@ impl<I: Index> Player<I> {
             if done(&self.world.state().letters) {
                 return;
             }
-            self.world.spawn(Arc::clone(&self.world).redrive());
+            self.world.spawn(Arc::clone(&self.world).redrive(true));
             self.world.drain().await;
             // Letters that a redrive has left behind come back.
             sleep(Duration::from_secs(1)).await;

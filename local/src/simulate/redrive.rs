@@ -20,6 +20,8 @@ use crate::mapping::record::{SequenceNumber, StreamRecord};
 
 /// The time of one redrive; the function keeps two seconds of it for closing.
 const TIME: Duration = Duration::from_millis(4_500);
+/// How long one letter is tried.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// Records that one read of a range gives.
 const PAGE: usize = 2;
 
@@ -54,8 +56,9 @@ impl<I: Index> World<I> {
         self.store_letter(body, self.ordinals(records), false);
     }
 
-    /// Invokes the redrive function once.
-    pub(super) async fn redrive(self: Arc<Self>) {
+    /// Invokes the redrive function once. An operator who takes care names the generation in which the letters were sent that do
+    /// not say it: ranges are redriven before it is raised, so it is the present one.
+    pub(super) async fn redrive(self: Arc<Self>, is_named: bool) {
         let process = self.start_process(!self.stands(Guard::RedriveGuard));
         let mailbox = Mailbox::new(Arc::clone(&self), Arc::clone(&process.killed));
         let reading = self.reading();
@@ -65,9 +68,11 @@ impl<I: Index> World<I> {
             queue: &mailbox,
             ranges: &Records(&self),
             index: INDEX,
+            table: None,
+            patience: PATIENCE,
             version: FUNCTION_VERSION,
         };
-        let request = Request::default();
+        let request = Request { generation: is_named.then_some(reading.generation.0), ..Request::default() };
         let ended = tokio::select! {
             biased;
             () = process.killed.notified() => "killed",

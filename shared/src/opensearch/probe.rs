@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn what_an_index_refuses_of_a_probe_is_its_own_fault() {
-        let refusal = |status, kind: &str| Problem::Item(Refusal { status, kind: kind.into(), reason: "said so".into() });
+        let refusal =
+            |status, kind: &str| Problem::Item(Refusal { status, kind: kind.into(), reason: "said so".into() });
         assert_eq!(shown(Ok(Written::Conflict)), Ok(()));
         let done = Written::Done(Position { seq_no: 1, primary_term: 1 });
         for (answer, words) in [
@@ -168,7 +169,9 @@ mod tests {
             assert!(said.contains(words), "{said}");
         }
         // What may pass is waited for, and a missing index has words of its own.
-        for problem in [refusal(429, "busy"), refusal(403, "cluster_block_exception"), refusal(404, "index_not_found_exception")] {
+        for problem in
+            [refusal(429, "busy"), refusal(403, "cluster_block_exception"), refusal(404, "index_not_found_exception")]
+        {
             assert_eq!(shown(Err(problem.clone())), Err(problem));
         }
     }

@@ -13,8 +13,10 @@ use crate::dead_letter::message::Message;
 pub enum SendFault {
     /// The message is stored.
     None,
-    /// The queue refuses the message.
+    /// The queue refuses every message for now.
     Refused,
+    /// The queue refuses this message, and would refuse it again.
+    MessageRefused,
     /// The message is stored, and the answer is lost.
     AnswerLost,
 }
@@ -24,6 +26,8 @@ struct State {
     visible: VecDeque<Received>,
     hidden: Vec<Received>,
     faults: VecDeque<SendFault>,
+    sends: u64,
+    reveals: bool,
     sent: u64,
     receipts: u64,
 }
@@ -47,6 +51,12 @@ impl MemoryQueue {
         self.state().faults.clear();
     }
 
+    /// Counts the calls of `send` so far.
+    #[must_use]
+    pub fn sends(&self) -> u64 {
+        self.state().sends
+    }
+
     /// Stores a message as Lambda's event source mapping would.
     pub fn put(&self, body: impl Into<String>) {
         self.state().store(body.into());
@@ -57,6 +67,11 @@ impl MemoryQueue {
     pub fn bodies(&self) -> Vec<String> {
         let state = self.state();
         state.visible.iter().chain(&state.hidden).map(|message| message.body.clone()).collect()
+    }
+
+    /// Lets every receive end the time for which the messages of the one before it were hidden.
+    pub fn hide_for_one_receive(&self) {
+        self.state().reveals = true;
     }
 
     /// Ends the time for which received messages are hidden.
@@ -84,19 +99,25 @@ impl State {
 impl Queue for MemoryQueue {
     async fn send(&self, message: &Message, _: Instant) -> Result<(), QueueError> {
         let mut state = self.state();
+        state.sends += 1;
         let fault = state.faults.pop_front().unwrap_or(SendFault::None);
-        if fault != SendFault::Refused {
+        if matches!(fault, SendFault::None | SendFault::AnswerLost) {
             state.store(message.body.clone());
         }
         match fault {
             SendFault::None => Ok(()),
-            SendFault::Refused => Err(QueueError("refused the message".to_owned())),
-            SendFault::AnswerLost => Err(QueueError("did not answer".to_owned())),
+            SendFault::Refused => Err(QueueError::Refused("Scripted".to_owned())),
+            SendFault::MessageRefused => Err(QueueError::Message("Scripted".to_owned())),
+            SendFault::AnswerLost => Err(QueueError::Unreachable("did not answer".to_owned())),
         }
     }
 
     async fn receive(&self, _: Instant) -> Result<Vec<Received>, QueueError> {
         let mut state = self.state();
+        if state.reveals {
+            let hidden = std::mem::take(&mut state.hidden);
+            state.visible.extend(hidden);
+        }
         let count = state.visible.len().min(10);
         let mut taken: Vec<Received> = state.visible.drain(..count).collect();
         for message in &mut taken {

@@ -15,10 +15,32 @@ use tokio::time::Instant;
 use crate::dead_letter::message::Message;
 use crate::time::Timestamp;
 
-/// Why a queue did not do what it was asked. Never holds a message.
+/// Why a queue did not do what it was asked, by what an operator would do. Never holds a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the dead-letter queue {0}")]
-pub struct QueueError(pub String);
+pub enum QueueError {
+    /// The queue refuses this message, and would refuse it again: it is too large for the queue, or holds what no queue takes.
+    #[error("the dead-letter queue refused the message with {0}: check MaximumMessageSize, which must allow 1 MiB")]
+    Message(String),
+    /// The queue refuses every call of this kind until somebody mends the queue, its key or the role.
+    #[error(
+        "the dead-letter queue refused with {0}: check DEAD_LETTER_QUEUE_URL, and the role's permission on the queue"
+    )]
+    Refused(String),
+    /// The queue gave no answer: the call may succeed later.
+    #[error("the dead-letter queue {0}")]
+    Unreachable(String),
+}
+
+impl QueueError {
+    /// Returns whether the same call may succeed later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Message(_) => false,
+            Self::Refused(_) | Self::Unreachable(_) => true,
+        }
+    }
+}
 
 /// A message of the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]

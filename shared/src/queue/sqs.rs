@@ -1,15 +1,16 @@
-//! An SQS queue. Its client is built with the first call: most processes never send a dead letter.
+//! An SQS queue. Its client is built with the first call, under that call's deadline: most processes never send a dead letter.
 
 use std::future::Future;
-use std::time::Duration;
 
+use aws_config::ConfigLoader;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Queue, QueueError, Received};
+use crate::aws;
 use crate::dead_letter::message::Message;
 use crate::time::Timestamp;
 
@@ -17,13 +18,17 @@ use crate::time::Timestamp;
 const WAIT_SECONDS: i32 = 1;
 /// The most messages that SQS gives at once.
 const RECEIVED_AT_ONCE: i32 = 10;
-/// A connection that does not come, or an answer, is tried again by the client within this.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Error codes of `SendMessage` that speak of the message. SQS answers the first one to a message that is too large for its
+/// queue, and ElasticMQ the last one.
+/// Everything else it may say, of the queue, its key, the role or the rate, may be mended while the message waits.
+const MESSAGE_CODES: [&str; 4] =
+    ["InvalidParameterValue", "InvalidMessageContents", "InvalidAttributeValue", "MessageTooLong"];
 
 /// The queue at a URL.
 #[derive(Debug)]
 pub struct SqsQueue {
     url: String,
+    settings: fn() -> ConfigLoader,
     client: OnceCell<Client>,
 }
 
@@ -31,13 +36,13 @@ impl SqsQueue {
     /// The queue at `url`, with the credentials and the region of the environment. Talks to nobody yet.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), client: OnceCell::new() }
+        Self { url: url.into(), settings: aws::settings, client: OnceCell::new() }
     }
 
     /// The queue at `url` through a client that is there already.
     #[must_use]
     pub fn with_client(client: Client, url: impl Into<String>) -> Self {
-        Self { url: url.into(), client: OnceCell::new_with(Some(client)) }
+        Self { client: OnceCell::new_with(Some(client)), ..Self::new(url) }
     }
 
     /// The queue's URL.
@@ -47,77 +52,85 @@ impl SqsQueue {
     }
 
     async fn client(&self) -> &Client {
-        self.client
-            .get_or_init(|| async {
-                let timeouts = aws_sdk_sqs::config::timeout::TimeoutConfig::builder()
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT + Duration::from_secs(1))
-                    .connect_timeout(ATTEMPT_TIMEOUT)
-                    .build();
-                let settings = aws_config::defaults(aws_config::BehaviorVersion::latest()).timeout_config(timeouts);
-                Client::new(&settings.load().await)
-            })
-            .await
+        self.client.get_or_init(|| async { Client::new(&(self.settings)().load().await) }).await
     }
-}
 
-/// Ends a call at the deadline, and words its error without what was sent.
-async fn call<T, E, R>(
-    sent: impl Future<Output = Result<T, aws_sdk_sqs::error::SdkError<E, R>>>,
-    deadline: Instant,
-) -> Result<T, QueueError>
-where
-    E: std::error::Error + ProvideErrorMetadata + 'static,
-    R: std::fmt::Debug,
-{
-    match timeout_at(deadline, sent).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(QueueError(match error.code() {
-            Some(code) => {
-                format!("refused with {code}: check DEAD_LETTER_QUEUE_URL, and the role's permission on the queue")
-            }
-            None => format!("cannot be reached: {}", DisplayErrorContext(&error)),
-        })),
-        Err(_) => Err(QueueError("did not answer in time".to_owned())),
+    /// Makes one call, the building of the client included, ends it at the deadline, and words its error without what was
+    /// sent.
+    async fn call<T, E, R, F>(&self, deadline: Instant, send: impl FnOnce(&Client) -> F) -> Result<T, QueueError>
+    where
+        F: Future<Output = Result<T, SdkError<E, R>>>,
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        R: std::fmt::Debug,
+    {
+        let sent = async { send(self.client().await).await };
+        match timeout_at(deadline, sent).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(match error.code() {
+                Some(code) => QueueError::Refused(code.to_owned()),
+                None => QueueError::Unreachable(format!("cannot be reached: {}", DisplayErrorContext(&error))),
+            }),
+            Err(_) => Err(QueueError::Unreachable("did not answer in time".to_owned())),
+        }
     }
 }
 
 impl Queue for SqsQueue {
     async fn send(&self, message: &Message, deadline: Instant) -> Result<(), QueueError> {
-        let mut request = self.client().await.send_message().queue_url(&self.url).message_body(&message.body);
-        for (name, value) in &message.attributes {
+        let attributes = message.attributes.iter().map(|(name, value)| {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-            let value = value.map_err(|_| QueueError("was given an attribute without a type".to_owned()))?;
-            request = request.message_attributes(*name, value);
+            value.map(|value| ((*name).to_owned(), value))
+        });
+        let attributes = attributes.collect::<Result<_, _>>();
+        let attributes = attributes.map_err(|_| QueueError::Message("an attribute without a type".to_owned()))?;
+        let sent = self.call(deadline, |client| {
+            let request = client.send_message().queue_url(&self.url).message_body(&message.body);
+            request.set_message_attributes(Some(attributes)).send()
+        });
+        match sent.await {
+            Ok(_) => Ok(()),
+            Err(QueueError::Refused(code)) if is_of_the_message(&code) => Err(QueueError::Message(code)),
+            Err(error) => Err(error),
         }
-        call(request.send(), deadline).await.map(drop)
     }
 
     async fn receive(&self, deadline: Instant) -> Result<Vec<Received>, QueueError> {
-        let request = self.client().await.receive_message().queue_url(&self.url);
-        let request = request.max_number_of_messages(RECEIVED_AT_ONCE).wait_time_seconds(WAIT_SECONDS);
-        let request = request.message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
-        let answer = call(request.send(), deadline).await?;
-        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(received).collect())
+        let answer = self.call(deadline, |client| {
+            let request = client.receive_message().queue_url(&self.url);
+            let request = request.max_number_of_messages(RECEIVED_AT_ONCE).wait_time_seconds(WAIT_SECONDS);
+            request.message_system_attribute_names(MessageSystemAttributeName::SentTimestamp).send()
+        });
+        Ok(answer.await?.messages.unwrap_or_default().into_iter().filter_map(received).collect())
     }
 
     async fn delete(&self, message: &Received, deadline: Instant) -> Result<(), QueueError> {
-        let request = self.client().await.delete_message().queue_url(&self.url).receipt_handle(&message.receipt);
-        call(request.send(), deadline).await.map(drop)
+        let answer = self.call(deadline, |client| {
+            client.delete_message().queue_url(&self.url).receipt_handle(&message.receipt).send()
+        });
+        answer.await.map(drop)
     }
 
     async fn release(&self, message: &Received, deadline: Instant) -> Result<(), QueueError> {
-        let request = self.client().await.change_message_visibility().queue_url(&self.url);
-        let request = request.receipt_handle(&message.receipt).visibility_timeout(0);
-        call(request.send(), deadline).await.map(drop)
+        let answer = self.call(deadline, |client| {
+            let request = client.change_message_visibility().queue_url(&self.url);
+            request.receipt_handle(&message.receipt).visibility_timeout(0).send()
+        });
+        answer.await.map(drop)
     }
 
     async fn waiting(&self, deadline: Instant) -> Result<u64, QueueError> {
         let name = QueueAttributeName::ApproximateNumberOfMessages;
-        let request = self.client().await.get_queue_attributes().queue_url(&self.url).attribute_names(name.clone());
-        let answer = call(request.send(), deadline).await?;
-        let count = answer.attributes.unwrap_or_default().remove(&name);
+        let answer = self.call(deadline, |client| {
+            client.get_queue_attributes().queue_url(&self.url).attribute_names(name.clone()).send()
+        });
+        let count = answer.await?.attributes.unwrap_or_default().remove(&name);
         Ok(count.and_then(|count| count.parse().ok()).unwrap_or_default())
     }
+}
+
+/// Returns whether a code of `SendMessage` speaks of the message; the JSON protocol may add a suffix.
+fn is_of_the_message(code: &str) -> bool {
+    MESSAGE_CODES.contains(&code.strip_suffix("Exception").unwrap_or(code))
 }
 
 /// A message without a receipt could be neither deleted nor released: it comes back by itself.
@@ -130,4 +143,46 @@ fn received(message: aws_sdk_sqs::types::Message) -> Option<Received> {
         body: message.body.unwrap_or_default(),
         sent_at,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn message() -> Message {
+        Message { body: "a letter".to_owned(), attributes: vec![("class", "x".to_owned())] }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_accepts_and_never_answers_is_answered_for_before_a_far_deadline() {
+        let (_listener, settings) = aws::silence::endpoint().await;
+        let queue = SqsQueue::with_client(Client::new(&settings), "http://127.0.0.1/queue");
+        let started = Instant::now();
+        let sent = queue.send(&message(), started + Duration::from_secs(600)).await;
+        assert!(matches!(sent, Err(QueueError::Unreachable(_))), "{sent:?}");
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn settings_that_never_load_end_with_the_deadline() {
+        let queue = SqsQueue { settings: aws::silence::settings, ..SqsQueue::new("http://127.0.0.1/queue") };
+        let sent = queue.send(&message(), Instant::now() + Duration::from_secs(5)).await;
+        assert_eq!(sent, Err(QueueError::Unreachable("did not answer in time".to_owned())));
+    }
+
+    #[test]
+    fn only_codes_that_speak_of_the_message_end_its_sending() {
+        for code in
+            ["InvalidParameterValue", "InvalidParameterValueException", "InvalidMessageContents", "MessageTooLong"]
+        {
+            assert!(is_of_the_message(code), "{code}");
+        }
+        for code in
+            ["AccessDenied", "AWS.SimpleQueueService.NonExistentQueue", "KMS.DisabledException", "RequestThrottled"]
+        {
+            assert!(!is_of_the_message(code), "{code}");
+        }
+    }
 }

@@ -7,6 +7,7 @@
 
 mod batch;
 mod cache;
+mod overrule;
 mod pending;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

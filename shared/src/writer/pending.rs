@@ -254,9 +254,14 @@ impl State {
         if change.version == *stored {
             return Outcome::Duplicate;
         }
-        match (change.event_time, self.event_time) {
-            (Some(change), Some(stored)) if change.millis_since(stored) > ANOMALY_MS => Outcome::OrderAnomaly,
-            _ => Outcome::Stale,
-        }
+        if is_anomaly(change.event_time, self.event_time) { Outcome::OrderAnomaly } else { Outcome::Stale }
+    }
+}
+
+/// Returns whether a change that is older by version than what is stored is newer by event time.
+pub(super) fn is_anomaly(change: Option<Timestamp>, stored: Option<Timestamp>) -> bool {
+    match (change, stored) {
+        (Some(change), Some(stored)) => change.millis_since(stored) > ANOMALY_MS,
+        _ => false,
     }
 }

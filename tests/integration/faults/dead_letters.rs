@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use driftless::dead_letter::message::Message;
 use driftless::dead_letter::{DeadLetter, Letter};
+use driftless::queue::sqs::SqsQueue;
+use driftless::queue::{Queue as _, QueueError};
 use driftless_local::function::FunctionConfig;
 use driftless_local::mapping::{EventSourceMapping, MappingConfig, MemoryChange, MemoryStream};
 use driftless_local::proxy::{Fault, Proxy};
+use driftless_local::services::sqs_client;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use super::on_failure::{Queue, body, services, template};
+use super::on_failure::{Queue, body, redrive_as, services, template};
 use super::{LIMIT, Process, binary};
 use crate::support::{Index, insert, modify, with_image};
 
@@ -130,6 +134,50 @@ async fn a_lost_answer_of_the_queue_leaves_no_record_without_a_letter() {
     desk.proxy.pass();
     assert_eq!(process.invoke(&next[1..], None).await.expect("answered"), [""; 0]);
     assert!(desk.letters().await.iter().any(|letter| letter.record.get() == next[1]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_whose_order_is_in_doubt_is_applied_only_when_somebody_asks_for_it() {
+    let desk = Desk::set_up("doubt").await;
+    let mut process = Process::new(desk.config.clone());
+    // Ten seconds newer than what has the higher sequence number.
+    let doubtful = modify("a", 5).replace("1768469467", "1768469477");
+    for record in [insert("a", 9), doubtful] {
+        assert_eq!(process.invoke(&[record], None).await.expect("answered"), [""; 0]);
+    }
+    assert_eq!(desk.letters().await[0].rejected.class, "order_anomaly");
+    let redrive = async |request| redrive_as(&desk.queue, desk.index.settings(), request).await;
+    let report = redrive(json!({})).await;
+    assert_eq!(
+        (&report["letters"]["kept"], &report["kept"][0]["class"]),
+        (&json!(1), &json!("order_anomaly")),
+        "{report}"
+    );
+    assert_eq!(desk.index.visible().await["a"], r#"{"n":9}"#);
+    let report = redrive(json!({"apply_order_anomalies": true})).await;
+    assert_eq!((&report["changes"]["applied"], &report["left"]), (&json!(1), &json!(0)), "{report}");
+    assert_eq!(desk.index.visible().await["a"], r#"{"n":5}"#);
+    // The version that was stored still stands: what is older than it stays out, what is newer comes in.
+    for (sequence, content) in [(8, r#"{"n":5}"#), (10, r#"{"n":10}"#)] {
+        assert_eq!(process.invoke(&[modify("a", sequence)], None).await.expect("answered"), [""; 0]);
+        assert_eq!(desk.index.visible().await["a"], content);
+    }
+    assert_eq!(desk.queue.messages().await.len(), 0);
+}
+
+#[tokio::test]
+async fn what_the_queue_refuses_for_good_is_told_from_a_queue_that_is_gone() {
+    let queue = Queue::new("refuses").await;
+    let deadline = tokio::time::Instant::now() + LIMIT;
+    let refused = [("too large", "x".repeat(2 * 1024 * 1024)), ("not XML's characters", "\u{1}".to_owned())];
+    for (why, body) in refused {
+        let sent = queue.on_failure().send(&Message { body, attributes: Vec::new() }, deadline).await;
+        assert!(matches!(sent, Err(QueueError::Message(_))), "{why}: {sent:?}");
+    }
+    let gone =
+        SqsQueue::with_client(sqs_client(services().sqs_endpoint().expect("a queue")), format!("{}-gone", queue.url));
+    let sent = gone.send(&Message { body: "x".to_owned(), attributes: Vec::new() }, deadline).await;
+    assert!(matches!(sent, Err(QueueError::Refused(_))), "{sent:?}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{function, proxy};
 use crate::stage::{Ended, Stage};
-use crate::support::{CREATED, Function, HELD, Index, documents, TABLE_ARN, insert, modify, remove, with_image};
+use crate::support::{CREATED, Function, HELD, Index, TABLE_ARN, documents, insert, modify, remove, with_image};
 
 impl Index {
     async fn put(&self, method: Method, path: &str, body: Option<Value>) {

@@ -177,10 +177,16 @@ async fn an_outage_longer_than_all_attempts_leaves_exactly_what_was_given_up_in_
     stage.mapping.shutdown().await;
 }
 
-/// One invocation of the real redrive function with these settings; its answer.
-pub(super) async fn redrive(queue: &Queue, settings: Vec<(String, String)>) -> Value {
+/// One invocation of the real redrive function with these settings, for a table of activities; its answer.
+pub(super) async fn redrive(queue: &Queue, mut settings: Vec<(String, String)>) -> Value {
+    settings.push(("PARTITION_KEY".to_owned(), PARTITION_KEY.to_owned()));
+    redrive_as(queue, settings, json!({})).await
+}
+
+/// One invocation of the real redrive function with these settings and this request; its answer.
+pub(super) async fn redrive_as(queue: &Queue, settings: Vec<(String, String)>, request: Value) -> Value {
     let binary = build_function("redrive", BuildProfile::Debug).expect("the function builds");
-    let mut function = FunctionConfig::new("redrive", binary).env("PARTITION_KEY", PARTITION_KEY);
+    let mut function = FunctionConfig::new("redrive", binary);
     for (name, value) in services().environment() {
         function = function.env(name, value);
     }
@@ -188,7 +194,7 @@ pub(super) async fn redrive(queue: &Queue, settings: Vec<(String, String)>) -> V
         function = function.env(name, value);
     }
     let mut process = FunctionProcess::new(function.env("DEAD_LETTER_QUEUE_URL", &queue.url));
-    match process.invoke("{}".into(), None).await.expect("invoked").outcome {
+    match process.invoke(request.to_string().into(), None).await.expect("invoked").outcome {
         Outcome::Response(body) => serde_json::from_slice(&body).expect("JSON"),
         outcome => panic!("{outcome}"),
     }

@@ -143,6 +143,17 @@ async fn a_letter_that_cannot_be_sent_makes_its_record_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_letter_that_the_queue_refuses_for_good_is_not_sent_again() {
+    let function = Process::new();
+    function.target.refuse(br#"{"n":2}"#, 400);
+    let queue = function.queue.as_ref().expect("a queue");
+    queue.fail_sends(std::iter::repeat_n(SendFault::MessageRefused, 100));
+    let started = Instant::now();
+    assert_eq!(function.invoke(&[insert("a", 1), insert("b", 2), insert("c", 3)]).await.0.expect("handled"), ["2"]);
+    assert_eq!((queue.sends(), started.elapsed()), (1, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_short_outage_of_the_queue_is_waited_out() {
     let function = Process::new();
     function.target.refuse(br#"{"n":2}"#, 400);

@@ -1,0 +1,78 @@
+//! Our own letters: a record, read as ever and written in the generation that its version names.
+
+use driftless::change::{Change, Reading, Record, RecordError};
+use driftless::dead_letter::{DeadLetter, Rejection};
+use driftless::outcome::{ConfigurationError, Outcome};
+use driftless::queue::Queue;
+use driftless::stream::range::Ranges;
+use driftless::target::Target;
+use driftless::version::Version;
+use serde::Deserialize;
+
+use crate::redrive::Redrive;
+use crate::run::{End, Run};
+
+impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
+    /// Writes what a letter of ours holds.
+    ///
+    /// # Errors
+    /// Where the deployment is wrong.
+    pub(crate) async fn record(&self, letter: &DeadLetter, run: &mut Run<'_>) -> Result<End, ConfigurationError> {
+        if letter.index != self.index {
+            return Ok(End::keep("other_index", format!("the letter is of the index `{}`", letter.index)));
+        }
+        if let Some(end) = self.foreign(stream_arn(letter.record.get()).as_deref()) {
+            return Ok(end);
+        }
+        // The generation may have been raised since: an old change must not become newer by that.
+        let said = letter.version.clone().map(Version::from_stored).and_then(|version| version.generation());
+        let generation = said.unwrap_or_else(|| self.generation(run));
+        let reading = Reading { generation, ..self.reading.clone() };
+        let change = match Record::read(letter.record.get(), &reading).change {
+            Ok(change) => change,
+            // Of this letter only: the others may be of another stream.
+            Err(RecordError::Configuration(error)) => return Ok(End::keep("configuration", error.to_string())),
+            Err(error) => {
+                run.report.changes.rejected += 1;
+                return Ok(End::Keep(Rejection::from_record_error(&error)));
+            }
+        };
+        if said.is_none() {
+            match self.undecided(std::slice::from_ref(&change), run).await? {
+                Ok(undecided) if undecided.is_empty() => {}
+                Ok(_) => return Ok(self.undecided_end()),
+                Err(problem) => return Ok(End::Failed(problem)),
+            }
+        }
+        let outcome = self.conclude(&change, run).await?;
+        run.report.changes.count(&outcome);
+        Ok(match outcome {
+            Outcome::Rejected(problem) => End::Keep(Rejection::from_problem(&problem)),
+            Outcome::OrderAnomaly => End::Keep(Rejection::order_anomaly()),
+            Outcome::Failed(problem) => End::Failed(problem),
+            Outcome::Applied | Outcome::Duplicate | Outcome::Stale | Outcome::Superseded => End::Done,
+        })
+    }
+
+    /// Applies the change; where its order is in doubt and it was asked for, over what stands there.
+    async fn conclude(&self, change: &Change, run: &Run<'_>) -> Result<Outcome, ConfigurationError> {
+        let outcome = self.apply(std::slice::from_ref(change), run).await?.remove(0);
+        match outcome {
+            Outcome::OrderAnomaly if run.request.apply_order_anomalies && run.request.dry_run => Ok(Outcome::Applied),
+            Outcome::OrderAnomaly if run.request.apply_order_anomalies => {
+                self.writer.overrule(change, self.limits(run)).await
+            }
+            outcome => Ok(outcome),
+        }
+    }
+}
+
+/// Returns the record's `eventSourceARN`, where it can be read.
+fn stream_arn(record: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Source {
+        #[serde(rename = "eventSourceARN")]
+        arn: String,
+    }
+    serde_json::from_str::<Source>(record).ok().map(|source| source.arn)
+}

@@ -1,0 +1,54 @@
+//! Guarantees of letters whose order is in doubt: older by version than the document, newer by event time.
+
+use super::*;
+
+/// A document at version 9, and a letter of version 4 that was written ten seconds later.
+async fn doubt() -> Scene {
+    let scene = Scene::default();
+    scene.letter(&at(&modify("a", 9), 1_000), "x").await;
+    scene.succeed(json!({})).await;
+    scene.letter(&at(&modify("a", 4), 1_010), "order_anomaly").await;
+    scene
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_whose_order_is_in_doubt_stays_until_somebody_decides() {
+    let scene = doubt().await;
+    let report = scene.succeed(json!({})).await;
+    assert_eq!((kept(&report), report.changes.order_anomalies), (vec![("order_anomaly", 1)], 1));
+    assert_eq!(scene.visible(), documents(&[("a", 9)]));
+    let report = scene.succeed(json!({"filter": {"class": "order_anomaly"}, "discard": true})).await;
+    assert_eq!((report.letters.discarded, report.left), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn applied_as_asked_its_content_stands_at_the_version_that_is_stored() {
+    let scene = doubt().await;
+    let stored = |scene: &Scene| scene.target.documents().into_values().next().and_then(|document| document.version);
+    let version = stored(&scene);
+    let report = scene.succeed(json!({"apply_order_anomalies": true, "dry_run": true})).await;
+    assert_eq!((report.changes.applied, scene.visible()), (1, documents(&[("a", 9)])));
+    let report = scene.succeed(json!({"apply_order_anomalies": true})).await;
+    assert_eq!((report.changes.applied, report.letters.redriven, report.left), (1, 1, 0));
+    assert_eq!((scene.visible(), stored(&scene)), (documents(&[("a", 4)]), version));
+    // What was pending behind the stored version still comes through, and what it superseded does not.
+    scene.letter(&at(&modify("a", 10), 1_020), "x").await;
+    scene.letter(&at(&modify("a", 8), 999), "x").await;
+    let report = scene.succeed(json!({})).await;
+    assert_eq!((report.changes.applied, report.changes.stale), (1, 1));
+    assert_eq!(scene.visible(), documents(&[("a", 10)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_or_fails_stays_as_any_letter_does() {
+    let scene = doubt().await;
+    scene.target.refuse(br#"{"n":4}"#, 400);
+    let ask = json!({"apply_order_anomalies": true});
+    assert_eq!(kept(&scene.succeed(ask.clone()).await), [("scripted", 1)]);
+    scene.target.accept(br#"{"n":4}"#);
+    scene.target.fail_writes([Fault::AnswerLost]);
+    assert_eq!(kept(&scene.succeed(ask.clone()).await), [("unreachable", 1)]);
+    // It had been written: its event time is no longer newer.
+    assert_eq!(scene.succeed(ask).await.changes.stale, 1);
+    assert_eq!((scene.visible(), scene.queue.bodies().len()), (documents(&[("a", 4)]), 0));
+}

@@ -1,0 +1,193 @@
+//! A range in the middle of being read: which records belong to it, and where it ends. No I/O.
+//!
+//! A page without records says nothing: DynamoDB gives such pages in front of records, too. Only the end of the shard, a
+//! record beyond the range, or a stream that has dropped the place ends a range.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodbstreams::types::Record;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::{RangeError, RangePage};
+use crate::dead_letter::range::BatchInfo;
+use crate::stream::record_json;
+use crate::version::SequenceNumber;
+
+/// Time for which empty pages may follow each other before the range is left to a later run.
+const EMPTY_PAGES_PATIENCE: Duration = Duration::from_secs(30);
+/// Pause after an empty page: five reads a second, as Lambda's own mapping reads a shard.
+const EMPTY_PAGE_PAUSE: Duration = Duration::from_millis(200);
+
+/// A range of a real stream, in the middle of being read.
+#[derive(Debug)]
+pub struct Cursor {
+    pub(super) range: BatchInfo,
+    start: SequenceNumber,
+    end: SequenceNumber,
+    /// The place of the next page; absent where the range has ended.
+    pub(super) iterator: Option<String>,
+    /// Sequence number of the last record that was read.
+    after: Option<String>,
+    first_seen: bool,
+    end_seen: bool,
+    /// Time of the first of the empty pages that were read last.
+    empty_since: Option<Instant>,
+}
+
+impl Cursor {
+    /// Returns a cursor in front of the range's first page.
+    ///
+    /// # Errors
+    /// Where the letter holds no sequence numbers.
+    pub(super) fn new(range: &BatchInfo) -> Result<Self, RangeError> {
+        let number = |field: &str, text: &str| {
+            SequenceNumber::parse(text)
+                .map_err(|problem| RangeError::Malformed(format!("DDBStreamBatchInfo.{field}: {problem}")))
+        };
+        Ok(Self {
+            range: range.clone(),
+            start: number("startSequenceNumber", &range.start_sequence_number)?,
+            end: number("endSequenceNumber", &range.end_sequence_number)?,
+            iterator: None,
+            after: None,
+            first_seen: false,
+            end_seen: false,
+            empty_since: None,
+        })
+    }
+
+    /// Returns the sequence number after which to read on; absent where nothing was read.
+    pub(super) fn after(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
+    /// Returns whether the range ended without its first or its last record.
+    pub(super) fn is_trimmed(&self) -> bool {
+        !(self.first_seen && self.end_seen)
+    }
+
+    /// Returns how long to wait before the next page.
+    pub(super) fn pause(&self) -> Duration {
+        if self.empty_since.is_some() { EMPTY_PAGE_PAUSE } else { Duration::ZERO }
+    }
+
+    /// Takes what belongs to the range from a page that was read at `now`, and ends the range where it ends.
+    ///
+    /// # Errors
+    /// Where pages have been empty for too long, or hold what is no record.
+    pub(super) fn take(
+        &mut self,
+        read: Vec<Record>,
+        next: Option<String>,
+        now: Instant,
+    ) -> Result<RangePage, RangeError> {
+        self.iterator = next;
+        self.count_empty_page(read.is_empty(), now)?;
+        let mut page = RangePage::default();
+        for record in &read {
+            let text = record.dynamodb().and_then(|change| change.sequence_number()).unwrap_or_default();
+            let number = SequenceNumber::parse(text).map_err(|problem| {
+                RangeError::Unavailable(format!("gave a record whose SequenceNumber is wrong: {problem}"))
+            })?;
+            if number > self.end {
+                self.iterator = None;
+                break;
+            }
+            self.after = Some(text.to_owned());
+            self.first_seen |= number == self.start;
+            self.end_seen |= number == self.end;
+            if number < self.start {
+                continue;
+            }
+            let json = record_json(record, &self.range.stream_arn).and_then(RawValue::from_string);
+            page.records.push(json.map_err(|error| RangeError::Malformed(error.to_string()))?);
+        }
+        if self.end_seen {
+            self.iterator = None;
+        }
+        page.last = self.iterator.is_none();
+        Ok(page)
+    }
+
+    fn count_empty_page(&mut self, is_empty: bool, now: Instant) -> Result<(), RangeError> {
+        if !is_empty || self.iterator.is_none() {
+            self.empty_since = None;
+            return Ok(());
+        }
+        let since = *self.empty_since.get_or_insert(now);
+        if now.saturating_duration_since(since) < EMPTY_PAGES_PATIENCE {
+            return Ok(());
+        }
+        let seconds = EMPTY_PAGES_PATIENCE.as_secs();
+        Err(RangeError::Unavailable(format!("gave pages without records for {seconds} s, and no end of the shard")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodbstreams::types::StreamRecord;
+
+    use super::*;
+
+    fn cursor(start: u32, end: u32) -> Cursor {
+        let range = BatchInfo {
+            stream_arn: "arn:aws:dynamodb:x:1:table/T/stream/2026-01-15T09:30:00.000".to_owned(),
+            shard_id: "s".to_owned(),
+            start_sequence_number: start.to_string(),
+            end_sequence_number: end.to_string(),
+            batch_size: 1,
+            approximate_arrival_of_last_record: None,
+        };
+        Cursor::new(&range).expect("a range")
+    }
+
+    fn records(numbers: &[u32]) -> Vec<Record> {
+        let change = |number: &u32| StreamRecord::builder().sequence_number(number.to_string()).build();
+        numbers.iter().map(|number| Record::builder().dynamodb(change(number)).build()).collect()
+    }
+
+    /// Reads pages in their order, each after the pause that the cursor asks for, until one is the last.
+    /// The shard is closed behind the pages if `closed`. Gives the number of records.
+    fn read(cursor: &mut Cursor, pages: &[&[u32]], closed: bool) -> Result<usize, RangeError> {
+        let (mut now, mut count) = (Instant::now(), 0);
+        for (nth, numbers) in pages.iter().enumerate() {
+            now += cursor.pause();
+            let next = (!closed || nth + 1 < pages.len()).then(|| nth.to_string());
+            let page = cursor.take(records(numbers), next, now)?;
+            count += page.records.len();
+            if page.last {
+                return Ok(count);
+            }
+        }
+        panic!("the range has not ended")
+    }
+
+    #[test]
+    fn empty_pages_in_front_of_the_records_are_read_past() {
+        let mut pages: Vec<&[u32]> = vec![&[]; 100];
+        pages.extend([&[2, 3][..], &[], &[4, 5, 6]]);
+        let mut cursor = cursor(2, 5);
+        assert_eq!(read(&mut cursor, &pages, false), Ok(4));
+        assert!(!cursor.is_trimmed());
+    }
+
+    #[test]
+    fn empty_pages_without_an_end_leave_the_range_to_a_later_run() {
+        let Err(RangeError::Unavailable(why)) = read(&mut cursor(2, 5), &[&[][..]; 1_000], false) else {
+            panic!("not trimmed: nothing is known")
+        };
+        assert!(why.contains("30 s"), "{why}");
+    }
+
+    #[test]
+    fn the_end_of_the_shard_and_a_record_beyond_the_range_tell_that_it_is_trimmed() {
+        let trimmed: [(&[&[u32]], bool, usize); 4] =
+            [(&[&[], &[]], true, 0), (&[&[2, 3], &[]], true, 2), (&[&[4, 5]], false, 2), (&[&[], &[6, 7]], false, 0)];
+        for (pages, closed, count) in trimmed {
+            let mut cursor = cursor(2, 5);
+            assert_eq!(read(&mut cursor, pages, closed), Ok(count), "{pages:?}");
+            assert!(cursor.is_trimmed(), "{pages:?}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Ranges of DynamoDB's streams. The client is built with the first call, under that call's deadline.
+
+use std::future::Future;
+
+use aws_config::ConfigLoader;
+use aws_sdk_dynamodbstreams::Client;
+use aws_sdk_dynamodbstreams::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodbstreams::operation::get_records::GetRecordsError;
+use aws_sdk_dynamodbstreams::operation::get_shard_iterator::GetShardIteratorError;
+use aws_sdk_dynamodbstreams::types::ShardIteratorType;
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Cursor, RangeError, RangePage, Ranges};
+use crate::aws;
+use crate::dead_letter::range::BatchInfo;
+
+/// DynamoDB's streams, with the credentials and the region of the environment.
+#[derive(Debug)]
+pub struct DynamoDbRanges {
+    settings: fn() -> ConfigLoader,
+    client: OnceCell<Client>,
+}
+
+impl Default for DynamoDbRanges {
+    fn default() -> Self {
+        Self { settings: aws::settings, client: OnceCell::new() }
+    }
+}
+
+impl DynamoDbRanges {
+    async fn client(&self) -> &Client {
+        self.client.get_or_init(|| async { Client::new(&(self.settings)().load().await) }).await
+    }
+
+    /// Makes one call, the building of the client included, and ends it at the deadline.
+    async fn call<T, E, R, F>(&self, deadline: Instant, send: impl FnOnce(&Client) -> F) -> Result<T, CallError<E, R>>
+    where
+        F: Future<Output = Result<T, SdkError<E, R>>>,
+    {
+        let sent = async { send(self.client().await).await };
+        match timeout_at(deadline, sent).await {
+            Ok(answer) => answer.map_err(CallError::Sdk),
+            Err(_) => Err(CallError::OutOfTime),
+        }
+    }
+
+    /// Asks for an iterator; `None` where the stream no longer holds the place, or there is no such stream or shard any more.
+    async fn iterator(
+        &self,
+        range: &BatchInfo,
+        kind: ShardIteratorType,
+        number: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Option<String>, RangeError> {
+        let answer = self.call(deadline, |client| {
+            let request = client.get_shard_iterator().stream_arn(&range.stream_arn).shard_id(&range.shard_id);
+            request.shard_iterator_type(kind).set_sequence_number(number.map(str::to_owned)).send()
+        });
+        match answer.await {
+            Ok(answer) => Ok(answer.shard_iterator),
+            Err(error) => match error.service() {
+                Some(
+                    GetShardIteratorError::TrimmedDataAccessException(_)
+                    | GetShardIteratorError::ResourceNotFoundException(_),
+                ) => Ok(None),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Asks for a new iterator at the place where the last one was.
+    async fn renew(&self, cursor: &mut Cursor, deadline: Instant) -> Result<(), RangeError> {
+        let (kind, number) = match cursor.after() {
+            Some(number) => (ShardIteratorType::AfterSequenceNumber, number),
+            None => (ShardIteratorType::AtSequenceNumber, cursor.range.start_sequence_number.as_str()),
+        };
+        cursor.iterator = self.iterator(&cursor.range, kind, Some(number), deadline).await?;
+        Ok(())
+    }
+}
+
+impl Ranges for DynamoDbRanges {
+    type Cursor = Cursor;
+
+    async fn open(&self, range: &BatchInfo, deadline: Instant) -> Result<Cursor, RangeError> {
+        let mut cursor = Cursor::new(range)?;
+        let at = Some(range.start_sequence_number.as_str());
+        cursor.iterator = self.iterator(range, ShardIteratorType::AtSequenceNumber, at, deadline).await?;
+        if cursor.iterator.is_none() {
+            // The start is trimmed; what is left of the range begins where the stream begins.
+            cursor.iterator = self.iterator(range, ShardIteratorType::TrimHorizon, None, deadline).await?;
+        }
+        Ok(cursor)
+    }
+
+    async fn next(&self, cursor: &mut Cursor, deadline: Instant) -> Result<RangePage, RangeError> {
+        let Some(iterator) = cursor.iterator.take() else {
+            return Ok(RangePage { records: Vec::new(), last: true });
+        };
+        if timeout_at(deadline, sleep(cursor.pause())).await.is_err() {
+            return Err(RangeError::Unavailable("gave pages without records until the time was up".to_owned()));
+        }
+        match self.call(deadline, |client| client.get_records().shard_iterator(iterator).send()).await {
+            Ok(answer) => cursor.take(answer.records.unwrap_or_default(), answer.next_shard_iterator, Instant::now()),
+            Err(error) => match error.service() {
+                Some(
+                    GetRecordsError::TrimmedDataAccessException(_) | GetRecordsError::ResourceNotFoundException(_),
+                ) => Ok(RangePage { records: Vec::new(), last: true }),
+                Some(GetRecordsError::ExpiredIteratorException(_)) => {
+                    self.renew(cursor, deadline).await?;
+                    Ok(RangePage::default())
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    fn is_trimmed(&self, cursor: &Cursor) -> bool {
+        cursor.is_trimmed()
+    }
+}
+
+/// Why a call gave no answer.
+enum CallError<E, R> {
+    Sdk(SdkError<E, R>),
+    OutOfTime,
+}
+
+impl<E, R> CallError<E, R> {
+    fn service(&self) -> Option<&E> {
+        match self {
+            Self::Sdk(error) => error.as_service_error(),
+            Self::OutOfTime => None,
+        }
+    }
+}
+
+impl<E, R> From<CallError<E, R>> for RangeError
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug,
+{
+    fn from(error: CallError<E, R>) -> Self {
+        Self::Unavailable(match error {
+            CallError::OutOfTime => "did not answer in time".to_owned(),
+            CallError::Sdk(error) => match error.code() {
+                Some(code) => format!("refused with {code}: check the role's permission on the stream"),
+                None => format!("cannot be reached: {}", DisplayErrorContext(&error)),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn range() -> BatchInfo {
+        BatchInfo {
+            stream_arn: "arn:aws:dynamodb:x:1:table/T/stream/2026-01-15T09:30:00.000".to_owned(),
+            shard_id: "shardId-00000001768469400000-0a1b2c3d".to_owned(),
+            start_sequence_number: "1".to_owned(),
+            end_sequence_number: "2".to_owned(),
+            batch_size: 2,
+            approximate_arrival_of_last_record: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_accepts_and_never_answers_leaves_time_for_the_other_letters() {
+        let (_listener, settings) = aws::silence::endpoint().await;
+        let ranges =
+            DynamoDbRanges { settings: aws::settings, client: OnceCell::new_with(Some(Client::new(&settings))) };
+        let started = Instant::now();
+        let opened = ranges.open(&range(), started + Duration::from_secs(600)).await;
+        assert!(matches!(opened, Err(RangeError::Unavailable(_))), "{opened:?}");
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn settings_that_never_load_end_with_the_deadline() {
+        let ranges = DynamoDbRanges { settings: aws::silence::settings, client: OnceCell::new() };
+        let opened = ranges.open(&range(), Instant::now() + Duration::from_secs(5)).await;
+        assert_eq!(opened.err(), Some(RangeError::Unavailable("did not answer in time".to_owned())));
+    }
+}
