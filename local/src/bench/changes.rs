@@ -130,14 +130,14 @@ pub(super) fn plain_operation(record: &str, out: &mut Vec<u8>) -> Result<()> {
     let version = serde_json::to_string(change.version.as_str()).context("write a version")?;
     let time = change.event_time.map(|time| time.as_millis()).unwrap_or_default();
     let (document, deleted) = match &change.content {
-        Content::Document(document) => (document.as_bytes(), false),
-        Content::Removed => (&b"{}"[..], true),
+        Content::Document(document) => (document.as_bytes(), String::new()),
+        Content::Removed => (&b"{}"[..], format!(r#","deleted":true,"deleted_at":{time}"#)),
     };
     let Some((b'}', members)) = document.split_last() else { bail!("a document is not an object") };
     let comma = if members.len() > 1 { "," } else { "" };
     out.extend_from_slice(format!("{{\"index\":{{\"_id\":{id}}}}}\n").as_bytes());
     out.extend_from_slice(members);
-    let metadata = format!(r#"{{"version":{version},"event_time":{time},"written_at":{time},"deleted":{deleted}}}"#);
+    let metadata = format!(r#"{{"version":{version},"event_time":{time},"written_at":{time}{deleted}}}"#);
     out.extend_from_slice(format!("{comma}\"_driftless\":{metadata}}}\n").as_bytes());
     Ok(())
 }
@@ -158,7 +158,8 @@ mod tests {
         assert_eq!(lines.len(), 4);
         assert_eq!(lines[0]["index"]["_id"], id(7));
         assert_eq!((&lines[1]["revision"], &lines[1]["due_us"]), (&json!(1), &json!(99)));
-        assert_eq!(lines[1]["_driftless"]["deleted"], false);
+        assert!(lines[1]["_driftless"]["deleted"].is_null());
+        assert_eq!(lines[3]["_driftless"]["deleted"], true);
         assert_eq!(lines[3].as_object().map(Map::len), Some(1), "a tombstone is metadata alone");
         assert_eq!(document_ids(&records).unwrap()[0].as_str(), id(7));
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// The format of `_driftless` and of document ids; an index of another format is not touched.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
 
 /// Settings and mappings of a new index.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,16 +78,17 @@ impl IndexDefinition {
     }
 
     /// The body that creates the index with its aliases; `_driftless` is always added.
+    ///
+    /// Mapped is only what is searched: the public alias filters by `deleted`, and `purge` asks for old tombstones by
+    /// `deleted_at`. Live documents carry neither, so that their metadata costs no more than its bytes in `_source`.
     pub(super) fn create_body(&self, public: &str, write: &str) -> Value {
         let mut mappings = self.mappings.clone();
         mappings["_meta"]["driftless"] = json!({"format": FORMAT});
         mappings["properties"]["_driftless"] = json!({
-            "dynamic": "strict",
+            "dynamic": false,
             "properties": {
-                "version": {"type": "keyword"},
-                "event_time": {"type": "date", "format": "epoch_millis"},
-                "written_at": {"type": "date", "format": "epoch_millis"},
-                "deleted": {"type": "boolean"}
+                "deleted": {"type": "boolean"},
+                "deleted_at": {"type": "date", "format": "epoch_millis"}
             }
         });
         json!({
@@ -116,7 +117,10 @@ mod tests {
         let body = IndexDefinition::from_json(own).expect("valid").create_body("i", "i-write-1");
         assert_eq!(body["settings"], json!({"number_of_shards": 3}));
         assert_eq!(body["mappings"]["properties"]["at"]["type"], "date");
-        assert_eq!(body["mappings"]["properties"]["_driftless"]["properties"]["version"]["type"], "keyword");
+        let metadata = &body["mappings"]["properties"]["_driftless"];
+        assert_eq!(metadata["dynamic"], false, "what nobody searches stays in _source alone");
+        assert_eq!(metadata["properties"]["deleted"]["type"], "boolean");
+        assert_eq!(metadata["properties"].as_object().map(Map::len), Some(2));
         assert_eq!(body["mappings"]["_meta"], json!({"owner": "us", "driftless": {"format": FORMAT}}));
         assert!(body["mappings"].get("dynamic_templates").is_none());
     }

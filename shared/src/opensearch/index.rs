@@ -82,7 +82,7 @@ impl Engine {
                 "`{physical}` does not carry driftless format {FORMAT} in its mapping's _meta: choose another INDEX, or backfill into a new one"
             )));
         }
-        if index["mappings"]["properties"]["_driftless"]["properties"]["version"]["type"] != "keyword" {
+        if index["mappings"]["properties"]["_driftless"]["properties"]["deleted"]["type"] != "boolean" {
             return Err(
                 self.foreign(format!("`{physical}` has lost the mapping of _driftless: backfill into a new index"))
             );
