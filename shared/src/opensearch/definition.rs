@@ -13,10 +13,13 @@ pub struct IndexDefinition {
 }
 
 impl Default for IndexDefinition {
-    /// Strings are never guessed to be dates; every number is a `double` with a keyword `exact`, so that 1 then 1.5
-    /// and 38 digits are accepted and can be matched exactly; nesting may be as deep as DynamoDB's.
+    /// Strings are never guessed to be dates; every number is a `double`, so that 1 then 1.5 and 38 digits are accepted;
+    /// nesting may be as deep as DynamoDB's.
+    ///
+    /// Numbers have no keyword beside them: it cost every write a tenth of the engine's rate, and few numbers are
+    /// searched for beyond a double's 15 digits. `docs/exact-numbers.json` is a definition that has one.
     fn default() -> Self {
-        let number = json!({"type": "double", "fields": {"exact": {"type": "keyword", "ignore_above": 256}}});
+        let number = json!({"type": "double"});
         // A keyword term has at most 32,766 bytes, and a character at most 4.
         let string = json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 8191}}});
         Self {
