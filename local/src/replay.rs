@@ -155,7 +155,7 @@ pub async fn replay(args: &ReplayArgs, mut tell: impl FnMut(&Replayed) -> Result
         tell(&replayed)?;
         all.push(replayed);
     }
-    function.kill().await;
+    function.end().await;
     Ok(all)
 }
 

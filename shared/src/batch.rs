@@ -66,6 +66,22 @@ impl<'r> Batch<'r> {
         &self.changes
     }
 
+    /// ARN of the table that the changes are of; absent where no record is a change.
+    ///
+    /// # Errors
+    /// Where they are of two tables.
+    pub fn table_arn(&self) -> Result<Option<&str>, ConfigurationError> {
+        let mut tables = self.places.iter().map(|&place| self.origins[place].table_arn.as_deref());
+        let Some(first) = tables.next().flatten() else { return Ok(None) };
+        match tables.find(|other| *other != Some(first)) {
+            None => Ok(Some(first)),
+            Some(other) => Err(ConfigurationError::Tables {
+                first: first.to_owned(),
+                other: other.unwrap_or("another one").to_owned(),
+            }),
+        }
+    }
+
     /// What each record says of itself, by place.
     #[must_use]
     pub fn origins(&self) -> &[Origin] {

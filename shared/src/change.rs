@@ -75,8 +75,16 @@ pub struct Origin {
     pub event_id: Option<String>,
     /// `dynamodb.SequenceNumber` as it came: how Lambda is told that this record failed.
     pub sequence_number: Option<String>,
-    /// The table, from `eventSourceARN`.
-    pub table: Option<String>,
+    /// ARN of the table, from `eventSourceARN`: less the stream.
+    pub table_arn: Option<String>,
+}
+
+impl Origin {
+    /// The table's name.
+    #[must_use]
+    pub fn table(&self) -> Option<&str> {
+        self.table_arn.as_deref().and_then(|arn| arn.split_once(":table/")).map(|(_, name)| name)
+    }
 }
 
 /// A record, as far as it could be read.
@@ -169,8 +177,8 @@ impl Record {
         };
         // Lambda is told only of numbers that it can know.
         let sequence_number = sequence_number.filter(|number| SequenceNumber::is_one(number)).map(Cow::into_owned);
-        let table = record.event_source_arn.and_then(text).and_then(|arn| table(&arn).map(str::to_owned));
-        Self { origin: Origin { event_id, sequence_number, table }, change }
+        let table_arn = record.event_source_arn.and_then(text).and_then(|arn| table_arn(&arn).map(str::to_owned));
+        Self { origin: Origin { event_id, sequence_number, table_arn }, change }
     }
 }
 
@@ -195,7 +203,13 @@ fn read_change(record: &RawRecord<'_>, change: &RawChange<'_>, reading: &Reading
     })
 }
 
-/// `arn:aws:dynamodb:REGION:ACCOUNT:table/TABLE/stream/LABEL`.
+/// The ARN of the table, from `arn:aws:dynamodb:REGION:ACCOUNT:table/TABLE/stream/LABEL`.
+#[must_use]
+pub fn table_arn(stream_arn: &str) -> Option<&str> {
+    stream_arn.split_once("/stream/").map(|(table, _)| table)
+}
+
+/// The name of the table, from the same.
 pub(crate) fn table(stream_arn: &str) -> Option<&str> {
     stream_arn.split_once(":table/")?.1.split_once('/').map(|(table, _)| table)
 }

@@ -8,9 +8,14 @@ use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
 
 /// The version with this sequence number.
 pub(crate) fn version(sequence: u64) -> Version {
+    version_of(Generation::default().0, sequence)
+}
+
+/// The same of another generation.
+pub(crate) fn version_of(generation: u32, sequence: u64) -> Version {
     let label = StreamLabel::from_arn("arn:aws:dynamodb:eu-central-1:1:table/T/stream/2026-01-15T09:30:00.000")
         .expect("a label");
-    Version::new(Generation::default(), &label, &SequenceNumber::parse(&sequence.to_string()).expect("digits"))
+    Version::new(Generation(generation), &label, &SequenceNumber::parse(&sequence.to_string()).expect("digits"))
 }
 
 /// A MODIFY whose document holds its sequence number as `n`.

@@ -6,12 +6,8 @@
 /// A guard of the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
-    /// Changes that are no newer than what stands in the index are not written.
-    VersionCompare,
     /// The changes of a batch are put in the order of their versions, whatever their places.
     FoldOrder,
-    /// Where the newest change of a batch is rejected, the one before it is tried.
-    FoldFallback,
     /// Sequence numbers are compared as numbers.
     SequencePadding,
     /// A re-created stream's changes are newer than its predecessor's.

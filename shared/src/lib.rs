@@ -19,6 +19,7 @@
 //! [`guards`] names what the promises rest on, for the simulation.
 
 pub mod attribute;
+pub mod backoff;
 pub mod batch;
 pub mod change;
 pub mod dead_letter;

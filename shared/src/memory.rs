@@ -1,14 +1,15 @@
 //! A target in memory with the engine's guard semantics, and scripted faults: the double for tests and simulation.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::change::Content;
 use crate::document_id::DocumentId;
-use crate::outcome::{Problem, Refusal};
-use crate::target::{Guard, GuardedWrite, Position, Stored, Target, Written};
+use crate::outcome::{Problem, Refusal, Treatment};
+use crate::target::{Call, Guard, GuardedWrite, Position, Stored, Target, Written};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -25,7 +26,12 @@ pub enum Fault {
     Status(u16),
     /// No answer comes before the deadline.
     Hang,
+    /// No answer comes in the time that one request has ([`REQUEST_TIMEOUT`], doubled as the call says).
+    TimedOut,
 }
+
+/// The time that one request has.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A document, or the tombstone of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +41,16 @@ pub struct MemoryDocument {
     /// The version as written; absent for a document of someone else's.
     pub version: Option<Version>,
     event_time: Option<Timestamp>,
+    written_at: Option<Timestamp>,
     seq_no: u64,
+}
+
+impl MemoryDocument {
+    /// Its sequence number: how many writes there were before.
+    #[must_use]
+    pub fn seq_no(&self) -> u64 {
+        self.seq_no
+    }
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +59,11 @@ struct State {
     next_seq_no: u64,
     read_faults: VecDeque<Fault>,
     write_faults: VecDeque<Fault>,
+    probe_faults: VecDeque<Problem>,
     refused: BTreeMap<Vec<u8>, u16>,
+    slow: BTreeSet<Vec<u8>>,
+    sizes: Vec<usize>,
+    probes: u32,
     reads: u32,
     writes: u32,
 }
@@ -68,6 +87,16 @@ impl MemoryTarget {
         self.state().write_faults.extend(faults);
     }
 
+    /// Lets the next probes go wrong, one problem per probe.
+    pub fn fail_probes(&self, problems: impl IntoIterator<Item = Problem>) {
+        self.state().probe_faults.extend(problems);
+    }
+
+    /// Takes longer for every document with these bytes than any request waits.
+    pub fn slow_down(&self, document: &[u8]) {
+        self.state().slow.insert(document.to_vec());
+    }
+
     /// Refuses every document with these bytes, as a mapping conflict would.
     pub fn refuse(&self, document: &[u8], status: u16) {
         self.state().refused.insert(document.to_vec(), status);
@@ -82,7 +111,8 @@ impl MemoryTarget {
     pub fn put_foreign(&self, id: &str) {
         let mut state = self.state();
         let seq_no = state.next_seq_no();
-        let document = MemoryDocument { content: Content::Removed, version: None, event_time: None, seq_no };
+        let document =
+            MemoryDocument { content: Content::Removed, version: None, event_time: None, written_at: None, seq_no };
         state.documents.insert(DocumentId::from_stored(id.to_owned()), document);
     }
 
@@ -102,6 +132,18 @@ impl MemoryTarget {
         self.state().documents.iter().filter_map(live).collect()
     }
 
+    /// Probes so far.
+    #[must_use]
+    pub fn probes(&self) -> u32 {
+        self.state().probes
+    }
+
+    /// Numbers of documents that each request so far has carried.
+    #[must_use]
+    pub fn request_sizes(&self) -> Vec<usize> {
+        self.state().sizes.clone()
+    }
+
     /// Calls so far: reads, writes.
     #[must_use]
     pub fn calls(&self) -> (u32, u32) {
@@ -111,6 +153,11 @@ impl MemoryTarget {
 }
 
 impl State {
+    fn probe(&mut self) -> Result<(), Problem> {
+        self.probes += 1;
+        self.probe_faults.pop_front().map_or(Ok(()), Err)
+    }
+
     fn next_seq_no(&mut self) -> u64 {
         self.next_seq_no += 1;
         self.next_seq_no
@@ -120,6 +167,7 @@ impl State {
         self.documents.get(id).map(|document| Stored {
             version: document.version.clone(),
             event_time: document.event_time,
+            written_at: document.written_at,
             position: position(document.seq_no),
         })
     }
@@ -133,7 +181,7 @@ impl State {
         let current = self.documents.get(write.id).map(|document| position(document.seq_no));
         let holds = match write.guard {
             Guard::Absent => current.is_none(),
-            Guard::At(position) => current.as_ref() == Some(position),
+            Guard::At(position) => current == Some(position),
         };
         if !holds {
             return Ok(Written::Conflict);
@@ -143,6 +191,7 @@ impl State {
             content: write.content.clone(),
             version: Some(write.version.clone()),
             event_time: write.event_time,
+            written_at: Some(write.written_at),
             seq_no,
         };
         self.documents.insert(write.id.clone(), document);
@@ -151,19 +200,19 @@ impl State {
 }
 
 impl Target for MemoryTarget {
-    async fn read(&self, ids: &[&DocumentId], deadline: Instant) -> Vec<Result<Option<Stored>, Problem>> {
+    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<Stored>, Problem>> {
         let fault = {
             let mut state = self.state();
             state.reads += 1;
             state.read_faults.pop_front().unwrap_or(Fault::None)
         };
-        match refuse(&fault, deadline).await {
+        match refuse(&fault, call).await {
             Some(problem) => vec![Err(problem); ids.len()],
             None => ids.iter().map(|id| Ok(self.state().stored(id))).collect(),
         }
     }
 
-    async fn write(&self, writes: &[GuardedWrite<'_>], deadline: Instant) -> Vec<Result<Written, Problem>> {
+    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let fault = {
             let mut state = self.state();
             state.writes += 1;
@@ -176,21 +225,59 @@ impl Target for MemoryTarget {
                 let _ = state.write(write);
             }
         }
-        match refuse(&fault, deadline).await {
-            Some(problem) => vec![Err(problem); writes.len()],
-            None => writes.iter().map(|write| self.state().write(write)).collect(),
+        if let Some(problem) = refuse(&fault, call).await {
+            return vec![Err(problem); writes.len()];
         }
+        let mut answers = Vec::with_capacity(writes.len());
+        for part in writes.chunks(call.max_documents) {
+            answers.extend(self.request(part, call).await);
+        }
+        answers
+    }
+
+    async fn probe_beside(&self, _: &DocumentId, _: Instant) -> Result<(), Problem> {
+        self.state().probe()
     }
 }
 
-async fn refuse(fault: &Fault, deadline: Instant) -> Option<Problem> {
+impl MemoryTarget {
+    /// One bulk request: a slow document among others costs all of them their answer.
+    async fn request(&self, part: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+        let (slow, answers): (bool, Vec<_>) = {
+            let mut state = self.state();
+            state.sizes.push(part.len());
+            let is_slow = |state: &State, write: &GuardedWrite<'_>| match write.content {
+                Content::Document(document) => state.slow.contains(document.as_bytes()),
+                Content::Removed => false,
+            };
+            let slow = part.iter().any(|write| is_slow(&state, write));
+            let fast: Vec<_> = part.iter().filter(|write| !is_slow(&state, write)).collect();
+            let probed = if call.with_probe { state.probe() } else { Ok(()) };
+            let refusal = |problem: Problem| match &probed {
+                Err(shown) if problem.treatment() == Treatment::Reject => shown.clone(),
+                _ => problem,
+            };
+            (slow, fast.into_iter().map(|write| state.write(write).map_err(refusal)).collect())
+        };
+        if slow { vec![Err(time_out(call).await); part.len()] } else { answers }
+    }
+}
+
+async fn time_out(call: Call) -> Problem {
+    let started = Instant::now();
+    tokio::time::sleep_until(call.deadline.min(started + REQUEST_TIMEOUT * (1 << call.doublings))).await;
+    Problem::TimedOut(started.elapsed())
+}
+
+async fn refuse(fault: &Fault, call: Call) -> Option<Problem> {
     match fault {
         Fault::None => None,
         Fault::Unreachable => Some(Problem::Unreachable("connection refused".into())),
         Fault::AnswerLost => Some(Problem::Unreachable("connection closed before the answer".into())),
         Fault::Status(status) => Some(item(*status)),
+        Fault::TimedOut => Some(time_out(call).await),
         Fault::Hang => {
-            tokio::time::sleep_until(deadline).await;
+            tokio::time::sleep_until(call.deadline).await;
             Some(Problem::Unreachable("timed out".into()))
         }
     }
@@ -201,5 +288,5 @@ fn item(status: u16) -> Problem {
 }
 
 fn position(seq_no: u64) -> Position {
-    Position { index: "memory-000001".into(), seq_no, primary_term: 1 }
+    Position { seq_no, primary_term: 1 }
 }

@@ -1,6 +1,7 @@
 //! What becomes of a change, and what the engine's problems mean for it. Pure; decided by status, never by text.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How one change ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,9 +26,12 @@ pub enum Outcome {
 /// What the engine, or the way to it, said. The texts may hold item content: they do not belong in logs.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Problem {
-    /// No answer: refused, cut, or out of time.
+    /// No answer: refused, or cut.
     #[error("OpenSearch cannot be reached: {0}")]
     Unreachable(Arc<str>),
+    /// No answer in this time; what was asked may have been done.
+    #[error("OpenSearch did not answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
     /// An answer that is not what the API promises.
     #[error("OpenSearch gave an answer that is not understood: {0}")]
     Protocol(Arc<str>),
@@ -37,6 +41,20 @@ pub enum Problem {
     /// One item of a request was refused.
     #[error("OpenSearch refused the document with {}", .0.status)]
     Item(Refusal),
+    /// The engine took the document and dropped it, as an ingest pipeline's `drop` processor says.
+    #[error("an ingest pipeline dropped the document")]
+    Dropped,
+    /// The document failed time after time, alone and with more time, while the engine took others.
+    #[error("the document failed {failures} times alone, while OpenSearch took others: {last}")]
+    Suspect {
+        /// Failures in requests of its own.
+        failures: u32,
+        /// The last one.
+        last: Box<Problem>,
+    },
+    /// The engine does not do with a probe what every write relies on. Quotes no item: a probe has none.
+    #[error("{0}")]
+    Probe(Arc<str>),
     /// Other writers were faster, time after time.
     #[error("the document changed under {0} writes in a row")]
     Contended(u32),
@@ -69,13 +87,16 @@ impl Problem {
     #[must_use]
     pub fn treatment(&self) -> Treatment {
         match self {
-            Self::Unreachable(_) | Self::Protocol(_) | Self::Contended(_) => Treatment::Retry,
+            Self::Unreachable(_) | Self::TimedOut(_) | Self::Protocol(_) | Self::Contended(_) => Treatment::Retry,
+            Self::Dropped | Self::Suspect { .. } => Treatment::Reject,
+            Self::Probe(_) => Treatment::Configuration,
             Self::Request(refusal) => match refusal.status {
                 429 | 500.. => Treatment::Retry,
                 _ => Treatment::Configuration,
             },
             Self::Item(refusal) => match refusal.status {
-                // 403 is a write block: a matter of the index, lifted sooner or later.
+                403 if refusal.is_permission() => Treatment::Configuration,
+                // A write block: a matter of the index, lifted sooner or later.
                 403 | 409 | 429 | 500.. => Treatment::Retry,
                 401 | 404 => Treatment::Configuration,
                 400..500 => Treatment::Reject,
@@ -90,6 +111,10 @@ impl Problem {
     pub fn class(&self) -> &str {
         match self {
             Self::Unreachable(_) => "unreachable",
+            Self::TimedOut(_) => "timed_out",
+            Self::Dropped => "dropped",
+            Self::Suspect { last, .. } => last.class(),
+            Self::Probe(_) => "probe",
             Self::Protocol(_) => "protocol",
             Self::Contended(_) => "contended",
             Self::Request(refusal) | Self::Item(refusal) => &refusal.kind,
@@ -101,8 +126,30 @@ impl Problem {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Request(refusal) | Self::Item(refusal) => Some(refusal.status),
+            Self::Suspect { last, .. } => last.status(),
             _ => None,
         }
+    }
+
+    /// Returns whether it may lie in the one document that was sent: no answer in time, or an error of the server's own.
+    /// What a gateway says of an engine that is away (502, 503, 504) does not.
+    #[must_use]
+    pub fn may_lie_in_the_document(&self) -> bool {
+        match self {
+            Self::TimedOut(_) => true,
+            Self::Request(refusal) | Self::Item(refusal) => {
+                matches!(refusal.status, 500.. if !(502..=504).contains(&refusal.status))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Refusal {
+    /// Returns whether the engine's access control refused, and not a block of the index.
+    #[must_use]
+    pub fn is_permission(&self) -> bool {
+        &*self.kind == "security_exception"
     }
 }
 
@@ -140,11 +187,41 @@ pub enum ConfigurationError {
         /// What is wrong, and the remedy.
         problem: String,
     },
-    /// The index that this process has written to is gone.
-    #[error("{problem}: the index of INDEX is gone: restore it, or let a cold start create it anew and backfill")]
+    /// The index that this process has written to is gone, or its aliases moved.
+    #[error(
+        "{problem}: the index of INDEX, which this process has seen, is gone: restore it, or let a cold start create it \
+         anew (with CREATE_INDEX if-missing) and backfill"
+    )]
     IndexGone {
         /// Status and error type.
         problem: String,
+    },
+    /// The index was made from another source, or by other settings.
+    #[error("INDEX `{index}` {problem}")]
+    Identity {
+        /// The variable's value.
+        index: String,
+        /// What contradicts, with the variable, and the remedy.
+        problem: String,
+    },
+    /// A document carries a generation above the function's own.
+    #[error(
+        "GENERATION is {own}, and the index holds documents of generation {stored}, next to which every change of ours is \
+         old: set GENERATION to {stored} or more"
+    )]
+    GenerationLowered {
+        /// The variable's value.
+        own: u32,
+        /// What a document carries.
+        stored: u32,
+    },
+    /// One batch holds records of two tables.
+    #[error("a batch holds records of the tables {first} and {other}: an index takes the changes of one table")]
+    Tables {
+        /// ARN of the first record's table.
+        first: String,
+        /// ARN of another record's.
+        other: String,
     },
     /// The engine refuses everything.
     #[error("{problem}")]
@@ -158,12 +235,50 @@ impl ConfigurationError {
     /// Words a problem that concerns every change, with the variable to look at.
     #[must_use]
     pub fn from_problem(problem: &Problem) -> Self {
-        let remedy = match problem.status() {
-            Some(401 | 403) => "check OPENSEARCH_AUTH, the role's permission and the domain's access policy",
-            Some(404) => return Self::IndexGone { problem: format!("{problem} ({})", problem.class()) },
-            _ => "check that OPENSEARCH_ENDPOINT is an OpenSearch or Elasticsearch endpoint",
+        let refusal = match problem {
+            Problem::Probe(said) => return Self::Engine { problem: said.to_string() },
+            Problem::Request(refusal) | Problem::Item(refusal) => Some(refusal),
+            _ => None,
         };
-        Self::Engine { problem: format!("{problem} ({}): {remedy}", problem.class()) }
+        let class = problem.class();
+        Self::Engine {
+            problem: match refusal {
+                // Who refused says why, and quotes no item: an engine's access control names actions and users, IAM too.
+                Some(refusal) if matches!(refusal.status, 401 | 403) => {
+                    let said = if refusal.reason.is_empty() { "without a reason" } else { &refusal.reason };
+                    format!("{problem} ({class}: {said}): {}", refusal.remedy())
+                }
+                Some(Refusal { status: 404, .. }) => {
+                    return Self::IndexGone { problem: format!("{problem} ({class})") };
+                }
+                Some(Refusal { status: 300..400, .. }) => format!(
+                    "{problem}, a redirect, and redirects are not followed: set OPENSEARCH_ENDPOINT to where it leads, \
+                     if that is your engine"
+                ),
+                _ => format!(
+                    "{problem} ({class}): check that OPENSEARCH_ENDPOINT is an OpenSearch or Elasticsearch endpoint"
+                ),
+            },
+        }
+    }
+}
+
+impl Refusal {
+    /// The error type of an answer that has a `Message` instead of an `error`: IAM, or a gateway of AWS's, wrote it.
+    pub const AWS: &str = "aws";
+
+    fn remedy(&self) -> &'static str {
+        match &*self.kind {
+            "security_exception" => {
+                "the engine's own access control refuses: map the function's role, or the user of \
+                 OPENSEARCH_SECRET_ARN, to a role with these permissions (docs/deploy.md)"
+            }
+            Self::AWS => {
+                "IAM or the domain's access policy refuses, before the engine is asked: check OPENSEARCH_AUTH, the \
+                 function's role and the access policy"
+            }
+            _ => "check OPENSEARCH_AUTH, the role's permission and the domain's access policy",
+        }
     }
 }
 
@@ -193,8 +308,28 @@ mod tests {
             assert_eq!(Problem::Item(refusal(status)).treatment(), item, "item {status}");
             assert_eq!(Problem::Request(refusal(status)).treatment(), request, "request {status}");
         }
-        for problem in [Problem::Unreachable("".into()), Problem::Protocol("".into()), Problem::Contended(1)] {
+        let timed_out = Problem::TimedOut(Duration::from_secs(1));
+        for problem in [Problem::Unreachable("".into()), timed_out, Problem::Protocol("".into()), Problem::Contended(1)]
+        {
             assert_eq!(problem.treatment(), Retry);
         }
+        let suspect = Problem::Suspect { failures: 3, last: Box::new(Problem::Item(refusal(500))) };
+        assert_eq!((suspect.treatment(), suspect.status()), (Reject, Some(500)));
+        assert_eq!((Problem::Dropped.treatment(), Problem::Probe("".into()).treatment()), (Reject, Configuration));
+        let forbidden = Refusal { status: 403, kind: "security_exception".into(), reason: "".into() };
+        assert_eq!(Problem::Item(forbidden).treatment(), Configuration, "no write block");
+    }
+
+    #[test]
+    fn a_403_says_who_refused() {
+        let error = |kind: &str, reason: &str| {
+            let refusal = Refusal { status: 403, kind: kind.into(), reason: reason.into() };
+            ConfigurationError::from_problem(&Problem::Request(refusal)).to_string()
+        };
+        let engine = error("security_exception", "no permissions for [indices:admin/create] and User [name=r]");
+        assert!(engine.contains("indices:admin/create") && engine.contains("map the function's role"), "{engine}");
+        let iam = error(Refusal::AWS, "User: r is not authorized to perform: es:ESHttpPost");
+        assert!(iam.contains("es:ESHttpPost") && iam.contains("access policy"), "{iam}");
+        assert!(!iam.contains("map the function's role"), "{iam}");
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use driftless::document_id::DocumentId;
 use driftless::environment::Environment;
-use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTarget};
+use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTarget, Wanted};
 use driftless::outcome::Problem;
-use driftless::target::{GuardedWrite, Position, Stored, Target, Written};
+use driftless::target::{Call, GuardedWrite, Position, Stored, Target, Written};
 use driftless::time::Timestamp;
 use driftless_local::simulate::{Index as Playground, Missing, Played, Tombstone, generate, play_on, replay};
 use futures::StreamExt as _;
@@ -16,7 +16,7 @@ use opensearch::http::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{Index, engine_url};
+use crate::support::{Index, engine_url, identity};
 
 /// Schedules that are played.
 const SCHEDULES: std::ops::Range<u64> = 1..31;
@@ -38,8 +38,9 @@ impl EngineIndex {
         let config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
         let engine = Engine::connect(&config).await.expect("an engine");
         let deadline = Instant::now() + Duration::from_secs(60);
-        let alias = engine.ensure_index(&IndexDefinition::default(), deadline).await.expect("an index");
-        let created = Self { target: OpenSearchTarget::new(Arc::new(engine), alias), index: Arc::new(index) };
+        let wanted = Wanted { identity: &identity(), create: Some(&IndexDefinition::default()) };
+        let made = engine.ensure_index(wanted, deadline).await.expect("an index");
+        let created = Self { target: OpenSearchTarget::new(Arc::new(engine), made), index: Arc::new(index) };
         created.put_mapping(&json!({"poison": {"type": "object", "dynamic": "strict"}})).await;
         created
     }
@@ -52,12 +53,16 @@ impl EngineIndex {
 }
 
 impl Target for EngineIndex {
-    async fn read(&self, ids: &[&DocumentId], deadline: Instant) -> Vec<Result<Option<Stored>, Problem>> {
-        self.target.read(ids, deadline).await
+    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<Stored>, Problem>> {
+        self.target.read(ids, call).await
     }
 
-    async fn write(&self, writes: &[GuardedWrite<'_>], deadline: Instant) -> Vec<Result<Written, Problem>> {
-        self.target.write(writes, deadline).await
+    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+        self.target.write(writes, call).await
+    }
+
+    async fn probe_beside(&self, beside: &DocumentId, deadline: Instant) -> Result<(), Problem> {
+        self.target.probe_beside(beside, deadline).await
     }
 }
 
@@ -79,7 +84,6 @@ impl Playground for EngineIndex {
         hits.map(|hit| Tombstone {
             id: DocumentId::from_stored(hit["_id"].as_str().expect("an id").to_owned()),
             position: Position {
-                index: hit["_index"].as_str().expect("an index").into(),
                 seq_no: hit["_seq_no"].as_u64().expect("a number"),
                 primary_term: hit["_primary_term"].as_u64().expect("a number"),
             },
@@ -90,7 +94,7 @@ impl Playground for EngineIndex {
 
     async fn delete(&self, id: &DocumentId, state: Option<&Position>) {
         let id = id.as_str().replace('|', "%7C");
-        let Position { seq_no, primary_term, .. } = state.expect("every guard stands");
+        let Position { seq_no, primary_term } = state.expect("every guard stands");
         let condition = format!("if_seq_no={seq_no}&if_primary_term={primary_term}");
         let path = format!("/{}-000001/_doc/{id}?{condition}", self.index.name);
         let (status, body) = self.index.send(Method::Delete, &path, None).await;

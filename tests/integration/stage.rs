@@ -6,17 +6,18 @@ use std::time::Duration;
 use driftless::change::Reading;
 use driftless::dead_letter::{DeadLetter, Letter};
 use driftless::environment::Environment;
-use driftless::function::FunctionError;
-use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTarget};
+use driftless::function::{Deadlines, FunctionError};
+use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTarget, Wanted};
 use driftless::queue::memory::MemoryQueue;
+use driftless::version::Generation;
 use driftless::writer::Writer;
-use replicate::handler::{Deadlines, Function};
+use replicate::handler::Function;
 use replicate::metrics::Metrics;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use crate::support::Index;
+use crate::support::{Index, identity};
 
 /// Longer than a busy engine takes for the largest items.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -67,14 +68,14 @@ impl Stage {
         let (reading, queue) = (Reading::default(), MemoryQueue::default());
         let function = Function {
             reading: &reading,
-            writer: &self.writer,
+            writer: Some(&self.writer),
             queue: Some(&queue),
             index: &self.index.name,
             version: "test",
         };
         let mut metrics = Metrics::new(raw.len());
-        let apply = Instant::now() + TIMEOUT;
-        let answer = function.handle(&raw, Deadlines { apply, letters: apply + TIMEOUT }, &mut metrics).await;
+        let deadlines = Deadlines::before(Instant::now() + 2 * TIMEOUT, TIMEOUT);
+        let answer = function.handle(&raw, deadlines, &mut metrics).await;
         let answer = answer.map(|response| {
             response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect()
         });
@@ -109,6 +110,7 @@ async fn writer(settings: Vec<(String, String)>, definition: &IndexDefinition) -
     let mut config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
     config.request_timeout = TIMEOUT;
     let engine = Engine::connect(&config).await.expect("a client");
-    let alias = engine.ensure_index(definition, Instant::now() + TIMEOUT).await.expect("an index");
-    Writer::new(OpenSearchTarget::new(Arc::new(engine), alias))
+    let wanted = Wanted { identity: &identity(), create: Some(definition) };
+    let made = engine.ensure_index(wanted, Instant::now() + TIMEOUT).await.expect("an index");
+    Writer::new(OpenSearchTarget::new(Arc::new(engine), made), Generation(1))
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use driftless::function::{Context, FunctionError, Settings};
+use driftless::opensearch::Identity;
+use driftless::version::Generation;
 use driftless_local::services::{DynamoDbKind, Services, Wanted, shared};
 use lambda_runtime::LambdaEvent;
 use opensearch::OpenSearch;
@@ -173,6 +175,14 @@ impl Function {
     }
 }
 
+/// ARN of the table that the records here are of.
+pub(crate) const TABLE_ARN: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/T";
+
+/// What an index of these records is made from.
+pub(crate) fn identity() -> Identity {
+    Identity { table: Some(TABLE_ARN.to_owned()), partition_key: None, generation: Generation(1) }
+}
+
 /// A stream record in the making.
 #[derive(Clone)]
 pub(crate) struct Record {
@@ -193,7 +203,7 @@ impl Record {
         let image = self.image.as_ref().map(|image| format!(r#""NewImage":{image},"#)).unwrap_or_default();
         let Self { kind, label, keys, sequence, .. } = self;
         format!(
-            r#"{{"eventID":"e{sequence}","eventName":"{kind}","eventSource":"aws:dynamodb","eventSourceARN":"arn:aws:dynamodb:eu-central-1:123456789012:table/T/stream/{label}","dynamodb":{{"ApproximateCreationDateTime":1768469467,"Keys":{keys},{image}"SequenceNumber":"{sequence}00000000000000000000","StreamViewType":"NEW_IMAGE"}}}}"#
+            r#"{{"eventID":"e{sequence}","eventName":"{kind}","eventSource":"aws:dynamodb","eventSourceARN":"arn:aws:dynamodb:us-east-1:000000000000:table/T/stream/{label}","dynamodb":{{"ApproximateCreationDateTime":1768469467,"Keys":{keys},{image}"SequenceNumber":"{sequence}00000000000000000000","StreamViewType":"NEW_IMAGE"}}}}"#
         )
     }
 }

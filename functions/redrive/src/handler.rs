@@ -1,11 +1,9 @@
 //! The function, without Lambda around it: a request in, a report out.
 
-use driftless::function::clock::time_left;
-use driftless::function::{Context, FunctionError};
+use driftless::function::{Context, Deadlines, FunctionError};
 use driftless::stream::range::Ranges;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::redrive::Redrive;
 use crate::report::Report;
@@ -44,8 +42,9 @@ async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Va
             "DEAD_LETTER_QUEUE_URL is not set: set it to the queue that holds the letters".to_owned(),
         )
     })?;
-    let end = Instant::now() + time_left(event.context.deadline).saturating_sub(settings.answer_margin);
-    let writer = context.writer(end).await?;
+    let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
+    // A stream may have left letters before its first record could be written: then the index is made here.
+    let writer = context.writer(settings.table_arn.as_deref(), deadlines.work).await?;
     let redrive = Redrive {
         reading: &settings.reading,
         writer: &writer,
@@ -54,5 +53,5 @@ async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Va
         index: settings.engine.index.public(),
         version: &settings.function_version,
     };
-    redrive.run(&request, end).await
+    deadlines.keep(redrive.run(&request, deadlines.work)).await
 }

@@ -97,7 +97,7 @@ impl Scene {
     }
 
     async fn run(&self, request: serde_json::Value) -> Result<Report, FunctionError> {
-        let writer = Writer::new(self.target.clone());
+        let writer = Writer::new(self.target.clone(), Generation::default());
         let Self { queue, ranges, reading, .. } = self;
         let redrive = Redrive { reading, writer: &writer, queue, ranges, index: "i", version: "1" };
         redrive.run(&Request::read(request)?, Instant::now() + Duration::from_secs(60)).await
@@ -288,7 +288,7 @@ async fn an_outage_keeps_every_letter_and_stops_the_run() {
 async fn a_short_invocation_redrives_what_it_can() {
     let scene = Scene::default();
     scene.letter(&modify("a", 1), "x").await;
-    let writer = Writer::new(scene.target.clone());
+    let writer = Writer::new(scene.target.clone(), Generation::default());
     let Scene { queue, ranges, reading, .. } = &scene;
     let redrive = Redrive { reading, writer: &writer, queue, ranges, index: "i", version: "1" };
     let report = redrive.run(&Request::default(), Instant::now() + Duration::from_secs(2)).await.expect("redriven");

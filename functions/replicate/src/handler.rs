@@ -5,31 +5,48 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_lambda_events::streams::DynamoDbEventResponse;
+use driftless::backoff::Backoff;
 use driftless::batch::{Batch, Rejected};
 use driftless::change::Reading;
 use driftless::dead_letter::Sender;
-use driftless::function::clock::{now, time_left};
+use driftless::function::clock::now;
 use driftless::function::settings::DEFAULT_ANSWER_MARGIN;
-use driftless::function::{Context, FunctionError};
+use driftless::function::{Context, Deadlines, FunctionError};
 use driftless::outcome::Outcome;
 use driftless::queue::Queue;
 use driftless::target::Target;
 use driftless::writer::{Limits, Report, Writer};
 use lambda_runtime::LambdaEvent;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use tokio::time::Instant;
 
 use crate::letters;
 use crate::metrics::{Metrics, Outbox};
 use crate::response::partial_batch_response;
 
+/// Pauses between looks at a deployment that a person has to mend.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+const LONGEST_LOOK: Duration = Duration::from_secs(4);
+
 /// A DynamoDB Streams event, its records still unread, so that a malformed one spoils no other.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct StreamEvent {
     /// The batch.
-    #[serde(rename = "Records")]
     pub records: Vec<Box<RawValue>>,
+}
+
+impl<'de> Deserialize<'de> for StreamEvent {
+    /// Words its own error: the runtime logs it, and that of `serde` would quote what stands in the place of the records.
+    fn deserialize<D: Deserializer<'de>>(event: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Fields {
+            records: Vec<Box<RawValue>>,
+        }
+        let fields = Fields::deserialize(event).map_err(|_| D::Error::custom("the event has no list of Records"))?;
+        Ok(Self { records: fields.records })
+    }
 }
 
 /// Handles one invocation: the function as Lambda calls it. Logs, and leaves metrics in the outbox, whatever the end.
@@ -41,68 +58,73 @@ pub async fn invoke(
     outbox: &Outbox,
     event: LambdaEvent<StreamEvent>,
 ) -> Result<DynamoDbEventResponse, FunctionError> {
-    let mut metrics = Metrics::new(event.payload.records.len());
-    let margin = context.settings().map_or(DEFAULT_ANSWER_MARGIN, |settings| settings.answer_margin);
-    let deadline = Instant::now() + time_left(event.context.deadline).saturating_sub(margin);
     let records = &event.payload.records;
-    let mut held = Hold::default();
-    let result = loop {
-        let result = invoke_once(context, records, deadline, &mut metrics).await;
-        let Err(error) = &result else { break result };
-        tracing::error!(class = error.kind(), records = records.len(), "{error}");
-        // Failing at once would use up Lambda's few retries in seconds, and drain the stream into the dead-letter queue.
-        if error.is_configuration() {
-            context.forget_writer().await;
-            if error.is_worth_a_retry() && held.wait_before(deadline).await {
-                continue;
-            }
-            tokio::time::sleep_until(deadline).await;
-        }
+    let mut metrics = Metrics::new(records.len());
+    let margin = context.settings().map_or(DEFAULT_ANSWER_MARGIN, |settings| settings.answer_margin);
+    let deadlines = Deadlines::new(event.context.deadline, margin);
+    let result = try_until_mended(context, records, deadlines, &mut metrics).await;
+    if result.is_err() {
         metrics.fail_all();
-        break result;
-    };
+    }
     let index = context.settings().map_or("unknown", |settings| settings.engine.index.public());
     outbox.put(metrics, index);
     result
 }
 
-/// The waits of an invocation that a person has to mend.
-#[derive(Default)]
-struct Hold(u32);
-
-impl Hold {
-    /// Waits a second, then longer and longer; not where the deadline leaves no time for one more try.
-    async fn wait_before(&mut self, deadline: Instant) -> bool {
-        let pause = Duration::from_secs(1 << self.0.min(5));
-        self.0 += 1;
-        if Instant::now() + pause >= deadline {
-            return false;
+/// Handles the batch, and again while only a person can help. To fail immediately would use up Lambda's few retries in
+/// seconds, and drain the stream into the dead-letter queue.
+async fn try_until_mended(
+    context: &Context,
+    records: &[Box<RawValue>],
+    deadlines: Deadlines,
+    metrics: &mut Metrics,
+) -> Result<DynamoDbEventResponse, FunctionError> {
+    let mut backoff = Backoff::new(FIRST_LOOK, LONGEST_LOOK);
+    let mut looked_again = false;
+    let mut said = String::new();
+    loop {
+        let result = deadlines.keep(handle_once(context, records, deadlines, metrics)).await;
+        let Err(error) = &result else { return result };
+        // The same words every few seconds would tell nobody more.
+        let words = error.to_string();
+        if words != said {
+            tracing::error!(class = error.kind(), records = records.len(), "{words}");
+            said = words;
         }
-        tokio::time::sleep(pause).await;
-        true
+        if !error.is_configuration() {
+            return result;
+        }
+        context.forget_writer().await;
+        // Where the aliases moved, the index is there to be found.
+        let goes_on = (error.is_index_gone() && !std::mem::replace(&mut looked_again, true))
+            || backoff.wait_before(deadlines.work).await;
+        if !goes_on {
+            tokio::time::sleep_until(deadlines.work).await;
+            return result;
+        }
     }
 }
 
-async fn invoke_once(
+async fn handle_once(
     context: &Context,
     records: &[Box<RawValue>],
-    deadline: Instant,
+    deadlines: Deadlines,
     metrics: &mut Metrics,
 ) -> Result<DynamoDbEventResponse, FunctionError> {
     let settings = context.settings()?;
-    let writer = context.writer(deadline).await?;
+    let batch = Batch::read(records, &settings.reading)?;
+    let writer = match batch.table_arn()? {
+        Some(table) => Some(context.writer(Some(table), deadlines.work).await?),
+        None => None,
+    };
     let function = Function {
         reading: &settings.reading,
-        writer: &writer,
+        writer: writer.as_deref(),
         queue: context.queue(),
         index: settings.engine.index.public(),
         version: &settings.function_version,
     };
-    // The writer keeps its deadline, and dead letters a quarter of the margin more; half of it later something is wrong.
-    let times = Deadlines { apply: deadline, letters: deadline + settings.answer_margin / 4 };
-    let last_call = deadline + settings.answer_margin / 2;
-    let handled = function.handle(records, times, metrics);
-    tokio::time::timeout_at(last_call, handled).await.unwrap_or(Err(FunctionError::OutOfTime))
+    function.handle_batch(&batch, deadlines, metrics).await
 }
 
 /// The function's parts.
@@ -110,23 +132,14 @@ async fn invoke_once(
 pub struct Function<'f, T, Q> {
     /// How records are read.
     pub reading: &'f Reading,
-    /// What writes.
-    pub writer: &'f Writer<T>,
+    /// What writes; not needed where no record holds a change.
+    pub writer: Option<&'f Writer<T>>,
     /// Where rejected records go; without it they fail.
     pub queue: Option<&'f Q>,
     /// The index's public name.
     pub index: &'f str,
     /// Version of the code, for letters.
     pub version: &'f str,
-}
-
-/// When parts of an invocation must be done.
-#[derive(Debug, Clone, Copy)]
-pub struct Deadlines {
-    /// Writing.
-    pub apply: Instant,
-    /// Sending dead letters, after it.
-    pub letters: Instant,
 }
 
 impl<T: Target, Q: Queue> Function<'_, T, Q> {
@@ -140,10 +153,25 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
         deadlines: Deadlines,
         metrics: &mut Metrics,
     ) -> Result<DynamoDbEventResponse, FunctionError> {
-        let batch = Batch::read(raw, self.reading)?;
-        let limits = Limits { deadline: deadlines.apply, written_at: now() };
-        let report = self.writer.apply(batch.changes(), limits).await?;
-        let mut failed = conclude(&batch, &report, metrics);
+        self.handle_batch(&Batch::read(raw, self.reading)?, deadlines, metrics).await
+    }
+
+    /// The same with the records read.
+    ///
+    /// # Errors
+    /// As [`Function::handle`].
+    pub async fn handle_batch(
+        &self,
+        batch: &Batch<'_>,
+        deadlines: Deadlines,
+        metrics: &mut Metrics,
+    ) -> Result<DynamoDbEventResponse, FunctionError> {
+        let limits = Limits { deadline: deadlines.work, written_at: now() };
+        let report = match self.writer {
+            Some(writer) => writer.apply(batch.changes(), limits).await?,
+            None => Report::default(),
+        };
+        let mut failed = conclude(batch, &report, metrics);
         let rejected = batch.rejected(&report.outcomes);
         for Rejected { origin, change, why, .. } in &rejected {
             let event_id = origin.event_id.as_deref();
@@ -168,14 +196,11 @@ fn conclude(batch: &Batch<'_>, report: &Report, metrics: &mut Metrics) -> BTreeS
     for (place, change, outcome) in batch.concluded(&report.outcomes) {
         metrics.count(change, outcome, written);
         let event_id = batch.origins()[place].event_id.as_deref();
-        match outcome {
-            Outcome::Failed(problem) => {
-                let (class, status) = (problem.class(), problem.status());
-                tracing::warn!(event_id, class, status, "failed, will be retried");
-                metrics.problem(class);
-                failed.insert(place);
-            }
-            _ => {}
+        if let Outcome::Failed(problem) = outcome {
+            let (class, status) = (problem.class(), problem.status());
+            tracing::warn!(event_id, class, status, "failed, will be retried");
+            metrics.problem(class);
+            failed.insert(place);
         }
     }
     failed

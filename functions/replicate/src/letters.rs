@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use driftless::backoff::Backoff;
 use driftless::batch::Rejected;
 use driftless::dead_letter::{DeadLetter, Sender};
 use driftless::queue::Queue;
@@ -61,13 +62,11 @@ pub async fn send<Q: Queue>(
 async fn deliver<Q: Queue>(letter: &DeadLetter, queue: &Q, deadline: Instant) -> Result<(), String> {
     let message = letter.message().map_err(|error| error.to_string())?;
     // An outage of the queue is waited out like one of the engine: Lambda's own letter would go to the same queue.
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     while let Err(error) = queue.send(&message, deadline).await {
-        if Instant::now() + pause >= deadline {
+        if !backoff.wait_before(deadline).await {
             return Err(error.to_string());
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`handler`]: the function itself, without Lambda around it.
 //! - [`letters`]: rejected records → dead letters, before the batch is reported as done.
-//! - [`response`]: outcomes → the partial batch response; [`metrics`]: outcomes → one EMF line.
+//! - [`response`]: outcomes → the partial batch response; [`metrics`]: outcomes → EMF lines, added up while a process is busy.
 
 pub mod handler;
 pub mod letters;

@@ -1,6 +1,6 @@
 //! Set-up only: logs, settings, and the Lambda runtime around the handler.
 
-use driftless::function::{Context, Settings, log_to_stdout};
+use driftless::function::{Context, Settings, log_to_stdout, on_shutdown};
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::tower::util::MapResultLayer;
 use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
@@ -19,6 +19,7 @@ async fn main() -> Result<(), Error> {
         outbox.flush();
         sent
     });
+    on_shutdown(|| outbox.close()).await;
     // As a task of its own: what wakes the future that a runtime blocks on costs one more look at its sockets.
     tokio::spawn(Runtime::new(handler).layer(answered).layer(TracingLayer::new()).run()).await?
 }

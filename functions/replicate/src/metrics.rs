@@ -1,23 +1,26 @@
-//! One unit of work's metrics: one line of CloudWatch's embedded metric format per invocation.
+//! Metrics: what became of an invocation's records, as lines of CloudWatch's embedded metric format.
+//!
+//! [`Metrics`] is one unit of work, an invocation. The [`Outbox`] adds up the invocations of a process, so that a busy one
+//! writes a line per second and not one per invocation; `line` is the format.
 
-use std::cell::RefCell;
+mod line;
+mod outbox;
+
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use driftless::change::Change;
+use driftless::function::clock::now;
 use driftless::outcome::Outcome;
 use driftless::time::Timestamp;
-use metrique_writer::Entry;
-use metrique_writer::format::Format as _;
-use metrique_writer::unit::{AsCount, AsMilliseconds};
-use metrique_writer_format_emf::Emf;
 
-/// The metrics' namespace in CloudWatch.
+pub use outbox::Outbox;
+
+/// Namespace of the metrics in CloudWatch.
 pub const NAMESPACE: &str = "driftless";
 
-/// What became of an invocation's records. Every record counts in exactly one of applied, duplicate, stale,
-/// superseded, rejected and failed.
+/// What became of the records of one invocation, or of several. Every record counts in exactly one of applied, duplicate,
+/// stale, superseded, rejected and failed.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     records: u64,
@@ -29,47 +32,19 @@ pub struct Metrics {
     failed: u64,
     order_anomalies: u64,
     round_trips: u64,
-    engine_time: Duration,
-    replication_lag_ms: Option<u64>,
+    /// Time spent waiting for the engine, per invocation.
+    engine_times: Vec<Duration>,
+    /// Greatest lag of each invocation that has one.
+    lags_ms: Vec<u64>,
     /// Rejected and failed records by the problem's class.
     problems: BTreeMap<String, u64>,
-}
-
-/// Records that were not applied, of one class.
-#[derive(Entry)]
-#[entry(rename_all = "PascalCase")]
-struct ProblemLine<'i> {
-    #[entry(timestamp)]
-    at: SystemTime,
-    index: &'i str,
-    class: &'i str,
-    problems: AsCount<u64>,
-}
-
-#[derive(Entry)]
-#[entry(rename_all = "PascalCase")]
-struct Line<'i> {
-    #[entry(timestamp)]
-    at: SystemTime,
-    index: &'i str,
-    records: AsCount<u64>,
-    applied: AsCount<u64>,
-    duplicate: AsCount<u64>,
-    stale: AsCount<u64>,
-    superseded: AsCount<u64>,
-    rejected: AsCount<u64>,
-    failed: AsCount<u64>,
-    order_anomalies: AsCount<u64>,
-    round_trips: AsCount<u64>,
-    engine_time: AsMilliseconds<Duration>,
-    replication_lag: Option<AsMilliseconds<u64>>,
 }
 
 impl Metrics {
     /// Metrics of an invocation with this many records.
     #[must_use]
     pub fn new(records: usize) -> Self {
-        Self { records: records as u64, ..Self::default() }
+        Self { records: records as u64, engine_times: vec![Duration::ZERO], ..Self::default() }
     }
 
     /// Counts the end of one change. The lag is the greatest of the batch, from the event to `now`, when the engine had acknowledged, and absent where no
@@ -79,7 +54,7 @@ impl Metrics {
             Outcome::Applied => {
                 self.applied += 1;
                 let lag = change.event_time.map(|event_time| now.millis_since(event_time));
-                self.replication_lag_ms = self.replication_lag_ms.max(lag);
+                self.lags_ms = self.lags_ms.pop().max(lag).into_iter().collect();
             }
             Outcome::Duplicate => self.duplicate += 1,
             Outcome::Stale => self.stale += 1,
@@ -103,134 +78,51 @@ impl Metrics {
 
     /// Notes what the engine took.
     pub fn engine(&mut self, time: Duration, round_trips: u32) {
-        self.engine_time += time;
+        if let Some(spent) = self.engine_times.last_mut() {
+            *spent += time;
+        }
         self.round_trips += u64::from(round_trips);
     }
 
     /// The invocation failed as a whole: nothing is known of its records.
     pub fn fail_all(&mut self) {
-        let Self { records, round_trips, engine_time, .. } = *self;
-        let problems = std::mem::take(&mut self.problems);
-        *self = Self { records, failed: records, round_trips, engine_time, problems, ..Self::default() };
+        let Self { records, round_trips, engine_times, problems, .. } = std::mem::take(self);
+        *self = Self { records, failed: records, round_trips, engine_times, problems, ..Self::default() };
     }
 
-    /// One line for the invocation, and one more per class of problem.
+    /// Lines of one invocation: its own, and one more per class of problem.
     #[must_use]
     pub fn lines(&self, index: &str) -> Vec<u8> {
-        let mut out = self.line(index);
-        let dimensions = vec![vec!["Index".to_owned(), "Class".to_owned()]];
-        for (class, &problems) in &self.problems {
-            let line = ProblemLine { at: SystemTime::now(), index, class, problems: problems.into() };
-            write(&mut emf(dimensions.clone()), &line, &mut out);
-        }
-        out
+        line::write(self, index, now())
     }
 
-    /// The invocation's line, with its end of line.
+    /// The invocation's own line.
     #[must_use]
     pub fn line(&self, index: &str) -> Vec<u8> {
-        let line = Line {
-            at: SystemTime::now(),
-            index,
-            records: self.records.into(),
-            applied: self.applied.into(),
-            duplicate: self.duplicate.into(),
-            stale: self.stale.into(),
-            superseded: self.superseded.into(),
-            rejected: self.rejected.into(),
-            failed: self.failed.into(),
-            order_anomalies: self.order_anomalies.into(),
-            round_trips: self.round_trips.into(),
-            engine_time: self.engine_time.into(),
-            replication_lag: self.replication_lag_ms.map(Into::into),
-        };
-        let mut out = Vec::with_capacity(1024);
-        INVOCATION.with_borrow_mut(|format| write(format, &line, &mut out));
-        out
-    }
-}
-
-/// Metrics that wait until their invocation is answered: the answer need not wait for them.
-#[derive(Debug, Default)]
-pub struct Outbox(Mutex<Vec<(Metrics, String)>>);
-
-impl Outbox {
-    /// Takes the metrics of an invocation that is about to be answered.
-    pub fn put(&self, metrics: Metrics, index: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((metrics, index.to_owned()));
+        let without_problems = Self { problems: BTreeMap::new(), ..self.clone() };
+        without_problems.lines(index)
     }
 
-    /// Writes what waits to standard output, where Lambda's logs take it up. To be called before the next event is asked for:
-    /// from then on Lambda may freeze the process.
-    #[expect(clippy::print_stdout, reason = "metrics are lines on standard output; the macro lets tests capture them")]
-    pub fn flush(&self) {
-        for (metrics, index) in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            print!("{}", String::from_utf8_lossy(&metrics.lines(&index)));
+    /// Whether an operator must see it at once: some record was not applied.
+    fn is_urgent(&self) -> bool {
+        self.rejected + self.failed + self.order_anomalies > 0 || !self.problems.is_empty()
+    }
+
+    /// Adds what became of other records.
+    fn add(&mut self, more: Self) {
+        self.records += more.records;
+        self.applied += more.applied;
+        self.duplicate += more.duplicate;
+        self.stale += more.stale;
+        self.superseded += more.superseded;
+        self.rejected += more.rejected;
+        self.failed += more.failed;
+        self.order_anomalies += more.order_anomalies;
+        self.round_trips += more.round_trips;
+        self.engine_times.extend(more.engine_times);
+        self.lags_ms.extend(more.lags_ms);
+        for (class, count) in more.problems {
+            *self.problems.entry(class).or_default() += count;
         }
-    }
-}
-
-thread_local! {
-    /// Kept from one invocation to the next.
-    static INVOCATION: RefCell<Emf> = RefCell::new(emf(vec![vec!["Index".to_owned()]]));
-}
-
-fn emf(dimensions: Vec<Vec<String>>) -> Emf {
-    Emf::builder(NAMESPACE.to_owned(), dimensions).build()
-}
-
-fn write(format: &mut Emf, line: &impl Entry, out: &mut Vec<u8>) {
-    format.format(line, out).expect("invariant: the fields are fixed and memory takes every write");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_line_names_every_metric_with_its_unit() {
-        let metrics =
-            Metrics { records: 3, applied: 2, failed: 1, replication_lag_ms: Some(250), ..Metrics::default() };
-        let line = String::from_utf8(metrics.line("activity")).expect("UTF-8");
-        assert_eq!((line.matches('\n').count(), line.ends_with('\n')), (1, true));
-        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-        let directive = &line["_aws"]["CloudWatchMetrics"][0];
-        assert_eq!(
-            (&directive["Namespace"], &directive["Dimensions"]),
-            (&"driftless".into(), &serde_json::json!([["Index"]]))
-        );
-        let units: std::collections::BTreeMap<&str, &str> = directive["Metrics"]
-            .as_array()
-            .expect("metrics")
-            .iter()
-            .map(|metric| (metric["Name"].as_str().expect("a name"), metric["Unit"].as_str().expect("a unit")))
-            .collect();
-        for count in [
-            "Records",
-            "Applied",
-            "Duplicate",
-            "Stale",
-            "Superseded",
-            "Rejected",
-            "Failed",
-            "OrderAnomalies",
-            "RoundTrips",
-        ] {
-            assert_eq!(units.get(count), Some(&"Count"), "{count}");
-        }
-        assert_eq!(
-            (units.get("EngineTime"), units.get("ReplicationLag")),
-            (Some(&"Milliseconds"), Some(&"Milliseconds"))
-        );
-        assert_eq!(
-            (&line["Index"], &line["Applied"], &line["ReplicationLag"]),
-            (&"activity".into(), &2.into(), &250.into())
-        );
-    }
-
-    #[test]
-    fn an_unknown_lag_is_absent() {
-        let line: serde_json::Value = serde_json::from_slice(&Metrics::new(1).line("i")).expect("JSON");
-        assert!(line.get("ReplicationLag").is_none());
     }
 }

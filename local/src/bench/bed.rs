@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
-use driftless::opensearch::{Auth, Engine, EngineConfig, IndexDefinition, IndexName};
+use driftless::opensearch::{Auth, Engine, EngineConfig, Identity, IndexDefinition, IndexName, Wanted};
+use driftless::version::Generation;
 use hyper::Method;
 use url::Url;
 
@@ -75,8 +76,10 @@ impl Bed {
         };
         let engine = Engine::connect(&config).await.context("connect to the engine")?;
         let deadline = tokio::time::Instant::now() + ENSURE_LIMIT;
-        let alias = engine.ensure_index(&IndexDefinition::default(), deadline).await.context("create an index")?;
-        Ok(alias.name().to_owned())
+        let identity = Identity { table: Some("plain".to_owned()), partition_key: None, generation: Generation(1) };
+        let wanted = Wanted { identity: &identity, create: Some(&IndexDefinition::default()) };
+        let made = engine.ensure_index(wanted, deadline).await.context("create an index")?;
+        Ok(made.alias.name().to_owned())
     }
 
     /// Writes until the engine's code is compiled: a JVM that has just started takes many times as long per write, and its

@@ -33,6 +33,9 @@ pub enum RowId {
     /// Against plain writes into the engine's own mapping.
     #[value(alias = "b9")]
     B9,
+    /// Cost on AWS.
+    #[value(alias = "b13")]
+    B13,
 }
 
 /// What a figure must be.

@@ -28,6 +28,11 @@ impl Lane {
         self.invoke(payload(records)).await
     }
 
+    /// Ends it as Lambda does: what it has kept is told.
+    pub(super) async fn end(mut self) {
+        self.0.end().await;
+    }
+
     async fn invoke(&mut self, payload: Bytes) -> Result<Duration> {
         let invocation = self.0.invoke(payload, None).await?;
         let Outcome::Response(answer) = &invocation.outcome else {

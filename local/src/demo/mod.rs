@@ -161,7 +161,8 @@ async fn act(args: &Args, load: &Load, stage: &Stage, services: &Services) -> Re
     let comparison =
         compare(&stage.tables, &stage.table, &stage.engine, &stage.index, Some(activity::PARTITION_KEY)).await?;
     let poison = items.poison_written();
-    let summary = Summary::of(args, &written, stage, &comparison, (seconds, poison, recovery));
+    let function = stage.counts().await;
+    let summary = Summary::of(args, &written, stage, &comparison, (seconds, poison, recovery), function);
     for line in summary.lines() {
         console::result(line);
     }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use super::activity::{self, INDEX_DEFINITION, PARTITION_KEY, POISON, TABLE};
 use super::lag::Lag;
-use super::tally::Tally;
+use super::tally::{Counts, Tally};
 use crate::console::{self, Progress};
 use crate::function::{FunctionConfig, build_functions};
 use crate::load::Meter;
@@ -200,6 +200,12 @@ impl Stage {
                 self.queue.delete(letter, deadline).await.context("delete a letter")?;
             }
         }
+    }
+
+    /// What the function says of all records. Its processes end for that, as they keep the counts of up to a second.
+    pub async fn counts(&self) -> Counts {
+        self.mapping.end_idle().await;
+        self.tally.settled().await
     }
 
     /// One line: writes, applied, lag and duplicates so far.

@@ -81,8 +81,9 @@ impl Summary {
         stage: &Stage,
         comparison: &Comparison,
         (seconds, poison, recovery): (f64, u64, Recovery),
+        function: Counts,
     ) -> Self {
-        let (stats, function, lag) = (stage.mapping.stats(), stage.tally.counts(), &stage.lag);
+        let (stats, lag) = (stage.mapping.stats(), &stage.lag);
         let halves = lag.quantile_of_halves_ms(0.99);
         let differences = comparison.differences();
         Self {

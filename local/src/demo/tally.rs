@@ -1,9 +1,13 @@
 //! What the function says of its records: its EMF lines, added up.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+/// Longer than a line takes from a process that has ended to here.
+const SETTLING: Duration = Duration::from_millis(50);
 
 /// Records by how they ended, over all invocations that told. A process that was killed may not have told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +53,19 @@ impl Tally {
     #[must_use]
     pub fn counts(&self) -> Counts {
         *self.guard()
+    }
+
+    /// The counts once no line has come for a while. To be asked when the processes have ended.
+    pub async fn settled(&self) -> Counts {
+        let mut before = self.counts();
+        loop {
+            tokio::time::sleep(SETTLING).await;
+            let counts = self.counts();
+            if counts == before {
+                return counts;
+            }
+            before = counts;
+        }
     }
 
     fn guard(&self) -> MutexGuard<'_, Counts> {

@@ -4,7 +4,7 @@
 //! loopback, one invocation at a time. It knows nothing of streams; the event source mapping and `replay` drive it
 //! through the [`Invoke`] trait, which tests replace by a scripted double.
 //!
-//! Deliberately absent: extensions, response streaming, SnapStart, freezing between invocations, memory limits.
+//! Deliberately absent: events for extensions, response streaming, SnapStart, freezing between invocations, memory limits.
 
 use std::{
     fmt,
@@ -104,6 +104,11 @@ pub trait Invoke: Send + Sync {
 
     /// Ends the function at once, as `SIGKILL` does. The next invocation starts it again.
     async fn kill(&mut self);
+
+    /// Ends the function as Lambda ends an idle environment: it may still tell what it has kept.
+    async fn end(&mut self) {
+        self.kill().await;
+    }
 }
 
 /// Creates execution environments of one function.

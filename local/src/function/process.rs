@@ -8,6 +8,7 @@ use std::{process::Stdio, time::Duration};
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use bytes::Bytes;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     process::{Child, Command},
     task::JoinHandle,
@@ -22,6 +23,9 @@ use super::{
 
 /// A process may end right after it answered or printed; that is then still on its way to this tool.
 const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// From `SIGTERM` to `SIGKILL`, where an internal extension is registered ("Lambda execution environment lifecycle").
+const SHUTDOWN: Duration = Duration::from_millis(500);
 
 /// One Lambda execution environment.
 pub struct FunctionProcess {
@@ -120,6 +124,17 @@ impl Invoke for FunctionProcess {
         if let Some(running) = self.running.take() {
             stop(running).await;
         }
+    }
+
+    async fn end(&mut self) {
+        if let Some(running) = &mut self.running
+            && let Some(pid) = running.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()))
+            && kill_process(pid, Signal::TERM).is_ok()
+        {
+            // Whether it ended in time or not: what follows is the same.
+            let _ = timeout(SHUTDOWN, running.child.wait()).await;
+        }
+        self.kill().await;
     }
 }
 

@@ -1,4 +1,5 @@
-//! The Lambda Runtime API, version 2018-06-01, for one process ("Using the Lambda runtime API for custom runtimes").
+//! The Lambda Runtime API, version 2018-06-01, for one process ("Using the Lambda runtime API for custom runtimes"), and as
+//! much of the Extensions API as an internal extension without events needs.
 //!
 //! One server lives as long as one process: a long poll that a killed process left behind can never take an event
 //! that was meant for its successor.
@@ -22,7 +23,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::PAYLOAD_LIMIT_BYTES;
+use super::{PAYLOAD_LIMIT_BYTES, new_request_id};
 
 /// One event for the function.
 pub(super) struct Event {
@@ -128,6 +129,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/2018-06-01/runtime/invocation/{request_id}/response", post(response))
         .route("/2018-06-01/runtime/invocation/{request_id}/error", post(error))
         .route("/2018-06-01/runtime/init/error", post(init_error))
+        .route("/2020-01-01/extension/register", post(register_extension))
+        .route("/2020-01-01/extension/event/next", get(next_extension_event))
         // Larger answers are read and refused: cut off half-way, the runtime would see a broken connection.
         .layer(DefaultBodyLimit::disable())
         .with_state(shared)
@@ -175,6 +178,15 @@ async fn error(
 async fn init_error(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let _ = shared.answers.send(Answer::InitError(ReportedError::parse(&headers, &body)));
     StatusCode::ACCEPTED
+}
+
+/// Takes any extension. There are no events for it: what ends a process is a signal.
+async fn register_extension() -> ([(&'static str, String); 1], &'static str) {
+    ([("Lambda-Extension-Identifier", new_request_id())], r#"{"functionVersion":"$LATEST","handler":"bootstrap"}"#)
+}
+
+async fn next_extension_event() -> StatusCode {
+    std::future::pending().await
 }
 
 fn trace_id(now_ms: i64) -> String {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 
 use crate::function::{Invoke, Launch};
 
@@ -47,11 +47,10 @@ impl Environments {
         self.idle().push(environment);
     }
 
-    pub(super) async fn kill_idle(&self) {
+    /// Ends those that are idle, all at the same time.
+    pub(super) async fn end_idle(&self) {
         let idle = std::mem::take(&mut *self.idle());
-        for mut environment in idle {
-            environment.kill().await;
-        }
+        join_all(idle.into_iter().map(|mut environment| async move { environment.end().await })).await;
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Box<dyn Invoke>>> {

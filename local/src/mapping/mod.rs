@@ -149,6 +149,11 @@ impl EventSourceMapping {
         Ok(())
     }
 
+    /// Ends the processes that are idle, as Lambda does, so that they tell what they have counted.
+    pub async fn end_idle(&self) {
+        self.shared.environments.end_idle().await;
+    }
+
     /// Stops at once: invocations in progress are cut off and all processes are killed. Tells what was done.
     ///
     /// To lose nothing, [`wait_until_drained`](Self::wait_until_drained) first.
@@ -156,7 +161,7 @@ impl EventSourceMapping {
         self.supervisor.abort();
         // Cancelled, as asked; its readers and lanes end with it.
         let _ = (&mut self.supervisor).await;
-        self.shared.environments.kill_idle().await;
+        self.shared.environments.end_idle().await;
         self.stats()
     }
 }

@@ -1,18 +1,21 @@
 //! A process's way to the index: delays, faults and the process's own clock, around an index that keeps its contract.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use driftless::change::Content;
 use driftless::document_id::DocumentId;
+use driftless::function::clock;
 use driftless::outcome::{Problem, Refusal};
-use driftless::target::{Guard, GuardedWrite, Position, Stored, Target, Written};
+use driftless::target::{Call, Guard as Condition, GuardedWrite, Position, Stored, Target, Written};
 use driftless::time::Timestamp;
 use driftless::version::Version;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::guard::Guard;
 use super::index::Index;
 use super::schedule::EngineFault;
 use super::world::World;
@@ -29,6 +32,8 @@ pub(super) struct Client<I> {
     pub(super) forced: bool,
     calls: AtomicU64,
     skew_ms: i64,
+    /// Documents whose last write was refused: what a missing guard does not read.
+    refused: Mutex<BTreeSet<DocumentId>>,
 }
 
 /// What goes wrong with one call.
@@ -43,7 +48,7 @@ impl<I: Index> Client<I> {
         let skew = i64::from(world.setting.skew_ms);
         let chance = world.chance(process, u64::MAX, 2 * u64::from(world.setting.skew_ms) + 1);
         let skew_ms = i64::try_from(chance).unwrap_or_default() - skew;
-        Self { world, process, killed, forced, calls: AtomicU64::new(0), skew_ms }
+        Self { world, process, killed, forced, calls: AtomicU64::new(0), skew_ms, refused: Mutex::default() }
     }
 
     /// A travel time that is mostly short, and now and then long enough to be overtaken.
@@ -91,12 +96,20 @@ impl<I: Index> Client<I> {
         std::future::pending().await
     }
 
-    async fn perform(&self, writes: &[GuardedWrite<'_>], deadline: Instant) -> Vec<Result<Written, Problem>> {
+    /// Carries writes out; `answered` ones are on all copies of the index when this returns, others on their way there.
+    async fn perform(&self, writes: &[GuardedWrite<'_>], call: Call, answered: bool) -> Vec<Result<Written, Problem>> {
         let written_at = self.clock();
         let stamped: Vec<_> = writes.iter().map(|write| GuardedWrite { written_at, ..*write }).collect();
         let index = &self.world.index;
-        let answers =
-            if self.forced { index.force(&stamped, deadline).await } else { index.write(&stamped, deadline).await };
+        let answers = match (self.forced, answered) {
+            (true, _) => index.force(&stamped, call).await,
+            (false, true) => index.write(&stamped, call).await,
+            (false, false) => index.write_to_primary(&stamped, call).await,
+        };
+        if !answered {
+            self.replicate_later(writes, &answers);
+        }
+        self.note_refusals(writes, &answers);
         for (write, answer) in writes.iter().zip(&answers) {
             let what = match answer {
                 Ok(Written::Done(_)) => "written",
@@ -108,9 +121,56 @@ impl<I: Index> Client<I> {
             state.counts.add(what, 1);
             if matches!(answer, Ok(Written::Done(_))) {
                 state.ledger.seen(write.id, write.version);
+                if answered {
+                    state.ledger.acknowledge(write.id, write.version);
+                }
             }
         }
         answers
+    }
+
+    /// Lets the copies of the index get what nobody was told of.
+    fn replicate_later(&self, writes: &[GuardedWrite<'_>], answers: &[Result<Written, Problem>]) {
+        for (write, answer) in writes.iter().zip(answers) {
+            let Ok(Written::Done(position)) = answer else { continue };
+            let (world, id, position) = (Arc::clone(&self.world), write.id.clone(), *position);
+            let nth = self.calls.fetch_add(1, Ordering::Relaxed);
+            let time = Duration::from_millis(world.chance(self.process, nth, 1_500));
+            self.world.spawn(async move {
+                sleep(time).await;
+                world.index.replicate(&id, position);
+            });
+        }
+    }
+
+    fn note_refusals(&self, writes: &[GuardedWrite<'_>], answers: &[Result<Written, Problem>]) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        for (write, answer) in writes.iter().zip(answers) {
+            if answer.is_err() {
+                refused.insert(write.id.clone());
+            }
+        }
+    }
+
+    /// What a process is told of a document: `written_at` by the function's own clock, which is not the model's.
+    fn shown(&self, id: &DocumentId, found: Option<Stored>) -> Option<Stored> {
+        let was_refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        if was_refused && !self.world.stands(Guard::ReadBeforeReject) {
+            return None;
+        }
+        let age_ms = |written: Timestamp| {
+            if self.world.stands(Guard::ConfirmedDuplicate) { self.clock().millis_since(written) } else { u64::MAX }
+        };
+        let on_its_clock = |age_ms: u64| Timestamp::from_millis(clock::now().as_millis().saturating_sub(age_ms));
+        // With the lowest of versions, everything is newer.
+        let version = |version: Version| {
+            if self.world.stands(Guard::VersionCompare) { version } else { Version::from_stored(String::new()) }
+        };
+        found.map(|stored| Stored {
+            version: stored.version.map(version),
+            written_at: stored.written_at.map(age_ms).map(on_its_clock),
+            ..stored
+        })
     }
 
     /// Lets a request arrive when nobody waits for its answer any more.
@@ -120,17 +180,17 @@ impl<I: Index> Client<I> {
         self.world.spawn(async move {
             sleep(by).await;
             let writes: Vec<_> = writes.iter().map(OwnedWrite::borrow).collect();
-            late.perform(&writes, Instant::now() + REQUEST_TIMEOUT).await;
+            late.perform(&writes, Call::until(Instant::now() + REQUEST_TIMEOUT), false).await;
         });
     }
 }
 
 impl<I: Index> Target for Client<I> {
-    async fn read(&self, ids: &[&DocumentId], deadline: Instant) -> Vec<Result<Option<Stored>, Problem>> {
+    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<Stored>, Problem>> {
         if self.forced {
             return vec![Ok(None); ids.len()];
         }
-        let limit = deadline.min(Instant::now() + REQUEST_TIMEOUT);
+        let limit = call.deadline.min(Instant::now() + REQUEST_TIMEOUT * (1 << call.doublings));
         let (there, back) = (self.travel(), self.travel());
         let mut outdated = false;
         match self.trouble(false) {
@@ -147,12 +207,17 @@ impl<I: Index> Target for Client<I> {
                 return vec![Err(unreachable("timed out")); ids.len()];
             }
             Some(Trouble::Engine(EngineFault::Slow { by_ms })) => sleep(Duration::from_millis(by_ms.into())).await,
-            Some(Trouble::Engine(EngineFault::Outdated)) => outdated = true,
+            Some(Trouble::Engine(EngineFault::Outdated)) => {
+                self.world.state().ledger.outdated_reads += 1;
+                outdated = true;
+            }
             Some(Trouble::CrashBefore | Trouble::CrashAfter) | None => {}
         }
         sleep(there).await;
         let index = &self.world.index;
-        let answers = if outdated { index.read_outdated(ids, deadline).await } else { index.read(ids, deadline).await };
+        let answers = if outdated { index.read_outdated(ids, call).await } else { index.read(ids, call).await };
+        let answers: Vec<_> =
+            ids.iter().zip(answers).map(|(id, answer)| answer.map(|found| self.shown(id, found))).collect();
         for (id, answer) in ids.iter().zip(&answers) {
             if let Ok(Some(Stored { version: Some(version), .. })) = answer {
                 self.world.state().ledger.seen(id, version);
@@ -162,16 +227,18 @@ impl<I: Index> Target for Client<I> {
         if Instant::now() > limit { vec![Err(unreachable("timed out")); ids.len()] } else { answers }
     }
 
-    async fn write(&self, writes: &[GuardedWrite<'_>], deadline: Instant) -> Vec<Result<Written, Problem>> {
-        let limit = deadline.min(Instant::now() + REQUEST_TIMEOUT);
-        let lost = || vec![Err(unreachable("timed out")); writes.len()];
+    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+        let limit = call.deadline.min(Instant::now() + REQUEST_TIMEOUT * (1 << call.doublings));
+        let sent = Instant::now();
+        let call = Call { with_probe: call.with_probe && self.world.stands(Guard::Probe), ..call };
+        let lost = || vec![Err(Problem::TimedOut(sent.elapsed())); writes.len()];
         let (there, back) = (self.travel(), self.travel());
         let trouble = self.trouble(true);
         sleep(there).await;
         match trouble {
             Some(Trouble::CrashBefore) => self.die().await,
             Some(Trouble::CrashAfter) => {
-                self.perform(writes, deadline).await;
+                self.perform(writes, call, false).await;
                 self.die().await
             }
             Some(Trouble::Engine(EngineFault::Unreachable)) => vec![Err(unreachable("refused")); writes.len()],
@@ -180,7 +247,7 @@ impl<I: Index> Target for Client<I> {
             }
             Some(Trouble::Engine(EngineFault::HalfRefused { status })) => {
                 let kept: Vec<_> = writes.iter().step_by(2).copied().collect();
-                let mut answers = self.perform(&kept, deadline).await.into_iter();
+                let mut answers = self.perform(&kept, call, true).await.into_iter();
                 let refused = || Err(Problem::Item(refusal(status)));
                 let answer = |at| if at % 2 == 0 { answers.next().unwrap_or_else(refused) } else { refused() };
                 (0..writes.len()).map(answer).collect()
@@ -191,22 +258,27 @@ impl<I: Index> Target for Client<I> {
                 lost()
             }
             Some(Trouble::Engine(EngineFault::AnswerLost)) => {
-                self.perform(writes, deadline).await;
+                self.perform(writes, call, false).await;
                 sleep_until(limit).await;
                 lost()
             }
             Some(Trouble::Engine(EngineFault::Slow { by_ms })) => {
                 sleep(Duration::from_millis(by_ms.into())).await;
-                let answers = self.perform(writes, deadline).await;
+                let answers = self.perform(writes, call, true).await;
                 sleep(back).await;
                 if Instant::now() > limit { lost() } else { answers }
             }
             Some(Trouble::Engine(EngineFault::Outdated)) | None => {
-                let answers = self.perform(writes, deadline).await;
+                let answers = self.perform(writes, call, true).await;
                 sleep(back).await;
                 if Instant::now() > limit { lost() } else { answers }
             }
         }
+    }
+
+    async fn probe_beside(&self, beside: &DocumentId, deadline: Instant) -> Result<(), Problem> {
+        sleep(self.travel()).await;
+        self.world.index.probe_beside(beside, deadline).await
     }
 }
 
@@ -225,8 +297,8 @@ impl From<&GuardedWrite<'_>> for OwnedWrite {
         Self {
             id: write.id.clone(),
             state: match write.guard {
-                Guard::Absent => None,
-                Guard::At(position) => Some(position.clone()),
+                Condition::Absent => None,
+                Condition::At(position) => Some(position),
             },
             content: write.content.clone(),
             version: write.version.clone(),
@@ -240,7 +312,7 @@ impl OwnedWrite {
     fn borrow(&self) -> GuardedWrite<'_> {
         GuardedWrite {
             id: &self.id,
-            guard: self.state.as_ref().map_or(Guard::Absent, Guard::At),
+            guard: self.state.map_or(Condition::Absent, Condition::At),
             content: &self.content,
             version: &self.version,
             event_time: self.event_time,

@@ -92,7 +92,7 @@ impl Made {
     }
 
     fn disturbance(&mut self) -> Act {
-        match self.rng.u8(..42) {
+        match self.rng.u8(..48) {
             0..=1 => Act::Split,
             2 => Act::RecreateStream,
             3 => Act::RaiseGeneration,
@@ -112,6 +112,8 @@ impl Made {
             37 => Act::ReceiveTwice,
             38 => Act::Reappear,
             39 => Act::UnreadableRange,
+            40..=43 => Act::FailOver,
+            44 => Act::Close { for_ms: self.rng.u32(20..1_500) },
             _ => Act::Redeliver { batches: self.rng.u8(1..=4) },
         }
     }

@@ -24,6 +24,12 @@ pub enum Guard {
     StreamLabel,
     /// A raised generation's changes are newer than all before
     Generation,
+    /// A duplicate that nobody was told of is written once more
+    ConfirmedDuplicate,
+    /// A document that the engine refuses is read before it is decided
+    ReadBeforeReject,
+    /// The index shows that it takes writes before a refusal becomes a letter
+    Probe,
     /// What failed is reported to Lambda
     FailureReport,
     /// The lowest failed sequence number is among those that are reported
@@ -67,9 +73,7 @@ impl Guard {
     /// The core's hook, for a guard of the core.
     fn hook(self) -> Option<core::Guard> {
         Some(match self {
-            Self::VersionCompare => core::Guard::VersionCompare,
             Self::FoldOrder => core::Guard::FoldOrder,
-            Self::FoldFallback => core::Guard::FoldFallback,
             Self::SequencePadding => core::Guard::SequencePadding,
             Self::StreamLabel => core::Guard::StreamLabel,
             Self::Generation => core::Guard::Generation,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use driftless::change::Content;
 use driftless::document_id::DocumentId;
 use driftless::outcome::{Problem, Refusal};
-use driftless::target::{Guard as State, GuardedWrite, Position, Stored, Target, Written};
+use driftless::target::{Call, Guard as State, GuardedWrite, Position, Stored, Target, Written};
 use driftless::time::Timestamp;
 use tokio::time::Instant;
 
@@ -45,21 +45,41 @@ pub trait Index: Target + Clone + 'static {
     fn read_outdated(
         &self,
         ids: &[&DocumentId],
-        deadline: Instant,
+        call: Call,
     ) -> impl Future<Output = Vec<Result<Option<Stored>, Problem>>> + Send {
-        self.read(ids, deadline)
+        self.read(ids, call)
     }
+
+    /// Writes to the primary only: the copies of the shard get it when they are told to, unless one of them takes over
+    /// before. Only the model can.
+    fn write_to_primary(
+        &self,
+        writes: &[GuardedWrite<'_>],
+        call: Call,
+    ) -> impl Future<Output = Vec<Result<Written, Problem>>> + Send {
+        self.write(writes, call)
+    }
+
+    /// The copies get what they lack of a document, if it still is in this state.
+    fn replicate(&self, _: &DocumentId, _: Position) {}
+
+    /// A copy takes the primary's place: what it lacks is gone.
+    fn fail_over(&self) {}
+
+    /// From now on the index takes no writes, or takes them again.
+    fn close(&self, _: bool) {}
 
     /// Writes whatever the documents' states are. Only the model can: it is what a missing guard looks like.
     fn force(
         &self,
         writes: &[GuardedWrite<'_>],
-        deadline: Instant,
+        call: Call,
     ) -> impl Future<Output = Vec<Result<Written, Problem>>> + Send {
-        self.write(writes, deadline)
+        self.write(writes, call)
     }
 }
 
+#[derive(Clone)]
 struct Document {
     content: Content,
     stored: Stored,
@@ -72,7 +92,12 @@ struct Document {
 #[derive(Default)]
 struct Documents {
     documents: BTreeMap<DocumentId, Document>,
+    /// What the copies have of documents that the primary has newer.
+    copies: BTreeMap<DocumentId, Option<Document>>,
     seq_no: u64,
+    /// How often a copy took over.
+    failovers: u64,
+    closed: bool,
     mended: bool,
     missing: Missing,
 }
@@ -93,14 +118,27 @@ impl ModelIndex {
     }
 }
 
+/// Whom a write reaches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    AllCopies,
+    PrimaryOnly,
+}
+
 impl Documents {
-    fn write(&mut self, write: &GuardedWrite<'_>, forced: bool) -> Result<Written, Problem> {
-        if !self.mended && is_poison(write.content) {
-            let refusal =
-                Refusal { status: 400, kind: "strict_dynamic_mapping_exception".into(), reason: "poison".into() };
-            return Err(Problem::Item(refusal));
+    fn write(
+        &mut self,
+        write: &GuardedWrite<'_>,
+        forced: bool,
+        (reach, call): (Reach, Call),
+    ) -> Result<Written, Problem> {
+        if self.closed {
+            return Err(if call.with_probe { closed() } else { refusal("index_closed_exception") });
         }
-        let current = self.documents.get(write.id).map(|document| &document.stored.position);
+        if !self.mended && is_poison(write.content) {
+            return Err(refusal("strict_dynamic_mapping_exception"));
+        }
+        let current = self.documents.get(write.id).map(|document| document.stored.position);
         let holds = match write.guard {
             State::Absent => current.is_none(),
             State::At(position) => current == Some(position),
@@ -109,15 +147,24 @@ impl Documents {
             return Ok(Written::Conflict);
         }
         self.seq_no += 1;
-        let position = position(self.seq_no);
+        let position = Position { seq_no: self.seq_no, primary_term: 1 + self.failovers };
+        let before = self.documents.remove(write.id);
+        match reach {
+            // A document is replicated as a whole: with this state the copies have all before it.
+            Reach::AllCopies => drop(self.copies.remove(write.id)),
+            Reach::PrimaryOnly => drop(self.copies.entry(write.id.clone()).or_insert_with(|| before.clone())),
+        }
         let deleted = *write.content == Content::Removed;
         if deleted && !self.missing.stands(Guard::Tombstone) {
-            self.documents.remove(write.id);
             return Ok(Written::Done(position));
         }
-        let stored =
-            Stored { version: Some(write.version.clone()), event_time: write.event_time, position: position.clone() };
-        let before = self.documents.remove(write.id).map(|document| document.stored);
+        let stored = Stored {
+            version: Some(write.version.clone()),
+            event_time: write.event_time,
+            written_at: Some(write.written_at),
+            position,
+        };
+        let before = before.map(|document| document.stored);
         let document =
             Document { content: write.content.clone(), stored, before, written_at: write.written_at, deleted };
         self.documents.insert(write.id.clone(), document);
@@ -125,15 +172,29 @@ impl Documents {
     }
 }
 
+/// What a probe shows of an index that takes no writes.
+fn closed() -> Problem {
+    Problem::Probe("the index is closed".into())
+}
+
+/// A refusal for good, as an engine words it per document.
+fn refusal(kind: &str) -> Problem {
+    Problem::Item(Refusal { status: 400, kind: kind.into(), reason: "refused".into() })
+}
+
 impl Target for ModelIndex {
-    async fn read(&self, ids: &[&DocumentId], _: Instant) -> Vec<Result<Option<Stored>, Problem>> {
+    async fn read(&self, ids: &[&DocumentId], _: Call) -> Vec<Result<Option<Stored>, Problem>> {
         let documents = self.documents();
         ids.iter().map(|id| Ok(documents.documents.get(id).map(|document| document.stored.clone()))).collect()
     }
 
-    async fn write(&self, writes: &[GuardedWrite<'_>], _: Instant) -> Vec<Result<Written, Problem>> {
+    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let mut documents = self.documents();
-        writes.iter().map(|write| documents.write(write, false)).collect()
+        writes.iter().map(|write| documents.write(write, false, (Reach::AllCopies, call))).collect()
+    }
+
+    async fn probe_beside(&self, _: &DocumentId, _: Instant) -> Result<(), Problem> {
+        if self.documents().closed { Err(closed()) } else { Ok(()) }
     }
 }
 
@@ -152,7 +213,7 @@ impl Index for ModelIndex {
         let dead = documents.documents.iter().filter(|(_, document)| document.deleted);
         dead.map(|(id, document)| Tombstone {
             id: id.clone(),
-            position: document.stored.position.clone(),
+            position: document.stored.position,
             written_at: document.written_at,
         })
         .collect()
@@ -163,6 +224,7 @@ impl Index for ModelIndex {
         let current = documents.documents.get(id).map(|document| &document.stored.position);
         if state.is_none() || current == state {
             documents.documents.remove(id);
+            documents.copies.remove(id);
         }
     }
 
@@ -170,14 +232,41 @@ impl Index for ModelIndex {
         self.documents().mended = true;
     }
 
-    async fn read_outdated(&self, ids: &[&DocumentId], _: Instant) -> Vec<Result<Option<Stored>, Problem>> {
+    async fn write_to_primary(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+        let mut documents = self.documents();
+        writes.iter().map(|write| documents.write(write, false, (Reach::PrimaryOnly, call))).collect()
+    }
+
+    fn replicate(&self, id: &DocumentId, state: Position) {
+        let mut documents = self.documents();
+        if documents.documents.get(id).is_some_and(|document| document.stored.position == state) {
+            documents.copies.remove(id);
+        }
+    }
+
+    fn fail_over(&self) {
+        let mut documents = self.documents();
+        documents.failovers += 1;
+        for (id, copy) in std::mem::take(&mut documents.copies) {
+            match copy {
+                Some(document) => documents.documents.insert(id, document),
+                None => documents.documents.remove(&id),
+            };
+        }
+    }
+
+    fn close(&self, closed: bool) {
+        self.documents().closed = closed;
+    }
+
+    async fn read_outdated(&self, ids: &[&DocumentId], _: Call) -> Vec<Result<Option<Stored>, Problem>> {
         let documents = self.documents();
         ids.iter().map(|id| Ok(documents.documents.get(id).and_then(|document| document.before.clone()))).collect()
     }
 
-    async fn force(&self, writes: &[GuardedWrite<'_>], _: Instant) -> Vec<Result<Written, Problem>> {
+    async fn force(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let mut documents = self.documents();
-        writes.iter().map(|write| documents.write(write, true)).collect()
+        writes.iter().map(|write| documents.write(write, true, (Reach::AllCopies, call))).collect()
     }
 }
 
@@ -185,8 +274,4 @@ fn is_poison(content: &Content) -> bool {
     let Content::Document(document) = content else { return false };
     let poison = POISON.as_bytes();
     document.as_bytes().windows(poison.len()).any(|window| window == poison)
-}
-
-fn position(seq_no: u64) -> Position {
-    Position { index: "model-000001".into(), seq_no, primary_term: 1 }
 }

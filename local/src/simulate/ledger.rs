@@ -22,6 +22,10 @@ pub(super) struct Ledger {
     by_sequence: HashMap<u128, Ordinal>,
     /// The newest change of each document that was ever in the index.
     newest: BTreeMap<String, Ordinal>,
+    /// The newest change of each document that all copies of the index were said to have.
+    acknowledged: BTreeMap<String, Ordinal>,
+    /// Reads that showed what had been before.
+    pub(super) outdated_reads: u64,
     /// Changes of which a letter with the record was in the queue at some time.
     lettered: BTreeSet<Ordinal>,
     /// Changes that a letter with a range was sent for at some time.
@@ -52,6 +56,20 @@ impl Ledger {
         }
     }
 
+    /// The engine has acknowledged a write of this version.
+    pub(super) fn acknowledge(&mut self, id: &DocumentId, version: &Version) {
+        let sequence = version.as_str().rsplit('/').next().unwrap_or_default();
+        if let Some(ordinal) = self.ordinal(sequence) {
+            let newest = self.acknowledged.entry(id.to_string()).or_insert(ordinal);
+            *newest = ordinal.max(*newest);
+        }
+    }
+
+    /// Returns whether a newer change of the same document was acknowledged.
+    pub(super) fn is_stale(&self, change: Ordinal) -> bool {
+        self.acknowledged.get(&self.changes[change].id).is_some_and(|&newest| newest > change)
+    }
+
     /// A letter was sent for these changes, with a record or with a range.
     pub(super) fn lettered(&mut self, changes: &[Ordinal], own: bool) {
         if own { &mut self.lettered } else { &mut self.ranged }.extend(changes);
@@ -77,6 +95,11 @@ impl Ledger {
     /// Changes that are not settled.
     pub(super) fn open(&self) -> impl Iterator<Item = Ordinal> {
         (0..self.changes.len()).filter(|&change| !self.is_settled(change))
+    }
+
+    /// Id of the document that the change is of.
+    pub(super) fn document(&self, change: Ordinal) -> &str {
+        &self.changes[change].id
     }
 
     pub(super) fn describe(&self, change: Ordinal) -> String {

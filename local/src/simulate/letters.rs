@@ -1,6 +1,6 @@
 //! The dead-letter queue: at least once, in no order, and now and then unwilling.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -78,11 +78,13 @@ pub(super) struct Mailbox<I> {
     pub(super) killed: Arc<Notify>,
     /// Letters that were acknowledged and are not sent: what a missing guard looks like.
     unsent: Mutex<Vec<(String, Vec<Ordinal>)>>,
+    /// Changes of the batch at work that were stale when it came, and the outdated reads until then.
+    stale: Mutex<(BTreeSet<Ordinal>, u64)>,
 }
 
 impl<I: Index> Mailbox<I> {
     pub(super) fn new(world: Arc<World<I>>, killed: Arc<Notify>) -> Self {
-        Self { world, killed, unsent: Mutex::default() }
+        Self { world, killed, unsent: Mutex::default(), stale: Mutex::default() }
     }
 
     /// Sends what a function has left behind that answers before it sends.
@@ -90,6 +92,28 @@ impl<I: Index> Mailbox<I> {
         let unsent = std::mem::take(&mut *self.unsent.lock().unwrap_or_else(PoisonError::into_inner));
         for (body, changes) in unsent {
             self.world.store_letter(body, changes, true);
+        }
+    }
+
+    /// Notes which changes of a batch are stale already.
+    pub(super) fn begin(&self, batch: &[Ordinal]) {
+        let state = self.world.state();
+        let stale = batch.iter().copied().filter(|&change| state.ledger.is_stale(change)).collect();
+        *self.stale.lock().unwrap_or_else(PoisonError::into_inner) = (stale, state.ledger.outdated_reads);
+    }
+
+    /// Holds the promise that a change which was stale when it came leaves no letter. What a copy that lags behind shows
+    /// may say otherwise for once.
+    fn check_stale(&self, changes: &[Ordinal]) {
+        let (stale, outdated_reads) = &*self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = changes.iter().find(|change| stale.contains(change));
+        let needless = {
+            let state = self.world.state();
+            let found = found.filter(|_| state.ledger.outdated_reads == *outdated_reads);
+            found.map(|change| state.ledger.describe(*change))
+        };
+        if let Some(change) = needless {
+            self.world.break_promise(Broken::NeedlessLetter(format!("{change}, which was stale")));
         }
     }
 
@@ -122,6 +146,7 @@ impl<I: Index> Queue for Mailbox<I> {
         self.travel().await;
         let body = message.body.clone();
         let changes: Vec<_> = self.world.state().ledger.ordinal(event_number(&body)).into_iter().collect();
+        self.check_stale(&changes);
         if !self.world.stands(Guard::LetterBeforeSuccess) {
             self.unsent.lock().unwrap_or_else(PoisonError::into_inner).push((body, changes));
             return Ok(());

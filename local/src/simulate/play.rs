@@ -98,6 +98,8 @@ impl<I: Index> Player<I> {
             Act::Purge => world.spawn(Arc::clone(&world).purge(self.next_activity())),
             Act::Redrive => world.spawn(Arc::clone(&world).redrive()),
             Act::Mend => world.index.mend().await,
+            Act::FailOver => world.fail_over(),
+            Act::Close { for_ms } => world.close_index(Duration::from_millis((*for_ms).into())),
             Act::Settle => {
                 self.settle().await;
                 world.skip(QUIET);
@@ -146,6 +148,8 @@ impl<I: Index> Player<I> {
         self.world.state().armed = Armed::default();
         self.redrive_until(|letters| !letters.has_range()).await;
         self.oldest_year -= 1;
+        // The new deployment's processes take the place of the old one's.
+        self.world.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
         {
             let mut state = self.world.state();
             state.generation += 1;

@@ -4,8 +4,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use driftless::function::Deadlines;
+use driftless::version::Generation;
 use driftless::writer::Writer;
-use replicate::handler::{Deadlines, Function, StreamEvent};
+use replicate::handler::{Function, StreamEvent};
 use replicate::metrics::Metrics;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -48,7 +50,7 @@ impl<I: Index> World<I> {
         let killed = Arc::new(Notify::new());
         let client = Client::new(Arc::clone(self), number, Arc::clone(&killed), forced);
         let mailbox = Mailbox::new(Arc::clone(self), Arc::clone(&killed));
-        Process { number, writer: Writer::new(client), mailbox, killed }
+        Process { number, writer: Writer::new(client, Generation(self.state().generation)), mailbox, killed }
     }
 
     fn take_process(self: &Arc<Self>) -> Process<I> {
@@ -82,14 +84,15 @@ impl<I: Index> World<I> {
 
     /// What Lambda's runtime does around the handler.
     async fn handle(self: &Arc<Self>, process: &Process<I>, records: &[StreamRecord]) -> Outcome {
-        let event: StreamEvent = serde_json::from_slice(&payload(records)).expect("the model's records are records");
+        let folded = self.folded(records);
+        let event: StreamEvent = serde_json::from_slice(&payload(&folded)).expect("the model's records are records");
         process.mailbox.catch_up();
-        let apply = Instant::now() + TIMEOUT - MARGIN;
-        let deadlines = Deadlines { apply, letters: apply + MARGIN / 4 };
+        process.mailbox.begin(&self.ordinals(records));
+        let deadlines = Deadlines::before(Instant::now() + TIMEOUT, MARGIN);
         let mut metrics = Metrics::new(records.len());
         let function = Function {
             reading: &self.reading(),
-            writer: &process.writer,
+            writer: Some(&process.writer),
             queue: Some(&process.mailbox),
             index: INDEX,
             version: FUNCTION_VERSION,
@@ -109,6 +112,21 @@ impl<I: Index> World<I> {
             }
             Err(error) => Outcome::FunctionError { kind: error.kind().to_owned(), message: error.to_string() },
         }
+    }
+
+    /// The records that the function is shown: all of them, or, as if it could not fall back on older ones, the newest of
+    /// each key.
+    fn folded(&self, records: &[StreamRecord]) -> Vec<StreamRecord> {
+        if self.stands(Guard::FoldFallback) {
+            return records.to_vec();
+        }
+        let state = self.state();
+        let change = |record: &StreamRecord| state.ledger.ordinal(record.sequence_number().as_str());
+        let of = |record: &StreamRecord| change(record).map(|change| state.ledger.document(change));
+        let is_newest = |record: &&StreamRecord| {
+            !records.iter().any(|other| of(other) == of(record) && change(other) > change(record))
+        };
+        records.iter().filter(is_newest).cloned().collect()
     }
 
     fn loses_answer(&self) -> bool {

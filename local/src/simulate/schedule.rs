@@ -90,6 +90,13 @@ pub enum Act {
         /// For how long.
         for_ms: u32,
     },
+    /// A copy of the index takes its primary's place: writes that were on their way to the copies are gone.
+    FailOver,
+    /// The index takes no writes: it refuses each document as if that were at fault.
+    Close {
+        /// For how long.
+        for_ms: u32,
+    },
     /// The process of the next write is killed before the engine has it.
     CrashBefore,
     /// The process of the next write is killed after the engine has done it.

@@ -8,7 +8,7 @@ use super::*;
 
 /// Each guard with the number of schedules, from seed 1 on, within which its absence must show. About five times of
 /// what it takes.
-const GUARDS: [(Guard, u64); 20] = [
+const GUARDS: [(Guard, u64); 23] = [
     (Guard::VersionCompare, 100),
     (Guard::AtomicWrite, 100),
     (Guard::Tombstone, 100),
@@ -17,6 +17,9 @@ const GUARDS: [(Guard, u64); 20] = [
     (Guard::SequencePadding, 100),
     (Guard::StreamLabel, 100),
     (Guard::Generation, 100),
+    (Guard::ConfirmedDuplicate, 2_000),
+    (Guard::ReadBeforeReject, 500),
+    (Guard::Probe, 300),
     (Guard::FailureReport, 100),
     (Guard::LowestFailure, 100),
     (Guard::OnFailureMessage, 100),
@@ -27,7 +30,7 @@ const GUARDS: [(Guard, u64); 20] = [
     (Guard::RedriveGuard, 100),
     (Guard::BackfillCreate, 100),
     (Guard::BackfillVersion, 100),
-    (Guard::PurgeAge, 300),
+    (Guard::PurgeAge, 1_500),
     (Guard::PurgeAtomic, 2_000),
 ];
 
@@ -45,7 +48,15 @@ fn ten_thousand_schedules_keep_every_promise() {
     assert_eq!(summary.broken, None);
     assert_eq!(summary.played, 10_000);
     // A model in which nothing goes wrong promises nothing.
-    for what in ["conflicts", "late requests", "letters with a range", "letters with a record", "purged tombstones"] {
+    for what in [
+        "conflicts",
+        "late requests",
+        "letters with a range",
+        "letters with a record",
+        "purged tombstones",
+        "failovers",
+        "closed indices",
+    ] {
         assert!(summary.counts.0.get(what).is_some_and(|number| *number > 100), "{what}: {:?}", summary.counts);
     }
 }
@@ -54,10 +65,10 @@ fn ten_thousand_schedules_keep_every_promise() {
 fn without_any_single_guard_a_promise_is_broken() {
     let listed: Vec<Guard> = GUARDS.iter().map(|(guard, _)| *guard).collect();
     assert_eq!(listed, Guard::value_variants());
-    for (guard, schedules) in GUARDS {
-        let summary = run(schedules, [guard].into_iter().collect(), cores());
-        assert!(summary.broken.is_some(), "{schedules} schedules did not miss {}", guard.name());
-    }
+    let not_missed = GUARDS
+        .iter()
+        .filter(|(guard, schedules)| run(*schedules, [*guard].into_iter().collect(), cores()).broken.is_none());
+    assert_eq!(not_missed.collect::<Vec<_>>(), Vec::<&(Guard, u64)>::new());
 }
 
 #[test]

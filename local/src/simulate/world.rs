@@ -217,6 +217,23 @@ impl<I: Index> World<I> {
         self.background.lock().unwrap_or_else(PoisonError::into_inner).spawn_local(activity);
     }
 
+    /// A copy of the index takes over.
+    pub(super) fn fail_over(&self) {
+        self.index.fail_over();
+        self.count("failovers", 1);
+    }
+
+    /// The index refuses everything for a while.
+    pub(super) fn close_index(self: &Arc<Self>, time: Duration) {
+        self.index.close(true);
+        self.count("closed indices", 1);
+        let world = Arc::clone(self);
+        self.spawn(async move {
+            tokio::time::sleep(time).await;
+            world.index.close(false);
+        });
+    }
+
     /// Waits until everything has been delivered or given up, and nothing is under way.
     pub(super) async fn drain(&self) {
         self.state().draining = true;

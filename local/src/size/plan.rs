@@ -13,8 +13,13 @@ use super::timing::Timing;
 const BATCH_SIZES: [u64; 4] = [1, 10, 100, 1_000];
 /// How much of its time a lane may be busy: the rest is for uneven keys, retries and catching up.
 const BUSY: f64 = 0.8;
-/// Bytes that one invocation logs: our metrics (718 were seen), and Lambda's START, END and REPORT (about 300).
-pub(super) const LOG_BYTES: f64 = 1_020.0;
+/// Bytes of a line of metrics beside the values of single invocations, as row B13 of the benchmark sees them. Lambda's own
+/// lines of successful invocations are switched off.
+const LOG_BYTES: f64 = 750.0;
+/// Bytes that an invocation adds to a line: its values of two metrics.
+const VALUE_BYTES: f64 = 14.0;
+/// Invocations that one line holds at most; a busy process writes a line per second.
+const INVOCATIONS_PER_LINE: f64 = 100.0;
 /// A record carries the old and the new image, and each byte of an item becomes about 1.5 in DynamoDB's JSON.
 const RECORD_BYTES_PER_ITEM_BYTE: f64 = 2.0 * 1.5;
 /// Bytes of a record beside its images.
@@ -45,7 +50,7 @@ pub struct Setting {
     pub round_trip_ms: f64,
     /// Share of changes that are read first.
     pub unseen: f64,
-    /// Bytes that one invocation logs.
+    /// Bytes of a line of metrics, without the values of single invocations.
     pub log_bytes: f64,
     /// Concurrent executions that are left.
     pub concurrency: f64,
@@ -69,6 +74,17 @@ impl Default for Setting {
             log_bytes: LOG_BYTES,
             concurrency: CONCURRENT_EXECUTIONS,
         }
+    }
+}
+
+impl Setting {
+    /// What an invocation takes on Lambda that takes `cpu_ms` of a whole processor, and waits for the engine for `engine_ms`,
+    /// without the network between them.
+    pub fn work_ms(&self, cpu_ms: f64, engine_ms: f64, records: f64) -> f64 {
+        let processor = (self.memory_mb as f64 / MEMORY_OF_ONE_PROCESSOR_MB).min(1.0);
+        // One bulk; and one read before it where one of the records is of a document that is not known.
+        let requests = 2.0 - (1.0 - self.unseen).powf(records);
+        cpu_ms / processor + engine_ms + self.round_trip_ms * requests
     }
 }
 
@@ -142,6 +158,7 @@ fn plan(setting: &Setting, timing: &Timing, prices: &Prices, batch_size: u64) ->
     // Lambda charges whole milliseconds, and nothing for what lies between two invocations.
     let billed_s = (on_average.invocation_ms - setting.overhead_ms).ceil() / 1_000.0;
     let gb_seconds_per_second = invocations * billed_s * setting.memory_mb as f64 / 1_024.0;
+    let log_bytes_per_second = log_bytes(setting, invocations / concurrency as f64) * concurrency as f64;
     let limits = limits(setting, &peak, shards, concurrency, factor);
     let (lag_p50_ms, lag_p99_ms) = (peak.lag_ms(0.5), peak.lag_ms(0.99));
     let fits = peak.busy <= BUSY
@@ -159,11 +176,16 @@ fn plan(setting: &Setting, timing: &Timing, prices: &Prices, batch_size: u64) ->
         lag_p50_ms,
         lag_p99_ms,
         gb_seconds_per_second,
-        cost: prices.month(invocations, gb_seconds_per_second, invocations * setting.log_bytes),
+        cost: prices.month(invocations, gb_seconds_per_second, log_bytes_per_second),
         limits,
         fits,
         recommended: false,
     }
+}
+
+/// What one process logs per second: a line for each invocation at low rates, a line per second or per hundred at others.
+fn log_bytes(setting: &Setting, invocations: f64) -> f64 {
+    invocations.min(1.0).max(invocations / INVOCATIONS_PER_LINE) * setting.log_bytes + invocations * VALUE_BYTES
 }
 
 /// As many shards as the table has partitions at least: for its writes, or for its bytes.
@@ -199,14 +221,8 @@ impl Lanes {
         // A poll that returns anything makes one invocation at least; how many return something at a low rate, chance decides (Poisson).
         let invocations_per_poll = (records / batch_size as f64).max(1.0 - (-records).exp());
         let records_per_invocation = if records > 0.0 { records / invocations_per_poll } else { 1.0 };
-        let processor = (setting.memory_mb as f64 / MEMORY_OF_ONE_PROCESSOR_MB).min(1.0);
-        // One bulk; and one read before it where one of the records is of a document that is not known.
-        let reads = 1.0 - (1.0 - setting.unseen).powf(records_per_invocation);
-        let requests = 1.0 + reads;
-        let invocation_ms = setting.overhead_ms
-            + timing.cpu_ms(records_per_invocation) / processor
-            + timing.engine_ms(records_per_invocation)
-            + setting.round_trip_ms * requests;
+        let (cpu_ms, engine_ms) = (timing.cpu_ms(records_per_invocation), timing.engine_ms(records_per_invocation));
+        let invocation_ms = setting.overhead_ms + setting.work_ms(cpu_ms, engine_ms, records_per_invocation);
         let busy = invocations_per_poll * invocation_ms * POLLS_PER_SECOND / 1_000.0;
         Self { invocation_ms, records_per_invocation, invocations_per_poll, busy }
     }
@@ -329,6 +345,15 @@ mod tests {
         assert!(quiet[0].cost.total() > quiet[2].cost.total());
         let none = Setting { average: 0.0, ..setting(1.0) };
         assert!(planned(&none)[0].cost.total().abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_busy_process_logs_a_line_per_second_and_a_quiet_one_a_line_per_invocation() {
+        let per_invocation = |rate: f64| log_bytes(&setting(1.0), rate) / rate - VALUE_BYTES;
+        for (rate, expect) in [(0.01, 1_000.0), (1.0, 1_000.0), (20.0, 50.0), (100.0, 10.0), (400.0, 10.0)] {
+            assert!((per_invocation(rate) - expect).abs() < 1e-6, "{rate}: {}", per_invocation(rate));
+        }
+        assert!(log_bytes(&setting(1.0), 0.0).abs() < 1e-9);
     }
 
     #[test]

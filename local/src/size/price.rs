@@ -1,7 +1,7 @@
 //! What AWS charges for the function: requests, memory over time, and log lines. In US dollars, us-east-1, without free tiers.
 //! Streams that Lambda reads cost nothing; the table and the engine's cluster are not counted.
 //!
-//! Sources: <https://aws.amazon.com/lambda/pricing/>, <https://aws.amazon.com/cloudwatch/pricing/>, as of 2026.
+//! Sources: <https://aws.amazon.com/lambda/pricing/>, <https://aws.amazon.com/cloudwatch/pricing/>, as of November 2026.
 
 use serde::Serialize;
 
@@ -32,7 +32,7 @@ pub struct Prices {
     pub price_log_gb: Option<f64>,
 }
 
-/// Of one month, in US dollars.
+/// Of the amounts of one month, in US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cost {
     /// For being invoked.
@@ -57,12 +57,17 @@ impl Prices {
     /// What a month costs at so many invocations, GB-seconds and bytes of logs per second.
     pub(super) fn month(&self, invocations: f64, gb_seconds: f64, log_bytes: f64) -> Cost {
         let month = |per_second: f64| per_second * SECONDS_PER_MONTH;
+        self.charge(month(invocations), month(gb_seconds), month(log_bytes))
+    }
+
+    /// What so many invocations, GB-seconds and bytes of logs of one month cost.
+    pub fn charge(&self, invocations: f64, gb_seconds: f64, log_bytes: f64) -> Cost {
         let charge =
             |amount: f64, flat: Option<f64>, tiers| flat.map_or_else(|| tiered(amount, tiers), |price| amount * price);
         Cost {
-            requests: month(invocations) / 1e6 * self.price_requests,
-            duration: charge(month(gb_seconds), self.price_gb_second, GB_SECONDS),
-            logs: charge(month(log_bytes) / 1e9, self.price_log_gb, LOG_GB),
+            requests: invocations / 1e6 * self.price_requests,
+            duration: charge(gb_seconds, self.price_gb_second, GB_SECONDS),
+            logs: charge(log_bytes / 1e9, self.price_log_gb, LOG_GB),
         }
     }
 }

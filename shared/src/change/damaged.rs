@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Origin, Record, malformed, shape, table, text};
+use super::{Origin, Record, malformed, shape, table_arn, text};
 use crate::version::SequenceNumber;
 
 /// The members that are read, of the record and of its change.
@@ -38,7 +38,7 @@ pub(super) fn record(json: &str) -> Record {
     let origin = Origin {
         event_id: record.get("eventID").and_then(text).map(Into::into),
         sequence_number: sequence_number.map(Into::into),
-        table: arn.and_then(|arn| table(&arn).map(str::to_owned)),
+        table_arn: arn.and_then(|arn| table_arn(&arn).map(str::to_owned)),
     };
     Record { origin, change: Err(error) }
 }

@@ -147,7 +147,7 @@ impl DeadLetter {
             event_name: change.map(|change| change.kind.event_name().to_owned()),
             document_id: change.map(|change| change.id.to_string()),
             version: change.map(|change| change.version.to_string()),
-            table: origin.table.clone(),
+            table: origin.table().map(str::to_owned),
             index: from.index.to_owned(),
             rejected_at: from.now,
             function_version: from.function_version.to_owned(),

@@ -4,26 +4,37 @@
 //! wrong configuration is the answer of every invocation instead of a process that dies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::FunctionError;
-use super::settings::Settings;
+use super::settings::{CreateIndex, Settings};
+use crate::backoff::Backoff;
 use crate::environment::Misconfigured;
-use crate::opensearch::{Engine, EnsureError, OpenSearchTarget};
+use crate::opensearch::{AuthError, Engine, EnsureError, Identity, OpenSearchTarget, PhysicalIndex, Wanted};
 use crate::queue::sqs::SqsQueue;
 use crate::writer::Writer;
 
-/// Pause between tries to reach the engine at start.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+/// Pauses between tries to reach the engine at start.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// Built once per cold start.
 #[derive(Debug)]
 pub struct Context {
     settings: Result<Settings, Misconfigured>,
     queue: Option<SqsQueue>,
-    writer: Mutex<Option<Arc<Writer<OpenSearchTarget>>>>,
+    slot: Mutex<Slot>,
+}
+
+/// What is known of the index.
+#[derive(Debug, Default)]
+struct Slot {
+    writer: Option<Arc<Writer<OpenSearchTarget>>>,
+    /// This process has seen the index: whatever was in it would be gone without a word if it were created anew.
+    seen: bool,
 }
 
 impl Context {
@@ -31,7 +42,7 @@ impl Context {
     #[must_use]
     pub fn new(settings: Result<Settings, Misconfigured>) -> Self {
         let url = settings.as_ref().ok().and_then(|settings| settings.dead_letter_queue_url.as_ref());
-        Self { queue: url.map(SqsQueue::new), settings, writer: Mutex::new(None) }
+        Self { queue: url.map(SqsQueue::new), settings, slot: Mutex::default() }
     }
 
     /// The settings.
@@ -48,35 +59,55 @@ impl Context {
         self.queue.as_ref()
     }
 
-    /// The writer on an index that was seen to be ours.
+    /// The writer on an index that was seen to be ours, and to be of this table. Without a table, an index that is
+    /// missing is not created.
     ///
     /// # Errors
     /// Where the index is not ready by the deadline.
-    pub async fn writer(&self, deadline: Instant) -> Result<Arc<Writer<OpenSearchTarget>>, FunctionError> {
-        let mut slot = self.writer.lock().await;
-        if let Some(writer) = &*slot {
+    pub async fn writer(
+        &self,
+        table: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Arc<Writer<OpenSearchTarget>>, FunctionError> {
+        let mut slot = self.slot.lock().await;
+        if let Some(writer) = &slot.writer
+            && table.is_none_or(|table| table == writer.target().index().table)
+        {
             return Ok(Arc::clone(writer));
         }
         let settings = self.settings()?;
-        let engine = Engine::connect(&settings.engine).await?;
-        let alias = loop {
-            let problem = match engine.ensure_index(&settings.definition, deadline).await {
-                Ok(alias) => break alias,
-                Err(EnsureError::Configuration(error)) => return Err(error.into()),
-                Err(EnsureError::Problem(problem)) => problem,
-            };
-            if Instant::now() + PAUSE >= deadline {
-                return Err(FunctionError::Unavailable(problem));
-            }
-            tokio::time::sleep(PAUSE).await;
+        let identity = Identity {
+            table: table.map(str::to_owned),
+            partition_key: settings.reading.partition_key.clone(),
+            generation: settings.reading.generation,
         };
-        let writer = Arc::new(Writer::new(OpenSearchTarget::new(Arc::new(engine), alias)));
-        *slot = Some(Arc::clone(&writer));
+        let creates = table.is_some() && !slot.seen && settings.create_index == CreateIndex::IfMissing;
+        let wanted = Wanted { identity: &identity, create: creates.then_some(&settings.definition) };
+        let connected = timeout_at(deadline, Engine::connect(&settings.engine)).await;
+        let engine = connected.unwrap_or(Err(AuthError::Unanswered))?;
+        let index = ensure_index(&engine, wanted, deadline).await?;
+        let writer = Arc::new(Writer::new(OpenSearchTarget::new(Arc::new(engine), index), identity.generation));
+        *slot = Slot { writer: Some(Arc::clone(&writer)), seen: true };
         Ok(writer)
     }
 
-    /// After a configuration error: the next invocation fetches credentials and looks at the index anew.
+    /// After a configuration error: the next call of [`Context::writer`] fetches credentials and looks at the index anew.
     pub async fn forget_writer(&self) {
-        *self.writer.lock().await = None;
+        self.slot.lock().await.writer = None;
+    }
+}
+
+/// Tries until the index is ready, for what may pass.
+async fn ensure_index(engine: &Engine, wanted: Wanted<'_>, deadline: Instant) -> Result<PhysicalIndex, FunctionError> {
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    loop {
+        let problem = match engine.ensure_index(wanted, deadline).await {
+            Ok(index) => return Ok(index),
+            Err(EnsureError::Configuration(error)) => return Err(error.into()),
+            Err(EnsureError::Problem(problem)) => problem,
+        };
+        if !backoff.wait_before(deadline).await {
+            return Err(FunctionError::Unavailable(problem));
+        }
     }
 }

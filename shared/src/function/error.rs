@@ -25,8 +25,8 @@ pub enum FunctionError {
     /// The engine was not reached before the index was seen.
     #[error("{0}; if this lasts, check OPENSEARCH_ENDPOINT, the function's VPC and the engine's security group")]
     Unavailable(Problem),
-    /// The target broke its deadline.
-    #[error("the engine did not answer in time; the batch is retried")]
+    /// Something that the invocation waited for broke its deadline.
+    #[error("the invocation's time was over before everything was done; the batch is retried")]
     OutOfTime,
     /// The dead-letter queue cannot be read.
     #[error("{0}")]
@@ -48,11 +48,10 @@ impl FunctionError {
         matches!(self, Self::Misconfigured(_) | Self::Configuration(_) | Self::Auth(_))
     }
 
-    /// Whether the same invocation may find it mended. An index that is gone is not created anew by an invocation that had
-    /// seen it: whatever was in it would be gone without a word.
+    /// Whether the index that this process has written to is gone, or its aliases moved.
     #[must_use]
-    pub fn is_worth_a_retry(&self) -> bool {
-        self.is_configuration() && !matches!(self, Self::Configuration(ConfigurationError::IndexGone { .. }))
+    pub fn is_index_gone(&self) -> bool {
+        matches!(self, Self::Configuration(ConfigurationError::IndexGone { .. }))
     }
 
     /// The error type that Lambda shows.

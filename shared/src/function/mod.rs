@@ -5,15 +5,13 @@
 pub mod clock;
 pub mod context;
 pub mod error;
+pub mod log;
 pub mod settings;
+pub mod shutdown;
 
+pub use clock::Deadlines;
 pub use context::Context;
 pub use error::FunctionError;
+pub use log::log_to_stdout;
 pub use settings::Settings;
-
-/// Sends logs to standard output as JSON lines, at the level of `RUST_LOG` (`info` unless set).
-pub fn log_to_stdout() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false).with_env_filter(filter).init();
-}
+pub use shutdown::on_shutdown;

@@ -10,6 +10,15 @@ use crate::version::Generation;
 /// Time kept for the answer to reach Lambda, unless `ANSWER_MARGIN_MS` says otherwise.
 pub const DEFAULT_ANSWER_MARGIN: Duration = Duration::from_millis(500);
 
+/// What a function does where there is no index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateIndex {
+    /// A process that has not seen it yet creates it.
+    IfMissing,
+    /// It waits: somebody restores it, or makes it.
+    Never,
+}
+
 /// Settings of a function.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -17,10 +26,14 @@ pub struct Settings {
     pub engine: EngineConfig,
     /// What an index that does not exist is created with.
     pub definition: IndexDefinition,
+    /// Whether it is created.
+    pub create_index: CreateIndex,
     /// How records are read.
     pub reading: Reading,
     /// How long before Lambda's time-out the function answers.
     pub answer_margin: Duration,
+    /// ARN of the table, for functions that no record tells it.
+    pub table_arn: Option<String>,
     /// Where rejected records are to go.
     pub dead_letter_queue_url: Option<String>,
     /// Version of this code and of the function, for dead letters.
@@ -36,22 +49,37 @@ impl Settings {
         let mut env = Environment::new(lookup);
         let engine = EngineConfig::from_env(&mut env);
         let definition = definition(&mut env);
+        let create_index = create_index(&mut env);
         let generation = env.parsed("GENERATION", Generation::default().0, "a whole number from 0 to 4294967295");
         let margin = DEFAULT_ANSWER_MARGIN.as_millis() as u64;
         let margin = env.parsed("ANSWER_MARGIN_MS", margin, "a whole number of milliseconds");
         let partition_key = env.optional("PARTITION_KEY");
+        let table_arn = table_arn(&mut env);
         let dead_letter_queue_url = queue_url(&mut env);
         let deployed = env.optional("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "$LATEST".to_owned());
         env.finish()?;
         Ok(Self {
             engine: engine.expect("without a problem there is a value"),
             definition,
+            create_index,
             reading: Reading { generation: Generation(generation), partition_key },
             answer_margin: Duration::from_millis(margin),
+            table_arn,
             dead_letter_queue_url,
             function_version: format!("{} ({deployed})", env!("CARGO_PKG_VERSION")),
         })
     }
+}
+
+fn table_arn(env: &mut Environment<'_>) -> Option<String> {
+    let arn = env.optional("TABLE_ARN")?;
+    if !arn.contains(":table/") || arn.contains("/stream/") {
+        env.problem(
+            "TABLE_ARN",
+            "must be a table's ARN, without its stream: arn:aws:dynamodb:REGION:ACCOUNT:table/NAME",
+        );
+    }
+    Some(arn)
 }
 
 fn queue_url(env: &mut Environment<'_>) -> Option<String> {
@@ -61,6 +89,17 @@ fn queue_url(env: &mut Environment<'_>) -> Option<String> {
         env.problem("DEAD_LETTER_QUEUE_URL", "must be a queue's URL, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME");
     }
     Some(url)
+}
+
+fn create_index(env: &mut Environment<'_>) -> CreateIndex {
+    match env.optional("CREATE_INDEX").as_deref() {
+        None | Some("if-missing") => CreateIndex::IfMissing,
+        Some("never") => CreateIndex::Never,
+        Some(_) => {
+            env.problem("CREATE_INDEX", "must be if-missing (the default) or never");
+            CreateIndex::Never
+        }
+    }
 }
 
 fn definition(env: &mut Environment<'_>) -> IndexDefinition {
@@ -96,6 +135,7 @@ mod tests {
         assert_eq!(config.answer_margin, Duration::from_millis(500));
         assert_eq!(config.engine.request_timeout, Duration::from_secs(10));
         assert_eq!(config.definition, IndexDefinition::default());
+        assert_eq!(config.create_index, CreateIndex::IfMissing);
         assert_eq!((config.reading.partition_key, config.dead_letter_queue_url), (None, None));
     }
 
@@ -108,12 +148,25 @@ mod tests {
 
     #[test]
     fn all_problems_are_reported_at_once() {
-        let error = read(&[("GENERATION", "two"), ("ANSWER_MARGIN_MS", "-1"), ("INDEX_DEFINITION", "/nowhere.json")])
-            .expect_err("wrong")
-            .to_string();
-        for variable in
-            ["OPENSEARCH_ENDPOINT", "INDEX ", "OPENSEARCH_AUTH", "GENERATION", "ANSWER_MARGIN_MS", "INDEX_DEFINITION"]
-        {
+        let error = read(&[
+            ("CREATE_INDEX", "always"),
+            ("TABLE_ARN", "activity"),
+            ("GENERATION", "two"),
+            ("ANSWER_MARGIN_MS", "-1"),
+            ("INDEX_DEFINITION", "/nowhere.json"),
+        ])
+        .expect_err("wrong")
+        .to_string();
+        for variable in [
+            "OPENSEARCH_ENDPOINT",
+            "INDEX ",
+            "OPENSEARCH_AUTH",
+            "GENERATION",
+            "ANSWER_MARGIN_MS",
+            "INDEX_DEFINITION",
+            "CREATE_INDEX",
+            "TABLE_ARN",
+        ] {
             assert!(error.contains(variable), "{variable}: {error}");
         }
     }

@@ -17,12 +17,19 @@ pub enum AuthError {
         "the secret of OPENSEARCH_SECRET_ARN cannot be read: check the ARN and the role's secretsmanager:GetSecretValue"
     )]
     Secret(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Neither a refusal nor an answer came in time.
+    #[error(
+        "the credentials that OPENSEARCH_AUTH asks for were not there in time: check that the function's subnets reach \
+         Secrets Manager, by a VPC endpoint or a NAT gateway"
+    )]
+    Unanswered,
     /// The secret has another shape.
     #[error("the secret of OPENSEARCH_SECRET_ARN is not a JSON object with the strings `username` and `password`")]
     SecretShape,
 }
 
 /// Credentials with the service they sign for.
+#[derive(Debug)]
 pub(super) struct Signing {
     pub(super) credentials: Option<Credentials>,
     pub(super) service: &'static str,

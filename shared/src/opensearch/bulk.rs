@@ -1,18 +1,18 @@
 //! `_bulk`: bodies built straight from documents, answers parsed into typed results.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _};
 use opensearch::http::Method;
 use serde::Deserialize;
-use tokio::time::Instant;
+use serde_json::value::RawValue;
 
-use super::engine::{Engine, EngineError, Request};
+use super::engine::{Engine, EngineError, Request, Wait};
+use super::probe::{Probe, shown};
 use crate::change::Content;
 use crate::document::write_string;
-use crate::outcome::Problem;
-use crate::target::{Guard, GuardedWrite, Position, Written};
+use crate::outcome::{Problem, Treatment};
+use crate::target::{Call, Guard, GuardedWrite, Position, Written};
 
 /// A bulk is closed at this size: half of what the smallest managed domains accept (10 MiB).
 const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
@@ -30,9 +30,12 @@ impl Engine {
         &self,
         path: &str,
         writes: &[GuardedWrite<'_>],
-        deadline: Instant,
+        call: Call,
     ) -> Vec<Result<Written, Problem>> {
-        let parts = bodies(writes).into_iter().map(|body| self.bulk_or_halves(path, writes, body, deadline));
+        let bodies = bodies(writes, call.max_documents).into_iter();
+        let wait = Wait { deadline: call.deadline, doublings: call.doublings };
+        let probe = call.with_probe.then(Probe::draw);
+        let parts = bodies.map(|body| self.bulk_or_halves(path, writes, body, (wait, probe.as_ref())));
         let results: Vec<_> = stream::iter(parts).buffered(BULKS_AT_ONCE).collect().await;
         results.into_iter().flatten().collect()
     }
@@ -42,18 +45,27 @@ impl Engine {
         path: &str,
         writes: &[GuardedWrite<'_>],
         body: Body,
-        deadline: Instant,
+        (wait, probe): (Wait, Option<&Probe>),
     ) -> Vec<Result<Written, Problem>> {
         let all = body.places.len();
         let mut results = Vec::with_capacity(all);
         let mut bodies = vec![body];
         while let Some(Body { places, bytes }) = bodies.pop() {
             let count = places.len();
-            match self.bulk_once(path, bytes, count, deadline).await {
+            let sent = match probe {
+                None => self.bulk_once(path, bytes, count, wait).await,
+                Some(probe) => self.bulk_with_probe(path, (bytes, count), probe, wait).await,
+            };
+            match sent {
                 Ok(answers) => results.extend(answers),
                 Err(Problem::Request(refusal)) if matches!(refusal.status, 400 | 413) => {
                     if count == 1 {
-                        results.push(Err(Problem::Item(refusal)));
+                        // A probe that goes along is refused with it, and shows nothing: it goes alone.
+                        let shown = match probe {
+                            None => Ok(()),
+                            Some(probe) => self.probe_alone(path, probe, wait).await,
+                        };
+                        results.push(Err(shown.err().unwrap_or(Problem::Item(refusal))));
                     } else {
                         let middle = places.start + count / 2;
                         bodies.push(Body::of(writes, middle..places.end));
@@ -70,15 +82,40 @@ impl Engine {
         results
     }
 
+    /// Sends a bulk with a probe as its last operation. Where the index refuses that, it refuses all for a reason of its own.
+    async fn bulk_with_probe(
+        &self,
+        path: &str,
+        (mut body, count): (Vec<u8>, usize),
+        probe: &Probe,
+        wait: Wait,
+    ) -> Result<Vec<Result<Written, Problem>>, Problem> {
+        write_operation(&probe.impossible_write(), &mut body);
+        let mut answers = self.bulk_once(path, body, count + 1, wait).await?;
+        if let Some(Err(shown)) = answers.pop().map(shown) {
+            let refused = |answer: &&mut Result<_, Problem>| {
+                answer.as_ref().is_err_and(|problem| problem.treatment() == Treatment::Reject)
+            };
+            answers.iter_mut().filter(refused).for_each(|answer| *answer = Err(shown.clone()));
+        }
+        Ok(answers)
+    }
+
+    async fn probe_alone(&self, path: &str, probe: &Probe, wait: Wait) -> Result<(), Problem> {
+        let mut body = Vec::with_capacity(1024);
+        write_operation(&probe.impossible_write(), &mut body);
+        shown(self.bulk_once(path, body, 1, wait).await?.remove(0))
+    }
+
     async fn bulk_once(
         &self,
         path: &str,
         body: Vec<u8>,
         count: usize,
-        deadline: Instant,
+        wait: Wait,
     ) -> Result<Vec<Result<Written, Problem>>, Problem> {
         let request = Request { method: Method::Post, path, body: Some(body.into()) };
-        let answer = self.send(request, deadline).await?;
+        let answer = self.send(request, wait).await?;
         read_answer(&answer, count)
     }
 }
@@ -100,8 +137,8 @@ impl Body {
 }
 
 /// In parts that are about equal in number, none of them too large.
-fn bodies(writes: &[GuardedWrite<'_>]) -> Vec<Body> {
-    let documents = part_len(writes.len());
+fn bodies(writes: &[GuardedWrite<'_>], max_documents: usize) -> Vec<Body> {
+    let documents = part_len(writes.len()).min(max_documents.max(1));
     let mut bodies = Vec::with_capacity(BULKS_AT_ONCE);
     let mut open = Body::of(writes, 0..0);
     for (place, write) in writes.iter().enumerate() {
@@ -187,12 +224,13 @@ enum Item {
 #[derive(Deserialize)]
 struct Operation {
     status: u16,
-    #[serde(default, rename = "_index")]
-    index: String,
+    /// Below zero where nothing was written.
     #[serde(default, rename = "_seq_no")]
-    seq_no: Option<u64>,
+    seq_no: Option<i64>,
     #[serde(default, rename = "_primary_term")]
     primary_term: Option<u64>,
+    #[serde(default)]
+    result: Option<Box<RawValue>>,
     #[serde(default)]
     error: Option<EngineError>,
 }
@@ -205,19 +243,14 @@ fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Written, Proble
     if answer.items.len() != count {
         return Err(Problem::Protocol(format!("{} answers to a bulk of {count}", answer.items.len()).into()));
     }
-    let mut index: Arc<str> = Arc::from("");
-    Ok(answer.items.into_iter().map(|(Item::Create(done) | Item::Index(done))| result(done, &mut index)).collect())
+    Ok(answer.items.into_iter().map(|(Item::Create(done) | Item::Index(done))| result(done)).collect())
 }
 
-/// `index` is the last one seen: nearly always the same, so its name is shared.
-fn result(done: Operation, index: &mut Arc<str>) -> Result<Written, Problem> {
-    match (done.status, done.seq_no, done.primary_term) {
-        (200 | 201, Some(seq_no), Some(primary_term)) => {
-            if **index != *done.index {
-                *index = done.index.into();
-            }
-            Ok(Written::Done(Position { index: Arc::clone(index), seq_no, primary_term }))
-        }
+fn result(done: Operation) -> Result<Written, Problem> {
+    let seq_no = done.seq_no.and_then(|number| u64::try_from(number).ok());
+    match (done.status, seq_no, done.primary_term) {
+        (200 | 201, Some(seq_no), Some(primary_term)) => Ok(Written::Done(Position { seq_no, primary_term })),
+        (200, ..) if done.result.is_some_and(|result| result.get() == "\"noop\"") => Err(Problem::Dropped),
         (409, ..) => Ok(Written::Conflict),
         (status @ 300.., ..) => Err(Problem::Item(match done.error {
             Some(error) => error.into_refusal(status),
@@ -233,7 +266,7 @@ mod tests {
     use crate::fixtures::{change, remove};
     use crate::time::Timestamp;
 
-    fn operation(change: &crate::change::Change, guard: Guard<'_>) -> String {
+    fn operation(change: &crate::change::Change, guard: Guard) -> String {
         let write = GuardedWrite {
             id: &change.id,
             guard,
@@ -259,9 +292,9 @@ mod tests {
                 "{{\"create\":{{\"_id\":\"a\\\"b\"}}}}\n{{\"n\":7,\"_driftless\":{{\"version\":\"{VERSION}\",\"event_time\":98,\"written_at\":99}}}}\n"
             )
         );
-        let position = Position { index: "i-000001".into(), seq_no: 5, primary_term: 2 };
+        let position = Position { seq_no: 5, primary_term: 2 };
         assert_eq!(
-            operation(&remove("a", 7), Guard::At(&position)),
+            operation(&remove("a", 7), Guard::At(position)),
             format!(
                 "{{\"index\":{{\"_id\":\"a\",\"if_seq_no\":5,\"if_primary_term\":2}}}}\n{{\"_driftless\":{{\"version\":\"{VERSION}\",\"written_at\":99,\"deleted\":true,\"deleted_at\":99}}}}\n"
             )
@@ -282,12 +315,13 @@ mod tests {
             });
             writes.collect()
         };
-        let parts = |count| bodies(&writes(count)).iter().map(|body| body.places.len()).collect::<Vec<_>>();
+        let parts = |count| bodies(&writes(count), usize::MAX).iter().map(|body| body.places.len()).collect::<Vec<_>>();
         assert_eq!(parts(1), [1]);
         assert_eq!(parts(200), [200]);
         assert_eq!(parts(401), [201, 200]);
         assert_eq!(parts(1_001), [501, 500]);
-        for body in bodies(&writes(1_001)) {
+        assert_eq!(bodies(&writes(7), 3).iter().map(|body| body.places.len()).collect::<Vec<_>>(), [3, 3, 1]);
+        for body in bodies(&writes(1_001), usize::MAX) {
             assert_eq!(body.bytes, Body::of(&writes(1_001), body.places).bytes);
         }
     }
@@ -298,7 +332,7 @@ mod tests {
             {"index":{"_index":"i-000001","status":409,"error":{"type":"version_conflict_engine_exception","reason":"r"}}},
             {"create":{"_index":"i-000001","status":400,"error":{"type":"mapper_parsing_exception","reason":"r","caused_by":{"type":"t","reason":"c"}}}}]}"#;
         let results = read_answer(body, 3).expect("an answer");
-        assert_eq!(results[0], Ok(Written::Done(Position { index: "i-000001".into(), seq_no: 1, primary_term: 1 })));
+        assert_eq!(results[0], Ok(Written::Done(Position { seq_no: 1, primary_term: 1 })));
         assert_eq!(results[1], Ok(Written::Conflict));
         let Err(Problem::Item(refusal)) = &results[2] else { panic!("{results:?}") };
         assert_eq!((refusal.status, &*refusal.kind, &*refusal.reason), (400, "mapper_parsing_exception", "r: c"));

@@ -74,6 +74,11 @@ impl IndexDefinition {
                     .to_owned(),
             );
         }
+        let derived =
+            [&self.settings["index.derived_source.enabled"], &self.settings["index"]["derived_source"]["enabled"]];
+        if derived.iter().any(|value| **value == true || **value == "true") {
+            return Some("sets index.derived_source: documents are kept as they are written, byte for byte".to_owned());
+        }
         if mappings["_routing"]["required"] == true {
             return Some("wants `mappings._routing.required`: documents are written without a routing".to_owned());
         }
@@ -84,9 +89,9 @@ impl IndexDefinition {
     ///
     /// Mapped is only what is searched: the public alias filters by `deleted`, and `purge` asks for old tombstones by
     /// `deleted_at`. Live documents carry neither, so that their metadata costs no more than its bytes in `_source`.
-    pub(super) fn create_body(&self, public: &str, write: &str) -> Value {
+    pub(super) fn create_body(&self, public: &str, write: &str, meta: Value) -> Value {
         let mut mappings = self.mappings.clone();
-        mappings["_meta"]["driftless"] = json!({"format": FORMAT});
+        mappings["_meta"]["driftless"] = meta;
         mappings["properties"]["_driftless"] = json!({
             "dynamic": false,
             "properties": {
@@ -117,7 +122,8 @@ mod tests {
     #[test]
     fn a_users_definition_replaces_ours_and_keeps_the_metadata() {
         let own = r#"{"settings":{"number_of_shards":3},"mappings":{"properties":{"at":{"type":"date"}},"_meta":{"owner":"us"}}}"#;
-        let body = IndexDefinition::from_json(own).expect("valid").create_body("i", "i-write-1");
+        let body =
+            IndexDefinition::from_json(own).expect("valid").create_body("i", "i-write-1", json!({"format": FORMAT}));
         assert_eq!(body["settings"], json!({"number_of_shards": 3}));
         assert_eq!(body["mappings"]["properties"]["at"]["type"], "date");
         let metadata = &body["mappings"]["properties"]["_driftless"];

@@ -1,25 +1,22 @@
 //! One client per process, and the one way in which requests are sent and their failures named.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use opensearch::OpenSearch;
 use opensearch::http::Method;
-use opensearch::http::headers::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use opensearch::http::transport::{SingleNodeConnectionPool, TransportBuilder};
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::auth::{AuthError, signing};
 use super::config::EngineConfig;
+use super::http::HttpClient;
 use super::index_name::IndexName;
 use crate::outcome::{Problem, Refusal};
 
 /// A client of the engine: connections are kept alive between invocations.
 #[derive(Debug)]
 pub struct Engine {
-    client: OpenSearch,
+    client: HttpClient,
     index: IndexName,
     request_timeout: Duration,
 }
@@ -32,23 +29,30 @@ pub(super) struct Request<'a> {
     pub(super) body: Option<Bytes>,
 }
 
+/// How long an answer is waited for.
+#[derive(Clone, Copy)]
+pub(super) struct Wait {
+    /// At the latest until then.
+    pub(super) deadline: Instant,
+    /// How often the usual time is doubled.
+    pub(super) doublings: u32,
+}
+
+impl Wait {
+    /// The usual time.
+    pub(super) fn until(deadline: Instant) -> Self {
+        Self { deadline, doublings: 0 }
+    }
+}
+
 impl Engine {
     /// Builds the client; fetches credentials, and does not talk to the engine yet.
     ///
     /// # Errors
     /// Where credentials are wanted and there are none.
     pub async fn connect(config: &EngineConfig) -> Result<Self, AuthError> {
-        let signing = signing(&config.auth).await?;
-        let mut transport = TransportBuilder::new(SingleNodeConnectionPool::new(config.endpoint.clone()));
-        if let Some(credentials) = signing.credentials {
-            transport = transport.auth(credentials).service_name(signing.service);
-        }
-        let transport = transport.build().expect("a client without certificates of its own can be built");
-        Ok(Self {
-            client: OpenSearch::new(transport),
-            index: config.index.clone(),
-            request_timeout: config.request_timeout,
-        })
+        let client = HttpClient::new(config.endpoint.clone(), signing(&config.auth).await?);
+        Ok(Self { client, index: config.index.clone(), request_timeout: config.request_timeout })
     }
 
     /// The index's names.
@@ -57,41 +61,20 @@ impl Engine {
         &self.index
     }
 
-    /// The client itself, for what this crate has no word for, such as searches.
-    #[must_use]
-    pub fn client(&self) -> &OpenSearch {
-        &self.client
-    }
-
-    /// Sends a request, and waits for its answer until the deadline at most.
-    pub(super) async fn send(&self, request: Request<'_>, deadline: Instant) -> Result<Bytes, Problem> {
-        let timeout = self.request_timeout.min(deadline.saturating_duration_since(Instant::now()));
-        if timeout.is_zero() {
+    /// Sends a request, and waits for its answer as long as that may take, signing included.
+    pub(super) async fn send(&self, request: Request<'_>, wait: Wait) -> Result<Bytes, Problem> {
+        let time = self.request_timeout.saturating_mul(1 << wait.doublings);
+        let time = time.min(wait.deadline.saturating_duration_since(Instant::now()));
+        if time.is_zero() {
             return Err(Problem::Unreachable("no time is left".into()));
         }
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // The client would ask for gzip, and the engine compress two hundred bytes for every write.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let query = None::<&()>;
-        let sent = self.client.send(request.method, request.path, headers, query, request.body, Some(timeout));
-        let response = sent.await.map_err(unreachable)?;
-        let status = response.status_code().as_u16();
-        let body = response.bytes().await.map_err(unreachable)?;
-        if (200..300).contains(&status) { Ok(body) } else { Err(Problem::Request(refusal(status, &body))) }
+        let sent = tokio::time::timeout(time, self.client.send(request));
+        let answer = sent.await.map_err(|_| Problem::TimedOut(time))??;
+        if (200..300).contains(&answer.status) {
+            return Ok(answer.body);
+        }
+        Err(Problem::Request(refusal(answer.status, &answer.body)))
     }
-}
-
-/// The client's error with its causes: none of them holds a body.
-fn unreachable(error: opensearch::Error) -> Problem {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    Problem::Unreachable(text.into())
 }
 
 /// An `error` of the engine's, in a response or in one of its items.
@@ -133,9 +116,40 @@ fn refusal(status: u16, body: &[u8]) -> Refusal {
     struct Answer {
         error: EngineError,
     }
-    match serde_json::from_slice::<Answer>(body) {
-        Ok(answer) => answer.error.into_refusal(status),
+    /// What IAM, and AWS's gateways, answer with.
+    #[derive(Deserialize)]
+    struct AwsAnswer {
+        #[serde(alias = "Message")]
+        message: String,
+    }
+    if let Ok(answer) = serde_json::from_slice::<Answer>(body) {
+        return answer.error.into_refusal(status);
+    }
+    match serde_json::from_slice::<AwsAnswer>(body) {
+        Ok(answer) => Refusal { status, kind: Refusal::AWS.into(), reason: answer.message.into() },
         // A proxy or gateway in between: its page says nothing that could be parsed.
         Err(_) => Refusal { status, kind: "http".into(), reason: "".into() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_keeps_who_said_it_and_why() {
+        for (body, kind, reason) in [
+            (
+                r#"{"error":{"type":"security_exception","reason":"no permissions for [a]"},"status":403}"#,
+                "security_exception",
+                "no permissions for [a]",
+            ),
+            (r#"{"Message":"User: r is not authorized"}"#, Refusal::AWS, "User: r is not authorized"),
+            (r#"{"message":"Forbidden"}"#, Refusal::AWS, "Forbidden"),
+            ("<html>", "http", ""),
+        ] {
+            let refusal = refusal(403, body.as_bytes());
+            assert_eq!((&*refusal.kind, &*refusal.reason), (kind, reason), "{body}");
+        }
     }
 }

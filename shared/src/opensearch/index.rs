@@ -5,11 +5,12 @@
 //! or nothing.
 
 use opensearch::http::Method;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::definition::{FORMAT, IndexDefinition, hides_tombstones};
-use super::engine::{Engine, Request};
+use super::engine::{Engine, Request, Wait};
+use super::identity::{Comparison, Identity};
 use super::index_name::WriteAlias;
 use crate::outcome::{ConfigurationError, Problem};
 
@@ -24,43 +25,109 @@ pub enum EnsureError {
     Problem(Problem),
 }
 
+/// What an index is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// What it is made from.
+    pub identity: &'a Identity,
+    /// What it is created with where there is none; `None`: then nothing is created.
+    pub create: Option<&'a IndexDefinition>,
+}
+
+/// An index that was found to be ours, and to take guarded writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhysicalIndex {
+    /// Its own name.
+    pub name: String,
+    /// What it is written through.
+    pub alias: WriteAlias,
+    /// ARN of the table whose items it holds.
+    pub table: String,
+}
+
+/// The index behind the public alias, with what `_meta.driftless` says of it.
+struct Found {
+    index: PhysicalIndex,
+    identity: Identity,
+    /// The mapping's whole `_meta`.
+    meta: Value,
+}
+
 impl Engine {
-    /// Makes sure that the index exists and is ours; an existing one is checked and used as it is. What it is written through.
+    /// Makes sure that the index exists, is ours, and takes guarded writes. An existing one is checked, taken over where
+    /// the generation was raised, and else used as it is.
     ///
     /// # Errors
-    /// A foreign or broken index, a refusal, or an engine that cannot be reached.
-    pub async fn ensure_index(
+    /// A foreign or broken index, one of another source, a refusal, or an engine that cannot be reached.
+    pub async fn ensure_index(&self, wanted: Wanted<'_>, deadline: Instant) -> Result<PhysicalIndex, EnsureError> {
+        let found = match (self.find(deadline).await?, wanted.create) {
+            (Some(found), _) => found,
+            (None, Some(definition)) => self.create_or_find(definition, wanted.identity, deadline).await?,
+            (None, None) => return Err(self.missing()),
+        };
+        let index = self.identified(found, wanted.identity, deadline).await?;
+        self.probe_alias(&index.name, deadline).await.map_err(ensure_error)?;
+        self.probe_guard(&index.alias, deadline).await.map_err(ensure_error)?;
+        Ok(index)
+    }
+
+    /// Holds the index against what the function knows of its source, and takes it over where the generation was raised.
+    async fn identified(&self, found: Found, own: &Identity, deadline: Instant) -> Result<PhysicalIndex, EnsureError> {
+        match own.compare(&found.identity) {
+            Comparison::Same => Ok(found.index),
+            Comparison::Contradiction(problem) => Err(self.contradicted(problem)),
+            Comparison::Raised => {
+                let table = own.table.clone().or(found.identity.table);
+                let raised = Identity { table, ..own.clone() };
+                let mut meta = found.meta;
+                meta["driftless"] = raised.to_meta();
+                let body = json!({"_meta": meta}).to_string().into();
+                let path = format!("/{}/_mapping", found.index.name);
+                let request = Request { method: Method::Put, path: &path, body: Some(body) };
+                self.send(request, Wait::until(deadline)).await.map_err(ensure_error)?;
+                // Another process may have raised it further at the same moment.
+                match self.find(deadline).await? {
+                    Some(now) if own.compare(&now.identity) == Comparison::Same => Ok(now.index),
+                    Some(_) => {
+                        Err(EnsureError::Problem(Problem::Protocol("the generation moved while it was raised".into())))
+                    }
+                    None => Err(self.missing()),
+                }
+            }
+        }
+    }
+
+    async fn create_or_find(
         &self,
         definition: &IndexDefinition,
+        identity: &Identity,
         deadline: Instant,
-    ) -> Result<WriteAlias, EnsureError> {
-        if let Some(alias) = self.check(deadline).await? {
-            return Ok(alias);
-        }
-        let refused = match self.create(definition, deadline).await {
-            Ok(alias) => return Ok(alias),
-            Err(Problem::Request(refusal)) if refusal.status == 400 => refusal,
+    ) -> Result<Found, EnsureError> {
+        let refused = match self.create(definition, identity, deadline).await {
+            Ok(()) => None,
+            Err(Problem::Request(refusal)) if refusal.status == 400 => Some(refusal),
             Err(problem) => return Err(ensure_error(problem)),
         };
-        // Another cold start was faster, or one of the names is taken.
-        if let Some(alias) = self.check(deadline).await? {
-            return Ok(alias);
+        // Where it was refused, another cold start was faster, or one of the names is taken.
+        if let Some(found) = self.find(deadline).await? {
+            return Ok(found);
         }
-        let taken = [self.index().public(), self.index().first()];
-        for name in taken {
+        for name in [self.index().public(), self.index().first()] {
             if self.exists(name, deadline).await? {
                 return Err(self.foreign(format!(
                     "`{name}` exists, and is not driftless's with its public alias: choose another INDEX, or remove it"
                 )));
             }
         }
-        Err(self.foreign(format!("the engine refuses to create it: {}", refused.reason)))
+        let reason = refused.map(|refusal| refusal.reason).unwrap_or_default();
+        Err(self.foreign(format!("the engine refuses to create it: {reason}")))
     }
 
-    /// The write alias, where the public one is there and all is as it should be.
-    async fn check(&self, deadline: Instant) -> Result<Option<WriteAlias>, EnsureError> {
+    /// The index behind the public alias, where that is there and all is as it should be.
+    async fn find(&self, deadline: Instant) -> Result<Option<Found>, EnsureError> {
         let public = self.index().public();
-        let filter = "%2A.aliases%2C%2A.mappings._meta%2C%2A.mappings.properties._driftless";
+        let filter = "%2A.aliases%2C%2A.mappings._meta%2C%2A.mappings._source%2C%2A.mappings._routing\
+                      %2C%2A.mappings.properties._driftless%2C%2A.settings.index.derived_source";
         let Some(found) = self.get(&format!("/{public}?filter_path={filter}"), deadline).await? else {
             return Ok(None);
         };
@@ -71,43 +138,60 @@ impl Engine {
                 indices.len()
             )));
         };
-        if *physical == *public {
-            return Err(self.foreign(format!(
-                "`{public}` is an index that was not made by driftless, where an alias should be: choose another INDEX, or remove it"
-            )));
-        }
-        let format = &index["mappings"]["_meta"]["driftless"]["format"];
-        if format.as_u64() != Some(FORMAT) {
-            return Err(self.foreign(format!(
-                "`{physical}` does not carry driftless format {FORMAT} in its mapping's _meta: choose another INDEX, or backfill into a new one"
-            )));
-        }
-        if index["mappings"]["properties"]["_driftless"]["properties"]["deleted"]["type"] != "boolean" {
-            return Err(
-                self.foreign(format!("`{physical}` has lost the mapping of _driftless: backfill into a new index"))
-            );
-        }
-        if index["aliases"][public]["filter"] != hides_tombstones() {
-            return Err(self.foreign(format!(
-                "the alias `{public}` of `{physical}` has not the filter {}: without it readers see removed items; add it",
-                hides_tombstones()
-            )));
-        }
-        let aliases = index["aliases"].as_object().into_iter().flat_map(serde_json::Map::keys);
-        let Some(alias) = WriteAlias::find(self.index(), aliases) else {
-            return Err(self.foreign(format!(
-                "`{physical}` has no write alias: add one, named `{}` and 16 hexadecimal digits that no other index has had",
-                self.index().write_prefix()
-            )));
-        };
-        Ok(Some(alias))
+        self.checked(physical, index).map(Some).map_err(|problem| self.foreign(problem))
     }
 
-    async fn create(&self, definition: &IndexDefinition, deadline: Instant) -> Result<WriteAlias, Problem> {
+    /// Reads the description of an index; the error is what is wrong with it.
+    fn checked(&self, physical: &str, index: &Value) -> Result<Found, String> {
+        let public = self.index().public();
+        if physical == public {
+            return Err(format!(
+                "`{public}` is an index that was not made by driftless, where an alias should be: choose another INDEX, or remove it"
+            ));
+        }
+        let mappings = &index["mappings"];
+        let meta = &mappings["_meta"]["driftless"];
+        if meta["format"].as_u64() != Some(FORMAT) {
+            return Err(format!(
+                "`{physical}` does not carry driftless format {FORMAT} in its mapping's _meta: choose another INDEX, or backfill into a new one"
+            ));
+        }
+        let Some(identity) = Identity::from_meta(meta) else {
+            return Err(format!(
+                "`{physical}` does not say its table and generation in its mapping's _meta.driftless: backfill into a new index"
+            ));
+        };
+        if let Some(problem) = hides_versions(mappings, &index["settings"]) {
+            return Err(format!("`{physical}` {problem}"));
+        }
+        if index["aliases"][public]["filter"] != hides_tombstones() {
+            return Err(format!(
+                "the alias `{public}` of `{physical}` has not the filter {}: without it readers see removed items; add it",
+                hides_tombstones()
+            ));
+        }
+        let aliases = index["aliases"].as_object().into_iter().flat_map(Map::keys);
+        let Some(alias) = WriteAlias::find(self.index(), aliases) else {
+            return Err(format!(
+                "`{physical}` has no write alias: add one, named `{}` and 16 hexadecimal digits that no other index has had",
+                self.index().write_prefix()
+            ));
+        };
+        let table = identity.table.clone().unwrap_or_default();
+        let index = PhysicalIndex { name: physical.to_owned(), alias, table };
+        Ok(Found { index, identity, meta: mappings["_meta"].clone() })
+    }
+
+    async fn create(
+        &self,
+        definition: &IndexDefinition,
+        identity: &Identity,
+        deadline: Instant,
+    ) -> Result<(), Problem> {
         let alias = WriteAlias::draw(self.index());
-        let body = definition.create_body(self.index().public(), alias.name());
+        let body = definition.create_body(self.index().public(), alias.name(), identity.to_meta());
         let request = Request { method: Method::Put, path: self.index().first(), body: Some(body.to_string().into()) };
-        self.send(request, deadline).await.map(|_| alias)
+        self.send(request, Wait::until(deadline)).await.map(drop)
     }
 
     async fn exists(&self, name: &str, deadline: Instant) -> Result<bool, EnsureError> {
@@ -115,13 +199,23 @@ impl Engine {
     }
 
     async fn get(&self, path: &str, deadline: Instant) -> Result<Option<Value>, EnsureError> {
-        match self.send(Request { method: Method::Get, path, body: None }, deadline).await {
+        match self.send(Request { method: Method::Get, path, body: None }, Wait::until(deadline)).await {
             Ok(body) => serde_json::from_slice(&body)
                 .map(Some)
                 .map_err(|_| EnsureError::Problem(Problem::Protocol("the description of an index is not JSON".into()))),
             Err(Problem::Request(refusal)) if refusal.status == 404 => Ok(None),
             Err(problem) => Err(ensure_error(problem)),
         }
+    }
+
+    fn missing(&self) -> EnsureError {
+        let problem = "does not exist, and is not created: restore it; or, to begin with an empty index, set CREATE_INDEX to \
+                       if-missing and let a new process start, then backfill";
+        self.contradicted(problem.to_owned())
+    }
+
+    fn contradicted(&self, problem: String) -> EnsureError {
+        ConfigurationError::Identity { index: self.index().public().to_owned(), problem }.into()
     }
 
     fn foreign(&self, problem: String) -> EnsureError {
@@ -134,4 +228,24 @@ fn ensure_error(problem: Problem) -> EnsureError {
         crate::outcome::Treatment::Configuration => ConfigurationError::from_problem(&problem).into(),
         _ => EnsureError::Problem(problem),
     }
+}
+
+/// What would hide a document's version from whoever is to compare it, and with it void the guard.
+fn hides_versions(mappings: &Value, settings: &Value) -> Option<String> {
+    let source = &mappings["_source"];
+    let hidden = source["enabled"] == false || source.get("includes").is_some() || source.get("excludes").is_some();
+    if hidden {
+        return Some("has a mapping `_source` that leaves fields out: documents carry their version there".to_owned());
+    }
+    if mappings["_routing"]["required"] == true {
+        return Some("wants a routing for every document: documents are written without one".to_owned());
+    }
+    let derived = &settings["index"]["derived_source"]["enabled"];
+    if *derived == true || *derived == "true" {
+        return Some("has index.derived_source: the engine would rewrite documents instead of keeping them".to_owned());
+    }
+    if mappings["properties"]["_driftless"]["properties"]["deleted"]["type"] != "boolean" {
+        return Some("has lost the mapping of _driftless: backfill into a new index".to_owned());
+    }
+    None
 }

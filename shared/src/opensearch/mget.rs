@@ -1,15 +1,13 @@
 //! `_mget`: the states of documents, realtime.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use futures::future::join_all;
 use opensearch::http::Method;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
+use serde_json::value::RawValue;
 
 use super::bulk::part_len;
-use super::engine::{Engine, EngineError, Request};
+use super::engine::{Engine, EngineError, Request, Wait};
 use super::index_name::WriteAlias;
 use crate::document_id::DocumentId;
 use crate::outcome::Problem;
@@ -23,38 +21,40 @@ struct Ids<'a> {
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    docs: Vec<Doc>,
+struct Answer<'a> {
+    #[serde(borrow)]
+    docs: Vec<Doc<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Doc {
-    #[serde(default, rename = "_index")]
-    index: String,
+struct Doc<'a> {
     #[serde(default)]
     found: bool,
     #[serde(default, rename = "_seq_no")]
     seq_no: Option<u64>,
     #[serde(default, rename = "_primary_term")]
     primary_term: Option<u64>,
-    #[serde(default, rename = "_source")]
-    source: Option<Source>,
+    #[serde(borrow, default, rename = "_source")]
+    source: Option<Source<'a>>,
     #[serde(default)]
     error: Option<EngineError>,
 }
 
 #[derive(Default, Deserialize)]
-struct Source {
-    #[serde(default, rename = "_driftless")]
-    driftless: Option<Metadata>,
+struct Source<'a> {
+    /// Read apart: what somebody else has put there spoils no other document's answer.
+    #[serde(borrow, default, rename = "_driftless")]
+    driftless: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Metadata {
     #[serde(default)]
-    version: Option<String>,
+    version: Option<Version>,
     #[serde(default)]
     event_time: Option<Timestamp>,
+    #[serde(default)]
+    written_at: Option<Timestamp>,
 }
 
 impl Engine {
@@ -63,10 +63,10 @@ impl Engine {
         &self,
         alias: &WriteAlias,
         ids: &[&DocumentId],
-        deadline: Instant,
+        wait: Wait,
     ) -> Vec<Result<Option<Stored>, Problem>> {
         let parts = ids.chunks(part_len(ids.len())).map(|part| async move {
-            match self.mget_once(alias, part, deadline).await {
+            match self.mget_once(alias.mget_path(part.len()), part, wait).await {
                 Ok(answers) => answers,
                 Err(problem) => vec![Err(problem); part.len()],
             }
@@ -74,21 +74,21 @@ impl Engine {
         join_all(parts).await.into_iter().flatten().collect()
     }
 
-    async fn mget_once(
+    pub(super) async fn mget_once(
         &self,
-        alias: &WriteAlias,
+        path: &str,
         ids: &[&DocumentId],
-        deadline: Instant,
+        wait: Wait,
     ) -> Result<Vec<Result<Option<Stored>, Problem>>, Problem> {
         let body = Ids { ids: ids.iter().map(|id| id.as_str()).collect() };
         let body = serde_json::to_vec(&body).expect("writing strings to memory does not fail");
-        let request = Request { method: Method::Post, path: alias.mget_path(ids.len()), body: Some(Bytes::from(body)) };
-        read_answer(&self.send(request, deadline).await?, ids.len())
+        let request = Request { method: Method::Post, path, body: Some(Bytes::from(body)) };
+        read_answer(&self.send(request, wait).await?, ids.len())
     }
 }
 
 fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Option<Stored>, Problem>>, Problem> {
-    let answer: Answer = serde_json::from_slice(answer).map_err(|error| {
+    let answer: Answer<'_> = serde_json::from_slice(answer).map_err(|error| {
         Problem::Protocol(format!("read answer: line {}, column {}", error.line(), error.column()).into())
     })?;
     if answer.docs.len() != count {
@@ -97,7 +97,7 @@ fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Option<Stored>,
     Ok(answer.docs.into_iter().map(state).collect())
 }
 
-fn state(doc: Doc) -> Result<Option<Stored>, Problem> {
+fn state(doc: Doc<'_>) -> Result<Option<Stored>, Problem> {
     if let Some(error) = doc.error {
         // Errors of single reads carry no status: a missing index is the deployment's, all others may pass.
         let status = if error.is_index_missing() { 404 } else { 503 };
@@ -109,13 +109,10 @@ fn state(doc: Doc) -> Result<Option<Stored>, Problem> {
     let (Some(seq_no), Some(primary_term)) = (doc.seq_no, doc.primary_term) else {
         return Err(Problem::Protocol("a document without a position".into()));
     };
-    let metadata = doc.source.unwrap_or_default().driftless;
-    let (version, event_time) = metadata.map_or((None, None), |metadata| (metadata.version, metadata.event_time));
-    Ok(Some(Stored {
-        version: version.map(Version::from_stored),
-        event_time,
-        position: Position { index: Arc::from(doc.index), seq_no, primary_term },
-    }))
+    let metadata = doc.source.unwrap_or_default().driftless.map(|raw| serde_json::from_str(raw.get()));
+    // Unreadable is as good as none: the document is someone else's.
+    let Metadata { version, event_time, written_at } = metadata.and_then(Result::ok).unwrap_or_default();
+    Ok(Some(Stored { version, event_time, written_at, position: Position { seq_no, primary_term } }))
 }
 
 #[cfg(test)]
@@ -124,21 +121,24 @@ mod tests {
 
     #[test]
     fn every_answer_is_typed() {
-        let body = br#"{"docs":[{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":"v","event_time":5}}},
+        let body = br#"{"docs":[{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":"v","event_time":5,"written_at":6}}},
             {"_index":"i-000001","found":false},{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{}},
-            {"_index":"i","error":{"type":"index_not_found_exception","reason":"no such index"}},{"_index":"i","error":{"type":"other"}}]}"#;
-        let states = read_answer(body, 5).expect("an answer");
-        let position = Position { index: "i-000001".into(), seq_no: 4, primary_term: 1 };
+            {"_index":"i","error":{"type":"index_not_found_exception","reason":"no such index"}},{"_index":"i","error":{"type":"other"}},
+            {"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":1}}}]}"#;
+        let states = read_answer(body, 6).expect("an answer");
+        let position = Position { seq_no: 4, primary_term: 1 };
         let stored = |version: Option<&str>, event_time| {
             Ok(Some(Stored {
                 version: version.map(|v| Version::from_stored(v.to_owned())),
                 event_time,
-                position: position.clone(),
+                written_at: event_time.map(|_| Timestamp::from_millis(6)),
+                position,
             }))
         };
         assert_eq!(states[..3], [stored(Some("v"), Some(Timestamp::from_millis(5))), Ok(None), stored(None, None)]);
         assert_eq!(states[3].as_ref().expect_err("missing").status(), Some(404));
         assert_eq!(states[4].as_ref().expect_err("other").status(), Some(503));
+        assert_eq!(states[5], stored(None, None), "one odd document spoils no other's answer");
         assert!(matches!(read_answer(body, 4), Err(Problem::Protocol(_))));
     }
 }

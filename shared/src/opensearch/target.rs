@@ -4,33 +4,44 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::engine::Engine;
-use super::index_name::WriteAlias;
+use super::engine::{Engine, Wait};
+use super::index::PhysicalIndex;
 use crate::document_id::DocumentId;
 use crate::outcome::Problem;
-use crate::target::{GuardedWrite, Stored, Target, Written};
+use crate::target::{Call, GuardedWrite, Stored, Target, Written};
 
 /// Reads with `_mget`, writes with `_bulk`, both through the index's write alias.
 #[derive(Debug, Clone)]
 pub struct OpenSearchTarget {
     engine: Arc<Engine>,
-    alias: WriteAlias,
+    index: Arc<PhysicalIndex>,
 }
 
 impl OpenSearchTarget {
-    /// A target on the engine's index: its write alias is what [`Engine::ensure_index`] found or made.
+    /// A target on an index as [`Engine::ensure_index`] found or made it.
     #[must_use]
-    pub fn new(engine: Arc<Engine>, alias: WriteAlias) -> Self {
-        Self { engine, alias }
+    pub fn new(engine: Arc<Engine>, index: PhysicalIndex) -> Self {
+        Self { engine, index: Arc::new(index) }
+    }
+
+    /// The index.
+    #[must_use]
+    pub fn index(&self) -> &PhysicalIndex {
+        &self.index
     }
 }
 
 impl Target for OpenSearchTarget {
-    async fn read(&self, ids: &[&DocumentId], deadline: Instant) -> Vec<Result<Option<Stored>, Problem>> {
-        self.engine.mget(&self.alias, ids, deadline).await
+    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<Stored>, Problem>> {
+        let wait = Wait { deadline: call.deadline, doublings: call.doublings };
+        self.engine.mget(&self.index.alias, ids, wait).await
     }
 
-    async fn write(&self, writes: &[GuardedWrite<'_>], deadline: Instant) -> Vec<Result<Written, Problem>> {
-        self.engine.bulk(self.alias.bulk_path(), writes, deadline).await
+    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+        self.engine.bulk(self.index.alias.bulk_path(), writes, call).await
+    }
+
+    async fn probe_beside(&self, beside: &DocumentId, deadline: Instant) -> Result<(), Problem> {
+        self.engine.probe_beside(&self.index.alias, beside, deadline).await
     }
 }

@@ -160,7 +160,8 @@ fn random_item(key: &str, n: Value) -> driftless_local::mapping::JsonItem {
 #[tokio::test]
 async fn a_letter_too_large_even_compressed_leaves_the_record_to_lambdas_own_failure_path() {
     let desk = Desk::set_up("huge").await;
-    let stream = Arc::new(MemoryStream::new("huge", "pk"));
+    // The table of the records that the index was made for.
+    let stream = Arc::new(MemoryStream::new("T", "pk"));
     let small = |key: &str| json!({"pk": {"S": key}, "n": {"N": "1"}}).as_object().expect("an object").clone();
     let keys = |key: &str| json!({"pk": {"S": key}}).as_object().expect("an object").clone();
     let put = |key: &str, new, old| {

@@ -5,11 +5,12 @@
 //! - `index`: an index that is blocked, gone or not ours; `process`: a function that is killed, step by step.
 //! - `engine`: an engine that is killed, frozen, or out of disk.
 //! - `on_failure`: what the event source mapping gives up; `dead_letters`: what the function does; `trimmed`: what the stream
-//!   no longer holds.
+//!   no longer holds; `logs`: what is printed about it, and what is not.
 
 mod dead_letters;
 mod engine;
 mod index;
+mod logs;
 mod network;
 mod on_failure;
 mod process;
@@ -83,8 +84,9 @@ impl Process {
         }
     }
 
-    /// What it counted, once it has told of so many records.
-    async fn counts(&self, records: u64) -> Counts {
+    /// What it counted, once it has ended and told of so many records.
+    async fn counts(&mut self, records: u64) -> Counts {
+        self.process.end().await;
         eventually("the metrics are there", async || self.tally.counts().records >= records).await;
         self.tally.counts()
     }

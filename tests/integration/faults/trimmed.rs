@@ -61,8 +61,11 @@ async fn a_range_that_is_gone_is_reported_with_what_to_do_and_what_is_left_of_it
     let before = shard.numbers[0].parse::<u128>().expect("a number") - 1;
     stage.queue.put(&shard.letter(&before.to_string(), &shard.numbers[2])).await;
     let index = Index::new("trimmed");
+    // The index is not there yet: nothing that was delivered could be written.
+    let table = shard.stream_arn.split_once("/stream/").expect("a stream's ARN").0.to_owned();
+    let settings = || [settings(&index, &proxy, 3_000), vec![("TABLE_ARN".to_owned(), table.clone())]].concat();
 
-    let report = redrive(&stage.queue, settings(&index, &proxy, 3_000)).await;
+    let report = redrive(&stage.queue, settings()).await;
     assert_eq!(report["changes"]["applied"], 3, "{report}");
     assert_eq!(
         (&report["letters"]["redriven"], &report["kept"][0]["class"]),
@@ -74,7 +77,7 @@ async fn a_range_that_is_gone_is_reported_with_what_to_do_and_what_is_left_of_it
 
     // The table is deleted, and its stream with it: nothing is left to apply, and nothing is tried for ever.
     stage.tables.delete_table().table_name(&stage.table).send().await.expect("deleted");
-    let report = redrive(&stage.queue, settings(&index, &proxy, 3_000)).await;
+    let report = redrive(&stage.queue, settings()).await;
     assert_eq!((&report["kept"][0]["class"], &report["out_of_time"]), (&json!("trimmed"), &json!(false)), "{report}");
     assert_eq!((index.visible().await.len(), stage.queue.messages().await.len()), (3, 1));
     stage.mapping.shutdown().await;

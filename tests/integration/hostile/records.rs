@@ -14,7 +14,7 @@ fn edited(from: &str, to: &str) -> impl Fn(u64) -> String {
 }
 
 const ARN: &str =
-    r#""eventSourceARN":"arn:aws:dynamodb:eu-central-1:123456789012:table/T/stream/2026-01-15T09:30:00.000","#;
+    r#""eventSourceARN":"arn:aws:dynamodb:us-east-1:000000000000:table/T/stream/2026-01-15T09:30:00.000","#;
 const SEQUENCE: &str = r#""SequenceNumber":"NUMBER","#;
 
 #[tokio::test]

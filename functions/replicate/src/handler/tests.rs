@@ -4,7 +4,9 @@ use driftless::dead_letter::Letter;
 use driftless::function::Settings;
 use driftless::memory::{Fault, MemoryTarget};
 use driftless::queue::memory::{MemoryQueue, SendFault};
+use driftless::version::Generation;
 use lambda_runtime::Diagnostic;
+use tokio::time::Instant;
 
 use super::*;
 
@@ -32,16 +34,15 @@ struct Process {
 impl Process {
     fn new() -> Self {
         let target = MemoryTarget::default();
-        Self { writer: Writer::new(target.clone()), target, queue: Some(MemoryQueue::default()) }
+        Self { writer: Writer::new(target.clone(), Generation::default()), target, queue: Some(MemoryQueue::default()) }
     }
 
     async fn invoke(&self, records: &[Box<RawValue>]) -> (Result<Vec<String>, FunctionError>, serde_json::Value) {
         let mut metrics = Metrics::new(records.len());
         let reading = Reading::default();
         let queue = self.queue.as_ref();
-        let function = Function { reading: &reading, writer: &self.writer, queue, index: "i", version: "1" };
-        let apply = Instant::now() + Duration::from_secs(10);
-        let deadlines = Deadlines { apply, letters: apply + Duration::from_millis(100) };
+        let function = Function { reading: &reading, writer: Some(&self.writer), queue, index: "i", version: "1" };
+        let deadlines = Deadlines::before(Instant::now() + Duration::from_millis(10_400), Duration::from_millis(400));
         let result = function.handle(records, deadlines, &mut metrics).await;
         let failures = result.map(|response| {
             response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect()

@@ -145,7 +145,7 @@ async fn fill(filler: &mut Plain, from: u64, to: u64) -> Result<()> {
     while first < to {
         let last = (first + FILL_BATCH).min(to);
         // A stream of its own each time: the records are not kept.
-        let stream = MemoryStream::new("fill", changes::KEY);
+        let stream = MemoryStream::new("benchmark", changes::KEY);
         let records = changes::push(&stream, (first..last).map(|key| changes::put(key, 0, key))).await?;
         filler.bulk(changes::plain_operations(&records)?).await?;
         first = last;

@@ -1,6 +1,7 @@
 //! The rows, one module each.
 
 pub(super) mod backlog;
+pub(super) mod cost;
 pub(super) mod growth;
 pub(super) mod hot_key;
 pub(super) mod lane_time;

@@ -1,0 +1,173 @@
+//! Lines of CloudWatch's embedded metric format.
+//!
+//! Counts are sums. Times are one value per invocation, so that percentiles stay those of invocations: several become
+//! `{"Values": […], "Counts": […]}`, of which CloudWatch takes [`MOST_VALUES`].
+
+use std::cell::RefCell;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use driftless::time::Timestamp;
+use metrique_writer::format::Format as _;
+use metrique_writer::unit::{AsCount, NegativeScale};
+use metrique_writer::value::MetricFlags;
+use metrique_writer::{Entry, Observation, Unit, Value, ValueWriter};
+use metrique_writer_format_emf::Emf;
+
+use super::{Metrics, NAMESPACE};
+
+/// Most values of one metric in one line ("Target members" in the "Specification: Embedded metric format"); CloudWatch
+/// takes no metric from a line with more.
+pub(super) const MOST_VALUES: usize = 100;
+
+/// Times in milliseconds; absent where there are none.
+struct Milliseconds(Vec<Observation>);
+
+impl Value for Milliseconds {
+    fn write(&self, writer: impl ValueWriter) {
+        writer.metric(self.0.iter().copied(), Unit::Second(NegativeScale::Milli), [], MetricFlags::empty());
+    }
+}
+
+#[derive(Entry)]
+#[entry(rename_all = "PascalCase")]
+struct Line<'i> {
+    #[entry(timestamp)]
+    at: SystemTime,
+    index: &'i str,
+    records: AsCount<u64>,
+    applied: AsCount<u64>,
+    duplicate: AsCount<u64>,
+    stale: AsCount<u64>,
+    superseded: AsCount<u64>,
+    rejected: AsCount<u64>,
+    failed: AsCount<u64>,
+    order_anomalies: AsCount<u64>,
+    round_trips: AsCount<u64>,
+    engine_time: Milliseconds,
+    replication_lag: Milliseconds,
+}
+
+/// Records that were not applied, of one class.
+#[derive(Entry)]
+#[entry(rename_all = "PascalCase")]
+struct ProblemLine<'i> {
+    #[entry(timestamp)]
+    at: SystemTime,
+    index: &'i str,
+    class: &'i str,
+    problems: AsCount<u64>,
+}
+
+thread_local! {
+    /// Kept from one line to the next.
+    static LINE: RefCell<Emf> = RefCell::new(emf(&["Index"]));
+    static PROBLEM_LINE: RefCell<Emf> = RefCell::new(emf(&["Index", "Class"]));
+}
+
+/// Writes one line, and one more per class of problem, each with its end of line.
+pub(super) fn write(metrics: &Metrics, index: &str, at: Timestamp) -> Vec<u8> {
+    let at = UNIX_EPOCH + Duration::from_millis(at.as_millis());
+    let line = Line {
+        at,
+        index,
+        records: metrics.records.into(),
+        applied: metrics.applied.into(),
+        duplicate: metrics.duplicate.into(),
+        stale: metrics.stale.into(),
+        superseded: metrics.superseded.into(),
+        rejected: metrics.rejected.into(),
+        failed: metrics.failed.into(),
+        order_anomalies: metrics.order_anomalies.into(),
+        round_trips: metrics.round_trips.into(),
+        engine_time: Milliseconds(metrics.engine_times.iter().copied().map(in_hundredths).collect()),
+        replication_lag: Milliseconds(metrics.lags_ms.iter().copied().map(Observation::Unsigned).collect()),
+    };
+    let mut out = Vec::with_capacity(1024);
+    LINE.with_borrow_mut(|format| append(format, &line, &mut out));
+    for (class, &problems) in &metrics.problems {
+        let line = ProblemLine { at, index, class, problems: problems.into() };
+        PROBLEM_LINE.with_borrow_mut(|format| append(format, &line, &mut out));
+    }
+    out
+}
+
+/// A time to the hundredth of a millisecond: further digits would only be paid for.
+#[expect(clippy::cast_precision_loss, reason = "no invocation lasts for 2^52 hundredths of a millisecond")]
+fn in_hundredths(time: Duration) -> Observation {
+    Observation::Floating(((time.as_micros() + 5) / 10) as f64 / 100.0)
+}
+
+fn emf(dimensions: &[&str]) -> Emf {
+    let dimensions = dimensions.iter().map(|name| (*name).to_owned()).collect();
+    Emf::builder(NAMESPACE.to_owned(), vec![dimensions]).build()
+}
+
+fn append(format: &mut Emf, line: &impl Entry, out: &mut Vec<u8>) {
+    format.format(line, out).expect("invariant: the fields are fixed and memory takes every write");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn one_line_names_every_metric_with_its_unit() {
+        let metrics = Metrics { records: 3, applied: 2, failed: 1, lags_ms: vec![250], ..Metrics::new(3) };
+        let line = String::from_utf8(metrics.lines("activity")).expect("UTF-8");
+        assert_eq!((line.matches('\n').count(), line.ends_with('\n')), (1, true));
+        let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(
+            (&directive["Namespace"], &directive["Dimensions"]),
+            (&"driftless".into(), &serde_json::json!([["Index"]]))
+        );
+        let units: BTreeMap<&str, &str> = directive["Metrics"]
+            .as_array()
+            .expect("metrics")
+            .iter()
+            .map(|metric| (metric["Name"].as_str().expect("a name"), metric["Unit"].as_str().expect("a unit")))
+            .collect();
+        for count in [
+            "Records",
+            "Applied",
+            "Duplicate",
+            "Stale",
+            "Superseded",
+            "Rejected",
+            "Failed",
+            "OrderAnomalies",
+            "RoundTrips",
+        ] {
+            assert_eq!(units.get(count), Some(&"Count"), "{count}");
+        }
+        assert_eq!(
+            (units.get("EngineTime"), units.get("ReplicationLag")),
+            (Some(&"Milliseconds"), Some(&"Milliseconds"))
+        );
+        assert_eq!(
+            (&line["Index"], &line["Applied"], &line["ReplicationLag"]),
+            (&"activity".into(), &2.into(), &250.into())
+        );
+    }
+
+    #[test]
+    fn an_unknown_lag_is_absent() {
+        let line: serde_json::Value = serde_json::from_slice(&Metrics::new(1).lines("i")).expect("JSON");
+        assert!(line.get("ReplicationLag").is_none());
+    }
+
+    #[test]
+    fn times_of_several_invocations_are_values_and_counts_are_sums() {
+        let mut sum = Metrics::new(2);
+        sum.engine(Duration::from_micros(1_234), 1);
+        let mut more = Metrics { lags_ms: vec![40], ..Metrics::new(3) };
+        more.engine(Duration::from_micros(375), 2);
+        sum.add(more);
+        let line: serde_json::Value = serde_json::from_slice(&sum.lines("i")).expect("JSON");
+        assert_eq!((&line["Records"], &line["RoundTrips"]), (&5.into(), &3.into()));
+        assert_eq!(line["EngineTime"], serde_json::json!({"Values": [1.23, 0.38], "Counts": [1, 1]}));
+        assert_eq!(line["ReplicationLag"], 40);
+    }
+}

@@ -1,0 +1,127 @@
+//! What an index was made from, in its mapping's `_meta.driftless`: the table, the key that ids begin with, the generation.
+//!
+//! Whoever contradicts it is refused before anything is written. A second table would overwrite documents of equal keys,
+//! another `PARTITION_KEY` give each item a second document, a lowered `GENERATION` make every change stale. A raised
+//! generation takes the index over, and may name another table: a restore makes one.
+
+use serde_json::{Value, json};
+
+use super::definition::FORMAT;
+use crate::version::Generation;
+
+/// What an index is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// ARN of the table, without its stream. Absent where a function does not know it: then any is right.
+    pub table: Option<String>,
+    /// `PARTITION_KEY`, where it is set.
+    pub partition_key: Option<String>,
+    /// `GENERATION`.
+    pub generation: Generation,
+}
+
+/// What an index says of itself, held against what a function knows.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    /// Nothing contradicts.
+    Same,
+    /// The function's generation is higher: the index is to be taken over.
+    Raised,
+    /// A contradiction, and its remedy: what follows the index's name.
+    Contradiction(String),
+}
+
+impl Identity {
+    /// `_meta.driftless` of an index that is made from this.
+    pub(super) fn to_meta(&self) -> Value {
+        let mut meta = json!({"format": FORMAT, "table": self.table, "generation": self.generation.0});
+        if let Some(key) = &self.partition_key {
+            meta["partition_key"] = key.as_str().into();
+        }
+        meta
+    }
+
+    /// Reads `_meta.driftless`; `None` where it does not say a table and a generation.
+    pub(super) fn from_meta(meta: &Value) -> Option<Self> {
+        let generation = meta["generation"].as_u64().and_then(|number| u32::try_from(number).ok())?;
+        Some(Self {
+            table: Some(meta["table"].as_str()?.to_owned()),
+            partition_key: meta["partition_key"].as_str().map(str::to_owned),
+            generation: Generation(generation),
+        })
+    }
+
+    /// Compares a function's identity with that of the index it is to write to.
+    pub(super) fn compare(&self, index: &Self) -> Comparison {
+        let (own, stored) = (self.generation.0, index.generation.0);
+        if self.partition_key != index.partition_key {
+            let name = |key: &Option<String>| key.as_ref().map_or("not set".to_owned(), |key| format!("`{key}`"));
+            let (own, stored) = (name(&self.partition_key), name(&index.partition_key));
+            return Comparison::Contradiction(format!(
+                "was made with PARTITION_KEY {stored}, and here it is {own}: each item would get a second document; set \
+                 PARTITION_KEY back, or choose another INDEX and backfill"
+            ));
+        }
+        if own < stored {
+            return Comparison::Contradiction(format!(
+                "is at generation {stored}, and GENERATION is {own}: every change would be older than what stands \
+                 there; set GENERATION to {stored} or more"
+            ));
+        }
+        match (&self.table, &index.table) {
+            (Some(own_table), Some(table)) if own_table != table && own == stored => {
+                Comparison::Contradiction(format!(
+                    "holds the documents of {table}, and these records are of {own_table}: choose another INDEX; if that \
+                     table takes the place of the first one, set GENERATION to {} or more",
+                    stored.saturating_add(1)
+                ))
+            }
+            _ if own > stored => Comparison::Raised,
+            _ => Comparison::Same,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(table: &str, partition_key: Option<&str>, generation: u32) -> Identity {
+        let (table, partition_key) = (Some(table.to_owned()), partition_key.map(str::to_owned));
+        Identity { table, partition_key, generation: Generation(generation) }
+    }
+
+    #[track_caller]
+    fn refused(own: &Identity, expect: &str) {
+        let index = identity("arn:t", Some("pk"), 2);
+        let Comparison::Contradiction(said) = own.compare(&index) else { panic!("{own:?} is taken") };
+        assert!(said.contains(expect), "{said}");
+    }
+
+    #[test]
+    fn a_contradiction_names_its_variable() {
+        refused(&identity("arn:other", Some("pk"), 2), "choose another INDEX");
+        refused(&identity("arn:t", Some("sk"), 2), "PARTITION_KEY `pk`");
+        refused(&identity("arn:t", None, 3), "here it is not set");
+        refused(&identity("arn:t", Some("pk"), 1), "set GENERATION to 2");
+        refused(&identity("arn:other", Some("pk"), 1), "set GENERATION to 2");
+    }
+
+    #[test]
+    fn a_raised_generation_takes_over_and_may_name_another_table() {
+        let index = identity("arn:t", Some("pk"), 2);
+        assert_eq!(index.compare(&index), Comparison::Same);
+        assert_eq!(Identity { table: None, ..index.clone() }.compare(&index), Comparison::Same);
+        assert_eq!(identity("arn:t", Some("pk"), 3).compare(&index), Comparison::Raised);
+        assert_eq!(identity("arn:restored", Some("pk"), 3).compare(&index), Comparison::Raised);
+    }
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        for key in [None, Some("pk")] {
+            let identity = identity("arn:t", key, 7);
+            assert_eq!(Identity::from_meta(&identity.to_meta()), Some(identity));
+        }
+        assert_eq!(Identity::from_meta(&json!({"format": FORMAT})), None);
+    }
+}
