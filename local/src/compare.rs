@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_metadata_is_taken_off() {
-        let metadata = r#""_driftless":{"version":"v","written_at":1,"deleted":false}}"#;
+        let metadata = r#""_driftless":{"version":"v","written_at":1}}"#;
         assert_eq!(without_metadata(&format!("{{\"a\":1,{metadata}")).expect("ours"), r#"{"a":1}"#);
         assert_eq!(without_metadata(&format!("{{{metadata}")).expect("ours"), "{}");
         assert!(without_metadata(r#"{"a":1}"#).is_err());

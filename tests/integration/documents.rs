@@ -2,11 +2,28 @@
 
 use serde_json::json;
 
-use crate::support::{Index, documents, insert, modify, with_image, with_keys};
+use crate::support::{Function, Index, documents, insert, modify, with_image, with_keys};
 
 #[tokio::test]
-async fn numbers_come_back_digit_for_digit_and_match_exactly() {
+async fn numbers_come_back_digit_for_digit_and_match_as_doubles() {
     let index = Index::new("numbers");
+    let function = index.function();
+    let neighbours = [("a", "1234567890123456789"), ("b", "1234567890123456790"), ("c", "1234567890123457000")];
+    let records = (1..)
+        .zip(neighbours)
+        .map(|(sequence, (key, number))| with_image(key, sequence, &format!(r#"{{"n":{{"N":"{number}"}}}}"#)));
+    function.succeed(&records.collect::<Vec<_>>()).await;
+    let visible = index.visible().await;
+    assert!(neighbours.iter().all(|(key, number)| visible[*key] == format!(r#"{{"n":{number}}}"#)), "{visible:?}");
+    assert_eq!(index.search(json!({"term": {"n": neighbours[0].1}})).await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn numbers_of_38_digits_match_exactly_under_the_definition_for_that() {
+    let index = Index::new("exact-numbers");
+    let mut settings = index.settings();
+    let definition = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/exact-numbers.json");
+    settings.push(("INDEX_DEFINITION".to_owned(), definition.to_owned()));
     let exact = [
         "12345678901234567890.123456789",
         "9007199254740993",
@@ -19,7 +36,7 @@ async fn numbers_come_back_digit_for_digit_and_match_exactly() {
             with_image(&format!("k{sequence}"), sequence, &format!(r#"{{"n":{{"N":"{number}"}}}}"#))
         })
         .collect();
-    index.function().succeed(&records).await;
+    Function::new(settings).succeed(&records).await;
     for (key, number) in ["k1", "k2", "k3", "k4"].into_iter().zip(exact) {
         assert_eq!(index.visible().await[key], format!(r#"{{"n":{number}}}"#));
         assert_eq!(index.search(json!({"term": {"n.exact": number}})).await, [key]);

@@ -4,7 +4,7 @@ use futures::future::join_all;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{CREATED, HELD, Index, documents, insert};
+use crate::support::{CREATED, HELD, Index, documents, insert, remove};
 
 #[tokio::test]
 async fn concurrent_cold_starts_make_one_index() {
@@ -88,5 +88,28 @@ async fn a_users_own_definition_is_used_and_the_metadata_added() {
     let physical = &described[format!("{}-000001", index.name)];
     assert_eq!(physical["settings"]["index"]["number_of_shards"], "2");
     assert_eq!(physical["mappings"]["properties"]["_driftless"]["properties"]["deleted"]["type"], "boolean");
+    assert_eq!(physical["mappings"]["properties"]["_driftless"]["dynamic"], "false");
     assert_eq!(index.visible().await, documents(&[("a", r#"{"n":1}"#)]));
+}
+
+#[tokio::test]
+async fn only_tombstones_carry_metadata_that_is_indexed() {
+    let index = Index::new("metadata");
+    let function = index.function();
+    function.succeed(&[insert("a", 1), insert("b", 2)]).await;
+    function.succeed(&[remove("b", 3)]).await;
+    let path = format!("/{}-000001", index.name);
+    let (_, mapped) = index.send(Method::Get, &format!("{path}/_mapping/field/_driftless.*"), None).await;
+    let mapped: Value = serde_json::from_str(&mapped).expect("JSON");
+    let mapped = mapped[format!("{}-000001", index.name)]["mappings"].as_object().expect("fields");
+    assert_eq!(mapped.keys().collect::<Vec<_>>(), ["_driftless.deleted", "_driftless.deleted_at"]);
+    index.visible().await;
+    let old = json!({"query": {"range": {"_driftless.deleted_at": {"lte": "now"}}}});
+    let (_, found) = index.send(Method::Post, &format!("{path}/_search"), Some(old)).await;
+    let found: Value = serde_json::from_str(&found).expect("JSON");
+    let hits = found["hits"]["hits"].as_array().expect("hits");
+    assert_eq!(hits.len(), 1, "{found}");
+    let metadata = &hits[0]["_source"]["_driftless"];
+    assert_eq!((&hits[0]["_id"], &metadata["deleted"]), (&json!("b"), &json!(true)));
+    assert_eq!(metadata["deleted_at"], metadata["written_at"]);
 }

@@ -123,6 +123,20 @@ fn read(record: &str) -> Result<Change> {
     Record::read(record, &Reading::default()).change.map_err(|error| anyhow!("read a record: {error}"))
 }
 
+/// What a writer sends that keeps no metadata: the items of these records as they are.
+pub(super) fn bare_operations(records: &[StreamRecord]) -> Result<Vec<u8>> {
+    let mut operations = Vec::with_capacity(1_024 * records.len());
+    for record in records {
+        let change = read(text(record)?)?;
+        let Content::Document(document) = &change.content else { bail!("a removed item cannot be written") };
+        let id = serde_json::to_string(change.id.as_str()).context("write an id")?;
+        operations.extend_from_slice(format!("{{\"index\":{{\"_id\":{id}}}}}\n").as_bytes());
+        operations.extend_from_slice(document.as_bytes());
+        operations.push(b'\n');
+    }
+    Ok(operations)
+}
+
 /// One plain bulk operation, with the very document that the function writes, `_driftless` included.
 pub(super) fn plain_operation(record: &str, out: &mut Vec<u8>) -> Result<()> {
     let change = read(record)?;
@@ -130,14 +144,14 @@ pub(super) fn plain_operation(record: &str, out: &mut Vec<u8>) -> Result<()> {
     let version = serde_json::to_string(change.version.as_str()).context("write a version")?;
     let time = change.event_time.map(|time| time.as_millis()).unwrap_or_default();
     let (document, deleted) = match &change.content {
-        Content::Document(document) => (document.as_bytes(), false),
-        Content::Removed => (&b"{}"[..], true),
+        Content::Document(document) => (document.as_bytes(), String::new()),
+        Content::Removed => (&b"{}"[..], format!(r#","deleted":true,"deleted_at":{time}"#)),
     };
     let Some((b'}', members)) = document.split_last() else { bail!("a document is not an object") };
     let comma = if members.len() > 1 { "," } else { "" };
     out.extend_from_slice(format!("{{\"index\":{{\"_id\":{id}}}}}\n").as_bytes());
     out.extend_from_slice(members);
-    let metadata = format!(r#"{{"version":{version},"event_time":{time},"written_at":{time},"deleted":{deleted}}}"#);
+    let metadata = format!(r#"{{"version":{version},"event_time":{time},"written_at":{time}{deleted}}}"#);
     out.extend_from_slice(format!("{comma}\"_driftless\":{metadata}}}\n").as_bytes());
     Ok(())
 }
@@ -158,9 +172,20 @@ mod tests {
         assert_eq!(lines.len(), 4);
         assert_eq!(lines[0]["index"]["_id"], id(7));
         assert_eq!((&lines[1]["revision"], &lines[1]["due_us"]), (&json!(1), &json!(99)));
-        assert_eq!(lines[1]["_driftless"]["deleted"], false);
+        assert!(lines[1]["_driftless"]["deleted"].is_null());
+        assert_eq!(lines[3]["_driftless"]["deleted"], true);
         assert_eq!(lines[3].as_object().map(Map::len), Some(1), "a tombstone is metadata alone");
         assert_eq!(document_ids(&records).unwrap()[0].as_str(), id(7));
+    }
+
+    #[test]
+    fn the_bare_operation_is_of_the_item_alone() {
+        let stream = MemoryStream::new("t", KEY);
+        let records = futures::executor::block_on(push(&stream, [put(7, 0, 7)])).unwrap();
+        let body = bare_operations(&records).unwrap();
+        let document: Value = serde_json::from_slice(body.split(|byte| *byte == b'\n').nth(1).unwrap()).unwrap();
+        assert_eq!((&document["id"], document.get("_driftless")), (&json!(id(7)), None));
+        assert!(bare_operations(&futures::executor::block_on(push(&stream, [remove(7)])).unwrap()).is_err());
     }
 
     #[test]

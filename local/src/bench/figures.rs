@@ -30,6 +30,9 @@ pub enum RowId {
     /// A hot key beside others.
     #[value(alias = "b8")]
     B8,
+    /// Against plain writes into the engine's own mapping.
+    #[value(alias = "b9")]
+    B9,
     /// Cost on AWS.
     #[value(alias = "b13")]
     B13,

@@ -131,6 +131,7 @@ async fn measure_row(bed: &Bed, id: RowId) -> Result<(Row, Vec<report::Drawing>)
         RowId::B6 => rows::growth::run(bed).await?,
         RowId::B7 => without_drawings(rows::lane_time::run(bed).await?),
         RowId::B8 => without_drawings(rows::hot_key::run(bed).await?),
+        RowId::B9 => without_drawings(rows::unguarded::run(bed).await?),
         RowId::B13 => without_drawings(rows::cost::run(bed).await?),
     })
 }

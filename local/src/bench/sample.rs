@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_document_shows_its_change_and_those_before_it() {
-        let document = json!({"_source": {"due_us": 100, "_driftless": {"deleted": false}}});
+        let document = json!({"_source": {"due_us": 100, "_driftless": {"version": "v"}}});
         assert!(shows(&document, 100) && shows(&document, 99));
         assert!(!shows(&document, 101), "an older one");
         assert!(!shows(&json!({"found": false}), 1) && !shows(&Value::Null, 1));

@@ -179,9 +179,10 @@ fn write_operation(write: &GuardedWrite<'_>, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// The document with `_driftless` as its last field; a tombstone is `_driftless` alone.
+/// The document with `_driftless` as its last field. A tombstone is `_driftless` alone, and the only one to carry the
+/// two members that are indexed.
 fn write_source(write: &GuardedWrite<'_>, out: &mut Vec<u8>) {
-    let deleted = match write.content {
+    let tombstone = match write.content {
         Content::Document(document) => {
             let json = document.as_bytes();
             out.extend_from_slice(&json[..json.len() - 1]);
@@ -200,9 +201,12 @@ fn write_source(write: &GuardedWrite<'_>, out: &mut Vec<u8>) {
     if let Some(event_time) = write.event_time {
         out.extend_from_slice(format!(r#","event_time":{}"#, event_time.as_millis()).as_bytes());
     }
-    out.extend_from_slice(
-        format!(r#","written_at":{},"deleted":{deleted}}}}}"#, write.written_at.as_millis()).as_bytes(),
-    );
+    let written_at = write.written_at.as_millis();
+    out.extend_from_slice(format!(r#","written_at":{written_at}"#).as_bytes());
+    if tombstone {
+        out.extend_from_slice(format!(r#","deleted":true,"deleted_at":{written_at}"#).as_bytes());
+    }
+    out.extend_from_slice(b"}}");
 }
 
 #[derive(Deserialize)]
@@ -285,14 +289,14 @@ mod tests {
         assert_eq!(
             operation(&inserted, Guard::Absent),
             format!(
-                "{{\"create\":{{\"_id\":\"a\\\"b\"}}}}\n{{\"n\":7,\"_driftless\":{{\"version\":\"{VERSION}\",\"event_time\":98,\"written_at\":99,\"deleted\":false}}}}\n"
+                "{{\"create\":{{\"_id\":\"a\\\"b\"}}}}\n{{\"n\":7,\"_driftless\":{{\"version\":\"{VERSION}\",\"event_time\":98,\"written_at\":99}}}}\n"
             )
         );
         let position = Position { seq_no: 5, primary_term: 2 };
         assert_eq!(
             operation(&remove("a", 7), Guard::At(position)),
             format!(
-                "{{\"index\":{{\"_id\":\"a\",\"if_seq_no\":5,\"if_primary_term\":2}}}}\n{{\"_driftless\":{{\"version\":\"{VERSION}\",\"written_at\":99,\"deleted\":true}}}}\n"
+                "{{\"index\":{{\"_id\":\"a\",\"if_seq_no\":5,\"if_primary_term\":2}}}}\n{{\"_driftless\":{{\"version\":\"{VERSION}\",\"written_at\":99,\"deleted\":true,\"deleted_at\":99}}}}\n"
             )
         );
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// The format of `_driftless` and of document ids; an index of another format is not touched.
-pub(super) const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 2;
 
 /// Settings and mappings of a new index.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,10 +13,13 @@ pub struct IndexDefinition {
 }
 
 impl Default for IndexDefinition {
-    /// Strings are never guessed to be dates; every number is a `double` with a keyword `exact`, so that 1 then 1.5
-    /// and 38 digits are accepted and can be matched exactly; nesting may be as deep as DynamoDB's.
+    /// Strings are never guessed to be dates; every number is a `double`, so that 1 then 1.5 and 38 digits are accepted;
+    /// nesting may be as deep as DynamoDB's.
+    ///
+    /// Numbers have no keyword beside them: it cost every write a tenth of the engine's rate, and few numbers are
+    /// searched for beyond a double's 15 digits. `docs/exact-numbers.json` is a definition that has one.
     fn default() -> Self {
-        let number = json!({"type": "double", "fields": {"exact": {"type": "keyword", "ignore_above": 256}}});
+        let number = json!({"type": "double"});
         // A keyword term has at most 32,766 bytes, and a character at most 4.
         let string = json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 8191}}});
         Self {
@@ -83,16 +86,17 @@ impl IndexDefinition {
     }
 
     /// The body that creates the index with its aliases; `_driftless` is always added.
+    ///
+    /// Mapped is only what is searched: the public alias filters by `deleted`, and `purge` asks for old tombstones by
+    /// `deleted_at`. Live documents carry neither, so that their metadata costs no more than its bytes in `_source`.
     pub(super) fn create_body(&self, public: &str, write: &str, meta: Value) -> Value {
         let mut mappings = self.mappings.clone();
         mappings["_meta"]["driftless"] = meta;
         mappings["properties"]["_driftless"] = json!({
-            "dynamic": "strict",
+            "dynamic": false,
             "properties": {
-                "version": {"type": "keyword"},
-                "event_time": {"type": "date", "format": "epoch_millis"},
-                "written_at": {"type": "date", "format": "epoch_millis"},
-                "deleted": {"type": "boolean"}
+                "deleted": {"type": "boolean"},
+                "deleted_at": {"type": "date", "format": "epoch_millis"}
             }
         });
         json!({
@@ -122,7 +126,10 @@ mod tests {
             IndexDefinition::from_json(own).expect("valid").create_body("i", "i-write-1", json!({"format": FORMAT}));
         assert_eq!(body["settings"], json!({"number_of_shards": 3}));
         assert_eq!(body["mappings"]["properties"]["at"]["type"], "date");
-        assert_eq!(body["mappings"]["properties"]["_driftless"]["properties"]["version"]["type"], "keyword");
+        let metadata = &body["mappings"]["properties"]["_driftless"];
+        assert_eq!(metadata["dynamic"], false, "what nobody searches stays in _source alone");
+        assert_eq!(metadata["properties"]["deleted"]["type"], "boolean");
+        assert_eq!(metadata["properties"].as_object().map(Map::len), Some(2));
         assert_eq!(body["mappings"]["_meta"], json!({"owner": "us", "driftless": {"format": FORMAT}}));
         assert!(body["mappings"].get("dynamic_templates").is_none());
     }

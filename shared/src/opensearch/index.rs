@@ -244,7 +244,7 @@ fn hides_versions(mappings: &Value, settings: &Value) -> Option<String> {
     if *derived == true || *derived == "true" {
         return Some("has index.derived_source: the engine would rewrite documents instead of keeping them".to_owned());
     }
-    if mappings["properties"]["_driftless"]["properties"]["version"]["type"] != "keyword" {
+    if mappings["properties"]["_driftless"]["properties"]["deleted"]["type"] != "boolean" {
         return Some("has lost the mapping of _driftless: backfill into a new index".to_owned());
     }
     None

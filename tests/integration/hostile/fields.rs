@@ -22,7 +22,7 @@ fn attributes(names: impl Iterator<Item = String>) -> String {
 #[tokio::test]
 async fn more_than_a_thousand_fields_in_one_item_are_rejected_alone() {
     let hostile = Hostile::new("fields").await;
-    let many = attributes((0..600).map(|at| format!("a{at}")));
+    let many = attributes((0..1_001).map(|at| format!("a{at}")));
     hostile.rejected(&format!("{{{many}}}"), TOO_MANY).await;
     let own = json!({"mappings": {"properties": {"prices": {"type": "flat_object"}}}});
     let flat = Hostile::defined("fields-flat", own).await;
@@ -34,10 +34,10 @@ async fn more_than_a_thousand_fields_in_one_item_are_rejected_alone() {
 async fn fields_that_grow_with_the_items_are_rejected_from_the_limit_on_and_taken_once_it_is_raised() {
     let hostile = Hostile::new("grown").await;
     for page in 0..4 {
-        let image = attributes((0..120).map(|at| format!("p{page}a{at}")));
+        let image = attributes((0..240).map(|at| format!("p{page}a{at}")));
         hostile.indexed(&format!("{{{image}}}"), &format!("{{{}}}", sorted(&image))).await;
     }
-    let image = attributes((0..120).map(|at| format!("last{at}")));
+    let image = attributes((0..240).map(|at| format!("last{at}")));
     hostile.rejected(&format!("{{{image}}}"), TOO_MANY).await;
     let known = r#"{"p0a0":{"N":"2"}}"#;
     hostile.indexed(known, r#"{"p0a0":2}"#).await;

@@ -9,3 +9,4 @@ pub(super) mod one_lane;
 pub(super) mod real_stream;
 pub(super) mod shard_limit;
 pub(super) mod start;
+pub(super) mod unguarded;
