@@ -46,7 +46,7 @@ pub(in crate::bench) async fn run(bed: &Bed) -> Result<Row> {
         "Bytes on disk are those of the primaries in one segment, after a flush. A rate is that of all time that was spent, and a function's \
          time includes the Runtime API's.",
     );
-    row.note("A batch of 100 goes in one bulk and waits for it; of 1,000 two bulks are under way together, which makes up for what the function does itself.");
+    row.note("A batch of 100 goes in one bulk, of 1,000 in two at once; the plain writer sends one bulk of either.");
     Ok(row)
 }
 
