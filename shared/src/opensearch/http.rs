@@ -22,8 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection on which what was sent is not even received is given up after this: the node, or the way to it, is gone.
 /// An engine that is slow receives, and has the whole time of a request.
 const UNRECEIVED_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// A connection on which an answer is waited for is asked for a sign of life so often.
-const KEEPALIVE: Duration = Duration::from_millis(500);
+/// A connection on which an answer is waited for is asked for a sign of life so often. The kernel counts in seconds.
+const KEEPALIVE: Duration = Duration::from_secs(1);
 
 /// An HTTP client of one engine.
 #[derive(Debug)]
