@@ -106,6 +106,17 @@ impl Problem {
         }
     }
 
+    /// Gives itself back, to be dealt with where it was met.
+    ///
+    /// # Errors
+    /// Where it concerns every change.
+    pub fn unless_configuration(self) -> Result<Self, ConfigurationError> {
+        match self.treatment() {
+            Treatment::Configuration => Err(ConfigurationError::from_problem(&self)),
+            Treatment::Retry | Treatment::Reject => Ok(self),
+        }
+    }
+
     /// A short name without content, for logs and metrics.
     #[must_use]
     pub fn class(&self) -> &str {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use driftless::change::Change;
 use driftless::document_id::DocumentId;
-use driftless::outcome::{ConfigurationError, Problem, Treatment};
+use driftless::outcome::{ConfigurationError, Problem};
 use driftless::queue::Queue;
 use driftless::stream::range::Ranges;
 use driftless::target::{Call, Stored, Target};
@@ -49,10 +49,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
                 Ok(_) => {
                     undecided.insert((*id).clone());
                 }
-                Err(problem) if problem.treatment() == Treatment::Configuration => {
-                    return Err(ConfigurationError::from_problem(&problem));
-                }
-                Err(problem) => return Ok(Err(problem)),
+                Err(problem) => return problem.unless_configuration().map(Err),
             }
         }
         Ok(Ok(undecided))

@@ -102,9 +102,8 @@ impl Engine {
     }
 
     async fn probe_alone(&self, path: &str, probe: &Probe, wait: Wait) -> Result<(), Problem> {
-        let mut body = Vec::with_capacity(1024);
-        write_operation(&probe.impossible_write(), &mut body);
-        shown(self.bulk_once(path, body, 1, wait).await?.remove(0))
+        let body = Body::of(&[probe.impossible_write()], 0..1);
+        shown(self.bulk_once(path, body.bytes, 1, wait).await?.remove(0))
     }
 
     async fn bulk_once(

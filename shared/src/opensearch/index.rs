@@ -224,10 +224,7 @@ impl Engine {
 }
 
 fn ensure_error(problem: Problem) -> EnsureError {
-    match problem.treatment() {
-        crate::outcome::Treatment::Configuration => ConfigurationError::from_problem(&problem).into(),
-        _ => EnsureError::Problem(problem),
-    }
+    problem.unless_configuration().map_or_else(EnsureError::from, EnsureError::Problem)
 }
 
 /// What would hide a document's version from whoever is to compare it, and with it void the guard.

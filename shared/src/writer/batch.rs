@@ -71,11 +71,9 @@ impl<'c, T: Target> Batch<'c, T> {
                     self.writer.check(found.as_ref())?;
                     pending.learn(found, &self.writer.states);
                 }
-                Err(problem) if problem.treatment() == Treatment::Configuration => {
-                    return Err(ConfigurationError::from_problem(&problem));
-                }
                 // A read says nothing about the change: whatever it is, try again.
                 Err(problem) => {
+                    let problem = problem.unless_configuration()?;
                     if matches!(problem, Problem::TimedOut(_)) {
                         pending.trouble.note(&problem, all.max(2), true);
                     }

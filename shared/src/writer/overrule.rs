@@ -64,10 +64,7 @@ fn overruled(change: &Change, stored: Stored) -> Option<(Version, Position)> {
 }
 
 fn failed(problem: Problem) -> Result<Outcome, ConfigurationError> {
-    if problem.treatment() == Treatment::Configuration {
-        return Err(ConfigurationError::from_problem(&problem));
-    }
-    Ok(Outcome::Failed(problem))
+    problem.unless_configuration().map(Outcome::Failed)
 }
 
 #[cfg(test)]
