@@ -1,57 +1,101 @@
-//! One batch on its way, round by round: what is read, what is probed, what is written with what.
+//! One part of a batch on its way, round by round: reads states, probes, and writes under guards.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::pending::Pending;
-use super::{Limits, Report, Writer};
+use super::{Limits, Writer};
+use crate::backoff::Backoff;
 use crate::change::Change;
 use crate::document_id::DocumentId;
-use crate::fold::fold;
+use crate::fold::Folded;
 use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
 use crate::target::{Call, GuardedWrite, Target, Written};
 
 /// Conflicts in a row after which a document is left to Lambda's retry.
 const MAX_CONFLICTS: u32 = 16;
+const FIRST_PAUSE: Duration = Duration::from_millis(40);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-pub(super) struct Batch<'c, T> {
+/// Documents of a batch with their changes, until all of these have ended.
+pub(super) struct Part<'c, T> {
     changes: &'c [Change],
     writer: &'c Writer<T>,
     limits: Limits,
     pending: Vec<Pending<'c>>,
-    outcomes: Vec<Option<Outcome>>,
-    engine_time: Duration,
-    round_trips: u32,
+    ended: Ended,
 }
 
-impl<'c, T: Target> Batch<'c, T> {
-    pub(super) fn new(changes: &'c [Change], writer: &'c Writer<T>, limits: Limits) -> Self {
+/// Changes that have ended, and what they cost.
+#[derive(Default)]
+pub(super) struct Ended {
+    /// By place in the batch; absent where a change is of another part.
+    pub(super) outcomes: Vec<Option<Outcome>>,
+    /// Time spent waiting for the engine.
+    pub(super) engine_time: Duration,
+    /// Requests in a row.
+    pub(super) round_trips: u32,
+}
+
+impl<'c, T: Target> Part<'c, T> {
+    /// Takes the documents in `folded`, whose places count in `changes`.
+    pub(super) fn new(
+        folded: impl IntoIterator<Item = Folded<'c>>,
+        changes: &'c [Change],
+        writer: &'c Writer<T>,
+        limits: Limits,
+    ) -> Self {
         let doublings = writer.doublings();
-        let pending = fold(changes).into_iter();
-        let pending = pending.map(|folded| Pending::new(folded, changes, &writer.states, doublings)).collect();
-        let outcomes = vec![None; changes.len()];
-        Self { changes, writer, limits, pending, outcomes, engine_time: Duration::ZERO, round_trips: 0 }
+        let pending = folded.into_iter().map(|folded| Pending::new(folded, changes, &writer.states, doublings));
+        let ended = Ended { outcomes: vec![None; changes.len()], ..Ended::default() };
+        Self { changes, writer, limits, pending: pending.collect(), ended }
     }
 
-    /// The same with every document to be read first.
-    pub(super) fn unknown(changes: &'c [Change], writer: &'c Writer<T>, limits: Limits) -> Self {
-        let mut batch = Self::new(changes, writer, limits);
-        batch.pending.iter_mut().for_each(Pending::forget);
-        batch
+    /// Brings every change to its end, by the deadline at the latest.
+    ///
+    /// # Errors
+    /// Where the deployment is wrong.
+    pub(super) async fn apply(mut self) -> Result<Ended, ConfigurationError> {
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            self.read().await?;
+            self.probe().await?;
+            self.settle();
+            self.write().await?;
+            if self.pending.is_empty() {
+                break;
+            }
+            let goes_on = match self.goes_on_immediately() {
+                true => Instant::now() < self.limits.deadline,
+                false => backoff.wait_before(self.limits.deadline).await,
+            };
+            if !goes_on {
+                self.give_up();
+                break;
+            }
+        }
+        Ok(self.ended)
     }
 
-    pub(super) fn is_settled(&self) -> bool {
-        self.pending.is_empty()
+    /// Reads every document, and ends the changes as if what is newer had been written.
+    ///
+    /// # Errors
+    /// Where the deployment is wrong.
+    pub(super) async fn preview(mut self) -> Result<Ended, ConfigurationError> {
+        self.pending.iter_mut().for_each(Pending::forget);
+        self.read().await?;
+        self.presume_written();
+        Ok(self.ended)
     }
 
     /// Returns whether the next round comes without a pause: after a first conflict, or a refusal under a presumed state.
-    pub(super) fn goes_on_immediately(&self) -> bool {
+    fn goes_on_immediately(&self) -> bool {
         !self.pending.iter().any(|pending| pending.problem.is_some() || pending.conflicts > 1)
     }
 
     /// Reads every document of which nothing is known.
-    pub(super) async fn read(&mut self) -> Result<(), ConfigurationError> {
+    async fn read(&mut self) -> Result<(), ConfigurationError> {
         let unread: Vec<&Pending<'_>> = self.pending.iter().filter(|pending| pending.is_unread()).collect();
         if unread.is_empty() {
             return Ok(());
@@ -85,7 +129,7 @@ impl<'c, T: Target> Batch<'c, T> {
     }
 
     /// Asks the engine about single documents: those that carry no version, and those that fail while others do not.
-    pub(super) async fn probe(&mut self) -> Result<(), ConfigurationError> {
+    async fn probe(&mut self) -> Result<(), ConfigurationError> {
         for at in 0..self.pending.len() {
             let pending = &self.pending[at];
             let unversioned = pending.is_unversioned() && !self.writer.shows_versions();
@@ -97,7 +141,7 @@ impl<'c, T: Target> Batch<'c, T> {
             match answer {
                 Ok(()) => {
                     self.writer.versions_are_shown();
-                    pending.answer_suspicion(&mut self.outcomes);
+                    pending.answer_suspicion(&mut self.ended.outcomes);
                 }
                 Err(problem) if problem.treatment() == Treatment::Retry => {
                     pending.trouble.engine_is_well = false;
@@ -114,14 +158,14 @@ impl<'c, T: Target> Batch<'c, T> {
     }
 
     /// Ends the changes that need no write.
-    pub(super) fn settle(&mut self) {
+    fn settle(&mut self) {
         let now = Some(self.limits.written_at);
-        self.pending.iter_mut().for_each(|pending| pending.settle(self.changes, now, &mut self.outcomes));
+        self.pending.iter_mut().for_each(|pending| pending.settle(self.changes, now, &mut self.ended.outcomes));
         self.pending.retain(|pending| !pending.open.is_empty());
     }
 
     /// Writes the newest open change of every document whose state is known: those in trouble apart from the others.
-    pub(super) async fn write(&mut self) -> Result<(), ConfigurationError> {
+    async fn write(&mut self) -> Result<(), ConfigurationError> {
         let known = self.pending.iter().filter(|pending| !pending.is_unread());
         let mut shares: Vec<usize> = known.map(|pending| pending.trouble.share).collect();
         shares.sort_unstable_by(|a, b| b.cmp(a));
@@ -174,7 +218,7 @@ impl<'c, T: Target> Batch<'c, T> {
     }
 
     fn conclude(&mut self, at: usize, answer: Result<Written, Problem>) -> Result<(), ConfigurationError> {
-        let (pending, outcomes) = (&mut self.pending[at], &mut self.outcomes[..]);
+        let (pending, outcomes) = (&mut self.pending[at], &mut self.ended.outcomes[..]);
         match answer {
             Ok(Written::Done(position)) => {
                 let version = &self.changes[pending.newest()].version;
@@ -199,33 +243,28 @@ impl<'c, T: Target> Batch<'c, T> {
     }
 
     /// Ends everything that is still open as if it had been written; what could not be read has failed.
-    pub(super) fn presume_written(&mut self) {
+    fn presume_written(&mut self) {
         for pending in &mut self.pending {
-            pending.settle(self.changes, None, &mut self.outcomes);
+            pending.settle(self.changes, None, &mut self.ended.outcomes);
             match pending.problem.take() {
-                Some(problem) => pending.fail(&problem, &mut self.outcomes),
+                Some(problem) => pending.fail(&problem, &mut self.ended.outcomes),
                 None if pending.open.is_empty() => {}
-                None => pending.conclude(self.changes, &mut self.outcomes),
+                None => pending.conclude(self.changes, &mut self.ended.outcomes),
             }
         }
         self.pending.clear();
     }
 
     /// Ends everything that is still open as failed.
-    pub(super) fn give_up(&mut self) {
+    fn give_up(&mut self) {
         for mut pending in self.pending.drain(..) {
             let problem = pending.problem.take().unwrap_or(Problem::Contended(pending.conflicts));
-            pending.fail(&problem, &mut self.outcomes);
+            pending.fail(&problem, &mut self.ended.outcomes);
         }
     }
 
-    pub(super) fn into_report(self) -> Report {
-        let outcomes = self.outcomes.into_iter().map(|outcome| outcome.expect("every change has ended"));
-        Report { outcomes: outcomes.collect(), engine_time: self.engine_time, round_trips: self.round_trips }
-    }
-
     fn count(&mut self, started: Instant) {
-        self.engine_time += started.elapsed();
-        self.round_trips += 1;
+        self.ended.engine_time += started.elapsed();
+        self.ended.round_trips += 1;
     }
 }
