@@ -1,6 +1,7 @@
 //! The benchmark, `cargo local bench`: freshness, throughput, start and memory on the real services, each beside its bare limit in the same run.
 //!
 //! # Layout
+//! - `args`: what is asked for on the command line.
 //! - `figures`: what a row found, and whether that is within its bounds; `baseline`: beside an earlier run;
 //!   `report`: as text, JSON, Markdown and charts.
 //! - `bed`: services, indices, scale; `subject`: the function that is measured.
@@ -8,6 +9,7 @@
 //!   `processes`: what the kernel says of it; `sample`: whether it tells the truth.
 //! - `rows`: one module per row.
 
+mod args;
 mod baseline;
 mod bed;
 mod changes;
@@ -23,7 +25,6 @@ mod rows;
 mod sample;
 mod subject;
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -31,40 +32,11 @@ use clap::ValueEnum as _;
 use driftless_display::console;
 use driftless_harness::services::{Purpose, Services, Wanted};
 
+pub use args::Args;
 use bed::Bed;
 pub use figures::{Bound, Figure, Row, RowId};
 pub use report::{Report, Setting};
 use subject::Subject;
-
-/// Measure freshness, throughput, start and memory, each beside its bare limit
-#[derive(Clone, Debug, clap::Args)]
-pub struct Args {
-    /// Which rows; all where none is named
-    #[arg(value_enum, ignore_case = true)]
-    pub rows: Vec<RowId>,
-    /// Less of everything: each row within a minute, for a first look; figures vary more
-    #[arg(long)]
-    pub quick: bool,
-    /// Write the figures to this file
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Compare with the figures of an earlier run, and say what got worse beyond noise (then the exit code is 1)
-    #[arg(long, value_name = "FILE")]
-    pub baseline: Option<PathBuf>,
-    /// Write the report, its charts and its figures into this folder, as `benchmark.md`, `benchmark/*.svg` and
-    /// `benchmark/figures.json`; rows that stand there and are not measured this time stay
-    #[arg(long, value_name = "FOLDER")]
-    pub report: Option<PathBuf>,
-    /// Measure this executable instead: anything that speaks the Lambda Runtime API
-    #[arg(long, value_name = "FILE")]
-    pub command: Option<PathBuf>,
-    /// A variable for the function, `NAME=VALUE`; `{endpoint}` and `{index}` in the value stand for the run's own
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub env: Vec<String>,
-    /// The same seed writes the same
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-}
 
 /// Measures the rows, and reports.
 ///

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use driftless_display::chart::{LineChart, PercentileChart};
 use serde::{Deserialize, Serialize};
 
-use crate::Args;
+use crate::args::Args;
 use crate::figures::{Bound, Figure, Row};
 
 /// The folder with the charts, beside the report; the figures are there, too.

@@ -10,7 +10,7 @@ use driftless_harness::load::{self, Load, Meter, Mix, PlainItems};
 use driftless_harness::services::dynamodb_client;
 use driftless_harness::table;
 
-use crate::Daemon;
+use crate::daemon::Daemon;
 
 const REFRESH: Duration = Duration::from_millis(200);
 

@@ -5,7 +5,7 @@ use driftless_harness::load::Report;
 use driftless_harness::outcomes::Counts;
 use serde::Serialize;
 
-use crate::Args;
+use crate::args::Args;
 use crate::recovery::Recovery;
 use crate::stage::Stage;
 

@@ -9,11 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
-use async_trait::async_trait;
 use tokio::sync::mpsc::UnboundedSender;
-
-use super::{FunctionProcess, Invoke, Launch};
 
 /// Lambda's default is 3 s; a function that writes to an engine needs more.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -106,17 +102,6 @@ impl FunctionConfig {
 
     fn task_root(&self) -> &Path {
         self.binary.parent().unwrap_or(Path::new("/var/task"))
-    }
-}
-
-#[async_trait]
-impl Launch for FunctionConfig {
-    fn function_arn(&self) -> &str {
-        &self.arn
-    }
-
-    async fn launch(&self) -> Result<Box<dyn Invoke>> {
-        Ok(Box::new(FunctionProcess::new(self.clone())))
     }
 }
 

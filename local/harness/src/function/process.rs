@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    FunctionConfig, Invocation, Invoke, Outcome, Sabotage, epoch_ms, new_request_id,
+    FunctionConfig, Invocation, Invoke, Launch, Outcome, Sabotage, epoch_ms, new_request_id,
     output::{Tail, follow, open_log},
     runtime_api::{Answer, Event, RuntimeApi},
 };
@@ -88,6 +88,17 @@ impl FunctionProcess {
         let stderr = child.stderr.take().map(|stderr| follow(stderr, log, None, tail.clone()));
         let output = stdout.into_iter().chain(stderr).collect();
         Ok(Running { child, api, tail, output })
+    }
+}
+
+#[async_trait]
+impl Launch for FunctionConfig {
+    fn function_arn(&self) -> &str {
+        self.arn()
+    }
+
+    async fn launch(&self) -> Result<Box<dyn Invoke>> {
+        Ok(Box::new(FunctionProcess::new(self.clone())))
     }
 }
 

@@ -5,6 +5,7 @@
 //! waits, is sent later, and is reported. The plan (which key, which kind, which item, when) follows from the seed alone.
 
 mod items;
+mod mix;
 mod population;
 mod report;
 mod schedule;
@@ -13,8 +14,9 @@ mod writer;
 use anyhow::{Result, ensure};
 
 pub use items::{Item, Items, PlainItems, WRITTEN_AT};
+pub use mix::Mix;
 pub use report::{Meter, Report};
-pub use schedule::{Kind, Mix, Schedule, Write};
+pub use schedule::{Kind, Schedule, Write};
 pub use writer::run;
 
 /// What to write.

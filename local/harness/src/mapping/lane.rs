@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, num::NonZeroU64, sync::Arc};
 
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     time::{Instant, sleep, timeout_at},
 };
 
@@ -13,9 +13,9 @@ use super::{
     config::{Faults, MappingConfig},
     environments::Environments,
     on_failure::{Condition, FailureMessage, OnFailure},
+    read_ahead::ReadAhead,
     record::{StreamRecord, payload},
     response::{Verdict, verdict},
-    shard::read_ahead_cost,
     stats::{Counter, Progress},
     stream::ShardId,
 };
@@ -44,7 +44,7 @@ pub(super) struct Lane {
     shared: Arc<Shared>,
     shard: ShardId,
     /// Bytes that the shard's reader may read ahead; a record gives its own back when it is finished.
-    budget: Arc<Semaphore>,
+    budget: ReadAhead,
     inbox: mpsc::UnboundedReceiver<Vec<StreamRecord>>,
     waiting: VecDeque<StreamRecord>,
     environment: Option<Box<dyn Invoke>>,
@@ -58,7 +58,7 @@ impl Lane {
     pub(super) fn new(
         shared: Arc<Shared>,
         shard: ShardId,
-        budget: Arc<Semaphore>,
+        budget: ReadAhead,
         inbox: mpsc::UnboundedReceiver<Vec<StreamRecord>>,
     ) -> Self {
         let (waiting, recent) = (VecDeque::new(), VecDeque::new());
@@ -260,7 +260,7 @@ impl Lane {
 
     fn settle(&self, records: &[StreamRecord], redelivered: bool) {
         if !redelivered {
-            self.budget.add_permits(records.iter().map(read_ahead_cost).sum());
+            self.budget.give_back(records);
         }
         self.shared.progress.counters.records_in_flight.subtract(records.len());
     }

@@ -8,7 +8,7 @@
 //! - [`stream`], [`record`]: what a stream is, and a record in Lambda's JSON.
 //!   [`DynamoDbStream`] reads a real one, [`MemoryStream`] is filled by a generator.
 //! - [`batch`], [`response`], `lineage`: the semantics as pure functions.
-//! - `shard`, `lane`: the loops that read a shard and deliver its records.
+//! - `shard`, `lane`: the loops that read a shard and deliver its records; `read_ahead`: how far one may be ahead of the other.
 //! - [`on_failure`], `stats`, `config`: what goes in and comes out.
 //!
 //! Deliberately absent: event filtering, tumbling windows, and checkpoints that outlive the process. A mapping that is
@@ -36,6 +36,7 @@ mod memory_stream;
 pub mod on_failure;
 #[cfg(test)]
 mod properties;
+mod read_ahead;
 pub mod record;
 pub mod response;
 mod shard;

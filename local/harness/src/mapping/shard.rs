@@ -6,17 +6,17 @@
 use std::sync::Arc;
 
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
 
 use super::{
     lane::{Lane, Shared},
+    read_ahead::ReadAhead,
     record::StreamRecord,
     stream::{ChangeStream, Page, Position, READ_LIMIT, ShardId, ShardIterator, StreamError},
 };
-use crate::function::PAYLOAD_LIMIT_BYTES;
 
 /// Reads one shard.
 pub(super) struct ShardReader {
@@ -26,7 +26,7 @@ pub(super) struct ShardReader {
     /// Where the next iterator starts: after the last record that was read.
     position: Position,
     iterator: Option<ShardIterator>,
-    budget: Arc<Semaphore>,
+    budget: ReadAhead,
     lanes: Vec<mpsc::UnboundedSender<Vec<StreamRecord>>>,
 }
 
@@ -38,10 +38,7 @@ impl ShardReader {
         shard: ShardId,
         position: Position,
     ) -> bool {
-        // Room for a full payload in every lane, and for one more read: no lane can wait for records that the reader
-        // has no room to read.
-        let room = PAYLOAD_LIMIT_BYTES * (shared.config.parallelization_factor + 2);
-        let budget = Arc::new(Semaphore::new(room));
+        let budget = ReadAhead::new(shared.config.parallelization_factor);
         let mut tasks = JoinSet::new();
         let lanes = lanes(&shared, &shard, &budget, &mut tasks);
         let (id, iterator) = (shard.clone(), None);
@@ -130,25 +127,17 @@ impl ShardReader {
         counters.records_in_flight.add(records.len());
         // A read is at most 1 MB on AWS; a local database may return more than the budget has room for.
         while !records.is_empty() {
-            let mut cost = 0;
-            let count = records.iter().take_while(|record| {
-                cost += read_ahead_cost(record);
-                cost <= PAYLOAD_LIMIT_BYTES
-            });
-            let rest = records.split_off(count.count());
+            let rest = records.split_off(ReadAhead::fitting(&records));
             self.hand_over_part(std::mem::replace(&mut records, rest)).await;
         }
     }
 
     async fn hand_over_part(&self, records: Vec<StreamRecord>) {
-        let cost: usize = records.iter().map(read_ahead_cost).sum();
+        self.budget.take(&records).await;
         let mut parts = vec![Vec::new(); self.lanes.len()];
         for record in records {
             parts[record.lane(self.lanes.len())].push(record);
         }
-        let permits = self.budget.acquire_many(u32::try_from(cost).unwrap_or(u32::MAX)).await;
-        // The lanes give the permits back, record by record.
-        permits.expect("invariant: nobody closes the budget").forget();
         for (lane, part) in self.lanes.iter().zip(parts) {
             if !part.is_empty() {
                 // A lane that panicked is gone; its shard then never counts as finished.
@@ -162,19 +151,14 @@ impl ShardReader {
 fn lanes(
     shared: &Arc<Shared>,
     shard: &ShardId,
-    budget: &Arc<Semaphore>,
+    budget: &ReadAhead,
     tasks: &mut JoinSet<()>,
 ) -> Vec<mpsc::UnboundedSender<Vec<StreamRecord>>> {
     let start = |_| {
         let (sender, inbox) = mpsc::unbounded_channel();
-        let lane = Lane::new(Arc::clone(shared), shard.clone(), Arc::clone(budget), inbox);
+        let lane = Lane::new(Arc::clone(shared), shard.clone(), budget.clone(), inbox);
         tasks.spawn(lane.run());
         sender
     };
     (0..shared.config.parallelization_factor).map(start).collect()
-}
-
-/// What a record takes of the budget for reading ahead.
-pub(super) fn read_ahead_cost(record: &StreamRecord) -> usize {
-    record.json().len().min(PAYLOAD_LIMIT_BYTES)
 }

@@ -6,8 +6,8 @@ mod local;
 use anyhow::Result;
 use clap::ValueEnum;
 
-use super::Service;
 use super::jdk::Jdks;
+use super::service::Service;
 
 pub use embedded::EmbeddedDynamoDb;
 pub use local::DynamoDbLocal;

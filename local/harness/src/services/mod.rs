@@ -13,6 +13,7 @@ mod maven;
 mod opensearch;
 mod port;
 mod process;
+mod service;
 mod shared;
 mod sqs;
 mod workspace;
@@ -29,9 +30,12 @@ pub use jdk::{Jdk, Jdks};
 pub use opensearch::{OpenSearch, Purpose};
 pub use port::PortLease;
 pub use process::{Launch, Process, Signal, last_lines};
+pub use service::{Provided, Service};
 pub use shared::shared;
 pub use sqs::ElasticMq;
 pub use workspace::local_dir;
+
+use service::provide;
 
 /// The variable that gives the URL of a search engine to use.
 pub const OPENSEARCH_ENDPOINT: &str = "OPENSEARCH_ENDPOINT";
@@ -41,40 +45,6 @@ pub const DYNAMODB_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 pub const STREAMS_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB_STREAMS";
 /// The SDK's own variable for SQS.
 pub const SQS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
-
-/// Something that runs and can be reached.
-pub trait Service: Send + Sized {
-    /// Its URL, without a trailing slash.
-    fn endpoint(&self) -> &str;
-
-    /// Stops it and waits until it is gone.
-    fn stop(self) -> impl Future<Output = Result<()>> + Send;
-}
-
-/// A service of our own, or one that was there before.
-#[derive(Debug)]
-pub enum Provided<S> {
-    /// Started by us, stopped with us.
-    Started(S),
-    /// Its URL was given; it is never stopped.
-    Existing(String),
-}
-
-impl<S: Service> Service for Provided<S> {
-    fn endpoint(&self) -> &str {
-        match self {
-            Self::Started(service) => service.endpoint(),
-            Self::Existing(endpoint) => endpoint,
-        }
-    }
-
-    async fn stop(self) -> Result<()> {
-        match self {
-            Self::Started(service) => service.stop().await,
-            Self::Existing(_) => Ok(()),
-        }
-    }
-}
 
 /// Which services to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -215,16 +185,6 @@ impl Services {
     pub async fn stop(self) -> Result<()> {
         tokio::try_join!(stop(Some(self.dynamodb)), stop(self.sqs), stop(self.engine)).map(drop)
     }
-}
-
-/// The service at `existing`, or else a started one.
-async fn provide<S>(existing: Option<&str>, start: impl AsyncFnOnce() -> Result<S>) -> Result<Arc<Provided<S>>> {
-    let service = match existing {
-        Some(endpoint) => Provided::Existing(endpoint.to_owned()),
-        // Boxed: the futures of the AWS clients are nested more deeply than the compiler likes.
-        None => Provided::Started(Box::pin(start()).await?),
-    };
-    Ok(Arc::new(service))
 }
 
 /// Services of a shared bundle go on: they belong to the process.

@@ -21,7 +21,8 @@ use super::java::{self, Program};
 use super::jdk::{Jdk, Jdks};
 use super::port::PortLease;
 use super::process::{Launch, Process, Signal};
-use super::{Service, workspace};
+use super::service::Service;
+use super::workspace;
 
 /// A small heap, and the simple collector: few cores.
 const JVM_OPTIONS: [&str; 3] = ["-Xms1g", "-Xmx1g", "-XX:+UseSerialGC"];

@@ -8,9 +8,8 @@ use anyhow::Result;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
-use super::{
-    DynamoDb, DynamoDbKind, ElasticMq, Engine, Existing, Jdks, OpenSearch, Provided, Services, Wanted, provide,
-};
+use super::service::{Provided, provide};
+use super::{DynamoDb, DynamoDbKind, ElasticMq, Engine, Existing, Jdks, OpenSearch, Services, Wanted};
 
 type Cell<S> = OnceCell<Arc<Provided<S>>>;
 

@@ -8,7 +8,8 @@ use super::jdk::Jdks;
 use super::maven::{Artifact, Coordinates};
 use super::port::PortLease;
 use super::process::Process;
-use super::{Service, workspace};
+use super::service::Service;
+use super::workspace;
 
 const ELASTICMQ: Artifact = Artifact {
     coordinates: Coordinates { group: "org.elasticmq", artifact: "elasticmq-server_3", version: "1.7.1" },

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::services::Service;
+use crate::services::service::Service;
 
 /// Requests under way at the stop get this long to end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);

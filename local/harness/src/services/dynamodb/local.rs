@@ -2,12 +2,13 @@
 
 use anyhow::{Context, Result};
 
+use crate::services::clients;
 use crate::services::java::{self, Program, path_property};
 use crate::services::jdk::Jdks;
 use crate::services::maven::{Artifact, Coordinates};
 use crate::services::port::PortLease;
 use crate::services::process::Process;
-use crate::services::{Service, clients};
+use crate::services::service::Service;
 
 const DYNAMODB_LOCAL: Artifact = Artifact {
     coordinates: Coordinates { group: "software.amazon.dynamodb", artifact: "DynamoDBLocal", version: "3.3.1" },
