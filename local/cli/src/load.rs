@@ -65,7 +65,7 @@ impl Args {
 pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     let load = args.load();
     load.check()?;
-    let client = dynamodb_client(&daemon.dynamodb_endpoint()?);
+    let client = dynamodb_client(&daemon.dynamodb_endpoint().await?);
     if args.create {
         table::create(&client, &args.table).await?;
     }

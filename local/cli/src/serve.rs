@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use driftless_harness::services::{DynamoDbKind, Engine, Purpose, Services, Wanted};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::daemon::{Daemon, Running};
+use crate::daemon::{Daemon, Demand, Running};
 
 /// Which services to hold.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -39,7 +39,13 @@ impl Choice {
         line
     }
 
-    fn wanted(self) -> Wanted {
+    /// Returns what running services must have, to be taken instead of new ones.
+    pub(crate) fn demand(self) -> Demand {
+        let engine_name = self.engine.release_name().filter(|_| !self.no_engine);
+        Demand { engine: !self.no_engine, engine_name, dynamodb: self.dynamodb, sqs: !self.no_sqs }
+    }
+
+    pub(crate) fn wanted(self) -> Wanted {
         let engine = (!self.no_engine).then_some(self.engine);
         Wanted { dynamodb: self.dynamodb, sqs: !self.no_sqs, engine, purpose: Purpose::default() }
     }
@@ -67,7 +73,7 @@ pub(crate) async fn hold(choice: Choice, daemon: &Daemon, ready: impl FnOnce(&Ru
         services = Services::start(choice.wanted()) => services?,
         () = ended() => return Ok(()),
     };
-    let running = Running::here(&services);
+    let running = Running::here(&services, choice.dynamodb);
     held.announce(&running)?;
     tracing::info!("the services are ready");
     ready(&running);

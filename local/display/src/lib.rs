@@ -2,11 +2,10 @@
 //!
 //! # Layout
 //! - [`console`]: results on standard output, everything else on standard error; a bar or a line while something goes on.
-//! - [`style`]: colours of those lines; [`words`]: numbers with their nouns.
+//! - [`style`]: colours of those lines.
 //! - [`chart`]: SVG files, from lines and from histograms; [`terminal`]: what the console showed, as an SVG picture.
 
 pub mod chart;
 pub mod console;
 pub mod style;
 pub mod terminal;
-pub mod words;

@@ -66,6 +66,17 @@ const fn runner(group: &'static str, artifact: &'static str, version: &'static s
 }
 
 impl Engine {
+    /// Returns name and version of the release that is asked for; absent where any will do.
+    #[must_use]
+    pub fn release_name(self) -> Option<&'static str> {
+        match self {
+            Self::Newest => None,
+            Self::OpenSearch3 => Some(OPENSEARCH_3.name),
+            Self::OpenSearch2 => Some(OPENSEARCH_2.name),
+            Self::Elasticsearch7 => Some(ELASTICSEARCH_7.name),
+        }
+    }
+
     /// The release to run, and the Java to run it with.
     ///
     /// # Errors

@@ -52,14 +52,29 @@ impl Artifact {
         self.fetch_into(&workspace::local_dir(), jdk).await
     }
 
+    /// Returns whether the jars are there, so that Maven is not needed.
+    pub(super) fn is_fetched(&self) -> bool {
+        self.is_fetched_into(&self.folder(&workspace::local_dir()))
+    }
+
+    /// A changed recipe (another bill of materials) is fetched anew.
+    fn is_fetched_into(&self, folder: &Path) -> bool {
+        folder.join("lib").is_dir()
+            && fs::read_to_string(folder.join("pom.xml")).is_ok_and(|written| written == self.pom())
+    }
+
+    fn folder(&self, local: &Path) -> PathBuf {
+        let Coordinates { artifact, version, .. } = self.coordinates;
+        local.join(format!("{artifact}-{version}"))
+    }
+
     async fn fetch_into(&self, local: &Path, jdk: &Jdk) -> Result<PathBuf> {
         let Coordinates { artifact, version, .. } = self.coordinates;
-        let folder = local.join(format!("{artifact}-{version}"));
+        let folder = self.folder(local);
         let (pom, lib) = (folder.join("pom.xml"), folder.join("lib"));
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
         let _lock = locked(&local.join("maven.lock")).await?;
-        // A changed recipe (another bill of materials) is fetched anew.
-        if lib.is_dir() && fs::read_to_string(&pom).is_ok_and(|written| written == self.pom()) {
+        if self.is_fetched_into(&folder) {
             return Ok(lib);
         }
         let partial = folder.join("partial");

@@ -7,12 +7,14 @@
 mod clients;
 mod dynamodb;
 mod engine;
+mod existing;
 mod java;
 mod jdk;
 mod maven;
 mod opensearch;
 mod port;
 mod process;
+mod requirements;
 mod service;
 mod shared;
 mod sqs;
@@ -26,10 +28,12 @@ pub use clients::{CREDENTIALS, REGION, dynamodb as dynamodb_client, sdk_config};
 pub use clients::{sqs as sqs_client, streams as streams_client};
 pub use dynamodb::{DynamoDb, DynamoDbKind, DynamoDbLocal, EmbeddedDynamoDb};
 pub use engine::{Engine, Release};
+pub use existing::Existing;
 pub use jdk::{Jdk, Jdks};
 pub use opensearch::{OpenSearch, Purpose};
 pub use port::PortLease;
 pub use process::{Launch, Process, Signal, last_lines};
+pub use requirements::check_requirements;
 pub use service::{Provided, Service};
 pub use shared::shared;
 pub use sqs::ElasticMq;
@@ -71,29 +75,6 @@ impl Default for Wanted {
     }
 }
 
-/// URLs of services that exist already.
-#[derive(Clone, Debug, Default)]
-pub struct Existing {
-    /// From [`DYNAMODB_ENDPOINT`].
-    pub dynamodb: Option<String>,
-    /// From [`SQS_ENDPOINT`].
-    pub sqs: Option<String>,
-    /// From [`OPENSEARCH_ENDPOINT`].
-    pub opensearch: Option<String>,
-}
-
-impl Existing {
-    /// Reads the three variables; an empty one counts as absent.
-    #[must_use]
-    pub fn from_env() -> Self {
-        let read = |name| {
-            let url = std::env::var(name).ok().filter(|url| !url.is_empty());
-            url.map(|url| url.trim_end_matches('/').to_owned())
-        };
-        Self { dynamodb: read(DYNAMODB_ENDPOINT), sqs: read(SQS_ENDPOINT), opensearch: read(OPENSEARCH_ENDPOINT) }
-    }
-}
-
 /// A bundle of running services. Dropping it stops those that it started.
 #[derive(Debug)]
 pub struct Services {
@@ -103,15 +84,19 @@ pub struct Services {
 }
 
 impl Services {
-    /// Starts what is wanted, concurrently, and waits until everything answers. What the environment gives is used instead.
+    /// Starts what is wanted, concurrently, and waits until everything answers. What the environment gives is used
+    /// instead; the log names it first.
     ///
     /// # Errors
-    /// The first service that cannot be started; the others are stopped.
+    /// The first service that cannot be started; the others are stopped. A service of the environment that does not answer.
     pub async fn start(wanted: Wanted) -> Result<Self> {
-        Self::start_beside(wanted, &Existing::from_env(), &Jdks::from_env()).await
+        let existing = Existing::from_env().wanted(wanted);
+        existing.lines().iter().for_each(|line| tracing::info!("{line}"));
+        existing.check().await?;
+        Self::start_beside(wanted, &existing, &Jdks::from_env()).await
     }
 
-    /// The same with nothing read from the environment.
+    /// Starts what is wanted with nothing read from the environment.
     ///
     /// # Errors
     /// As [`Services::start`].
@@ -168,6 +153,8 @@ impl Services {
         let (id, secret) = CREDENTIALS;
         let mut variables = vec![
             ("AWS_REGION", REGION.to_owned()),
+            // What boto3 and version 1 of the AWS CLI read instead.
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", id.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
             (DYNAMODB_ENDPOINT, self.dynamodb_endpoint().to_owned()),
