@@ -21,6 +21,7 @@ use super::items::{Items, WRITTEN_AT};
 use super::report::{Meter, Outcome, Report, Waited};
 use super::schedule::{Kind, Schedule, Write};
 use super::{Item, Load};
+use crate::services::client_error;
 
 /// Writes `load` to `table` and waits for the last answer. Dropping the future ends the load at once.
 ///
@@ -142,13 +143,13 @@ impl Writer {
         match write.kind {
             Kind::Insert | Kind::Modify => {
                 let put = self.client.put_item().table_name(&self.table).set_item(Some(self.item(write)));
-                let answer = put.return_values(ReturnValue::AllOld).send().await.context("put an item")?;
+                let answer = put.return_values(ReturnValue::AllOld).send().await.map_err(client_error).context("put an item")?;
                 Ok(Some(if is_item(answer.attributes) { Kind::Modify } else { Kind::Insert }))
             }
             Kind::Remove => {
                 let key = self.items.key(write.key);
                 let delete = self.client.delete_item().table_name(&self.table).set_key(Some(key));
-                let answer = delete.return_values(ReturnValue::AllOld).send().await.context("delete an item")?;
+                let answer = delete.return_values(ReturnValue::AllOld).send().await.map_err(client_error).context("delete an item")?;
                 Ok(is_item(answer.attributes).then_some(Kind::Remove))
             }
         }
