@@ -1,4 +1,4 @@
-//! What records become, and what malformed ones say.
+//! Tests of the changes that records give, and of the errors of malformed records.
 
 use super::*;
 

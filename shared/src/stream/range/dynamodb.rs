@@ -1,4 +1,4 @@
-//! Ranges of DynamoDB's streams. The client is built with the first call, under that call's deadline.
+//! Ranges of DynamoDB's streams. The first call builds the client, under that call's deadline.
 
 use std::future::Future;
 
@@ -15,7 +15,7 @@ use super::{Cursor, RangeError, RangePage, Ranges};
 use crate::aws;
 use crate::dead_letter::range::BatchInfo;
 
-/// DynamoDB's streams, with the credentials and the region of the environment.
+/// DynamoDB's streams, with the environment's credentials and region.
 #[derive(Debug)]
 pub struct DynamoDbRanges {
     settings: fn() -> ConfigLoader,
@@ -33,7 +33,7 @@ impl DynamoDbRanges {
         self.client.get_or_init(|| async { Client::new(&(self.settings)().load().await) }).await
     }
 
-    /// Makes one call, the building of the client included, and ends it at the deadline.
+    /// Makes one call under the deadline, building the client included.
     async fn call<T, E, R, F>(&self, deadline: Instant, send: impl FnOnce(&Client) -> F) -> Result<T, CallError<E, R>>
     where
         F: Future<Output = Result<T, SdkError<E, R>>>,
@@ -45,7 +45,7 @@ impl DynamoDbRanges {
         }
     }
 
-    /// Asks for an iterator; `None` where the stream no longer holds the place, or there is no such stream or shard any more.
+    /// Asks for an iterator; `None` if the stream no longer holds the place, or the stream or shard no longer exists.
     async fn iterator(
         &self,
         range: &BatchInfo,
@@ -69,7 +69,7 @@ impl DynamoDbRanges {
         }
     }
 
-    /// Asks for a new iterator at the place where the last one was.
+    /// Asks for a new iterator at the place of the last one.
     async fn renew(&self, cursor: &mut Cursor, deadline: Instant) -> Result<(), RangeError> {
         let (kind, number) = match cursor.after() {
             Some(number) => (ShardIteratorType::AfterSequenceNumber, number),
@@ -88,7 +88,7 @@ impl Ranges for DynamoDbRanges {
         let at = Some(range.start_sequence_number.as_str());
         cursor.iterator = self.iterator(range, ShardIteratorType::AtSequenceNumber, at, deadline).await?;
         if cursor.iterator.is_none() {
-            // The start is trimmed; what is left of the range begins where the stream begins.
+            // The start is trimmed. The rest of the range begins at the stream's trim horizon.
             cursor.iterator = self.iterator(range, ShardIteratorType::TrimHorizon, None, deadline).await?;
         }
         Ok(cursor)
@@ -121,7 +121,7 @@ impl Ranges for DynamoDbRanges {
     }
 }
 
-/// Why a call gave no answer.
+/// Reason why a call gave no answer.
 enum CallError<E, R> {
     Sdk(SdkError<E, R>),
     OutOfTime,
