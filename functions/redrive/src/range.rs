@@ -1,4 +1,4 @@
-//! Lambda's letters: a range of the stream, read again and written like any batch.
+//! Replays Lambda's on-failure messages: reads their range of the stream again, and writes it like any batch.
 
 use driftless::batch::{Batch, Rejected};
 use driftless::change::Reading;
@@ -17,21 +17,21 @@ use crate::run::{End, Run};
 const NEXT: &str = "the stream no longer holds these records: backfill the table, or verify and repair, then discard \
                     this letter by its message_id";
 
-/// How a part of a range ended.
+/// Result of one page of a range.
 enum Page {
-    /// All of it is done.
+    /// All changes of the page are done.
     Done,
-    /// Nobody knows whether some of it is newer than what stands in the index; the rest is done.
+    /// Nobody knows if some changes are newer than the stored ones. All others are done.
     Undecided,
-    /// The letter must stay, and reading on is of no use.
+    /// The message must stay, and reading on is of no use.
     Over(End),
 }
 
 impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
-    /// Reads the range again, page by page, and writes it through the guard.
+    /// Reads the range again, page by page, and writes it conditionally.
     ///
     /// # Errors
-    /// Where the deployment is wrong.
+    /// Fails if the deployment is wrong.
     pub(crate) async fn range(
         &self,
         message: &Received,
@@ -66,12 +66,12 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         Ok(if self.ranges.is_trimmed(&cursor) { trimmed(message, range, run) } else { End::Done })
     }
 
-    /// Applies a part of a range.
+    /// Applies one page of a range.
     async fn page(&self, raw: &[Box<RawValue>], run: &mut Run<'_>) -> Result<Page, ConfigurationError> {
         let reading = Reading { generation: self.generation(run), ..self.reading.clone() };
         let mut batch = match Batch::read(raw, &reading) {
             Ok(batch) => batch,
-            // Of this letter only: the others may be of another stream.
+            // Concerns this message only: the others may be of another stream.
             Err(error) => return Ok(Page::Over(End::keep("configuration", error.to_string()))),
         };
         let undecided = match self.undecided(batch.changes(), run).await? {
@@ -91,7 +91,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         if let Some(problem) = failed {
             return Ok(Page::Over(End::Failed(problem)));
         }
-        // What the letter itself still holds needs no letter of its own.
+        // The message still holds the undecided records, so they need no dead letter.
         if !undecided.is_empty() {
             return Ok(Page::Undecided);
         }
@@ -103,7 +103,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         Ok(Page::Done)
     }
 
-    /// What a range holds and the engine refuses becomes a letter of its own, before the range is deleted.
+    /// Sends dead letters for rejected records of a range, before its message is deleted.
     async fn send(&self, rejected: &[Rejected<'_>], run: &Run<'_>) -> Result<(), End> {
         let from = Sender { index: self.index, function_version: self.version, now: now() };
         for rejected in rejected {
@@ -114,7 +114,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     }
 }
 
-/// Reports a range of which the stream no longer holds all.
+/// Reports a range that the stream no longer holds completely.
 fn trimmed(message: &Received, range: &StreamRange, run: &mut Run<'_>) -> End {
     let batch = &range.batch;
     run.report.trimmed(Trimmed {

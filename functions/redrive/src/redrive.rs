@@ -1,7 +1,8 @@
-//! The loop over the queue's letters: receive, read, write through the guard, delete what is done, give back the rest.
+//! The loop over the dead-letter queue: receives, parses, writes conditionally, deletes what is done, and releases the
+//! rest.
 //!
-//! A letter is deleted only after each of its changes was applied, found to be superseded, or, where it is a range of
-//! the stream, put into a letter of its own; or where discarding was asked for. Whatever ends the run, the others come back.
+//! A message is deleted only after each of its changes was applied, was found to be superseded, or has a dead letter of
+//! its own; or because the request discards it. However the run ends, all other messages reappear.
 
 use std::time::Duration;
 
@@ -21,31 +22,31 @@ use crate::report::Report;
 use crate::request::Request;
 use crate::run::{End, Run, Then};
 
-/// Letters that are given back together.
+/// Number of concurrent releases.
 const AT_ONCE: usize = 16;
 
-/// The function's parts.
+/// Parts of the function.
 #[derive(Debug, Clone, Copy)]
 pub struct Redrive<'f, T, Q, R> {
-    /// How records are read.
+    /// Settings for reading records.
     pub reading: &'f Reading,
-    /// What writes.
+    /// Writer on the index.
     pub writer: &'f Writer<T>,
-    /// Where the letters are.
+    /// The dead-letter queue.
     pub queue: &'f Q,
-    /// What reads a range of the stream again.
+    /// Reader for ranges of the stream.
     pub ranges: &'f R,
-    /// The index's public name.
+    /// Public name of the index.
     pub index: &'f str,
-    /// ARN of the table that the index is of, without the stream. `None`: not known, letters of every table are taken.
+    /// ARN of the index's table, without the stream. With `None`, dead letters of every table are taken.
     pub table: Option<&'f str>,
-    /// Version of the code, for letters.
+    /// Version of the code, for new dead letters.
     pub version: &'f str,
-    /// How long one letter, or one page of a range, is tried. See [`patience`].
+    /// Time to try one dead letter, or one page of a range. See [`patience`].
     pub patience: Duration,
 }
 
-/// Returns how long one letter is tried where the engine has `request_timeout` for one answer: long enough for a document that
+/// Returns the time to try one dead letter, given the engine's time-out per request. It suffices for a document that
 /// takes several times as long as others.
 #[must_use]
 pub fn patience(request_timeout: Duration) -> Duration {
@@ -55,10 +56,10 @@ pub fn patience(request_timeout: Duration) -> Duration {
 }
 
 impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
-    /// Works on letters until there are none, `max` are done, or the time is up.
+    /// Handles dead letters until the queue is empty, `max` are done, or the time is up.
     ///
     /// # Errors
-    /// Where the deployment is wrong or the queue cannot be read.
+    /// Fails if the deployment is wrong, or the queue cannot be read.
     pub async fn run(&self, request: &Request, end: Instant) -> Result<Report, FunctionError> {
         let mut run = Run::new(request, end);
         let result = self.work(&mut run).await;
@@ -87,7 +88,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
                 let then = if run.goes_on() {
                     self.letter(&message, run).await
                 } else {
-                    // More than asked for came in one go.
+                    // One receive gave more than the request's maximum.
                     Ok(Then::HoldAndStop)
                 };
                 if !matches!(then, Ok(Then::Next)) {
@@ -102,7 +103,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         Ok(())
     }
 
-    /// Works on one letter.
+    /// Handles one message of the queue.
     async fn letter(&self, message: &Received, run: &mut Run<'_>) -> Result<Then, ConfigurationError> {
         run.report.letters.received += 1;
         let letter = Letter::read(&message.body);
@@ -122,13 +123,13 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         if !run.request.dry_run
             && let Err(error) = self.queue.delete(message, run.stop()).await
         {
-            // What it holds is applied; the next redrive finds that out, and deletes it.
+            // Its changes are applied. The next redrive finds that out, and deletes it.
             return Ok(run.keep(&message.id, End::keep("queue", error.to_string())));
         }
         Ok(run.done())
     }
 
-    /// Writes changes through the guard; a dry run says how they would end.
+    /// Writes changes conditionally. A dry run returns their expected outcomes.
     pub(crate) async fn apply(&self, changes: &[Change], run: &Run<'_>) -> Result<Vec<Outcome>, ConfigurationError> {
         let limits = self.limits(run);
         if run.request.dry_run {
@@ -137,12 +138,12 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         Ok(self.writer.apply(changes, limits).await?.outcomes)
     }
 
-    /// Returns the limits of what is tried now.
+    /// Returns the options for writing now.
     pub(crate) fn limits(&self, run: &Run<'_>) -> Limits {
         Limits { deadline: run.stop().min(Instant::now() + self.patience), written_at: now() }
     }
 
-    /// Returns the end of a letter of another table than the index's; absent where nothing shows that.
+    /// Returns the end of a dead letter that another table sent; `None` if nothing shows that.
     pub(crate) fn foreign(&self, stream_arn: Option<&str>) -> Option<End> {
         let (table, _) = stream_arn?.split_once("/stream/")?;
         let expected = self.table.filter(|expected| *expected != table)?;

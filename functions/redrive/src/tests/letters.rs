@@ -1,4 +1,4 @@
-//! Guarantees of our own letters.
+//! Guarantees for our own dead letters.
 
 use super::*;
 
@@ -37,7 +37,7 @@ async fn a_letter_that_is_refused_again_stays_with_its_reason() {
     assert_eq!((report.letters.kept, report.letters.redriven, report.left), (2, 1, 2));
     let classes: Vec<_> = report.kept.iter().map(|kept| (kept.class.as_str(), kept.status, kept.count)).collect();
     assert_eq!(classes, [("scripted", Some(400), 1), ("malformed_record", None, 1)]);
-    // At once, not when its time of being hidden is over.
+    // Immediately, before the visibility timeout ends.
     scene.target.accept(br#"{"n":1}"#);
     assert_eq!(scene.succeed(json!({})).await.letters.redriven, 1);
 }
@@ -64,7 +64,7 @@ async fn a_letter_keeps_the_generation_that_it_was_sent_in() {
     scene.ranges.records = [(2, modify("a", 2))].into();
     scene.range(2, 2);
     scene.reading = Reading { generation: Generation(2), partition_key: None };
-    // Lambda's letter does not say its generation: the request does.
+    // Lambda's message does not name its generation, so the request does.
     let report = scene.succeed(json!({"generation": 1})).await;
     assert_eq!((report.changes.stale, report.changes.applied), (2, 0));
     assert_eq!(scene.visible(), documents(&[("a", 9)]));
@@ -89,7 +89,7 @@ async fn a_letter_of_another_table_stays() {
     scene.range(2, 2);
     let report = scene.succeed(json!({})).await;
     assert_eq!((kept(&report), scene.visible()), (vec![("other_table", 2)], vec![]));
-    // Its own table's, from whatever stream.
+    // A dead letter of the same table, whatever its stream.
     scene.table = Some("arn:aws:dynamodb:eu-central-1:123456789012:table/T".to_owned());
     assert_eq!(scene.succeed(json!({})).await.letters.redriven, 2);
 }

@@ -1,4 +1,4 @@
-//! The redrive's guarantees, on a target, a queue and a stream in memory.
+//! Guarantees of the redrive, on a target, a queue and a stream in memory.
 
 mod generation;
 mod letters;
@@ -39,7 +39,7 @@ fn record(name: &str, key: &str, sequence: u32, image: &str) -> Box<RawValue> {
     RawValue::from_string(json).expect("JSON")
 }
 
-/// The same record, written at this second.
+/// The same record with this event time in seconds.
 fn at(raw: &RawValue, second: u64) -> Box<RawValue> {
     let time = format!(r#""dynamodb":{{"ApproximateCreationDateTime":{second},"#);
     RawValue::from_string(raw.get().replacen(r#""dynamodb":{"#, &time, 1)).expect("JSON")
@@ -49,7 +49,7 @@ fn modify(key: &str, sequence: u32) -> Box<RawValue> {
     record("MODIFY", key, sequence, &format!(r#"{{"n":{{"N":"{sequence}"}}}}"#))
 }
 
-/// A stream in memory: pages of at most two records; what is below `horizon` is trimmed.
+/// A stream in memory: pages of at most two records; the stream has trimmed those below `horizon`.
 #[derive(Default)]
 struct MemoryRanges {
     records: BTreeMap<u32, Box<RawValue>>,
@@ -90,7 +90,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A letter of ours, as `replicate` would have sent it.
+    /// Sends a dead letter as `replicate` does.
     async fn letter(&self, raw: &RawValue, class: &str) {
         let Record { origin, change } = Record::read(raw.get(), &self.reading);
         let why = Rejection { class: class.to_owned(), status: Some(400), reason: "a reason".to_owned() };
@@ -99,7 +99,7 @@ impl Scene {
         self.queue.send(&letter.message().expect("fits"), Instant::now()).await.expect("sent");
     }
 
-    /// Lambda's letter about records of the stream.
+    /// Sends Lambda's on-failure message about records of the stream.
     fn range(&self, start: u32, end: u32) {
         self.queue.put(
             json!({"requestContext": {"condition": "RetryAttemptsExhausted", "approximateInvokeCount": 4}, "DDBStreamBatchInfo": {
@@ -130,7 +130,7 @@ impl Scene {
     }
 }
 
-/// The classes of the letters that were kept, and how many there are of each.
+/// Returns the classes of the kept messages, and their counts.
 fn kept(report: &Report) -> Vec<(&str, u64)> {
     report.kept.iter().map(|kept| (kept.class.as_str(), kept.count)).collect()
 }

@@ -1,4 +1,4 @@
-//! The handler's guarantees, on the target in memory with scripted faults.
+//! Guarantees of the handler, on the target in memory with scripted faults.
 
 use driftless::dead_letter::Letter;
 use driftless::function::Settings;
@@ -50,7 +50,7 @@ impl Process {
         (failures, serde_json::from_slice(&metrics.line("i")).expect("JSON"))
     }
 
-    /// The queue's letters: class and event id.
+    /// Returns class and event id of each dead letter in the queue.
     fn letters(&self) -> Vec<(String, Option<String>)> {
         let letter = |body: &String| match Letter::read(body).expect("a letter") {
             Letter::Record(letter) => (letter.rejected.class, letter.event_id),
@@ -136,7 +136,7 @@ async fn a_letter_that_cannot_be_sent_makes_its_record_a_failure() {
     let batch = [insert("a", 1), insert("b", 2), insert("c", 3)];
     assert_eq!(function.invoke(&batch).await.0.expect("handled"), ["2"]);
     assert_eq!(function.letters(), []);
-    // Delivered again when the queue is back, it ends as a letter.
+    // Delivered again after the queue's recovery, the record becomes a dead letter.
     function.queue.as_ref().expect("a queue").mend();
     assert_eq!(function.invoke(&batch[1..]).await.0.expect("handled"), [""; 0]);
     assert_eq!(function.letters(), [letter("scripted", "e2")]);
@@ -160,7 +160,7 @@ async fn a_short_outage_of_the_queue_is_waited_out() {
     function.queue.as_ref().expect("a queue").fail_sends([SendFault::Refused; 5]);
     assert_eq!(function.invoke(&[insert("b", 2)]).await.0.expect("handled"), [""; 0]);
     assert_eq!(function.letters(), [letter("scripted", "e2")]);
-    // Stored, and the answer lost: sent again. Two letters are better than none.
+    // The message is stored and its answer lost, so it is sent again. Two dead letters are better than none.
     function.queue.as_ref().expect("a queue").fail_sends([SendFault::AnswerLost]);
     assert_eq!(function.invoke(&[insert("b", 2)]).await.0.expect("handled"), [""; 0]);
     assert_eq!(function.letters().len(), 3);
@@ -236,7 +236,7 @@ async fn a_wrong_configuration_is_the_answer_of_every_invocation_when_its_time_i
     lambda.deadline = driftless::function::clock::now().as_millis() + 300_000;
     let started = Instant::now();
     let error = invoke(&context, &Outbox::default(), LambdaEvent::new(event, lambda)).await.expect_err("wrong");
-    // Four attempts at once would drain a stream into the dead-letter queue.
+    // Four immediate attempts would drain a stream into the dead-letter queue.
     assert!((290..300).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     let diagnostic = Diagnostic::from(error);
     assert_eq!(diagnostic.error_type, "Configuration");
