@@ -1,8 +1,8 @@
-//! Arbitrary and damaged records, by the thousand or the million. No record causes a panic, and each has one outcome. Each
-//! that cannot be applied becomes a dead letter with a reason, and the valid ones among them are applied.
+//! Arbitrary and damaged records, by the thousand or the million. No record causes a panic, and each has one outcome.
+//! Each that cannot be applied becomes a dead letter with a reason, and the valid ones among them are applied.
 //!
-//!      cargo test -p replicate --test arbitrary_records
-//!      ARBITRARY_RECORDS=1000000 cargo test --release -p replicate --test arbitrary_records -- --nocapture
+//!     cargo test -p replicate --test arbitrary_records
+//!     ARBITRARY_RECORDS=1000000 cargo test --release -p replicate --test arbitrary_records -- --nocapture
 //!
 //! `ARBITRARY_SEED` starts elsewhere. A failure names its round, which `ARBITRARY_ROUND` plays alone.
 
