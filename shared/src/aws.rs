@@ -3,10 +3,15 @@
 //! Loading the settings may look for a region or a profile. So it belongs under the deadline of the call that needs the
 //! client.
 
+#[cfg(any(feature = "sqs", feature = "stream"))]
+mod lazy_client;
+
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
+#[cfg(any(feature = "sqs", feature = "stream"))]
+pub(crate) use lazy_client::{CallError, LazyClient};
 
 /// Time-out of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -2,15 +2,13 @@
 
 use std::future::Future;
 
-use aws_config::ConfigLoader;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
-use tokio::sync::OnceCell;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{Queue, QueueError, Received};
-use crate::aws;
+use crate::aws::{CallError, LazyClient};
 use crate::dead_letter::message::Message;
 use crate::time::Timestamp;
 
@@ -28,21 +26,20 @@ const MESSAGE_CODES: [&str; 4] =
 #[derive(Debug)]
 pub struct SqsQueue {
     url: String,
-    settings: fn() -> ConfigLoader,
-    client: OnceCell<Client>,
+    client: LazyClient<Client>,
 }
 
 impl SqsQueue {
     /// Creates the queue at `url`, with the environment's credentials and region. Connects to nothing yet.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), settings: aws::settings, client: OnceCell::new() }
+        Self { url: url.into(), client: LazyClient::new(Client::new) }
     }
 
     /// Creates the queue at `url` with an existing client.
     #[must_use]
     pub fn with_client(client: Client, url: impl Into<String>) -> Self {
-        Self { client: OnceCell::new_with(Some(client)), ..Self::new(url) }
+        Self { url: url.into(), client: LazyClient::new(Client::new).with_client(client) }
     }
 
     /// Returns the queue's URL.
@@ -51,26 +48,17 @@ impl SqsQueue {
         &self.url
     }
 
-    async fn client(&self) -> &Client {
-        self.client.get_or_init(|| async { Client::new(&(self.settings)().load().await) }).await
-    }
-
-    /// Makes one call under the deadline, building the client included. Its error does not quote the message.
+    /// Makes one call under the deadline. Its error does not quote the message.
     async fn call<T, E, R, F>(&self, deadline: Instant, send: impl FnOnce(&Client) -> F) -> Result<T, QueueError>
     where
         F: Future<Output = Result<T, SdkError<E, R>>>,
         E: std::error::Error + ProvideErrorMetadata + 'static,
         R: std::fmt::Debug,
     {
-        let sent = async { send(self.client().await).await };
-        match timeout_at(deadline, sent).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(match error.code() {
-                Some(code) => QueueError::Refused(code.to_owned()),
-                None => QueueError::Unreachable(format!("cannot be reached: {}", DisplayErrorContext(&error))),
-            }),
-            Err(_) => Err(QueueError::Unreachable("did not answer in time".to_owned())),
-        }
+        self.client.call(deadline, send).await.map_err(|error: CallError<E, R>| match error.code() {
+            Some(code) => QueueError::Refused(code.to_owned()),
+            None => QueueError::Unreachable(error.to_string()),
+        })
     }
 }
 
@@ -149,6 +137,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::aws::silence;
 
     fn message() -> Message {
         Message { body: "a letter".to_owned(), attributes: vec![("class", "x".to_owned())] }
@@ -156,7 +145,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_queue_that_accepts_and_never_answers_is_answered_for_before_a_far_deadline() {
-        let (_listener, settings) = aws::silence::endpoint().await;
+        let (_listener, settings) = silence::endpoint().await;
         let queue = SqsQueue::with_client(Client::new(&settings), "http://127.0.0.1/queue");
         let started = Instant::now();
         let sent = queue.send(&message(), started + Duration::from_secs(600)).await;
@@ -166,7 +155,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn settings_that_never_load_end_with_the_deadline() {
-        let queue = SqsQueue { settings: aws::silence::settings, ..SqsQueue::new("http://127.0.0.1/queue") };
+        let client = LazyClient::new(Client::new).with_settings(silence::settings);
+        let queue = SqsQueue { url: "http://127.0.0.1/queue".to_owned(), client };
         let sent = queue.send(&message(), Instant::now() + Duration::from_secs(5)).await;
         assert_eq!(sent, Err(QueueError::Unreachable("did not answer in time".to_owned())));
     }
