@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use crate::change::{Change, Origin, Reading, Record, RecordError};
 use crate::dead_letter::{DeadLetter, Rejection, Sender};
 use crate::outcome::{ConfigurationError, Outcome};
+use crate::time::Timestamp;
 
 /// Parsed records of one batch. Places count from the first record.
 #[derive(Debug)]
@@ -135,8 +136,8 @@ impl<'r> Batch<'r> {
 impl Rejected<'_> {
     /// Makes the record's dead letter.
     #[must_use]
-    pub fn letter(&self, from: &Sender<'_>) -> DeadLetter {
-        DeadLetter::new(self.raw, self.origin, self.change, self.why.clone(), from)
+    pub fn letter(&self, sender: Sender<'_>, rejected_at: Timestamp) -> DeadLetter {
+        DeadLetter::new(self.raw, self.origin, self.change, self.why.clone(), sender, rejected_at)
     }
 }
 

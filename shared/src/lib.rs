@@ -9,6 +9,7 @@
 //! OpenSearch, behind one interface:
 //! - [`target`]: the interface; [`writer`]: the conditional write through it.
 //! - [`opensearch`]: the real target, the only module that knows HTTP and bulk JSON; `memory`: the test double.
+//! - `testing`: stream records for tests.
 //!
 //! [`batch`]: the parsed records of an event, and those among them that can never be applied.
 //!
@@ -35,7 +36,7 @@ mod fold;
 #[cfg(feature = "function")]
 pub mod function;
 pub mod guards;
-#[cfg(any(test, feature = "memory"))]
+#[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod number;
 pub mod opensearch;
@@ -44,6 +45,8 @@ pub mod queue;
 #[cfg(feature = "stream")]
 pub mod stream;
 pub mod target;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 pub mod version;
 pub mod writer;

@@ -1,7 +1,11 @@
 //! Outcomes of changes, OpenSearch's problems, and the error policy. Pure; decides by status, never by text.
 
+mod counts;
+
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use counts::OutcomeCounts;
 
 /// Outcome of one change.
 #[derive(Debug, Clone, PartialEq)]

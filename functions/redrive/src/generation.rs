@@ -22,7 +22,7 @@ use crate::run::{End, Run};
 
 impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     /// Returns the generation of messages that do not name one.
-    pub(crate) fn generation(&self, run: &Run<'_>) -> Generation {
+    pub(crate) fn assumed_generation(&self, run: &Run<'_>) -> Generation {
         run.request.generation.map_or(self.reading.generation, Generation)
     }
 
@@ -31,7 +31,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     ///
     /// # Errors
     /// Fails if the deployment is wrong.
-    pub(crate) async fn undecided(
+    pub(crate) async fn undecided_documents(
         &self,
         changes: &[Change],
         run: &Run<'_>,

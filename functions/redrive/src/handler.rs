@@ -56,9 +56,8 @@ async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Va
         writer: &writer,
         queue,
         ranges,
-        index: settings.engine.index.public(),
+        sender: settings.sender(),
         table: Some(&writer.target().index().table),
-        version: &settings.function_version,
         patience: patience(settings.engine.request_timeout),
     };
     deadlines.keep(redrive.run(&request, deadlines.work)).await

@@ -17,16 +17,20 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     ///
     /// # Errors
     /// Fails if the deployment is wrong.
-    pub(crate) async fn record(&self, letter: &DeadLetter, run: &mut Run<'_>) -> Result<End, ConfigurationError> {
-        if letter.index != self.index {
+    pub(crate) async fn redrive_record(
+        &self,
+        letter: &DeadLetter,
+        run: &mut Run<'_>,
+    ) -> Result<End, ConfigurationError> {
+        if letter.index != self.sender.index {
             return Ok(End::keep("other_index", format!("the letter is of the index `{}`", letter.index)));
         }
-        if let Some(end) = self.foreign(stream_arn(letter.record.get()).as_deref()) {
+        if let Some(end) = self.end_of_other_table(stream_arn(letter.record.get()).as_deref()) {
             return Ok(end);
         }
         // A raise of the generation since then must not make an old change newer.
         let said = letter.version.clone().map(Version::from_stored).and_then(|version| version.generation());
-        let generation = said.unwrap_or_else(|| self.generation(run));
+        let generation = said.unwrap_or_else(|| self.assumed_generation(run));
         let reading = Reading { generation, ..self.reading.clone() };
         let change = match Record::read(letter.record.get(), &reading).change {
             Ok(change) => change,
@@ -38,13 +42,13 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
             }
         };
         if said.is_none() {
-            match self.undecided(std::slice::from_ref(&change), run).await? {
+            match self.undecided_documents(std::slice::from_ref(&change), run).await? {
                 Ok(undecided) if undecided.is_empty() => {}
                 Ok(_) => return Ok(self.undecided_end()),
                 Err(problem) => return Ok(End::Failed(problem)),
             }
         }
-        let outcome = self.conclude(&change, run).await?;
+        let outcome = self.apply_or_overrule(&change, run).await?;
         run.report.changes.count(&outcome);
         Ok(match outcome {
             Outcome::Rejected(problem) => End::Keep(Rejection::from_problem(&problem)),
@@ -55,7 +59,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     }
 
     /// Applies the change. Where its order is in doubt, overwrites the stored document if the request asks for it.
-    async fn conclude(&self, change: &Change, run: &Run<'_>) -> Result<Outcome, ConfigurationError> {
+    async fn apply_or_overrule(&self, change: &Change, run: &Run<'_>) -> Result<Outcome, ConfigurationError> {
         let outcome = self.apply(std::slice::from_ref(change), run).await?.remove(0);
         match outcome {
             Outcome::OrderAnomaly if run.request.apply_order_anomalies && run.request.dry_run => Ok(Outcome::Applied),

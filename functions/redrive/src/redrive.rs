@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use driftless::change::{Change, Reading};
-use driftless::dead_letter::Letter;
+use driftless::dead_letter::{Letter, Sender};
 use driftless::function::FunctionError;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
@@ -22,8 +22,7 @@ use crate::report::Report;
 use crate::request::Request;
 use crate::run::{End, Run, Then};
 
-/// Number of concurrent releases.
-const AT_ONCE: usize = 16;
+const CONCURRENT_RELEASES: usize = 16;
 
 /// Parts of the function.
 #[derive(Debug, Clone, Copy)]
@@ -36,12 +35,10 @@ pub struct Redrive<'f, T, Q, R> {
     pub queue: &'f Q,
     /// Reader for ranges of the stream.
     pub ranges: &'f R,
-    /// Public name of the index.
-    pub index: &'f str,
+    /// Sender of new dead letters. Those of other indexes stay.
+    pub sender: Sender<'f>,
     /// ARN of the index's table, without the stream. With `None`, dead letters of every table are taken.
     pub table: Option<&'f str>,
-    /// Version of the code, for new dead letters.
-    pub version: &'f str,
     /// Time to try one dead letter, or one page of a range. See [`patience`].
     pub patience: Duration,
 }
@@ -62,10 +59,13 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     /// Fails if the deployment is wrong, or the queue cannot be read.
     pub async fn run(&self, request: &Request, end: Instant) -> Result<Report, FunctionError> {
         let mut run = Run::new(request, end);
-        let result = self.work(&mut run).await;
+        let result = self.receive_loop(&mut run).await;
         let released = stream::iter(run.held.values()).map(|message| self.queue.release(message, end));
-        let refused =
-            released.buffer_unordered(AT_ONCE).filter(|released| future::ready(released.is_err())).count().await;
+        let refused = released
+            .buffer_unordered(CONCURRENT_RELEASES)
+            .filter(|released| future::ready(released.is_err()))
+            .count()
+            .await;
         if refused > 0 {
             tracing::warn!(
                 refused,
@@ -77,26 +77,28 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         Ok(Report { left: waiting.max(run.held.len() as u64), ..run.report })
     }
 
-    async fn work(&self, run: &mut Run<'_>) -> Result<(), FunctionError> {
-        while run.goes_on() {
+    async fn receive_loop(&self, run: &mut Run<'_>) -> Result<(), FunctionError> {
+        while run.may_continue() {
             let received = self.queue.receive(run.stop()).await?;
-            let mut messages = run.unseen(received).into_iter();
+            let mut messages = run.without_held(received).into_iter();
             if messages.len() == 0 {
                 return Ok(());
             }
             while let Some(message) = messages.next() {
-                let then = if run.goes_on() {
-                    self.letter(&message, run).await
+                let then = if run.may_continue() {
+                    self.redrive_message(&message, run).await
                 } else {
                     // One receive gave more than the request's maximum.
                     Ok(Then::HoldAndStop)
                 };
-                if !matches!(then, Ok(Then::Next)) {
-                    run.hold(message);
-                }
-                if !matches!(then, Ok(Then::Next | Then::Hold)) {
-                    messages.for_each(|message| run.hold(message));
-                    return then.map(drop).map_err(Into::into);
+                match then {
+                    Ok(Then::Next) => {}
+                    Ok(Then::Hold) => run.hold(message),
+                    Ok(Then::HoldAndStop) | Err(_) => {
+                        run.hold(message);
+                        messages.for_each(|message| run.hold(message));
+                        return then.map(drop).map_err(Into::into);
+                    }
                 }
             }
         }
@@ -104,7 +106,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     }
 
     /// Handles one message of the queue.
-    async fn letter(&self, message: &Received, run: &mut Run<'_>) -> Result<Then, ConfigurationError> {
+    async fn redrive_message(&self, message: &Received, run: &mut Run<'_>) -> Result<Then, ConfigurationError> {
         run.report.letters.received += 1;
         let letter = Letter::read(&message.body);
         if !run.request.filter.matches(&message.id, &letter) {
@@ -114,19 +116,19 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         let end = match letter {
             _ if run.request.discard => End::Done,
             Err(error) => End::keep("unreadable", error.to_string()),
-            Ok(Letter::Record(letter)) => self.record(&letter, run).await?,
-            Ok(Letter::Range(range)) => self.range(message, &range, run).await?,
+            Ok(Letter::Record(letter)) => self.redrive_record(&letter, run).await?,
+            Ok(Letter::Range(range)) => self.redrive_range(message, &range, run).await?,
         };
         if !matches!(end, End::Done) {
-            return Ok(run.keep(&message.id, end));
+            return Ok(run.note_kept(&message.id, end));
         }
         if !run.request.dry_run
             && let Err(error) = self.queue.delete(message, run.stop()).await
         {
             // Its changes are applied. The next redrive finds that out, and deletes it.
-            return Ok(run.keep(&message.id, End::keep("queue", error.to_string())));
+            return Ok(run.note_kept(&message.id, End::keep("queue", error.to_string())));
         }
-        Ok(run.done())
+        Ok(run.note_done())
     }
 
     /// Writes changes conditionally. A dry run returns their expected outcomes.
@@ -144,7 +146,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     }
 
     /// Returns the end of a dead letter that another table sent; `None` if nothing shows that.
-    pub(crate) fn foreign(&self, stream_arn: Option<&str>) -> Option<End> {
+    pub(crate) fn end_of_other_table(&self, stream_arn: Option<&str>) -> Option<End> {
         let (table, _) = stream_arn?.split_once("/stream/")?;
         let expected = self.table.filter(|expected| *expected != table)?;
         Some(End::keep("other_table", format!("the letter is of the table `{table}`, the index of `{expected}`")))

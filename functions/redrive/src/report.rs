@@ -1,7 +1,7 @@
 //! Answer of `redrive`: counts, reasons for the messages that stayed, and the number of those left.
 
 use driftless::dead_letter::Rejection;
-use driftless::outcome::Outcome;
+use driftless::outcome::OutcomeCounts;
 use serde::{Deserialize, Serialize};
 
 /// Limit for the listed reasons and ranges, so that the answer stays far below Lambda's 6 MB.
@@ -15,7 +15,7 @@ pub struct Report {
     /// Messages of the queue, counted by their end.
     pub letters: Letters,
     /// Changes counted by outcome. In a dry run, the outcome that their versions suggest.
-    pub changes: Changes,
+    pub changes: OutcomeCounts,
     /// Reasons for keeping messages.
     pub kept: Vec<Kept>,
     /// Ranges that the stream no longer holds completely.
@@ -39,26 +39,6 @@ pub struct Letters {
     pub kept: u64,
     /// Still in the queue, because the filter does not match.
     pub skipped: u64,
-}
-
-/// Changes counted by outcome.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changes {
-    /// Written to the index.
-    pub applied: u64,
-    /// Applied once before.
-    pub duplicate: u64,
-    /// Older than the stored change.
-    pub stale: u64,
-    /// Replaced by a newer change of the same batch.
-    pub superseded: u64,
-    /// Older by version, and newer by event time, than the stored change.
-    #[serde(default)]
-    pub order_anomalies: u64,
-    /// Refused by the engine.
-    pub rejected: u64,
-    /// Changes that may be applied later.
-    pub failed: u64,
 }
 
 /// Messages that were kept for one reason.
@@ -94,25 +74,9 @@ pub struct Trimmed {
     pub next: String,
 }
 
-impl Changes {
-    /// Counts the outcome of one change.
-    pub fn count(&mut self, outcome: &Outcome) {
-        let slot = match outcome {
-            Outcome::Applied => &mut self.applied,
-            Outcome::Duplicate => &mut self.duplicate,
-            Outcome::Stale => &mut self.stale,
-            Outcome::Superseded => &mut self.superseded,
-            Outcome::OrderAnomaly => &mut self.order_anomalies,
-            Outcome::Rejected(_) => &mut self.rejected,
-            Outcome::Failed(_) => &mut self.failed,
-        };
-        *slot += 1;
-    }
-}
-
 impl Report {
     /// Notes a message that stays.
-    pub fn keep(&mut self, message_id: &str, why: Rejection) {
+    pub fn note_kept(&mut self, message_id: &str, why: Rejection) {
         self.letters.kept += 1;
         let same = |kept: &&mut Kept| (&kept.class, kept.status) == (&why.class, why.status);
         if let Some(kept) = self.kept.iter_mut().find(same) {
@@ -124,7 +88,7 @@ impl Report {
     }
 
     /// Notes a range that the stream no longer holds.
-    pub fn trimmed(&mut self, trimmed: Trimmed) {
+    pub fn note_trimmed(&mut self, trimmed: Trimmed) {
         if self.trimmed.len() < MAX_LISTED {
             self.trimmed.push(trimmed);
         }

@@ -87,7 +87,7 @@ impl<'q> Run<'q> {
     }
 
     /// Returns `true` if another dead letter may be handled. Notes it in the report if time forbids that.
-    pub(crate) fn goes_on(&mut self) -> bool {
+    pub(crate) fn may_continue(&mut self) -> bool {
         if self.report.letters.received - self.report.letters.skipped >= self.request.max {
             return false;
         }
@@ -97,15 +97,15 @@ impl<'q> Run<'q> {
 
     /// Removes messages that are held already. They come again after their visibility timeout, or by a duplicate
     /// delivery of SQS. Only the newest receipt can release a message.
-    pub(crate) fn unseen(&mut self, messages: Vec<Received>) -> Vec<Received> {
-        let is_unseen = |message: &Received| match self.held.get_mut(&message.id) {
+    pub(crate) fn without_held(&mut self, messages: Vec<Received>) -> Vec<Received> {
+        let is_new = |message: &Received| match self.held.get_mut(&message.id) {
             Some(held) => {
                 held.receipt.clone_from(&message.receipt);
                 false
             }
             None => true,
         };
-        messages.into_iter().filter(is_unseen).collect()
+        messages.into_iter().filter(is_new).collect()
     }
 
     /// Holds a message until the run ends. Drops its body, which may have a megabyte and is not needed to release it.
@@ -114,17 +114,17 @@ impl<'q> Run<'q> {
     }
 
     /// Notes the reason why a dead letter stays, and returns the next step.
-    pub(crate) fn keep(&mut self, message_id: &str, end: End) -> Then {
+    pub(crate) fn note_kept(&mut self, message_id: &str, end: End) -> Then {
         match end {
             End::Done => Then::Next,
             End::Keep(why) => {
                 self.failures = 0;
-                self.report.keep(message_id, why);
+                self.report.note_kept(message_id, why);
                 Then::Hold
             }
             End::Failed(problem) => {
                 self.failures += 1;
-                self.report.keep(message_id, Rejection::from_problem(&problem));
+                self.report.note_kept(message_id, Rejection::from_problem(&problem));
                 if self.failures >= FAILURES_IN_A_ROW || is_the_engines(&problem) {
                     Then::HoldAndStop
                 } else {
@@ -135,7 +135,7 @@ impl<'q> Run<'q> {
     }
 
     /// Notes a dead letter that is done.
-    pub(crate) fn done(&mut self) -> Then {
+    pub(crate) fn note_done(&mut self) -> Then {
         self.failures = 0;
         let letters = &mut self.report.letters;
         *(if self.request.discard { &mut letters.discarded } else { &mut letters.redriven }) += 1;

@@ -21,7 +21,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::letters;
+use crate::letters::{self, SendOptions};
 use crate::metrics::{Metrics, Outbox};
 use crate::response::partial_batch_response;
 
@@ -122,8 +122,7 @@ async fn handle_once(
         reading: &settings.reading,
         writer: writer.as_deref(),
         queue: context.queue(),
-        index: settings.engine.index.public(),
-        version: &settings.function_version,
+        sender: settings.sender(),
     };
     function.handle_batch(&batch, deadlines, metrics).await
 }
@@ -137,10 +136,8 @@ pub struct Function<'f, T, Q> {
     pub writer: Option<&'f Writer<T>>,
     /// Queue for dead letters. Without it, rejected records fail.
     pub queue: Option<&'f Q>,
-    /// Public name of the index.
-    pub index: &'f str,
-    /// Version of the code, for dead letters.
-    pub version: &'f str,
+    /// Sender of dead letters.
+    pub sender: Sender<'f>,
 }
 
 impl<T: Target, Q: Queue> Function<'_, T, Q> {
@@ -183,8 +180,8 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
             tracing::error!(event_id, class, status, reason, "rejected");
             metrics.problem(class);
         }
-        let from = Sender { index: self.index, function_version: self.version, now: now() };
-        let sent = letters::send(&rejected, &mut failed, self.queue, (&from, deadlines.letters)).await;
+        let options = SendOptions { queue: self.queue, sender: self.sender, deadline: deadlines.letters };
+        let sent = letters::send(&rejected, &mut failed, options).await;
         metrics.settle(sent, failed.len() as u64);
         partial_batch_response(batch.origins(), failed).map_err(|_| FunctionError::NothingToName)
     }

@@ -11,23 +11,34 @@ use std::time::Duration;
 use driftless::backoff::Backoff;
 use driftless::batch::Rejected;
 use driftless::dead_letter::{DeadLetter, Sender};
+use driftless::function::clock::now;
 use driftless::queue::Queue;
 use futures::StreamExt as _;
 use futures::stream;
 use tokio::time::Instant;
 
-/// Number of concurrent sends.
-const AT_ONCE: usize = 8;
+const CONCURRENT_SENDS: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Destination and sender of dead letters, and the deadline for sending.
+#[derive(Debug)]
+pub struct SendOptions<'a, Q> {
+    /// Queue for the dead letters; without it, none can be sent.
+    pub queue: Option<&'a Q>,
+    /// Function that sends them.
+    pub sender: Sender<'a>,
+    /// Deadline for sending, retries included.
+    pub deadline: Instant,
+}
 
 /// Sends the dead letters and returns their number. Adds each rejected record without one to `failed`.
 pub async fn send<Q: Queue>(
     rejected: &[Rejected<'_>],
     failed: &mut BTreeSet<usize>,
-    queue: Option<&Q>,
-    (from, deadline): (&Sender<'_>, Instant),
+    options: SendOptions<'_, Q>,
 ) -> u64 {
+    let SendOptions { queue, sender, deadline } = options;
     let first_failed = failed.first().copied().unwrap_or(usize::MAX);
     let (due, later): (Vec<_>, Vec<_>) = rejected.iter().partition(|rejected| rejected.place < first_failed);
     failed.extend(later.iter().map(|rejected| rejected.place));
@@ -38,10 +49,10 @@ pub async fn send<Q: Queue>(
     let mut letters = Vec::with_capacity(due.len());
     for rejected in due {
         letters.push(async move {
-            (rejected.place, rejected.origin, deliver(&rejected.letter(from), queue, deadline).await)
+            (rejected.place, rejected.origin, deliver(&rejected.letter(sender, now()), queue, deadline).await)
         });
     }
-    let sent: Vec<_> = stream::iter(letters).buffer_unordered(AT_ONCE).collect().await;
+    let sent: Vec<_> = stream::iter(letters).buffer_unordered(CONCURRENT_SENDS).collect().await;
     let mut count = 0;
     for (place, origin, result) in sent {
         match result {

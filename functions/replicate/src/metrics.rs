@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use driftless::change::Change;
 use driftless::function::clock::now;
-use driftless::outcome::Outcome;
+use driftless::outcome::{Outcome, OutcomeCounts};
 use driftless::time::Timestamp;
 
 pub use outbox::Outbox;
@@ -24,13 +24,8 @@ pub const NAMESPACE: &str = "driftless";
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     records: u64,
-    applied: u64,
-    duplicate: u64,
-    stale: u64,
-    superseded: u64,
-    rejected: u64,
-    failed: u64,
-    order_anomalies: u64,
+    /// Changes by outcome. A rejected one counts here once its dead letter was sent, and else as failed.
+    outcomes: OutcomeCounts,
     round_trips: u64,
     /// Time spent waiting for the engine, per invocation.
     engine_times: Vec<Duration>,
@@ -50,19 +45,16 @@ impl Metrics {
     /// Counts the outcome of one change. The lag is the batch's greatest, from the event to `now`, after the engine's
     /// acknowledgement. It is absent if no applied change has an event time.
     pub fn count(&mut self, change: &Change, outcome: &Outcome, now: Timestamp) {
-        match outcome {
-            Outcome::Applied => {
-                self.applied += 1;
-                let lag = change.event_time.map(|event_time| now.millis_since(event_time));
-                self.lags_ms = self.lags_ms.pop().max(lag).into_iter().collect();
-            }
-            Outcome::Duplicate => self.duplicate += 1,
-            Outcome::Stale => self.stale += 1,
-            Outcome::OrderAnomaly => self.order_anomalies += 1,
-            Outcome::Superseded => self.superseded += 1,
+        match (outcome, change.event_time) {
             // A sent dead letter decides between the two: see `settle`.
-            Outcome::Rejected(_) | Outcome::Failed(_) => {}
+            (Outcome::Rejected(_) | Outcome::Failed(_), _) => return,
+            (Outcome::Applied, Some(event_time)) => {
+                let lag = now.millis_since(event_time);
+                self.lags_ms = vec![self.lags_ms.pop().unwrap_or_default().max(lag)];
+            }
+            _ => {}
         }
+        self.outcomes.count(outcome);
     }
 
     /// Counts a record that was not applied, by class.
@@ -72,8 +64,8 @@ impl Metrics {
 
     /// Counts the records that became dead letters, and those that Lambda must deliver again.
     pub fn settle(&mut self, rejected: u64, failed: u64) {
-        self.rejected += rejected;
-        self.failed += failed;
+        self.outcomes.rejected += rejected;
+        self.outcomes.failed += failed;
     }
 
     /// Notes the engine's time and round trips.
@@ -87,7 +79,8 @@ impl Metrics {
     /// Counts all records as failed, because the invocation failed as a whole.
     pub fn fail_all(&mut self) {
         let Self { records, round_trips, engine_times, problems, .. } = std::mem::take(self);
-        *self = Self { records, failed: records, round_trips, engine_times, problems, ..Self::default() };
+        let outcomes = OutcomeCounts { failed: records, ..OutcomeCounts::default() };
+        *self = Self { records, outcomes, round_trips, engine_times, problems, ..Self::default() };
     }
 
     /// Returns the lines of one invocation: its own, and one per class of problem.
@@ -105,19 +98,14 @@ impl Metrics {
 
     /// Returns `true` if an operator must see it immediately, because some record was not applied.
     fn is_urgent(&self) -> bool {
-        self.rejected + self.failed + self.order_anomalies > 0 || !self.problems.is_empty()
+        let OutcomeCounts { rejected, failed, order_anomalies, .. } = self.outcomes;
+        rejected + failed + order_anomalies > 0 || !self.problems.is_empty()
     }
 
     /// Adds the metrics of other invocations.
     fn add(&mut self, more: Self) {
         self.records += more.records;
-        self.applied += more.applied;
-        self.duplicate += more.duplicate;
-        self.stale += more.stale;
-        self.superseded += more.superseded;
-        self.rejected += more.rejected;
-        self.failed += more.failed;
-        self.order_anomalies += more.order_anomalies;
+        self.outcomes += more.outcomes;
         self.round_trips += more.round_trips;
         self.engine_times.extend(more.engine_times);
         self.lags_ms.extend(more.lags_ms);

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::DeadLetter;
+use super::{DeadLetter, Envelope, FORMAT};
 
 /// SQS's limit for a message, attributes included.
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
@@ -45,9 +45,10 @@ impl DeadLetter {
     pub fn message(&self) -> Result<Message, TooLarge> {
         let attributes = self.attributes();
         let weight: usize = attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len()).sum();
-        let mut body = json(&self.envelope(Some(self.record.clone()), None));
+        let envelope = Envelope { format: FORMAT, letter: self, record: Some(&self.record), record_gzip: None };
+        let mut body = json(&envelope);
         if body.len() + weight > PLAIN_BYTES {
-            body = json(&self.envelope(None, Some(pack(self.record.get()))));
+            body = json(&Envelope { record: None, record_gzip: Some(pack(self.record.get())), ..envelope });
         }
         let bytes = body.len() + weight;
         if bytes > MAX_MESSAGE_BYTES {
@@ -76,7 +77,7 @@ impl DeadLetter {
 }
 
 /// Serialises and escapes. In JSON text, only a string can hold such a character, so its escape means the same.
-fn json(envelope: &super::Envelope) -> String {
+fn json(envelope: &Envelope<'_>) -> String {
     let text = serde_json::to_string(envelope).expect("invariant: strings and numbers are always JSON");
     if text.chars().all(is_taken) {
         return text;

@@ -70,19 +70,26 @@ impl Rejection {
 }
 
 /// A record that can never be applied in the present state, with the reason.
-#[derive(Debug, Clone)]
+// `remote` gives it no `Serialize` of its own, which would leave the record out: its JSON is that of an `Envelope`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct DeadLetter {
     /// Reason for the rejection.
     pub rejected: Rejection,
     /// The record's `eventID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_id: Option<String>,
     /// Kind of the change: `INSERT`, `MODIFY` or `REMOVE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_name: Option<String>,
     /// Document of the change; absent if the record could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_id: Option<String>,
     /// Version of the change, generation included. A redrive keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Table of the record's stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
     /// Public name of the index.
     pub index: String,
@@ -91,6 +98,7 @@ pub struct DeadLetter {
     /// Versions of the code and of the function that rejected it.
     pub function_version: String,
     /// The record, byte for byte as it came.
+    #[serde(skip, default = "no_record")]
     pub record: Box<RawValue>,
 }
 
@@ -108,28 +116,32 @@ pub enum Letter {
 #[error("not a dead letter: {0}")]
 pub struct Unreadable(String);
 
-/// JSON of a dead letter. Either `record` or `record_gzip` holds the record.
-#[derive(Serialize, Deserialize)]
-struct Envelope {
-    format: String,
-    rejected: Rejection,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    event_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    event_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    document_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    version: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    table: Option<String>,
-    index: String,
-    rejected_at: Timestamp,
-    function_version: String,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    record: Option<Box<RawValue>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+/// JSON of a dead letter as a queue holds it. Either `record` or `record_gzip` holds the record.
+#[derive(Serialize)]
+struct Envelope<'l> {
+    format: &'static str,
+    #[serde(flatten, with = "DeadLetter")]
+    letter: &'l DeadLetter,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<&'l RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     record_gzip: Option<String>,
+}
+
+/// The same as it is received.
+#[derive(Deserialize)]
+struct ReceivedEnvelope {
+    #[serde(flatten, with = "DeadLetter")]
+    letter: DeadLetter,
+    #[serde(default, deserialize_with = "present")]
+    record: Option<Box<RawValue>>,
+    #[serde(default)]
+    record_gzip: Option<String>,
+}
+
+/// Returns the value of a dead letter's record while its envelope is being parsed.
+fn no_record() -> Box<RawValue> {
+    RawValue::NULL.to_owned()
 }
 
 /// Keeps a `null` apart from a missing member: a record may be `null`, too.
@@ -140,7 +152,14 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawV
 impl DeadLetter {
     /// Makes the dead letter of a record, as far as the record could be read.
     #[must_use]
-    pub fn new(record: &RawValue, origin: &Origin, change: Option<&Change>, why: Rejection, from: &Sender<'_>) -> Self {
+    pub fn new(
+        record: &RawValue,
+        origin: &Origin,
+        change: Option<&Change>,
+        why: Rejection,
+        sender: Sender<'_>,
+        rejected_at: Timestamp,
+    ) -> Self {
         Self {
             rejected: why,
             event_id: origin.event_id.clone(),
@@ -148,48 +167,20 @@ impl DeadLetter {
             document_id: change.map(|change| change.id.to_string()),
             version: change.map(|change| change.version.to_string()),
             table: origin.table().map(str::to_owned),
-            index: from.index.to_owned(),
-            rejected_at: from.now,
-            function_version: from.function_version.to_owned(),
+            index: sender.index.to_owned(),
+            rejected_at,
+            function_version: sender.function_version.to_owned(),
             record: record.to_owned(),
         }
     }
 
-    fn envelope(&self, record: Option<Box<RawValue>>, record_gzip: Option<String>) -> Envelope {
-        Envelope {
-            format: FORMAT.to_owned(),
-            rejected: self.rejected.clone(),
-            event_id: self.event_id.clone(),
-            event_name: self.event_name.clone(),
-            document_id: self.document_id.clone(),
-            version: self.version.clone(),
-            table: self.table.clone(),
-            index: self.index.clone(),
-            rejected_at: self.rejected_at,
-            function_version: self.function_version.clone(),
-            record,
-            record_gzip,
-        }
-    }
-
-    fn from_envelope(envelope: Envelope) -> Result<Self, Unreadable> {
+    fn from_envelope(envelope: ReceivedEnvelope) -> Result<Self, Unreadable> {
         let record = match (envelope.record, envelope.record_gzip) {
             (Some(record), None) => record,
             (None, Some(packed)) => unpack(&packed)?,
             _ => return Err(Unreadable("expected either record or record_gzip".to_owned())),
         };
-        Ok(Self {
-            rejected: envelope.rejected,
-            event_id: envelope.event_id,
-            event_name: envelope.event_name,
-            document_id: envelope.document_id,
-            version: envelope.version,
-            table: envelope.table,
-            index: envelope.index,
-            rejected_at: envelope.rejected_at,
-            function_version: envelope.function_version,
-            record,
-        })
+        Ok(Self { record, ..envelope.letter })
     }
 }
 
@@ -200,8 +191,6 @@ pub struct Sender<'a> {
     pub index: &'a str,
     /// Versions of the code and of the function.
     pub function_version: &'a str,
-    /// Time of the rejection, by the function's clock.
-    pub now: Timestamp,
 }
 
 impl Letter {

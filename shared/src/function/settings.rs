@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::change::Reading;
+use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
 use crate::opensearch::{EngineConfig, IndexDefinition};
 use crate::version::Generation;
@@ -41,6 +42,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Returns this function as the sender of dead letters.
+    #[must_use]
+    pub fn sender(&self) -> Sender<'_> {
+        Sender { index: self.engine.index.public(), function_version: &self.function_version }
+    }
+
     /// Reads the variables that the README lists.
     ///
     /// # Errors

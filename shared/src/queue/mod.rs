@@ -4,7 +4,7 @@
 //! visibility timeout, and comes back unless it is deleted. Receiving never removes a message. Order and exactly-once
 //! delivery are not promised.
 
-#[cfg(any(test, feature = "memory"))]
+#[cfg(any(test, feature = "testing"))]
 pub mod memory;
 #[cfg(feature = "sqs")]
 pub mod sqs;

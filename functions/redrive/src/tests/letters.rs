@@ -9,7 +9,7 @@ async fn a_letter_is_applied_and_leaves_the_queue() {
     scene.letter(&modify("b", 2), "mapper_parsing_exception").await;
     let report = scene.succeed(json!({})).await;
     assert_eq!(report.letters, Letters { received: 2, redriven: 2, ..Letters::default() });
-    assert_eq!(report.changes, Changes { applied: 2, ..Changes::default() });
+    assert_eq!(report.changes, OutcomeCounts { applied: 2, ..OutcomeCounts::default() });
     assert_eq!((scene.visible(), scene.queue.bodies().len(), report.left), (documents(&[("a", 1), ("b", 2)]), 0, 0));
 }
 
@@ -17,7 +17,7 @@ async fn a_letter_is_applied_and_leaves_the_queue() {
 async fn a_letter_older_than_the_document_is_done_and_changes_nothing() {
     let scene = Scene::default();
     scene.letter(&modify("a", 2), "x").await;
-    scene.letter(&record("REMOVE", "b", 9, ""), "x").await;
+    scene.letter(&RecordBuilder::remove("b", 9).event_second(None).raw(), "x").await;
     scene.succeed(json!({})).await;
     scene.letter(&modify("a", 1), "x").await;
     scene.letter(&modify("b", 8), "x").await;
@@ -32,7 +32,7 @@ async fn a_letter_that_is_refused_again_stays_with_its_reason() {
     scene.target.refuse(br#"{"n":1}"#, 400);
     scene.letter(&modify("a", 1), "x").await;
     scene.letter(&modify("b", 2), "x").await;
-    scene.letter(&record("INSERT", "c", 3, r#"{"n":{"N":1}}"#), "malformed_record").await;
+    scene.letter(&RecordBuilder::insert("c", 3).new_image(r#"{"n":{"N":1}}"#).raw(), "malformed_record").await;
     let report = scene.succeed(json!({})).await;
     assert_eq!((report.letters.kept, report.letters.redriven, report.left), (2, 1, 2));
     let classes: Vec<_> = report.kept.iter().map(|kept| (kept.class.as_str(), kept.status, kept.count)).collect();
@@ -98,7 +98,7 @@ async fn a_letter_of_another_table_stays() {
 async fn a_dry_run_and_a_real_run_agree_on_poison_that_was_corrected_since() {
     let scene = Scene::default();
     scene.target.refuse(br#"{"n":1}"#, 400);
-    scene.letter(&record("INSERT", "a", 1, r#"{"n":{"N":"1"}}"#), "scripted").await;
+    scene.letter(&RecordBuilder::insert("a", 1).event_second(None).raw(), "scripted").await;
     scene.letter(&modify("a", 2), "x").await;
     scene.succeed(json!({"filter": {"class": "x"}})).await;
     let dry = scene.succeed(json!({"dry_run": true})).await;

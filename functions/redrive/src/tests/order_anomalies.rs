@@ -5,9 +5,9 @@ use super::*;
 /// A document at version 9, and a dead letter of version 4 that was written ten seconds later.
 async fn doubt() -> Scene {
     let scene = Scene::default();
-    scene.letter(&at(&modify("a", 9), 1_000), "x").await;
+    scene.letter(&modify_at("a", 9, 1_000), "x").await;
     scene.succeed(json!({})).await;
-    scene.letter(&at(&modify("a", 4), 1_010), "order_anomaly").await;
+    scene.letter(&modify_at("a", 4, 1_010), "order_anomaly").await;
     scene
 }
 
@@ -32,8 +32,8 @@ async fn applied_as_asked_its_content_stands_at_the_version_that_is_stored() {
     assert_eq!((report.changes.applied, report.letters.redriven, report.left), (1, 1, 0));
     assert_eq!((scene.visible(), stored(&scene)), (documents(&[("a", 4)]), version));
     // A change that was pending behind the stored version still applies. One that it superseded does not.
-    scene.letter(&at(&modify("a", 10), 1_020), "x").await;
-    scene.letter(&at(&modify("a", 8), 999), "x").await;
+    scene.letter(&modify_at("a", 10, 1_020), "x").await;
+    scene.letter(&modify_at("a", 8, 999), "x").await;
     let report = scene.succeed(json!({})).await;
     assert_eq!((report.changes.applied, report.changes.stale), (1, 1));
     assert_eq!(scene.visible(), documents(&[("a", 10)]));

@@ -67,17 +67,18 @@ thread_local! {
 /// Writes one line, and one per class of problem, each with its line feed.
 pub(super) fn write(metrics: &Metrics, index: &str, at: Timestamp) -> Vec<u8> {
     let at = UNIX_EPOCH + Duration::from_millis(at.as_millis());
+    let outcomes = &metrics.outcomes;
     let line = Line {
         at,
         index,
         records: metrics.records.into(),
-        applied: metrics.applied.into(),
-        duplicate: metrics.duplicate.into(),
-        stale: metrics.stale.into(),
-        superseded: metrics.superseded.into(),
-        rejected: metrics.rejected.into(),
-        failed: metrics.failed.into(),
-        order_anomalies: metrics.order_anomalies.into(),
+        applied: outcomes.applied.into(),
+        duplicate: outcomes.duplicate.into(),
+        stale: outcomes.stale.into(),
+        superseded: outcomes.superseded.into(),
+        rejected: outcomes.rejected.into(),
+        failed: outcomes.failed.into(),
+        order_anomalies: outcomes.order_anomalies.into(),
         round_trips: metrics.round_trips.into(),
         engine_time: Milliseconds(metrics.engine_times.iter().copied().map(in_hundredths).collect()),
         replication_lag: Milliseconds(metrics.lags_ms.iter().copied().map(Observation::Unsigned).collect()),
@@ -110,11 +111,14 @@ fn append(format: &mut Emf, line: &impl Entry, out: &mut Vec<u8>) {
 mod tests {
     use std::collections::BTreeMap;
 
+    use driftless::outcome::OutcomeCounts;
+
     use super::*;
 
     #[test]
     fn one_line_names_every_metric_with_its_unit() {
-        let metrics = Metrics { records: 3, applied: 2, failed: 1, lags_ms: vec![250], ..Metrics::new(3) };
+        let outcomes = OutcomeCounts { applied: 2, failed: 1, ..OutcomeCounts::default() };
+        let metrics = Metrics { outcomes, lags_ms: vec![250], ..Metrics::new(3) };
         let line = String::from_utf8(metrics.lines("activity")).expect("UTF-8");
         assert_eq!((line.matches('\n').count(), line.ends_with('\n')), (1, true));
         let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");

@@ -109,6 +109,7 @@ impl Sum {
 mod tests {
     use std::time::Duration;
 
+    use driftless::outcome::OutcomeCounts;
     use serde_json::Value;
 
     use super::*;
@@ -134,8 +135,14 @@ mod tests {
         }
     }
 
+    /// Metrics of an invocation with one record.
+    fn ended(outcomes: OutcomeCounts) -> Metrics {
+        Metrics { outcomes, ..Metrics::new(1) }
+    }
+
     fn applied() -> Metrics {
-        let mut metrics = Metrics { applied: 1, lags_ms: vec![7], ..Metrics::new(1) };
+        let mut metrics = ended(OutcomeCounts { applied: 1, ..OutcomeCounts::default() });
+        metrics.lags_ms = vec![7];
         metrics.engine(Duration::from_micros(400), 1);
         metrics
     }
@@ -178,11 +185,11 @@ mod tests {
     fn what_was_not_applied_is_told_at_once_with_all_that_waits() {
         let mut problem = Metrics::new(1);
         problem.problem("mapper_parsing_exception");
-        let anomaly = Metrics { order_anomalies: 1, ..Metrics::new(1) };
+        let none = OutcomeCounts::default();
         for (urgent, lines) in [
-            (Metrics { rejected: 1, ..Metrics::new(1) }, 1),
-            (Metrics { failed: 1, ..Metrics::new(1) }, 1),
-            (anomaly, 1),
+            (ended(OutcomeCounts { rejected: 1, ..none }), 1),
+            (ended(OutcomeCounts { failed: 1, ..none }), 1),
+            (ended(OutcomeCounts { order_anomalies: 1, ..none }), 1),
             (problem, 2),
         ] {
             let mut process = Process::default();

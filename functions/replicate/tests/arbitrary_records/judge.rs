@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use driftless::change::{Change, Content, Reading, Record, RecordError};
 use driftless::dead_letter::ORDER_ANOMALY;
-use driftless::dead_letter::{DeadLetter, Letter};
+use driftless::dead_letter::{DeadLetter, Letter, Sender};
 use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::function::Deadlines;
@@ -135,8 +135,7 @@ impl Judge {
             reading: &reading,
             writer: Some(&self.writer),
             queue: Some(&queue),
-            index: "i",
-            version: "test",
+            sender: Sender { index: "i", function_version: "test" },
         };
         let deadlines = Deadlines::before(Instant::now() + Duration::from_secs(60), Duration::ZERO);
         let answer = function.handle(records, deadlines, &mut metrics).await;
