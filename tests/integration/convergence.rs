@@ -1,6 +1,6 @@
 //! Many writers at once: the index ends as the newest changes say.
 
-use driftless_local::function::{FunctionProcess, Invoke, Outcome};
+use driftless_harness::function::{FunctionProcess, Invoke, Outcome};
 use futures::future::join_all;
 
 use crate::streams::function;

@@ -1,8 +1,8 @@
 //! The demo ends with the verdict that table and index are equal, and its summary says so.
 
-use driftless_local::demo::stage::Functions;
-use driftless_local::demo::{Args, play};
-use driftless_local::services::{Wanted, shared};
+use driftless_demo::stage::Functions;
+use driftless_demo::{Args, play};
+use driftless_harness::services::{Wanted, shared};
 
 use crate::streams::{BINARY, REDRIVE};
 

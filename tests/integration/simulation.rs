@@ -10,7 +10,7 @@ use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTar
 use driftless::outcome::Problem;
 use driftless::target::{Call, GuardedWrite, Position, Stored, Target, Written};
 use driftless::time::Timestamp;
-use driftless_local::simulate::{Index as Playground, Missing, Played, Tombstone, generate, play_on, replay};
+use driftless_simulate::{Index as Playground, Missing, Played, Tombstone, generate, play_on, replay};
 use futures::StreamExt as _;
 use opensearch::http::Method;
 use serde_json::{Value, json};

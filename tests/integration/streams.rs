@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use driftless_local::compare::compare;
-use driftless_local::demo::activity::{ActivityItems, PARTITION_KEY, create_table};
-use driftless_local::function::{BuildProfile, FunctionConfig, build_function};
-use driftless_local::load::{self, Load, Meter};
-use driftless_local::mapping::{Backoff, DynamoDbStream, EventSourceMapping, Faults, MappingConfig, MemoryMessages};
-use driftless_local::services::{DynamoDbKind, Wanted, dynamodb_client, shared, streams_client};
+use driftless_harness::activity::{ActivityItems, PARTITION_KEY, create_table};
+use driftless_harness::compare::compare;
+use driftless_harness::function::{BuildProfile, FunctionConfig, build_function};
+use driftless_harness::load::{self, Load, Meter};
+use driftless_harness::mapping::{Backoff, DynamoDbStream, EventSourceMapping, Faults, MappingConfig, MemoryMessages};
+use driftless_harness::services::{DynamoDbKind, Wanted, dynamodb_client, shared, streams_client};
 use opensearch::OpenSearch;
 use opensearch::http::transport::Transport;
 
@@ -98,7 +98,7 @@ async fn a_troubled_stream_of_dynamodb_local_converges() {
 
 #[tokio::test]
 async fn a_wrong_configuration_is_what_every_invocation_answers() {
-    use driftless_local::function::{FunctionProcess, Invoke, Outcome};
+    use driftless_harness::function::{FunctionProcess, Invoke, Outcome};
     let mut config =
         FunctionConfig::new("replicate", BINARY.clone()).env("OPENSEARCH_AUTH", "iam").env("GENERATION", "x");
     config.timeout = HELD;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use driftless::function::{Context, FunctionError, Settings};
 use driftless::opensearch::Identity;
 use driftless::version::Generation;
-use driftless_local::services::{DynamoDbKind, Services, Wanted, shared};
+use driftless_harness::services::{DynamoDbKind, Services, Wanted, shared};
 use lambda_runtime::LambdaEvent;
 use opensearch::OpenSearch;
 use opensearch::http::Method;

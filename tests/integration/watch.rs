@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use driftless_local::services::{Launch, PortLease, Process, last_lines, local_dir};
+use driftless_harness::services::{Launch, PortLease, Process, last_lines, local_dir};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use futures::stream::{self, StreamExt as _};
 use opensearch::http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,27 +16,22 @@ use crate::target::{Call, Guard, GuardedWrite, Position, Written};
 /// A bulk is closed at this size: half of what the smallest managed domains accept (10 MiB).
 const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
 
-/// So many bulks of one batch are under way at the same time, where the batch gives each of them enough to do: the engine
-/// then indexes on more than one of its threads. Measured with 1,000 documents on 2 cores: two bulks take 0.69 times as long
-/// as one, four 0.76 times, and their slowest cases are slower (row B4 with four: 0.77 and 0.75 instead of 0.87 and 0.89).
-const BULKS_AT_ONCE: usize = 2;
-const MIN_DOCUMENTS: usize = 200;
-
 impl Engine {
-    /// Writes in bulks, a few at a time: the documents of a batch differ, so their order does not count. A bulk that the
-    /// engine refuses as a whole is halved, down to the one document that is at fault.
+    /// Writes in as few bulks as their size allows, one after the other. A bulk that the engine refuses as a whole is halved,
+    /// down to the one document that is at fault.
     pub(super) async fn bulk(
         &self,
         path: &str,
         writes: &[GuardedWrite<'_>],
         call: Call,
     ) -> Vec<Result<Written, Problem>> {
-        let bodies = bodies(writes, call.max_documents).into_iter();
         let wait = Wait { deadline: call.deadline, doublings: call.doublings };
         let probe = call.with_probe.then(Probe::draw);
-        let parts = bodies.map(|body| self.bulk_or_halves(path, writes, body, (wait, probe.as_ref())));
-        let results: Vec<_> = stream::iter(parts).buffered(BULKS_AT_ONCE).collect().await;
-        results.into_iter().flatten().collect()
+        let mut results = Vec::with_capacity(writes.len());
+        for body in bodies(writes, call.max_documents) {
+            results.extend(self.bulk_or_halves(path, writes, body, (wait, probe.as_ref())).await);
+        }
+        results
     }
 
     async fn bulk_or_halves(
@@ -135,10 +129,10 @@ impl Body {
     }
 }
 
-/// In parts that are about equal in number, none of them too large.
+/// Bodies of at most so many documents, none of them too large.
 fn bodies(writes: &[GuardedWrite<'_>], max_documents: usize) -> Vec<Body> {
-    let documents = part_len(writes.len()).min(max_documents.max(1));
-    let mut bodies = Vec::with_capacity(BULKS_AT_ONCE);
+    let documents = max_documents.max(1);
+    let mut bodies = Vec::with_capacity(1);
     let mut open = Body::of(writes, 0..0);
     for (place, write) in writes.iter().enumerate() {
         let before = open.bytes.len();
@@ -152,11 +146,6 @@ fn bodies(writes: &[GuardedWrite<'_>], max_documents: usize) -> Vec<Body> {
     }
     bodies.push(open);
     bodies
-}
-
-/// How many of `count` documents go into one request.
-pub(super) fn part_len(count: usize) -> usize {
-    count.div_ceil(BULKS_AT_ONCE).max(MIN_DOCUMENTS)
 }
 
 fn write_operation(write: &GuardedWrite<'_>, out: &mut Vec<u8>) {
@@ -279,6 +268,25 @@ mod tests {
         String::from_utf8(out).expect("UTF-8")
     }
 
+    fn writes(changes: &[crate::change::Change]) -> Vec<GuardedWrite<'_>> {
+        let writes = changes.iter().map(|change| GuardedWrite {
+            id: &change.id,
+            guard: Guard::Absent,
+            content: &change.content,
+            version: &change.version,
+            event_time: None,
+            written_at: Timestamp::from_millis(99),
+        });
+        writes.collect()
+    }
+
+    fn insert_of(key: &str, text: &str) -> crate::change::Change {
+        let item = format!(r#"{{"text":{{"S":"{text}"}}}}"#);
+        let item = crate::attribute::Item::from_json(&item).expect("an item");
+        let content = Content::Document(crate::document::Document::from_item(&item));
+        crate::change::Change { content, ..change(key, 1) }
+    }
+
     const VERSION: &str = "0000000001/2026-01-15T09:30:00.000000000/0000000000000000000000000000000000000007";
 
     #[test]
@@ -301,28 +309,21 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_goes_in_equal_parts_that_are_worth_a_request() {
-        let changes: Vec<_> = (0..1_001).map(|n| change(&format!("k{n}"), n)).collect();
-        let writes = |count: usize| -> Vec<GuardedWrite<'_>> {
-            let writes = changes[..count].iter().map(|change| GuardedWrite {
-                id: &change.id,
-                guard: Guard::Absent,
-                content: &change.content,
-                version: &change.version,
-                event_time: None,
-                written_at: Timestamp::from_millis(99),
-            });
-            writes.collect()
+    fn a_bulk_has_no_more_documents_and_bytes_than_it_may() {
+        let changes: Vec<_> = (0..7).map(|n| change(&format!("k{n}"), n)).collect();
+        let large = "x".repeat(2 * 1024 * 1024);
+        let large = [insert_of("a", &large), insert_of("b", &large), insert_of("c", &large)];
+        let lens = |writes: &[GuardedWrite<'_>], max_documents| {
+            let bodies = bodies(writes, max_documents);
+            for body in &bodies {
+                assert_eq!(body.bytes, Body::of(writes, body.places.clone()).bytes);
+            }
+            bodies.iter().map(|body| body.places.len()).collect::<Vec<_>>()
         };
-        let parts = |count| bodies(&writes(count), usize::MAX).iter().map(|body| body.places.len()).collect::<Vec<_>>();
-        assert_eq!(parts(1), [1]);
-        assert_eq!(parts(200), [200]);
-        assert_eq!(parts(401), [201, 200]);
-        assert_eq!(parts(1_001), [501, 500]);
-        assert_eq!(bodies(&writes(7), 3).iter().map(|body| body.places.len()).collect::<Vec<_>>(), [3, 3, 1]);
-        for body in bodies(&writes(1_001), usize::MAX) {
-            assert_eq!(body.bytes, Body::of(&writes(1_001), body.places).bytes);
-        }
+        assert_eq!(lens(&writes(&changes), usize::MAX), [7]);
+        assert_eq!(lens(&writes(&changes), 3), [3, 3, 1]);
+        assert_eq!(lens(&writes(&changes[..1]), 0), [1]);
+        assert_eq!(lens(&writes(&large), usize::MAX), [2, 1]);
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! `_mget`: the states of documents, realtime.
 
 use bytes::Bytes;
-use futures::future::join_all;
 use opensearch::http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::bulk::part_len;
 use super::engine::{Engine, EngineError, Request, Wait};
 use super::index_name::WriteAlias;
 use crate::document_id::DocumentId;
@@ -58,20 +56,17 @@ struct Metadata {
 }
 
 impl Engine {
-    /// Reads the states of documents, in the order of `ids`, a few parts of them at a time.
+    /// Reads the states of documents, in the order of `ids`.
     pub(super) async fn mget(
         &self,
         alias: &WriteAlias,
         ids: &[&DocumentId],
         wait: Wait,
     ) -> Vec<Result<Option<Stored>, Problem>> {
-        let parts = ids.chunks(part_len(ids.len())).map(|part| async move {
-            match self.mget_once(alias.mget_path(part.len()), part, wait).await {
-                Ok(answers) => answers,
-                Err(problem) => vec![Err(problem); part.len()],
-            }
-        });
-        join_all(parts).await.into_iter().flatten().collect()
+        match self.mget_once(alias.mget_path(ids.len()), ids, wait).await {
+            Ok(answers) => answers,
+            Err(problem) => vec![Err(problem); ids.len()],
+        }
     }
 
     pub(super) async fn mget_once(

@@ -5,28 +5,32 @@
 //! condition that the state has not moved, and begin again where it has. One outcome per change. What may pass is
 //! retried with jitter until the deadline; what cannot ever be applied is rejected and its predecessor tried.
 
-mod batch;
 mod cache;
 mod overrule;
+mod part;
 mod pending;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use tokio::time::Instant;
 
-use crate::backoff::Backoff;
 use crate::change::Change;
+use crate::fold::{Folded, fold};
 use crate::outcome::{ConfigurationError, Outcome};
 use crate::target::{Stored, Target};
 use crate::time::Timestamp;
 use crate::version::Generation;
 
-use batch::Batch;
 use cache::StateCache;
+use part::{Ended, Part};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(40);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Parts of a batch that are under way concurrently, where each has enough documents: the engine then indexes on more than
+/// one of its threads, and this process reads one answer while the engine works on the other part.
+const MAX_PARTS: usize = 2;
+/// Fewest documents of a part.
+const MIN_DOCUMENTS: usize = 40;
 /// The most by which a batch begins with more time for an answer, as those before it needed it.
 const MOST_REMEMBERED: u32 = 2;
 
@@ -86,26 +90,14 @@ impl<T: Target> Writer<T> {
     /// # Errors
     /// Where the deployment is wrong. Some changes may have been applied; none has been rejected for it.
     pub async fn apply(&self, changes: &[Change], limits: Limits) -> Result<Report, ConfigurationError> {
-        let mut batch = Batch::new(changes, self, limits);
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        loop {
-            batch.read().await?;
-            batch.probe().await?;
-            batch.settle();
-            batch.write().await?;
-            if batch.is_settled() {
-                break;
+        let parts = parts(fold(changes)).into_iter().enumerate().map(|(nth, documents)| async move {
+            if nth > 0 {
+                // The request of the part before goes out first, while this one is still made.
+                tokio::task::yield_now().await;
             }
-            let goes_on = match batch.goes_on_immediately() {
-                true => Instant::now() < limits.deadline,
-                false => backoff.wait_before(limits.deadline).await,
-            };
-            if !goes_on {
-                batch.give_up();
-                break;
-            }
-        }
-        Ok(batch.into_report())
+            Part::new(documents, changes, self, limits).apply().await
+        });
+        Ok(Report::of(try_join_all(parts).await?))
     }
 
     /// Says how a batch would end, by version, and writes nothing. What would be written counts as applied: whether the
@@ -114,10 +106,8 @@ impl<T: Target> Writer<T> {
     /// # Errors
     /// As [`Writer::apply`].
     pub async fn preview(&self, changes: &[Change], limits: Limits) -> Result<Vec<Outcome>, ConfigurationError> {
-        let mut batch = Batch::unknown(changes, self, limits);
-        batch.read().await?;
-        batch.presume_written();
-        Ok(batch.into_report().outcomes)
+        let ended = Part::new(fold(changes), changes, self, limits).preview().await?;
+        Ok(Report::of(vec![ended]).outcomes)
     }
 
     /// Refuses to go on under documents of a higher generation: every change of ours would be stale, and count as done.
@@ -149,6 +139,33 @@ impl<T: Target> Writer<T> {
         let doublings = timed_out.map_or(self.doublings().saturating_sub(1), |doublings| doublings + 1);
         self.doublings.store(doublings.min(MOST_REMEMBERED), Ordering::Relaxed);
     }
+}
+
+impl Report {
+    /// Puts the parts of a batch together; they were under way concurrently.
+    fn of(parts: Vec<Ended>) -> Self {
+        let engine_time = parts.iter().map(|part| part.engine_time).max().unwrap_or_default();
+        let round_trips = parts.iter().map(|part| part.round_trips).max().unwrap_or_default();
+        let together = parts.into_iter().reduce(|mut all, part| {
+            all.outcomes.iter_mut().zip(part.outcomes).for_each(|(one, other)| *one = one.take().or(other));
+            all
+        });
+        let outcomes = together.unwrap_or_default().outcomes.into_iter();
+        let outcomes = outcomes.map(|outcome| outcome.expect("every change has ended")).collect();
+        Self { outcomes, engine_time, round_trips }
+    }
+}
+
+/// Splits the documents of a batch into parts that are about equal in number.
+fn parts(mut documents: Vec<Folded<'_>>) -> Vec<Vec<Folded<'_>>> {
+    let count = (documents.len() / MIN_DOCUMENTS).clamp(1, MAX_PARTS);
+    let mut parts = Vec::with_capacity(count);
+    for left in (1..count).rev() {
+        let rest = documents.split_off(documents.len() / (left + 1));
+        parts.push(std::mem::replace(&mut documents, rest));
+    }
+    parts.push(documents);
+    parts
 }
 
 #[cfg(test)]

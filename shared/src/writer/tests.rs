@@ -67,6 +67,29 @@ async fn a_batch_is_folded_to_its_newest_change() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_large_batch_goes_in_two_requests_and_its_outcomes_keep_their_places() {
+    let keys = |count: u64| (0..count).map(|n| format!("k{n}")).collect::<Vec<_>>();
+    for (count, sizes) in [(79, vec![79]), (80, vec![40, 40]), (1_001, vec![500, 501])] {
+        let (writer, target) = writer();
+        let newer: Vec<_> = keys(count).iter().step_by(3).map(|key| change(key, 2)).collect();
+        for one in &newer {
+            apply(&writer, std::slice::from_ref(one)).await;
+        }
+        let before = target.request_sizes().len();
+        let batch: Vec<_> = keys(count).iter().map(|key| insert(key, 1)).collect();
+        // Another process, which remembers nothing.
+        let other = Writer::new(target.clone(), Generation::default());
+        let report = other.apply(&batch, limits()).await.expect("configured");
+        for (place, outcome) in report.outcomes.iter().enumerate() {
+            let expected = if place.is_multiple_of(3) { Outcome::Stale } else { Outcome::Applied };
+            assert_eq!(*outcome, expected, "{place} of {count}");
+        }
+        assert_eq!(target.request_sizes()[before..], sizes);
+        assert_eq!(report.round_trips, 2, "a part's write, and the read of its conflicts");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_this_process_wrote_last_is_not_read_again() {
     let (writer, target) = writer();
     apply(&writer, &[insert("a", 1)]).await;

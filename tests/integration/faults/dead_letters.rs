@@ -9,10 +9,10 @@ use driftless::dead_letter::message::Message;
 use driftless::dead_letter::{DeadLetter, Letter};
 use driftless::queue::sqs::SqsQueue;
 use driftless::queue::{Queue as _, QueueError};
-use driftless_local::function::FunctionConfig;
-use driftless_local::mapping::{EventSourceMapping, MappingConfig, MemoryChange, MemoryStream};
-use driftless_local::proxy::{Fault, Proxy};
-use driftless_local::services::sqs_client;
+use driftless_harness::function::FunctionConfig;
+use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MemoryChange, MemoryStream};
+use driftless_harness::proxy::{Fault, Proxy};
+use driftless_harness::services::sqs_client;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
@@ -196,7 +196,7 @@ async fn a_record_of_the_largest_item_gets_a_letter_that_the_queue_takes() {
 }
 
 /// An item of 400 KB whose bytes nothing compresses.
-fn random_item(key: &str, n: Value) -> driftless_local::mapping::JsonItem {
+fn random_item(key: &str, n: Value) -> driftless_harness::mapping::JsonItem {
     use base64::Engine as _;
     let mut bytes = vec![0; 399 * 1024];
     rand::rngs::StdRng::seed_from_u64(7).fill(&mut bytes[..]);

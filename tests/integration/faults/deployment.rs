@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use driftless::outcome::Outcome;
-use driftless_local::proxy::Fault;
+use driftless_harness::proxy::Fault;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 

@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use driftless_local::mapping::MappingConfig;
-use driftless_local::services::{Engine, Jdks, OpenSearch, Purpose, Service as _};
+use driftless_harness::mapping::MappingConfig;
+use driftless_harness::services::{Engine, Jdks, OpenSearch, Purpose, Service as _};
 use opensearch::http::Method;
 use serde_json::{Value, json};
 

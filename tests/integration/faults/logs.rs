@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use driftless_local::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome};
+use driftless_harness::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome};
 use serde_json::Value;
 
 use super::on_failure::{Queue, services};

@@ -21,9 +21,9 @@ mod trimmed;
 
 use std::time::Duration;
 
-use driftless_local::demo::tally::{Counts, Tally};
-use driftless_local::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome, Sabotage};
-use driftless_local::proxy::Proxy;
+use driftless_harness::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome, Sabotage};
+use driftless_harness::outcomes::{Counts, Tally};
+use driftless_harness::proxy::Proxy;
 use serde_json::Value;
 
 use crate::streams::BINARY;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use driftless_local::proxy::Fault;
+use driftless_harness::proxy::Fault;
 
 use super::{eventually, function, proxy};
 use crate::support::{Index, documents, insert, modify, remove, with_image};

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::Message;
 use driftless::queue::sqs::SqsQueue;
-use driftless_local::demo::activity::{ActivityItems, PARTITION_KEY, create_table};
-use driftless_local::function::{BuildProfile, FunctionConfig, FunctionProcess, Invoke as _, Outcome, build_function};
-use driftless_local::load::Items as _;
-use driftless_local::mapping::{Backoff, DynamoDbStream, EventSourceMapping, MappingConfig};
-use driftless_local::proxy::{Fault, Proxy};
-use driftless_local::services::{DynamoDbKind, Services, Wanted};
-use driftless_local::services::{dynamodb_client, shared, sqs_client, streams_client};
+use driftless_harness::activity::{ActivityItems, PARTITION_KEY, create_table};
+use driftless_harness::function::{
+    BuildProfile, FunctionConfig, FunctionProcess, Invoke as _, Outcome, build_function,
+};
+use driftless_harness::load::Items as _;
+use driftless_harness::mapping::{Backoff, DynamoDbStream, EventSourceMapping, MappingConfig};
+use driftless_harness::proxy::{Fault, Proxy};
+use driftless_harness::services::{DynamoDbKind, Services, Wanted};
+use driftless_harness::services::{dynamodb_client, shared, sqs_client, streams_client};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -130,7 +132,8 @@ impl Stage {
     pub(super) async fn differences(&self) -> u64 {
         let engine = self.index.client();
         let (table, index) = (&self.table, &self.index.name);
-        let compared = driftless_local::compare::compare(&self.tables, table, engine, index, Some(PARTITION_KEY)).await;
+        let compared =
+            driftless_harness::compare::compare(&self.tables, table, engine, index, Some(PARTITION_KEY)).await;
         let compared = compared.expect("compared");
         assert!(compared.items > 0);
         compared.differences()

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use driftless_local::function::{Invoke as _, Outcome, Sabotage};
-use driftless_local::proxy::{Fault, Proxy};
+use driftless_harness::function::{Invoke as _, Outcome, Sabotage};
+use driftless_harness::proxy::{Fault, Proxy};
 
 use super::{Process, binary, eventually, proxy, settings};
 use crate::support::{Index, documents, insert, modify, remove};

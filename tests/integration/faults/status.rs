@@ -3,7 +3,7 @@
 use std::iter::repeat_n;
 use std::time::{Duration, Instant};
 
-use driftless_local::proxy::Fault;
+use driftless_harness::proxy::Fault;
 
 use super::{function, proxy};
 use crate::support::{HELD, Index, documents, insert, modify, remove};

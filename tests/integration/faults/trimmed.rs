@@ -1,7 +1,7 @@
 //! Lambda's letters about records that the stream no longer holds.
 
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
-use driftless_local::services::streams_client;
+use driftless_harness::services::streams_client;
 use serde_json::{Value, json};
 
 use super::on_failure::{Stage, redrive, services, template};

@@ -75,7 +75,7 @@ async fn a_slow_document_is_found_among_its_neighbours_and_rejected_alone() {
         }
     }
     let sizes = target.request_sizes();
-    assert_eq!((sizes[0], sizes.last()), (100, Some(&1)), "{sizes:?}");
+    assert_eq!((sizes[0], sizes.last()), (50, Some(&1)), "{sizes:?}");
     assert!(target.probes() >= 2, "the engine took others before and after the last failure");
 }
 

@@ -1,0 +1,297 @@
+//! An open loop: changes come at their times, whatever became of those before them, and their lag is counted from the
+//! moment when they were due.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use driftless_harness::function::Launch;
+use driftless_harness::load::{Kind, Load, Mix, Schedule};
+use driftless_harness::mapping::record::StreamRecord;
+use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MemoryStream, Observe};
+use hdrhistogram::Histogram;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep_until};
+
+use crate::bed::Bed;
+use crate::changes;
+use crate::lane::{histogram, quantile_ms};
+use crate::processes::peak_resident_mb;
+use crate::sample::{Sampler, Seen};
+
+/// How long the stream may take to drain after the last change: enough for a backlog as long as the run.
+const DRAIN_LIMIT: Duration = Duration::from_secs(90);
+
+/// What is played.
+#[derive(Clone, Debug)]
+pub(crate) struct Play {
+    pub(crate) rate: f64,
+    pub(crate) seconds: f64,
+    pub(crate) factor: usize,
+    /// Which share of the changes is of one key.
+    pub(crate) hot_share: f64,
+    pub(crate) seed: u64,
+    /// Seconds before the first change counts: lanes, connections and the engine's code get warm.
+    pub(crate) warm_up: f64,
+}
+
+/// The lag of one play.
+pub(crate) struct Lags {
+    samples: Vec<Sample>,
+    /// The most that a process of the function kept in memory.
+    pub(crate) peak_resident_mb: f64,
+    /// What realtime reads showed of a sample, where the index is known.
+    pub(crate) seen: Option<Seen>,
+}
+
+#[derive(Clone, Copy)]
+struct Sample {
+    /// When the change was due, in microseconds since the first one.
+    at_us: u64,
+    lag_us: u64,
+    hot: bool,
+}
+
+/// Plays on a stream generated in memory. In `index`, where it is known, a sample of the changes is looked for.
+pub(crate) async fn play(bed: &Bed, play: &Play, function: Arc<dyn Launch>, index: Option<&str>) -> Result<Lags> {
+    let stream = Arc::new(MemoryStream::new("benchmark", changes::KEY));
+    let samples = Arc::new(Samples::default());
+    if let Some(index) = index {
+        samples.lock().sampler = Some(Sampler::start(&bed.endpoint, index).await?);
+    }
+    let config = MappingConfig {
+        batch_size: 1,
+        parallelization_factor: play.factor,
+        report_batch_item_failures: true,
+        ..MappingConfig::default()
+    };
+    let observer = Some(Arc::clone(&samples) as Arc<dyn Observe>);
+    let mapping =
+        EventSourceMapping::start_observed(config, Arc::clone(&stream) as _, function, None, observer).await?;
+    generate(play, &stream, &samples).await?;
+    mapping.wait_until_drained(DRAIN_LIMIT).await.context("the lanes do not keep up")?;
+    let peak_resident_mb = peak_resident_mb(bed.subject.binary());
+    let stats = mapping.shutdown().await;
+    ensure!(stats.dead_lettered_records == 0 && stats.records_lost == 0, "records were given up: {stats:?}");
+    // Taken out and not unwrapped: tasks that were told to end may hold the observer a moment longer.
+    let Collected { samples, sampler, .. } = std::mem::take(&mut *samples.lock());
+    let seen = match sampler {
+        Some(sampler) => Some(sampler.end().await?),
+        None => None,
+    };
+    ensure!(!samples.is_empty(), "no change was delivered");
+    Ok(Lags { samples, peak_resident_mb, seen })
+}
+
+/// Pushes each change at its time. The first ones warm up, and do not count.
+async fn generate(play: &Play, stream: &MemoryStream, samples: &Samples) -> Result<()> {
+    let warm_up = Load { seconds: play.warm_up, rate: play.rate.min(200.0), ..load(play) };
+    push_all(&warm_up, play, stream, KEYS).await?;
+    sleep_until(Instant::now() + Duration::from_secs(1)).await;
+    let now = now_us();
+    samples.lock().counted_from_us = Some(now);
+    push_all(&load(play), play, stream, 0).await
+}
+
+/// How many keys a play has.
+pub(crate) const KEYS: u64 = 20_000;
+
+fn load(play: &Play) -> Load {
+    let mix = Mix { insert: 40, modify: 55, remove: 5 };
+    Load { rate: play.rate, seconds: play.seconds, keys: KEYS, mix, skew: 0.6, seed: play.seed, max_in_flight: 1 }
+}
+
+async fn push_all(load: &Load, play: &Play, stream: &MemoryStream, first_key: u64) -> Result<()> {
+    let mut random = StdRng::seed_from_u64(play.seed);
+    let mut revisions = vec![0_u64; usize::try_from(KEYS).unwrap_or_default()];
+    let mut hot_revision = 0..;
+    let (start, start_us) = (Instant::now(), now_us());
+    for write in Schedule::new(load) {
+        sleep_until(start + write.at).await;
+        let due_us = start_us + u64::try_from(write.at.as_micros()).unwrap_or_default();
+        let change = if random.random_bool(play.hot_share) {
+            changes::put(changes::HOT, hot_revision.next().unwrap_or_default(), due_us)
+        } else {
+            let (key, revision) =
+                (first_key + write.key, &mut revisions[usize::try_from(write.key).unwrap_or_default()]);
+            // An item that was removed comes anew.
+            *revision = if write.kind == Kind::Modify { *revision + 1 } else { 0 };
+            match write.kind {
+                Kind::Insert | Kind::Modify => changes::put(key, *revision, due_us),
+                Kind::Remove => changes::remove(key),
+            }
+        };
+        stream.push(&change)?;
+    }
+    Ok(())
+}
+
+fn now_us() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Collects the lag of every change with a new image.
+#[derive(Default)]
+pub(crate) struct Samples(Mutex<Collected>);
+
+#[derive(Default)]
+struct Collected {
+    counted_from_us: Option<u64>,
+    samples: Vec<Sample>,
+    sampler: Option<Sampler>,
+}
+
+impl Samples {
+    fn lock(&self) -> MutexGuard<'_, Collected> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Deserialize)]
+struct Record<'a> {
+    #[serde(borrow)]
+    dynamodb: Change<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Change<'a> {
+    #[serde(borrow)]
+    new_image: Option<Image<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Image<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    due_us: Number<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+struct Text<'a> {
+    s: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+struct Number<'a> {
+    n: &'a str,
+}
+
+impl Observe for Samples {
+    fn delivered(&self, records: &[StreamRecord]) {
+        let now = now_us();
+        let mut collected = self.lock();
+        let Some(from) = collected.counted_from_us else { return };
+        for record in records {
+            let Ok(Record { dynamodb: Change { new_image: Some(image) } }) = serde_json::from_slice(record.json())
+            else {
+                continue;
+            };
+            let Ok(due) = image.due_us.n.parse::<u64>() else { continue };
+            if due < from {
+                continue;
+            }
+            if let Some(sampler) = &collected.sampler {
+                sampler.done(collected.samples.len() as u64, image.id.s, due);
+            }
+            let hot = image.id.s == changes::id(changes::HOT);
+            collected.samples.push(Sample { at_us: due - from, lag_us: now.saturating_sub(due), hot });
+        }
+    }
+}
+
+impl Lags {
+    /// The share of the sample that a realtime read showed, where one was taken.
+    #[expect(clippy::cast_precision_loss, reason = "thousands")]
+    pub(crate) fn share_seen(&self) -> Option<f64> {
+        self.seen.map(|seen| seen.found as f64 / seen.looked_for as f64)
+    }
+
+    /// Those of all keys but the hot one.
+    pub(crate) fn of_others(&self) -> Histogram<u64> {
+        lags(self.samples.iter().filter(|sample| !sample.hot))
+    }
+
+    /// Those of all changes.
+    pub(crate) fn all(&self) -> Histogram<u64> {
+        lags(&self.samples)
+    }
+
+    /// The median of the last quarter of the run over that of the first: above 1 where a backlog grows.
+    pub(crate) fn growth(&self) -> f64 {
+        let end = self.samples.iter().map(|sample| sample.at_us).max().unwrap_or_default();
+        let of = |from: u64, to: u64| {
+            let part = self.samples.iter().filter(|sample| (from..=to).contains(&sample.at_us));
+            quantile_ms(&lags(part), 0.5)
+        };
+        of(end / 4 * 3, end) / of(0, end / 4)
+    }
+
+    /// For each second of the run, this quantile in milliseconds.
+    #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
+    pub(crate) fn over_time(&self, share: f64) -> Vec<(f64, f64)> {
+        let mut seconds: Vec<Histogram<u64>> = Vec::new();
+        for sample in &self.samples {
+            let second = usize::try_from(sample.at_us / 1_000_000).unwrap_or_default();
+            seconds.resize_with(seconds.len().max(second + 1), histogram);
+            seconds[second].saturating_record(sample.lag_us);
+        }
+        let told = seconds.iter().enumerate().filter(|(_, lags)| !lags.is_empty());
+        told.map(|(second, lags)| (second as f64, quantile_ms(lags, share))).collect()
+    }
+}
+
+fn lags<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> Histogram<u64> {
+    let mut lags = histogram();
+    samples.into_iter().for_each(|sample| lags.saturating_record(sample.lag_us.max(1)));
+    lags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lags(pairs: &[(u64, u64, bool)]) -> Lags {
+        let samples = pairs.iter().map(|&(at_us, lag_us, hot)| Sample { at_us, lag_us, hot }).collect();
+        Lags { samples, peak_resident_mb: 1.0, seen: None }
+    }
+
+    #[test]
+    fn growth_compares_the_last_quarter_with_the_first() {
+        let growing: Vec<_> = (0..100).map(|n| (n * 100_000, 10_000 + n * 1_000, false)).collect();
+        let growth = super::Lags::growth(&lags(&growing));
+        assert!((4.0..5.5).contains(&growth), "22 ms at first, 97 ms at last: {growth}");
+        let level: Vec<_> = (0..100).map(|n| (n * 100_000, 10_000, false)).collect();
+        assert!((lags(&level).growth() - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_hot_key_is_told_apart_and_time_is_cut_into_seconds() {
+        let lags = lags(&[(0, 1_000, false), (900_000, 3_000, false), (1_500_000, 50_000, true)]);
+        assert_eq!((lags.all().len(), lags.of_others().len()), (3, 2));
+        assert_eq!(lags.over_time(1.0).iter().map(|point| point.0).collect::<Vec<_>>(), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn the_lag_is_counted_from_when_the_change_was_due() {
+        let samples = Samples::default();
+        let stream = MemoryStream::new("t", changes::KEY);
+        let deliver = |due: u64, key: u64| {
+            let records = futures::executor::block_on(changes::push(&stream, [changes::put(key, 0, due)])).unwrap();
+            samples.delivered(&records);
+        };
+        deliver(now_us(), 1);
+        assert!(samples.lock().samples.is_empty(), "warm-up does not count");
+        let from = now_us() - 500_000;
+        samples.lock().counted_from_us = Some(from);
+        deliver(from + 100_000, changes::HOT);
+        let sample = samples.lock().samples[0];
+        assert!((400_000..2_000_000).contains(&sample.lag_us), "{}", sample.lag_us);
+        assert!(sample.hot && sample.at_us == 100_000);
+    }
+}

@@ -1,0 +1,67 @@
+//! The bare limit in the place of a function: each record as a plain, unguarded bulk, sent from the lane itself.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use bytes::Bytes;
+use driftless_harness::function::{Invocation, Invoke, Launch, Outcome, Sabotage};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::changes;
+use crate::plain::Plain;
+
+/// Lanes that write to `index`.
+pub(crate) struct PlainFunction {
+    pub(crate) endpoint: String,
+    pub(crate) index: String,
+}
+
+struct PlainLane(Plain);
+
+#[async_trait]
+impl Launch for PlainFunction {
+    fn function_arn(&self) -> &'static str {
+        "arn:aws:lambda:us-east-1:000000000000:function:plain"
+    }
+
+    async fn launch(&self) -> Result<Box<dyn Invoke>> {
+        Ok(Box::new(PlainLane(Plain::connect(&self.endpoint, &self.index).await?)))
+    }
+}
+
+impl PlainFunction {
+    /// For an event source mapping.
+    pub(crate) fn shared(endpoint: &str, index: &str) -> Arc<dyn Launch> {
+        Arc::new(Self { endpoint: endpoint.to_owned(), index: index.to_owned() })
+    }
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(borrow, rename = "Records")]
+    records: Vec<&'a RawValue>,
+}
+
+#[async_trait]
+impl Invoke for PlainLane {
+    async fn warm_up(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn invoke(&mut self, payload: Bytes, _: Option<Sabotage>) -> Result<Invocation> {
+        let start = Instant::now();
+        let event: Event<'_> = serde_json::from_slice(&payload)?;
+        let mut operations = Vec::with_capacity(1_024 * event.records.len());
+        for record in event.records {
+            changes::plain_operation(record.get(), &mut operations)?;
+        }
+        self.0.bulk(operations).await?;
+        let outcome = Outcome::Response(Bytes::from_static(br#"{"batchItemFailures":[]}"#));
+        Ok(Invocation { request_id: String::new(), outcome, duration: start.elapsed() })
+    }
+
+    async fn kill(&mut self) {}
+}

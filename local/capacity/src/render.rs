@@ -1,0 +1,157 @@
+//! Plans as text and as a Markdown table.
+
+use crate::plan::{LimitUse, Plan, Setting};
+
+/// For a terminal.
+pub fn text(setting: &Setting, plans: &[Plan]) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{} writes/s of {} bytes, {} MB of memory, {} ms of Lambda's own per invocation",
+        thousands(setting.rate),
+        setting.item_bytes,
+        setting.memory_mb,
+        setting.overhead_ms
+    )];
+    lines.push(format!(
+        "  {:>6} {:>7} {:>7} {:>12} {:>9} {:>6} {:>9} {:>9} {:>12}  {}",
+        "batch", "shards", "factor", "concurrency", "lane ms", "busy", "lag p50", "lag p99", "USD/month", "binds first"
+    ));
+    for plan in plans {
+        lines.push(format!(
+            "{} {:>6} {:>7} {:>7} {:>12} {:>9.1} {:>5.0}% {:>9} {:>9} {:>12}  {}",
+            if plan.recommended { ">" } else { " " },
+            plan.batch_size,
+            plan.shards,
+            plan.factor,
+            plan.concurrency,
+            plan.lane_ms,
+            plan.busy * 100.0,
+            lag(plan.lag_p50_ms),
+            lag(plan.lag_p99_ms),
+            dollars(plan, plan.cost.total()),
+            binding(plan)
+        ));
+    }
+    match plans.iter().find(|plan| plan.recommended) {
+        Some(plan) => {
+            lines.push(format!(
+                "  take BatchSize {}, ParallelizationFactor {}: requests {}, duration {}, logs {} USD/month",
+                plan.batch_size,
+                plan.factor,
+                thousands(plan.cost.requests),
+                thousands(plan.cost.duration),
+                thousands(plan.cost.logs)
+            ));
+            lines.extend(plan.limits.iter().filter(|limit| limit.used > 1.0).map(raise));
+        }
+        // What even the largest batch cannot mend.
+        None => lines.push(
+            match plans.last().and_then(|plan| plan.limits.iter().find(|limit| limit.used > 1.0 && !limit.adjustable)) {
+                Some(limit) => format!("  nothing fits: {} is needed {:.1} times", limit.name, limit.used),
+                None => format!("  nothing fits: the lag stays over {} ms", setting.lag_ms),
+            },
+        ),
+    }
+    lines
+}
+
+fn raise(limit: &LimitUse) -> String {
+    format!("  ask AWS to raise: {} is needed {:.1} times", limit.name, limit.used)
+}
+
+/// For a document: one table of all loads, the recommended plan of each in bold.
+pub fn markdown(loads: &[(Setting, Vec<Plan>)]) -> String {
+    let mut lines = vec![
+        "| writes/s | batch | shards | factor | lanes | lane time | busy | lag p50 | lag p99 | GB-s per s | USD/month | of it logs | binds first |".to_owned(),
+        "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|".to_owned(),
+    ];
+    for plan in loads.iter().flat_map(|(_, plans)| plans) {
+        let bold = if plan.recommended { "**" } else { "" };
+        lines.push(format!(
+            "| {bold}{}{bold} | {bold}{}{bold} | {} | {bold}{}{bold} | {} | {:.1} ms | {:.0} % | {} | {} | {:.1} | {} | {} | {} |",
+            thousands(plan.rate),
+            thousands(plan.batch_size as f64),
+            plan.shards,
+            plan.factor,
+            thousands(plan.concurrency as f64),
+            plan.lane_ms,
+            plan.busy * 100.0,
+            lag(plan.lag_p50_ms),
+            lag(plan.lag_p99_ms),
+            plan.gb_seconds_per_second,
+            dollars(plan, plan.cost.total()),
+            dollars(plan, plan.cost.logs),
+            binding(plan)
+        ));
+    }
+    lines.join("\n")
+}
+
+fn binding(plan: &Plan) -> String {
+    plan.limits.first().map_or_else(String::new, |limit| format!("{} ({:.0} %)", limit.name, limit.used * 100.0))
+}
+
+fn lag(ms: f64) -> String {
+    if ms.is_finite() { format!("{ms:.0} ms") } else { "grows".to_owned() }
+}
+
+/// What never catches up has no cost to tell.
+fn dollars(plan: &Plan, amount: f64) -> String {
+    if plan.busy < 1.0 { thousands(amount) } else { "–".to_owned() }
+}
+
+/// Whole, with commas.
+fn thousands(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Prices, Timing, plans};
+
+    fn computed(settings: &[Setting]) -> Vec<(Setting, Vec<Plan>)> {
+        let of = |setting: &Setting| plans(setting, &Timing::PUBLISHED, &Prices::PUBLISHED);
+        settings.iter().map(|setting| (setting.clone(), of(setting))).collect()
+    }
+
+    fn load(rate: f64) -> Setting {
+        Setting { rate, average: rate, ..Setting::default() }
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        assert_eq!([0.4, 999.0, 1_000.0, 1_234_567.0].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn the_documents_table_is_what_the_tool_prints() {
+        let document = include_str!("../../../docs/capacity.md");
+        let table = markdown(&computed(&[1_000.0, 40_000.0, 100_000.0].map(load)));
+        assert!(
+            document.contains(&table),
+            "docs/capacity.md needs the table of `cargo local size --rate 1000 --rate 40000 --rate 100000 --markdown`:\n{table}"
+        );
+    }
+
+    #[test]
+    fn what_must_be_raised_or_does_not_fit_is_said() {
+        let told = |setting: Setting| {
+            let (setting, plans) = computed(&[setting]).remove(0);
+            text(&setting, &plans).join("\n")
+        };
+        let much = told(load(100_000.0));
+        assert!(much.contains("ask AWS to raise: 40,000 write units/s per table is needed 2.5 times"), "{much}");
+        let hot = told(Setting { shards: Some(1), ..load(3_000.0) });
+        assert!(hot.contains("nothing fits: 1,000 write units/s per partition is needed 3.0 times"), "{hot}");
+        let late = told(Setting { lag_ms: 100.0, ..load(10.0) });
+        assert!(late.contains("nothing fits: the lag stays over 100 ms"), "{late}");
+    }
+}

@@ -1,0 +1,91 @@
+//! What one invocation takes, split into what grows with a function's share of a processor and what does not.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// The row of the benchmark that measures the times.
+const ROW: &str = "B7";
+
+/// The times of an invocation with `b` records: `first + (b - 1) × further`, each in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Processor time of an invocation with one record, on a whole core.
+    pub cpu_first_ms: f64,
+    /// Processor time of each further record.
+    pub cpu_further_ms: f64,
+    /// What an invocation with one record waits for the engine.
+    pub engine_first_ms: f64,
+    /// What it waits more for each further record.
+    pub engine_further_ms: f64,
+}
+
+impl Timing {
+    /// By row B7 on 2 cores of an Intel Xeon at 2.0 GHz, 2026-11-23: a third as fast as the machine of `docs/benchmark.md`, and
+    /// so the careful choice.
+    pub const PUBLISHED: Self =
+        Self { cpu_first_ms: 0.36, cpu_further_ms: 0.019, engine_first_ms: 1.14, engine_further_ms: 0.105 };
+
+    /// The names of the figures in row B7, in the order of the fields.
+    pub const FIGURES: [&'static str; 4] = [
+        "processor time, first record",
+        "processor time, each further record",
+        "waiting for the engine, first record",
+        "waiting for the engine, each further record",
+    ];
+
+    /// From the file that `cargo local bench B7 --json FILE` wrote.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or has no row B7.
+    pub fn read(file: &Path) -> Result<Self> {
+        let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+        let report: Measured = serde_json::from_str(&text).with_context(|| format!("read {}", file.display()))?;
+        let row = report.rows.iter().find(|row| row.id == ROW);
+        let row =
+            row.with_context(|| format!("{} has no row B7: run `cargo local bench B7 --json FILE`", file.display()))?;
+        let mut values = Self::FIGURES.into_iter().map(|name| {
+            let figure = row.figures.iter().find(|figure| figure.name == name);
+            figure
+                .map(|figure| figure.value)
+                .with_context(|| format!("row B7 of {} has no figure `{name}`", file.display()))
+        });
+        let mut next = || values.next().unwrap_or(Ok(f64::NAN));
+        Ok(Self {
+            cpu_first_ms: next()?,
+            cpu_further_ms: next()?,
+            engine_first_ms: next()?,
+            engine_further_ms: next()?,
+        })
+    }
+
+    /// Processor time of an invocation with so many records, on a whole core.
+    pub fn cpu_ms(&self, records: f64) -> f64 {
+        (records - 1.0).max(0.0).mul_add(self.cpu_further_ms, self.cpu_first_ms)
+    }
+
+    /// What it waits for the engine.
+    pub fn engine_ms(&self, records: f64) -> f64 {
+        (records - 1.0).max(0.0).mul_add(self.engine_further_ms, self.engine_first_ms)
+    }
+}
+
+/// What is read of a benchmark's file.
+#[derive(Deserialize)]
+struct Measured {
+    rows: Vec<MeasuredRow>,
+}
+
+#[derive(Deserialize)]
+struct MeasuredRow {
+    id: String,
+    figures: Vec<MeasuredFigure>,
+}
+
+#[derive(Deserialize)]
+struct MeasuredFigure {
+    name: String,
+    value: f64,
+}

@@ -1,0 +1,58 @@
+//! `local down`: stops the services in the background.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use driftless_display::console::{self, Progress};
+use tokio::time::{Instant, sleep};
+
+use crate::daemon::{Daemon, State};
+
+/// The slowest service gets 15 seconds.
+const LIMIT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Stop the services that run in the background
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) async fn run(_: Args, daemon: &Daemon) -> Result<()> {
+    match daemon.state()? {
+        State::Down => console::note("no services run"),
+        State::Changing => {
+            bail!("the services are being started or stopped: try again in a moment")
+        }
+        State::Up(running) => {
+            stop(running.pid, daemon).await?;
+            console::note("the services are stopped");
+        }
+    }
+    Ok(())
+}
+
+/// Asks the process that holds the services to end, and waits until it has.
+pub(crate) async fn stop(pid: u32, daemon: &Daemon) -> Result<()> {
+    let _progress = Progress::spinner("stopping the services");
+    let deadline = Instant::now() + LIMIT;
+    terminate(pid)?;
+    while !matches!(daemon.state()?, State::Down) {
+        if Instant::now() >= deadline {
+            bail!("the services (pid {pid}) do not end; see {}", daemon.log_file().display());
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+    Ok(())
+}
+
+fn terminate(pid: u32) -> Result<()> {
+    let status = Command::new("sh")
+        .args(["-c", "kill -s TERM \"$1\"", "kill", &pid.to_string()])
+        .stderr(Stdio::null())
+        .status()
+        .context("run a shell that sends SIGTERM")?;
+    if !status.success() {
+        bail!("the process {pid} that holds the services cannot be told to end");
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! `cargo local`, the developer's tool: its command line.
+//!
+//! # Layout
+//! - `up`, `down`, `status`, `serve`: the services in the background, which `daemon` finds and holds.
+//! - `load`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the rooms of those names.
+//! - `demo` and `bench` are whole in their own crates, arguments included.
+
+mod daemon;
+mod down;
+mod letters;
+mod load;
+mod redrive;
+mod replay;
+mod serve;
+mod simulate;
+mod size;
+mod status;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use driftless_display::console;
+
+use daemon::Daemon;
+
+/// Real services for this project on this machine, and load for them.
+#[derive(Debug, Parser)]
+#[command(name = "local", version)]
+struct Cli {
+    /// Where the state of the running services is kept instead of the target folder.
+    #[arg(long, global = true, hide = true)]
+    home: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Args),
+    Down(down::Args),
+    Status(status::Args),
+    Load(load::Args),
+    Demo(driftless_demo::Args),
+    Replay(driftless_harness::replay::ReplayArgs),
+    Letters(letters::Args),
+    Redrive(redrive::Args),
+    Simulate(simulate::Args),
+    Bench(driftless_bench::Args),
+    Size(size::Args),
+    #[command(hide = true)]
+    Serve(serve::Choice),
+}
+
+/// Log events that are shown unless `RUST_LOG` says otherwise.
+const LOGS: &str = "warn,driftless_local=info,driftless_harness=info";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    console::show_logs(LOGS);
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does what the command line says.
+async fn run(cli: Cli) -> Result<()> {
+    let daemon = Daemon::at(cli.home.unwrap_or_else(driftless_harness::services::local_dir));
+    match cli.command {
+        Command::Up(args) => up::run(args, &daemon).await,
+        Command::Down(args) => down::run(args, &daemon).await,
+        Command::Status(args) => status::run(args, &daemon),
+        Command::Load(args) => load::run(args, &daemon).await,
+        Command::Demo(args) => driftless_demo::run(args).await,
+        Command::Replay(args) => replay::run(args).await,
+        Command::Letters(args) => letters::run(args).await,
+        Command::Redrive(args) => redrive::run(args).await,
+        Command::Simulate(args) => simulate::run(args).await,
+        Command::Bench(args) => driftless_bench::run(args).await,
+        Command::Size(args) => size::run(&args),
+        Command::Serve(choice) => serve::run(choice, &daemon).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,106 @@
+//! What goes wrong in the demo and is put right: an engine that is away for a while, and poison that waits in the
+//! dead-letter queue until the mapping is mended and it is redriven.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use driftless::dead_letter::Letter;
+use driftless_display::console;
+use driftless_harness::list_dead_letters::{Entry, peek};
+use driftless_harness::redrive::{invoke, lines};
+use driftless_harness::services::Services;
+use opensearch::indices::IndicesPutMappingParts;
+use redrive::request::Request;
+use serde_json::json;
+
+use crate::stage::Stage;
+
+/// Letters that are read before the redrive; those that are shown.
+const READ: usize = 20_000;
+const SHOWN: usize = 2;
+/// How often the redrive is invoked at most.
+const INVOCATIONS: usize = 20;
+
+/// What waited in the dead-letter queue, and what became of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recovery {
+    /// Letters.
+    pub letters: u64,
+    /// Different records among those of ours.
+    pub records: u64,
+    /// Letters of Lambda's.
+    pub ranges: u64,
+    /// Letters that were redriven.
+    pub redriven: u64,
+    /// Letters that are left.
+    pub left: u64,
+}
+
+/// After a while, kills the engine, and starts it again after `length`.
+///
+/// # Errors
+/// Where the engine is not ours, or does not start again.
+pub async fn outage(services: &Services, starts: Duration, length: Duration) -> Result<()> {
+    let engine = services.opensearch().context("find the engine: an outage needs one that this tool has started")?;
+    tokio::time::sleep(starts).await;
+    engine.kill().await.context("kill the engine")?;
+    console::note(format!("the engine was killed; it starts again in {:.0} s", length.as_secs_f64()));
+    tokio::time::sleep(length).await;
+    engine.restart().await.context("start the engine again")?;
+    console::note("the engine is back");
+    Ok(())
+}
+
+/// Shows what waits in the dead-letter queue, mends the mapping, and redrives.
+///
+/// # Errors
+/// Where the queue or the engine refuses, or the function fails.
+pub async fn redrive(stage: &Stage) -> Result<Recovery> {
+    let entries = peek(&stage.queue, READ).await?;
+    let mut recovery = Recovery { letters: entries.len() as u64, ..Recovery::default() };
+    if entries.is_empty() {
+        return Ok(recovery);
+    }
+    (recovery.records, recovery.ranges) = count(&entries);
+    console::note(format!("{} dead letters wait, such as", entries.len()));
+    entries.iter().take(SHOWN).flat_map(Entry::lines).for_each(|line| console::note(format!("  {line}")));
+    mend_mapping(stage).await?;
+    for _ in 0..INVOCATIONS {
+        let report = invoke(stage.redrive.clone(), &Request::default()).await?;
+        lines(&report).into_iter().for_each(|line| console::note(format!("redrive: {line}")));
+        recovery.redriven += report.letters.redriven;
+        recovery.left = report.left;
+        if report.left == 0 || report.letters.redriven == 0 {
+            break;
+        }
+    }
+    Ok(recovery)
+}
+
+/// Different records that have letters of ours, and letters of Lambda's.
+fn count(entries: &[Entry]) -> (u64, u64) {
+    let mut records = BTreeSet::new();
+    let mut ranges = 0;
+    for entry in entries {
+        match &entry.letter {
+            Ok(Letter::Record(letter)) => {
+                records.insert((&letter.event_id, &letter.version));
+            }
+            Ok(Letter::Range(_)) => ranges += 1,
+            Err(_) => {}
+        }
+    }
+    (records.len() as u64, ranges)
+}
+
+/// A date that is none is from now on kept in the document, and left out of the index's dates.
+async fn mend_mapping(stage: &Stage) -> Result<()> {
+    console::note("mending the mapping: `follow_up` now ignores what is no date");
+    let mapping = json!({"properties": {"follow_up": {"type": "date", "ignore_malformed": true}}});
+    let (indices, index) = (stage.engine.indices(), [stage.index.as_str()]);
+    let put = indices.put_mapping(IndicesPutMappingParts::Index(&index)).body(mapping).send();
+    let status = put.await.context("mend the mapping")?.status_code();
+    ensure!(status.is_success(), "the engine refused the mended mapping with {status}");
+    Ok(())
+}

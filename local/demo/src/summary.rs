@@ -1,0 +1,154 @@
+//! What the demo showed, as lines and as one JSON object.
+
+use driftless_harness::compare::Comparison;
+use driftless_harness::load::Report;
+use driftless_harness::outcomes::Counts;
+use serde::Serialize;
+
+use crate::args::Args;
+use crate::recovery::Recovery;
+use crate::stage::Stage;
+
+/// The demo's result. Milliseconds and counts; absent lags mean that no change was seen.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// Whether table and index hold the same, item by item.
+    pub equal: bool,
+    /// Items of the table.
+    pub items: u64,
+    /// Documents that readers of the index see.
+    pub documents: u64,
+    /// Items and documents that are not the same in the other.
+    pub differences: u64,
+    /// Changes that the writer made.
+    pub changes: u64,
+    /// Changes by what they did.
+    pub inserted: u64,
+    /// Likewise.
+    pub modified: u64,
+    /// Likewise.
+    pub removed: u64,
+    /// Deliveries that the guard found to have been applied before.
+    pub duplicates: u64,
+    /// Poison items among the changes.
+    pub poison: u64,
+    /// Dead letters before the redrive.
+    pub dead_letters: u64,
+    /// Different records among those of ours: a lost answer may leave two letters of one.
+    pub dead_lettered_records: u64,
+    /// Letters of Lambda's, each for records that were given up.
+    pub dead_lettered_ranges: u64,
+    /// Letters that the redrive took off the queue.
+    pub redriven: u64,
+    /// Letters that are left after it.
+    pub letters_left: u64,
+    /// Lag from the writer's clock to the function's answer.
+    pub lag_p50_ms: Option<f64>,
+    /// Likewise.
+    pub lag_p99_ms: Option<f64>,
+    /// Likewise.
+    pub lag_max_ms: Option<f64>,
+    /// The 99th percentile of the first half of the changes: with the next one, whether the lag grows.
+    pub lag_p99_first_half_ms: Option<f64>,
+    /// The 99th percentile of the second half.
+    pub lag_p99_second_half_ms: Option<f64>,
+    /// From the first write until the stream had drained.
+    pub seconds: f64,
+    /// What the function said of its records.
+    pub function: Counts,
+    /// Invocations, failed ones and redeliveries included.
+    pub invocations: u64,
+    /// Batches that were delivered again on purpose.
+    pub redelivered: u64,
+    /// Function processes that were killed on purpose.
+    pub killed: u64,
+    /// Deliveries again after a failure.
+    pub retries: u64,
+    /// Settings of the run.
+    pub rate: f64,
+    /// Likewise.
+    pub factor: usize,
+    /// Likewise.
+    pub batch_size: usize,
+    /// Likewise.
+    pub seed: u64,
+}
+
+impl Summary {
+    pub(crate) fn of(
+        args: &Args,
+        written: &Report,
+        stage: &Stage,
+        comparison: &Comparison,
+        (seconds, poison, recovery): (f64, u64, Recovery),
+        function: Counts,
+    ) -> Self {
+        let (stats, lag) = (stage.mapping.stats(), &stage.lag);
+        let halves = lag.quantile_of_halves_ms(0.99);
+        let differences = comparison.differences();
+        Self {
+            equal: differences == 0 && stats.records_lost == 0 && recovery.left == 0,
+            items: comparison.items,
+            documents: comparison.documents,
+            differences,
+            changes: written.changes(),
+            inserted: written.inserted,
+            modified: written.modified,
+            removed: written.removed,
+            duplicates: function.duplicate,
+            poison,
+            dead_letters: recovery.letters,
+            dead_lettered_records: recovery.records,
+            dead_lettered_ranges: recovery.ranges,
+            redriven: recovery.redriven,
+            letters_left: recovery.left,
+            lag_p50_ms: lag.quantile_ms(0.5),
+            lag_p99_ms: lag.quantile_ms(0.99),
+            lag_max_ms: lag.max_ms(),
+            lag_p99_first_half_ms: halves.0,
+            lag_p99_second_half_ms: halves.1,
+            seconds,
+            function,
+            invocations: stats.invocations,
+            redelivered: stats.redelivered_batches,
+            killed: stats.sabotaged,
+            retries: stats.retries,
+            rate: args.rate,
+            factor: args.factor,
+            batch_size: args.batch_size,
+            seed: args.seed,
+        }
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let ms = |lag: Option<f64>| lag.map_or_else(|| "-".to_owned(), |lag| format!("{lag:.0} ms"));
+        let verdict = if self.equal { "EQUAL" } else { "DIFFERENT" };
+        vec![
+            String::new(),
+            format!(
+                "table and index are {verdict}: {} items, {} documents, {} differences",
+                self.items, self.documents, self.differences
+            ),
+            format!(
+                "  changes     {} ({} inserts, {} modifies, {} removes) in {:.1} s",
+                self.changes, self.inserted, self.modified, self.removed, self.seconds
+            ),
+            format!(
+                "  poison      {} changes; {} dead letters, {} redriven after the mapping was mended, {} left",
+                self.poison, self.dead_letters, self.redriven, self.letters_left
+            ),
+            format!(
+                "  faults      {} batches delivered again, {} processes killed, {} retries: {} duplicates refused by the guard",
+                self.redelivered, self.killed, self.retries, self.duplicates
+            ),
+            format!(
+                "  lag         p50 {}, p99 {}, max {} from write to indexed (the poll of 250 ms included); p99 by halves {} and {}",
+                ms(self.lag_p50_ms),
+                ms(self.lag_p99_ms),
+                ms(self.lag_max_ms),
+                ms(self.lag_p99_first_half_ms),
+                ms(self.lag_p99_second_half_ms)
+            ),
+        ]
+    }
+}

@@ -1,0 +1,8 @@
+//! What a person sees of the tool: lines and progress on the console, and charts as pictures.
+//!
+//! # Layout
+//! - [`console`]: results on standard output, everything else on standard error; a bar or a line while something goes on.
+//! - [`chart`]: SVG files, from lines and from histograms.
+
+pub mod chart;
+pub mod console;

@@ -1,0 +1,25 @@
+//! The harness that the tests, the benchmark, the simulation and the command line drive: real services on this machine, and
+//! Lambda's side of them.
+//!
+//! # Layout
+//! - [`services`]: DynamoDB, SQS and a search engine, started and stopped; [`table`]: a table to write to.
+//! - [`load`]: an open-loop load generator; [`activity`]: realistic items for it.
+//! - [`function`]: a function's process behind the Lambda Runtime API; [`outcomes`]: what it says of its records.
+//! - [`mapping`]: a stream's records into functions, with Lambda's semantics; [`lag`]: how fresh the index is.
+//! - [`proxy`]: stands between a function and a service, and goes wrong on purpose.
+//! - [`replay`]: sample events into a function; [`redrive`](mod@redrive): the function that redrives, invoked.
+//! - [`list_dead_letters`]: what waits in the dead-letter queue; [`compare`](mod@compare): whether table and index hold the same.
+
+pub mod activity;
+pub mod compare;
+pub mod function;
+pub mod lag;
+pub mod list_dead_letters;
+pub mod load;
+pub mod mapping;
+pub mod outcomes;
+pub mod proxy;
+pub mod redrive;
+pub mod replay;
+pub mod services;
+pub mod table;

@@ -1,0 +1,119 @@
+//! What waits in the dead-letter queue, as a list that a person can act on.
+//!
+//! Every message is received, and given back when all are read: a redrive at the same moment would miss them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
+use driftless::dead_letter::{Letter, Unreadable};
+use driftless::queue::sqs::SqsQueue;
+use driftless::queue::{Queue, QueueError, Received};
+use driftless::time::Timestamp;
+use futures::{StreamExt as _, stream};
+use tokio::time::Instant;
+
+use crate::services::{SQS_ENDPOINT, sqs_client};
+
+/// The whole reading; well within the time for which SQS hides a message (30 s unless the queue says more).
+const LIMIT: Duration = Duration::from_secs(20);
+/// Letters that are given back at once.
+const AT_ONCE: usize = 16;
+
+/// A message of the queue, read.
+#[derive(Debug)]
+pub struct Entry {
+    /// The message.
+    pub message: Received,
+    /// What it is.
+    pub letter: Result<Letter, Unreadable>,
+}
+
+/// The queue at a URL: on this machine, or AWS's with the variables of the SDK.
+///
+/// # Errors
+/// Where neither is named.
+pub fn queue(url: &str) -> Result<SqsQueue> {
+    ensure!(url.starts_with("http"), "--queue is `{url}`, it must be a queue's URL");
+    Ok(match std::env::var(SQS_ENDPOINT) {
+        Ok(endpoint) => SqsQueue::with_client(sqs_client(&endpoint), url),
+        Err(_) => SqsQueue::new(url),
+    })
+}
+
+/// Reads up to `max` letters and gives them back.
+///
+/// # Errors
+/// Where the queue cannot be read.
+pub async fn peek(queue: &SqsQueue, max: usize) -> Result<Vec<Entry>> {
+    let deadline = Instant::now() + LIMIT;
+    let mut entries: Vec<Entry> = Vec::new();
+    let read = receive(queue, max, deadline, &mut entries).await;
+    // Also after an error: what was received would stay hidden.
+    let closing = deadline + LIMIT;
+    let released = stream::iter(&entries).map(|entry| queue.release(&entry.message, closing));
+    let released: Vec<_> = released.buffer_unordered(AT_ONCE).collect().await;
+    read.context("read the queue")?;
+    released.into_iter().collect::<Result<(), _>>().context("give a letter back")?;
+    entries.truncate(max);
+    Ok(entries)
+}
+
+async fn receive(queue: &SqsQueue, max: usize, deadline: Instant, entries: &mut Vec<Entry>) -> Result<(), QueueError> {
+    while entries.len() < max {
+        let messages = queue.receive(deadline).await?;
+        if messages.is_empty() {
+            break;
+        }
+        entries.extend(messages.into_iter().map(|message| Entry { letter: Letter::read(&message.body), message }));
+    }
+    Ok(())
+}
+
+impl Entry {
+    /// What a person needs to know of it.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        match &self.letter {
+            Ok(Letter::Record(letter)) => {
+                let status = letter.rejected.status.map_or_else(String::new, |status| format!(" {status}"));
+                vec![
+                    format!(
+                        "{}  {:6} {} of {} → {}  {}{status}",
+                        time(letter.rejected_at),
+                        text(&letter.event_name),
+                        text(&letter.document_id),
+                        text(&letter.table),
+                        letter.index,
+                        letter.rejected.class,
+                    ),
+                    format!("    {}", letter.rejected.reason),
+                    format!("    message {}, record of {} bytes", self.message.id, letter.record.get().len()),
+                ]
+            }
+            Ok(Letter::Range(range)) => {
+                let batch = &range.batch;
+                vec![
+                    format!(
+                        "{}  {} records of {}  {} after {} invocations",
+                        self.message.sent_at.map_or_else(|| "-".to_owned(), time),
+                        batch.batch_size,
+                        batch.table().unwrap_or("-"),
+                        range.request.condition,
+                        range.request.approximate_invoke_count,
+                    ),
+                    format!("    {} to {}", batch.start_sequence_number, batch.end_sequence_number),
+                    format!("    message {}, shard {}", self.message.id, batch.shard_id),
+                ]
+            }
+            Err(error) => vec![format!("message {}: {error}", self.message.id)],
+        }
+    }
+}
+
+/// ISO 8601 in UTC, to the second.
+fn time(at: Timestamp) -> String {
+    let seconds = i64::try_from(at.as_millis() / 1_000).unwrap_or_default();
+    DateTime::from_secs(seconds).fmt(DateTimeFormat::DateTime).unwrap_or_default()
+}

@@ -1,0 +1,207 @@
+//! The local event source mapping: reads a change stream and drives a function with Lambda's documented semantics.
+//!
+//! What it keeps, as Lambda does: shard lineage (a parent is finished before its children start), order per partition key,
+//! batch size, window and payload limit, parallelization factor, `ReportBatchItemFailures`, retries, bisecting, maximum
+//! record age and the on-failure destination. Every record that is read ends as delivered or in an on-failure message.
+//!
+//! # Layout
+//! - [`stream`], [`record`]: what a stream is, and a record in Lambda's JSON.
+//!   [`DynamoDbStream`] reads a real one, [`MemoryStream`] is filled by a generator.
+//! - [`batch`], [`response`], `lineage`: the semantics as pure functions.
+//! - `shard`, `lane`: the loops that read a shard and deliver its records; `read_ahead`: how far one may be ahead of the other.
+//! - [`on_failure`], `stats`, `config`: what goes in and comes out.
+//!
+//! Deliberately absent: event filtering, tumbling windows, and checkpoints that outlive the process. A mapping that is
+//! started again starts at its starting position.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use tokio::{
+    sync::Notify,
+    task::{JoinHandle, JoinSet},
+    time::{Instant, sleep},
+};
+
+use crate::function::Launch;
+
+pub mod batch;
+mod config;
+mod dynamodb_stream;
+mod environments;
+mod lane;
+mod lineage;
+mod memory_shards;
+mod memory_stream;
+pub mod on_failure;
+#[cfg(test)]
+mod properties;
+mod read_ahead;
+pub mod record;
+pub mod response;
+mod shard;
+mod stats;
+pub mod stream;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Backoff, Faults, MappingConfig, StartingPosition};
+pub use dynamodb_stream::DynamoDbStream;
+pub use lane::Observe;
+pub use memory_stream::{JsonItem, MemoryChange, MemoryStream};
+pub use on_failure::{FailureMessage, MemoryMessages, OnFailure};
+pub use stats::MappingStats;
+
+use environments::Environments;
+use lane::Shared;
+use lineage::Lineage;
+use shard::ShardReader;
+use stats::{Counter, Progress};
+use stream::{ChangeStream, ShardId};
+
+/// How often the stream is asked for new shards, besides whenever one ends.
+const LISTING_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a wait for the stream to drain looks.
+const DRAIN_CHECK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// A running event source mapping. It stops when this is dropped; [`shutdown`](Self::shutdown) also waits for the end.
+pub struct EventSourceMapping {
+    shared: Arc<Shared>,
+    relist: Arc<Notify>,
+    supervisor: JoinHandle<()>,
+}
+
+impl EventSourceMapping {
+    /// Starts to deliver `stream` to the function that `launcher` starts; what is given up goes to `on_failure`.
+    ///
+    /// As with provisioned concurrency, one environment for each lane of a shard is started before this returns: a
+    /// function that cannot start says so at once, and the first records do not wait for a cold start.
+    ///
+    /// # Errors
+    /// When a setting is out of its range, or the function does not start.
+    pub async fn start(
+        config: MappingConfig,
+        stream: Arc<dyn ChangeStream>,
+        launcher: Arc<dyn Launch>,
+        on_failure: Option<Arc<dyn OnFailure>>,
+    ) -> Result<Self> {
+        Self::start_observed(config, stream, launcher, on_failure, None).await
+    }
+
+    /// The same, with somebody who is told of every delivery.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_observed(
+        config: MappingConfig,
+        stream: Arc<dyn ChangeStream>,
+        launcher: Arc<dyn Launch>,
+        on_failure: Option<Arc<dyn OnFailure>>,
+        observer: Option<Arc<dyn Observe>>,
+    ) -> Result<Self> {
+        config.validate()?;
+        let warm = config.parallelization_factor;
+        let shared = Arc::new(Shared {
+            config,
+            stream_arn: stream.arn().to_owned(),
+            environments: Environments::new(launcher),
+            on_failure,
+            observer,
+            progress: Progress::new(),
+            attempts: Counter::default(),
+        });
+        shared.environments.warm_up(warm).await.context("start the function")?;
+        let relist = Arc::new(Notify::new());
+        let supervisor = tokio::spawn(supervise(Arc::clone(&shared), stream, Arc::clone(&relist)));
+        Ok(Self { shared, relist, supervisor })
+    }
+
+    /// What the mapping did so far.
+    #[must_use]
+    pub fn stats(&self) -> MappingStats {
+        self.shared.progress.stats()
+    }
+
+    /// Whether nothing is in flight, and the last look at each shard found nothing new.
+    #[must_use]
+    pub fn drained(&self) -> bool {
+        self.shared.progress.drained(None)
+    }
+
+    /// Waits until everything that is in the stream now is delivered or given up.
+    ///
+    /// # Errors
+    /// When that is not so after `limit`; says what is left.
+    pub async fn wait_until_drained(&self, limit: Duration) -> Result<()> {
+        let start = Instant::now();
+        // Shards that opened since the last listing count, too.
+        self.relist.notify_one();
+        while !self.shared.progress.drained(Some(start)) {
+            if start.elapsed() > limit {
+                bail!("the stream is not drained after {limit:?}: {:?}", self.stats());
+            }
+            if self.supervisor.is_finished() {
+                bail!("the event source mapping has stopped");
+            }
+            sleep(DRAIN_CHECK_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    /// Ends the processes that are idle, as Lambda does, so that they tell what they have counted.
+    pub async fn end_idle(&self) {
+        self.shared.environments.end_idle().await;
+    }
+
+    /// Stops at once: invocations in progress are cut off and all processes are killed. Tells what was done.
+    ///
+    /// To lose nothing, [`wait_until_drained`](Self::wait_until_drained) first.
+    pub async fn shutdown(mut self) -> MappingStats {
+        self.supervisor.abort();
+        // Cancelled, as asked; its readers and lanes end with it.
+        let _ = (&mut self.supervisor).await;
+        self.shared.environments.end_idle().await;
+        self.stats()
+    }
+}
+
+impl Drop for EventSourceMapping {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+/// Finds shards, and starts a reader for each once its parent is finished.
+async fn supervise(shared: Arc<Shared>, stream: Arc<dyn ChangeStream>, relist: Arc<Notify>) {
+    let mut lineage = Lineage::default();
+    let mut readers: JoinSet<Option<ShardId>> = JoinSet::new();
+    loop {
+        let start = Instant::now();
+        match stream.shards().await {
+            Ok(shards) => {
+                shared.progress.listed(start, shards.iter().map(|shard| &shard.id));
+                lineage.learn(shards, shared.config.starting_position);
+            }
+            Err(error) => {
+                shared.progress.counters.stream_errors.add(1);
+                tracing::warn!(%error, "the stream's shards could not be listed");
+            }
+        }
+        for (shard, position) in lineage.ready() {
+            let reader = ShardReader::run(Arc::clone(&shared), Arc::clone(&stream), shard.clone(), position);
+            readers.spawn(async move { reader.await.then_some(shard) });
+        }
+        tokio::select! {
+            Some(finished) = readers.join_next() => match finished {
+                Ok(Some(shard)) => lineage.finish(shard),
+                // A panic, which has been printed. Records are neither delivered nor given up: better to stop, and
+                // to be seen to have stopped, than to go on with the shard's children.
+                Ok(None) | Err(_) => return tracing::error!("a shard failed; the event source mapping stops"),
+            },
+            () = relist.notified() => {}
+            () = sleep(LISTING_INTERVAL) => {}
+        }
+    }
+}

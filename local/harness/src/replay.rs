@@ -1,0 +1,214 @@
+//! Replays sample events: gives each file to a real function binary, as Lambda would, and tells what it answered.
+//!
+//! The files hold the event as Lambda delivers it. The function sees nothing of the caller's environment but the variables
+//! that functions of this workspace are configured with, and what `--env` adds.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use clap::Args;
+use serde_json::Value;
+
+use crate::function::{BuildProfile, FunctionConfig, FunctionProcess, Invocation, Invoke, Outcome, build_function};
+
+/// Variables of the caller that the function sees, if they are set.
+const PASSED_ON: [&str; 17] = [
+    "ANSWER_MARGIN_MS",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "AWS_ENDPOINT_URL_SQS",
+    "AWS_REGION",
+    "DEAD_LETTER_QUEUE_URL",
+    "GENERATION",
+    "INDEX",
+    "INDEX_DEFINITION",
+    "OPENSEARCH_AUTH",
+    "OPENSEARCH_ENDPOINT",
+    "OPENSEARCH_SECRET_ARN",
+    "PARTITION_KEY",
+    "REQUEST_TIMEOUT_MS",
+    "RUST_LOG",
+];
+
+/// Replay sample events against a function's real binary.
+#[derive(Args, Clone, Debug)]
+pub struct ReplayArgs {
+    /// Files with one event each, as Lambda delivers it.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The function to build and run.
+    #[arg(long, default_value = "replicate", value_name = "NAME")]
+    pub function: String,
+    /// Where the function comes from, and what it sees.
+    #[command(flatten)]
+    pub source: FunctionArgs,
+    /// The function's time-out.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub timeout: u64,
+    /// Append what the function prints to this file.
+    #[arg(long, value_name = "PATH")]
+    pub log: Option<PathBuf>,
+}
+
+/// Where a function that is invoked by hand comes from, and what it sees.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FunctionArgs {
+    /// A binary to run as it is, instead of building the function.
+    #[arg(long, value_name = "PATH")]
+    pub binary: Option<PathBuf>,
+    /// How to build the function.
+    #[arg(long, value_enum, default_value_t)]
+    pub profile: BuildProfile,
+    /// A variable of the function's environment; may be given several times.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    pub environment: Vec<(String, String)>,
+}
+
+impl FunctionArgs {
+    /// The function `name`, built unless a binary was given, with the caller's variables that it is configured with.
+    ///
+    /// # Errors
+    /// When it cannot be built, or a variable is not text.
+    pub fn config(&self, name: &str, timeout: Duration) -> Result<FunctionConfig> {
+        let binary = match &self.binary {
+            Some(binary) => binary.clone(),
+            None => build_function(name, self.profile)?,
+        };
+        let mut config = FunctionConfig::new(name, binary);
+        config.environment = passed_on(|name| env::var_os(name))?;
+        config.environment.extend(self.environment.iter().cloned());
+        config.timeout = timeout;
+        Ok(config)
+    }
+}
+
+/// What became of one file.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The file.
+    pub file: PathBuf,
+    /// How the invocation ended.
+    pub invocation: Invocation,
+}
+
+impl Replayed {
+    /// The records that the function reported as failed, if it answered in that form.
+    #[must_use]
+    pub fn batch_item_failures(&self) -> Option<Vec<String>> {
+        let Outcome::Response(body) = &self.invocation.outcome else {
+            return None;
+        };
+        let answer: Value = serde_json::from_slice(body).ok()?;
+        let failures = answer.get("batchItemFailures")?.as_array()?;
+        let name = |failure: &Value| failure.get("itemIdentifier").and_then(Value::as_str).unwrap_or("?").to_owned();
+        Some(failures.iter().map(name).collect())
+    }
+}
+
+impl std::fmt::Display for Replayed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: ", self.file.display())?;
+        match (&self.invocation.outcome, self.batch_item_failures()) {
+            (Outcome::Response(_), Some(failures)) if failures.is_empty() => f.write_str("succeeded")?,
+            (Outcome::Response(_), Some(failures)) => write!(f, "batchItemFailures {}", failures.join(", "))?,
+            (Outcome::Response(body), None) => write!(f, "answered {}", String::from_utf8_lossy(body))?,
+            (error, _) => write!(f, "FUNCTION ERROR, {error}")?,
+        }
+        write!(f, " ({:.1} ms)", self.invocation.duration.as_secs_f64() * 1_000.0)
+    }
+}
+
+/// Replays the files, and tells each result as soon as it is there.
+///
+/// # Errors
+/// When the function cannot be built or started, a file is not JSON, or `tell` fails.
+pub async fn replay(args: &ReplayArgs, mut tell: impl FnMut(&Replayed) -> Result<()>) -> Result<Vec<Replayed>> {
+    // All files are read first: a mistake in the last one shall not leave the others half done.
+    let events = args.files.iter().map(|file| event(file)).collect::<Result<Vec<_>>>()?;
+    let mut function = FunctionProcess::new(function(args)?);
+    function.warm_up().await?;
+    let mut all = Vec::with_capacity(events.len());
+    for (file, event) in args.files.iter().zip(events) {
+        let invocation = function.invoke(event, None).await?;
+        let replayed = Replayed { file: file.clone(), invocation };
+        tell(&replayed)?;
+        all.push(replayed);
+    }
+    function.end().await;
+    Ok(all)
+}
+
+fn event(file: &Path) -> Result<Bytes> {
+    let text = std::fs::read(file).with_context(|| format!("read the event {}", file.display()))?;
+    serde_json::from_slice::<&serde_json::value::RawValue>(&text)
+        .with_context(|| format!("parse the event {}", file.display()))?;
+    Ok(Bytes::from(text))
+}
+
+fn function(args: &ReplayArgs) -> Result<FunctionConfig> {
+    let mut config = args.source.config(&args.function, Duration::from_secs(args.timeout))?;
+    config.log_file.clone_from(&args.log);
+    Ok(config)
+}
+
+fn passed_on(lookup: impl Fn(&str) -> Option<OsString>) -> Result<std::collections::BTreeMap<String, String>> {
+    let set = PASSED_ON.iter().filter_map(|name| Some((*name, lookup(name)?)));
+    set.map(|(name, value)| match value.into_string() {
+        Ok(value) => Ok((name.to_owned(), value)),
+        Err(_) => bail!("the variable {name} is not text"),
+    })
+    .collect()
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replayed(outcome: Outcome) -> Replayed {
+        let invocation = Invocation { request_id: "id".into(), outcome, duration: Duration::from_micros(1_500) };
+        Replayed { file: PathBuf::from("insert.json"), invocation }
+    }
+
+    #[track_caller]
+    fn check(outcome: Outcome, line: &str) {
+        assert_eq!(replayed(outcome).to_string(), line);
+    }
+
+    #[test]
+    fn each_outcome_has_its_line() {
+        check(Outcome::Response(r#"{"batchItemFailures":[]}"#.into()), "insert.json: succeeded (1.5 ms)");
+        let failures = r#"{"batchItemFailures":[{"itemIdentifier":"1"},{"itemIdentifier":"2"}]}"#;
+        check(Outcome::Response(failures.into()), "insert.json: batchItemFailures 1, 2 (1.5 ms)");
+        check(Outcome::Response("null".into()), "insert.json: answered null (1.5 ms)");
+        check(Outcome::TimedOut, "insert.json: FUNCTION ERROR, timed out (1.5 ms)");
+    }
+
+    #[test]
+    fn only_the_named_variables_are_passed_on() {
+        let variables = passed_on(|name| (name == "INDEX").then(|| OsString::from("people"))).unwrap();
+        assert_eq!(variables.into_iter().collect::<Vec<_>>(), [("INDEX".to_owned(), "people".to_owned())]);
+    }
+
+    #[test]
+    fn a_variable_is_a_name_and_a_value_that_may_hold_anything() {
+        assert_eq!(variable("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+        assert_eq!(variable("A="), Ok(("A".to_owned(), String::new())));
+        assert!(variable("A").is_err());
+        assert!(variable("=b").is_err());
+    }
+}

@@ -1,0 +1,199 @@
+//! The real services that the tool and the tests run on: DynamoDB, SQS and a search engine, without Docker.
+//!
+//! [`Services::start`] starts what is wanted, concurrently, and stops it when the bundle is dropped or the process ends,
+//! in whatever way. A service whose URL the environment gives is used instead of one of our own. Tests share one bundle
+//! per process: [`shared`].
+
+mod clients;
+mod dynamodb;
+mod engine;
+mod java;
+mod jdk;
+mod maven;
+mod opensearch;
+mod port;
+mod process;
+mod service;
+mod shared;
+mod sqs;
+mod workspace;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+pub use clients::{CREDENTIALS, REGION, dynamodb as dynamodb_client, sdk_config};
+pub use clients::{sqs as sqs_client, streams as streams_client};
+pub use dynamodb::{DynamoDb, DynamoDbKind, DynamoDbLocal, EmbeddedDynamoDb};
+pub use engine::{Engine, Release};
+pub use jdk::{Jdk, Jdks};
+pub use opensearch::{OpenSearch, Purpose};
+pub use port::PortLease;
+pub use process::{Launch, Process, Signal, last_lines};
+pub use service::{Provided, Service};
+pub use shared::shared;
+pub use sqs::ElasticMq;
+pub use workspace::local_dir;
+
+use service::provide;
+
+/// The variable that gives the URL of a search engine to use.
+pub const OPENSEARCH_ENDPOINT: &str = "OPENSEARCH_ENDPOINT";
+/// The SDK's own variable for DynamoDB.
+pub const DYNAMODB_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
+/// The SDK's own variable for DynamoDB Streams.
+pub const STREAMS_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB_STREAMS";
+/// The SDK's own variable for SQS.
+pub const SQS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
+
+/// Which services to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// Which DynamoDB; there is always one.
+    pub dynamodb: DynamoDbKind,
+    /// Whether there are queues.
+    pub sqs: bool,
+    /// Which search engine, if any.
+    pub engine: Option<Engine>,
+    /// What the engine is run for.
+    pub purpose: Purpose,
+}
+
+impl Default for Wanted {
+    /// Everything, in the default kinds.
+    fn default() -> Self {
+        Self {
+            dynamodb: DynamoDbKind::default(),
+            sqs: true,
+            engine: Some(Engine::default()),
+            purpose: Purpose::default(),
+        }
+    }
+}
+
+/// URLs of services that exist already.
+#[derive(Clone, Debug, Default)]
+pub struct Existing {
+    /// From [`DYNAMODB_ENDPOINT`].
+    pub dynamodb: Option<String>,
+    /// From [`SQS_ENDPOINT`].
+    pub sqs: Option<String>,
+    /// From [`OPENSEARCH_ENDPOINT`].
+    pub opensearch: Option<String>,
+}
+
+impl Existing {
+    /// Reads the three variables; an empty one counts as absent.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let read = |name| {
+            let url = std::env::var(name).ok().filter(|url| !url.is_empty());
+            url.map(|url| url.trim_end_matches('/').to_owned())
+        };
+        Self { dynamodb: read(DYNAMODB_ENDPOINT), sqs: read(SQS_ENDPOINT), opensearch: read(OPENSEARCH_ENDPOINT) }
+    }
+}
+
+/// A bundle of running services. Dropping it stops those that it started.
+#[derive(Debug)]
+pub struct Services {
+    dynamodb: Arc<Provided<DynamoDb>>,
+    sqs: Option<Arc<Provided<ElasticMq>>>,
+    engine: Option<Arc<Provided<OpenSearch>>>,
+}
+
+impl Services {
+    /// Starts what is wanted, concurrently, and waits until everything answers. What the environment gives is used instead.
+    ///
+    /// # Errors
+    /// The first service that cannot be started; the others are stopped.
+    pub async fn start(wanted: Wanted) -> Result<Self> {
+        Self::start_beside(wanted, &Existing::from_env(), &Jdks::from_env()).await
+    }
+
+    /// The same with nothing read from the environment.
+    ///
+    /// # Errors
+    /// As [`Services::start`].
+    pub async fn start_beside(wanted: Wanted, existing: &Existing, jdks: &Jdks) -> Result<Self> {
+        let (dynamodb, sqs, engine) = tokio::try_join!(
+            provide(existing.dynamodb.as_deref(), async || DynamoDb::start(wanted.dynamodb, jdks).await),
+            async {
+                if !wanted.sqs {
+                    return Ok(None);
+                }
+                provide(existing.sqs.as_deref(), async || ElasticMq::start(jdks).await).await.map(Some)
+            },
+            async {
+                let Some(engine) = wanted.engine else {
+                    return Ok(None);
+                };
+                let start = async || OpenSearch::start_with(wanted.purpose, "", engine, jdks).await;
+                provide(existing.opensearch.as_deref(), start).await.map(Some)
+            },
+        )?;
+        Ok(Self { dynamodb, sqs, engine })
+    }
+
+    /// The URL of DynamoDB and of DynamoDB Streams.
+    #[must_use]
+    pub fn dynamodb_endpoint(&self) -> &str {
+        self.dynamodb.endpoint()
+    }
+
+    /// The URL of SQS, where it was wanted.
+    #[must_use]
+    pub fn sqs_endpoint(&self) -> Option<&str> {
+        self.sqs.as_ref().map(|service| service.endpoint())
+    }
+
+    /// The URL of the search engine, where one was wanted.
+    #[must_use]
+    pub fn opensearch_endpoint(&self) -> Option<&str> {
+        self.engine.as_ref().map(|service| service.endpoint())
+    }
+
+    /// The search engine itself, for faults, where it is one of ours.
+    #[must_use]
+    pub fn opensearch(&self) -> Option<&OpenSearch> {
+        match self.engine.as_deref()? {
+            Provided::Started(engine) => Some(engine),
+            Provided::Existing(_) => None,
+        }
+    }
+
+    /// The environment that points any AWS SDK, the AWS command line and the function binaries to these services.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let (id, secret) = CREDENTIALS;
+        let mut variables = vec![
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", id.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
+            (DYNAMODB_ENDPOINT, self.dynamodb_endpoint().to_owned()),
+            (STREAMS_ENDPOINT, self.dynamodb_endpoint().to_owned()),
+        ];
+        variables.extend(self.sqs_endpoint().map(|url| (SQS_ENDPOINT, url.to_owned())));
+        variables.extend(self.opensearch_endpoint().map(|url| (OPENSEARCH_ENDPOINT, url.to_owned())));
+        variables
+    }
+
+    /// Stops the services that it started, concurrently, and waits until they are gone.
+    ///
+    /// # Errors
+    /// Where one does not end.
+    pub async fn stop(self) -> Result<()> {
+        tokio::try_join!(stop(Some(self.dynamodb)), stop(self.sqs), stop(self.engine)).map(drop)
+    }
+}
+
+/// Services of a shared bundle go on: they belong to the process.
+async fn stop<S: Service>(service: Option<Arc<Provided<S>>>) -> Result<()> {
+    match service.and_then(Arc::into_inner) {
+        Some(service) => service.stop().await,
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! SQS: ElasticMQ as a process.
+
+use anyhow::{Context, Result};
+
+use super::clients;
+use super::java::{self, Program, path_property};
+use super::jdk::Jdks;
+use super::maven::{Artifact, Coordinates};
+use super::port::PortLease;
+use super::process::Process;
+use super::service::Service;
+use super::workspace;
+
+const ELASTICMQ: Artifact = Artifact {
+    coordinates: Coordinates { group: "org.elasticmq", artifact: "elasticmq-server_3", version: "1.7.1" },
+    bom: None,
+};
+const NAME: &str = "ElasticMQ";
+const MINIMUM_JAVA: u32 = 17;
+
+/// A running ElasticMQ, empty at the start. Dropping it stops it.
+#[derive(Debug)]
+pub struct ElasticMq {
+    endpoint: String,
+    process: Process,
+    _port: PortLease,
+}
+
+impl ElasticMq {
+    /// Starts it and waits until it answers.
+    ///
+    /// # Errors
+    /// Where Java or Maven is missing, and where it ends or does not answer in time.
+    pub async fn start(jdks: &Jdks) -> Result<Self> {
+        let jdk = jdks.at_least(MINIMUM_JAVA, NAME)?;
+        let jars = ELASTICMQ.jars(jdk).await?;
+        let port = PortLease::from(9324..=9423)?;
+        let number = port.port();
+        let config = workspace::local_dir().join(format!("elasticmq-{number}.conf"));
+        std::fs::write(&config, configuration(number)).with_context(|| format!("write {}", config.display()))?;
+        let program = Program {
+            name: NAME,
+            port: number,
+            jdk,
+            jars: &jars,
+            // The quick compiler and the simple collector, for the same reason as the engine's.
+            options: vec![
+                "-Xmx128m".into(),
+                "-XX:TieredStopAtLevel=1".into(),
+                "-XX:+UseSerialGC".into(),
+                path_property("config.file", &config),
+            ],
+            main_class: "org.elasticmq.server.Main",
+            arguments: Vec::new(),
+        };
+        let endpoint = format!("http://127.0.0.1:{number}");
+        let mut process = Process::start(program.launch(Some(config))).await?;
+        let client = clients::sqs(&endpoint);
+        process
+            .ready(java::START_LIMIT, async || client.list_queues().send().await.context("list the queues").map(drop))
+            .await?;
+        Ok(Self { endpoint, process, _port: port })
+    }
+
+    /// The pid of its Java process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+}
+
+impl Service for ElasticMq {
+    fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    async fn stop(self) -> Result<()> {
+        self.process.stop().await
+    }
+}
+
+/// `node-address` goes into queue URLs; the region into queue ARNs.
+fn configuration(port: u16) -> String {
+    format!(
+        r#"include classpath("application.conf")
+node-address {{ protocol = http, host = "127.0.0.1", port = {port}, context-path = "" }}
+rest-sqs {{ enabled = true, bind-port = {port}, bind-hostname = "127.0.0.1", sqs-limits = strict }}
+rest-stats {{ enabled = false }}
+aws {{ region = "{region}", accountId = "000000000000" }}
+"#,
+        region = clients::REGION,
+    )
+}

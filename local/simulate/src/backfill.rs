@@ -1,0 +1,102 @@
+//! The backfill and the purge: what goes on beside the stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use driftless::attribute::Item as CoreItem;
+use driftless::change::{Change, ChangeKind, Content};
+use driftless::document::Document;
+use driftless::document_id::DocumentId;
+use driftless::outcome::Outcome;
+use driftless::time::Timestamp;
+use driftless::version::{Generation, SequenceNumber, StreamLabel, Version};
+use driftless::writer::Limits;
+use tokio::time::{Instant, sleep};
+
+use crate::guard::Guard;
+use crate::index::Index;
+use crate::table;
+use crate::world::World;
+
+/// Items that the backfill reads at a time.
+const PAGE: usize = 3;
+/// How old a tombstone must be to be purged: older than any write that can still arrive, with a margin for clocks.
+pub(crate) const PURGE_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const DEADLINE: Duration = Duration::from_millis(1_800);
+
+impl<I: Index> World<I> {
+    /// Brings all items into the index that are not there.
+    pub(crate) async fn backfill(self: Arc<Self>, nth: u64) {
+        let keys: Vec<u8> = self.state().table.items.keys().copied().collect();
+        let mut process = self.start_process(!self.stands(Guard::BackfillCreate));
+        for (page, keys) in keys.chunks(PAGE).enumerate() {
+            loop {
+                let changes = self.read_page(keys);
+                // The time in which the items change behind the backfill's back.
+                sleep(Duration::from_millis(self.chance(2_000 + nth, page as u64, 300))).await;
+                let limits =
+                    Limits { deadline: Instant::now() + DEADLINE, written_at: Timestamp::from_millis(self.now_ms()) };
+                let report = tokio::select! {
+                    biased;
+                    () = process.killed.notified() => None,
+                    report = process.writer.apply(&changes, limits) => Some(report),
+                };
+                match report {
+                    Some(Ok(report)) if !report.outcomes.iter().any(|end| matches!(end, Outcome::Failed(_))) => break,
+                    Some(_) => {}
+                    None => process = self.start_process(!self.stands(Guard::BackfillCreate)),
+                }
+            }
+        }
+        self.note(format_args!("backfilled {} items", keys.len()));
+        self.state().backfilled = true;
+    }
+
+    /// Reads items of the table as changes that are older than every stream's.
+    fn read_page(&self, keys: &[u8]) -> Vec<Change> {
+        let state = self.state();
+        let items = keys.iter().filter_map(|key| state.table.items.get(key).map(|item| (*key, *item)));
+        let version = backfill_version(self.stands(Guard::BackfillVersion));
+        let change = |(key, item)| {
+            let (image, keys) = (table::image(key, item), table::keys(key));
+            let keys = CoreItem::from_json(&keys).expect("the model's keys are keys");
+            Change {
+                id: DocumentId::from_keys(&keys, None).expect("the model's keys are keys"),
+                version: version.clone(),
+                event_time: None,
+                kind: ChangeKind::Insert,
+                content: Content::Document(Document::from_item(
+                    &CoreItem::from_json(&image).expect("the model's items are items"),
+                )),
+            }
+        };
+        items.map(change).collect()
+    }
+
+    /// Removes tombstones that are old enough. The search for them takes its time.
+    pub(crate) async fn purge(self: Arc<Self>, nth: u64) {
+        let age = if self.stands(Guard::PurgeAge) { PURGE_AGE } else { Duration::ZERO };
+        let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let now_ms = self.now_ms();
+        let found = self.index.tombstones().await;
+        let old = found.into_iter().filter(|tombstone| tombstone.written_at.as_millis() + age_ms <= now_ms);
+        for (at, tombstone) in old.enumerate() {
+            sleep(Duration::from_millis(self.chance(3_000 + nth, at as u64, 200))).await;
+            let state = self.stands(Guard::PurgeAtomic).then_some(&tombstone.position);
+            self.index.delete(&tombstone.id, state).await;
+            self.note(format_args!("purged {}", tombstone.id));
+            self.count("purged tombstones", 1);
+        }
+    }
+}
+
+fn backfill_version(oldest: bool) -> Version {
+    let (generation, year) = if oldest { (0, 1970) } else { (9, 2099) };
+    let label = StreamLabel::from_arn(&format!("arn:aws:dynamodb:::table/T/stream/{year}-01-01T00:00:00"));
+    let sequence = SequenceNumber::parse(if oldest { "0" } else { "9999999999999999999999" });
+    Version::new(
+        Generation(generation),
+        &label.expect("a label in its form"),
+        &sequence.expect("a sequence number in its form"),
+    )
+}

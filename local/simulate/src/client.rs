@@ -1,0 +1,344 @@
+//! A process's way to the index: delays, faults and the process's own clock, around an index that keeps its contract.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use driftless::change::Content;
+use driftless::document_id::DocumentId;
+use driftless::function::clock;
+use driftless::outcome::{Problem, Refusal};
+use driftless::target::{Call, Guard as Condition, GuardedWrite, Position, Stored, Target, Written};
+use driftless::time::Timestamp;
+use driftless::version::Version;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::guard::Guard;
+use crate::index::Index;
+use crate::schedule::EngineFault;
+use crate::world::World;
+
+/// How long a client waits for an answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(600);
+
+/// What one process writes through.
+pub(crate) struct Client<I> {
+    pub(crate) world: Arc<World<I>>,
+    pub(crate) process: u64,
+    pub(crate) killed: Arc<Notify>,
+    /// Writes whatever the documents' states are: a missing guard.
+    pub(crate) forced: bool,
+    calls: AtomicU64,
+    skew_ms: i64,
+    /// Documents whose last write was refused: what a missing guard does not read.
+    refused: Mutex<BTreeSet<DocumentId>>,
+}
+
+/// What goes wrong with one call.
+enum Trouble {
+    Engine(EngineFault),
+    CrashBefore,
+    CrashAfter,
+}
+
+impl<I: Index> Client<I> {
+    pub(crate) fn new(world: Arc<World<I>>, process: u64, killed: Arc<Notify>, forced: bool) -> Self {
+        let skew = i64::from(world.setting.skew_ms);
+        let chance = world.chance(process, u64::MAX, 2 * u64::from(world.setting.skew_ms) + 1);
+        let skew_ms = i64::try_from(chance).unwrap_or_default() - skew;
+        Self { world, process, killed, forced, calls: AtomicU64::new(0), skew_ms, refused: Mutex::default() }
+    }
+
+    /// A travel time that is mostly short, and now and then long enough to be overtaken.
+    fn travel(&self) -> Duration {
+        let nth = self.calls.fetch_add(1, Ordering::Relaxed);
+        let chance = self.world.chance(self.process, nth, 1_000);
+        Duration::from_millis(match chance % 10 {
+            0..=5 => chance % 4,
+            6..=8 => chance % 25,
+            _ => chance % 200,
+        })
+    }
+
+    /// This process's clock.
+    fn clock(&self) -> Timestamp {
+        Timestamp::from_millis(self.world.now_ms().saturating_add_signed(self.skew_ms))
+    }
+
+    fn trouble(&self, write: bool) -> Option<Trouble> {
+        let trouble = {
+            let armed = &mut self.world.state().armed;
+            if armed.outage_until.is_some_and(|until| Instant::now() < until) {
+                return Some(Trouble::Engine(EngineFault::Unreachable));
+            }
+            let faults = if write { &mut armed.writes } else { &mut armed.reads };
+            if write && armed.crashes_before > 0 {
+                armed.crashes_before -= 1;
+                Some(Trouble::CrashBefore)
+            } else if write && armed.crashes_after > 0 {
+                armed.crashes_after -= 1;
+                Some(Trouble::CrashAfter)
+            } else {
+                faults.pop_front().map(Trouble::Engine)
+            }
+        };
+        if let Some(trouble) = &trouble {
+            self.world.count(name(trouble), 1);
+        }
+        trouble
+    }
+
+    /// The process is gone: whoever waits for it is told, and this never returns.
+    async fn die(&self) -> ! {
+        self.killed.notify_one();
+        std::future::pending().await
+    }
+
+    /// Carries writes out; `answered` ones are on all copies of the index when this returns, others on their way there.
+    async fn perform(&self, writes: &[GuardedWrite<'_>], call: Call, answered: bool) -> Vec<Result<Written, Problem>> {
+        let written_at = self.clock();
+        let stamped: Vec<_> = writes.iter().map(|write| GuardedWrite { written_at, ..*write }).collect();
+        let index = &self.world.index;
+        let answers = match (self.forced, answered) {
+            (true, _) => index.force(&stamped, call).await,
+            (false, true) => index.write(&stamped, call).await,
+            (false, false) => index.write_to_primary(&stamped, call).await,
+        };
+        if !answered {
+            self.replicate_later(writes, &answers);
+        }
+        self.note_refusals(writes, &answers);
+        for (write, answer) in writes.iter().zip(&answers) {
+            let what = match answer {
+                Ok(Written::Done(_)) => "written",
+                Ok(Written::Conflict) => "conflicts",
+                Err(_) => "refused",
+            };
+            self.world.note(format_args!("p{} {what} {} {}", self.process, write.id, write.version));
+            let mut state = self.world.state();
+            state.counts.add(what, 1);
+            if matches!(answer, Ok(Written::Done(_))) {
+                state.ledger.seen(write.id, write.version);
+                if answered {
+                    state.ledger.acknowledge(write.id, write.version);
+                }
+            }
+        }
+        answers
+    }
+
+    /// Lets the copies of the index get what nobody was told of.
+    fn replicate_later(&self, writes: &[GuardedWrite<'_>], answers: &[Result<Written, Problem>]) {
+        for (write, answer) in writes.iter().zip(answers) {
+            let Ok(Written::Done(position)) = answer else { continue };
+            let (world, id, position) = (Arc::clone(&self.world), write.id.clone(), *position);
+            let nth = self.calls.fetch_add(1, Ordering::Relaxed);
+            let time = Duration::from_millis(world.chance(self.process, nth, 1_500));
+            self.world.spawn(async move {
+                sleep(time).await;
+                world.index.replicate(&id, position);
+            });
+        }
+    }
+
+    fn note_refusals(&self, writes: &[GuardedWrite<'_>], answers: &[Result<Written, Problem>]) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        for (write, answer) in writes.iter().zip(answers) {
+            if answer.is_err() {
+                refused.insert(write.id.clone());
+            }
+        }
+    }
+
+    /// What a process is told of a document: `written_at` by the function's own clock, which is not the model's.
+    fn shown(&self, id: &DocumentId, found: Option<Stored>) -> Option<Stored> {
+        let was_refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        if was_refused && !self.world.stands(Guard::ReadBeforeReject) {
+            return None;
+        }
+        let age_ms = |written: Timestamp| {
+            if self.world.stands(Guard::ConfirmedDuplicate) { self.clock().millis_since(written) } else { u64::MAX }
+        };
+        let on_its_clock = |age_ms: u64| Timestamp::from_millis(clock::now().as_millis().saturating_sub(age_ms));
+        // With the lowest of versions, everything is newer.
+        let version = |version: Version| {
+            if self.world.stands(Guard::VersionCompare) { version } else { Version::from_stored(String::new()) }
+        };
+        found.map(|stored| Stored {
+            version: stored.version.map(version),
+            written_at: stored.written_at.map(age_ms).map(on_its_clock),
+            ..stored
+        })
+    }
+
+    /// Lets a request arrive when nobody waits for its answer any more.
+    fn send_late(&self, writes: &[GuardedWrite<'_>], by: Duration) {
+        let writes: Vec<OwnedWrite> = writes.iter().map(OwnedWrite::from).collect();
+        let late = Self::new(Arc::clone(&self.world), self.process, Arc::clone(&self.killed), self.forced);
+        self.world.spawn(async move {
+            sleep(by).await;
+            let writes: Vec<_> = writes.iter().map(OwnedWrite::borrow).collect();
+            late.perform(&writes, Call::until(Instant::now() + REQUEST_TIMEOUT), false).await;
+        });
+    }
+}
+
+impl<I: Index> Target for Client<I> {
+    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<Stored>, Problem>> {
+        if self.forced {
+            return vec![Ok(None); ids.len()];
+        }
+        let limit = call.deadline.min(Instant::now() + REQUEST_TIMEOUT * (1 << call.doublings));
+        let (there, back) = (self.travel(), self.travel());
+        let mut outdated = false;
+        match self.trouble(false) {
+            Some(Trouble::Engine(EngineFault::Unreachable)) => {
+                sleep(there).await;
+                return vec![Err(unreachable("refused")); ids.len()];
+            }
+            Some(Trouble::Engine(EngineFault::Refused { status } | EngineFault::HalfRefused { status })) => {
+                sleep(there).await;
+                return vec![Err(Problem::Request(refusal(status))); ids.len()];
+            }
+            Some(Trouble::Engine(EngineFault::AnswerLost | EngineFault::Late { .. })) => {
+                sleep_until(limit).await;
+                return vec![Err(unreachable("timed out")); ids.len()];
+            }
+            Some(Trouble::Engine(EngineFault::Slow { by_ms })) => sleep(Duration::from_millis(by_ms.into())).await,
+            Some(Trouble::Engine(EngineFault::Outdated)) => {
+                self.world.state().ledger.outdated_reads += 1;
+                outdated = true;
+            }
+            Some(Trouble::CrashBefore | Trouble::CrashAfter) | None => {}
+        }
+        sleep(there).await;
+        let index = &self.world.index;
+        let answers = if outdated { index.read_outdated(ids, call).await } else { index.read(ids, call).await };
+        let answers: Vec<_> =
+            ids.iter().zip(answers).map(|(id, answer)| answer.map(|found| self.shown(id, found))).collect();
+        for (id, answer) in ids.iter().zip(&answers) {
+            if let Ok(Some(Stored { version: Some(version), .. })) = answer {
+                self.world.state().ledger.seen(id, version);
+            }
+        }
+        sleep(back).await;
+        if Instant::now() > limit { vec![Err(unreachable("timed out")); ids.len()] } else { answers }
+    }
+
+    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+        let limit = call.deadline.min(Instant::now() + REQUEST_TIMEOUT * (1 << call.doublings));
+        let sent = Instant::now();
+        let call = Call { with_probe: call.with_probe && self.world.stands(Guard::Probe), ..call };
+        let lost = || vec![Err(Problem::TimedOut(sent.elapsed())); writes.len()];
+        let (there, back) = (self.travel(), self.travel());
+        let trouble = self.trouble(true);
+        sleep(there).await;
+        match trouble {
+            Some(Trouble::CrashBefore) => self.die().await,
+            Some(Trouble::CrashAfter) => {
+                self.perform(writes, call, false).await;
+                self.die().await
+            }
+            Some(Trouble::Engine(EngineFault::Unreachable)) => vec![Err(unreachable("refused")); writes.len()],
+            Some(Trouble::Engine(EngineFault::Refused { status })) => {
+                vec![Err(Problem::Request(refusal(status))); writes.len()]
+            }
+            Some(Trouble::Engine(EngineFault::HalfRefused { status })) => {
+                let kept: Vec<_> = writes.iter().step_by(2).copied().collect();
+                let mut answers = self.perform(&kept, call, true).await.into_iter();
+                let refused = || Err(Problem::Item(refusal(status)));
+                let answer = |at| if at % 2 == 0 { answers.next().unwrap_or_else(refused) } else { refused() };
+                (0..writes.len()).map(answer).collect()
+            }
+            Some(Trouble::Engine(EngineFault::Late { by_ms })) => {
+                self.send_late(writes, Duration::from_millis(by_ms.into()));
+                sleep_until(limit).await;
+                lost()
+            }
+            Some(Trouble::Engine(EngineFault::AnswerLost)) => {
+                self.perform(writes, call, false).await;
+                sleep_until(limit).await;
+                lost()
+            }
+            Some(Trouble::Engine(EngineFault::Slow { by_ms })) => {
+                sleep(Duration::from_millis(by_ms.into())).await;
+                let answers = self.perform(writes, call, true).await;
+                sleep(back).await;
+                if Instant::now() > limit { lost() } else { answers }
+            }
+            Some(Trouble::Engine(EngineFault::Outdated)) | None => {
+                let answers = self.perform(writes, call, true).await;
+                sleep(back).await;
+                if Instant::now() > limit { lost() } else { answers }
+            }
+        }
+    }
+
+    async fn probe_beside(&self, beside: &DocumentId, deadline: Instant) -> Result<(), Problem> {
+        sleep(self.travel()).await;
+        self.world.index.probe_beside(beside, deadline).await
+    }
+}
+
+/// A write that outlives its sender.
+struct OwnedWrite {
+    id: DocumentId,
+    state: Option<Position>,
+    content: Content,
+    version: Version,
+    event_time: Option<Timestamp>,
+    written_at: Timestamp,
+}
+
+impl From<&GuardedWrite<'_>> for OwnedWrite {
+    fn from(write: &GuardedWrite<'_>) -> Self {
+        Self {
+            id: write.id.clone(),
+            state: match write.guard {
+                Condition::Absent => None,
+                Condition::At(position) => Some(position),
+            },
+            content: write.content.clone(),
+            version: write.version.clone(),
+            event_time: write.event_time,
+            written_at: write.written_at,
+        }
+    }
+}
+
+impl OwnedWrite {
+    fn borrow(&self) -> GuardedWrite<'_> {
+        GuardedWrite {
+            id: &self.id,
+            guard: self.state.map_or(Condition::Absent, Condition::At),
+            content: &self.content,
+            version: &self.version,
+            event_time: self.event_time,
+            written_at: self.written_at,
+        }
+    }
+}
+
+fn name(trouble: &Trouble) -> &'static str {
+    match trouble {
+        Trouble::CrashBefore => "crashes before a write",
+        Trouble::CrashAfter => "crashes after a write",
+        Trouble::Engine(EngineFault::Unreachable) => "requests that do not arrive",
+        Trouble::Engine(EngineFault::AnswerLost) => "lost answers of the engine",
+        Trouble::Engine(EngineFault::Late { .. }) => "late requests",
+        Trouble::Engine(EngineFault::Slow { .. }) => "slow requests",
+        Trouble::Engine(EngineFault::Refused { .. }) => "refused requests",
+        Trouble::Engine(EngineFault::HalfRefused { .. }) => "half refused requests",
+        Trouble::Engine(EngineFault::Outdated) => "outdated reads",
+    }
+}
+
+fn unreachable(how: &str) -> Problem {
+    Problem::Unreachable(how.into())
+}
+
+fn refusal(status: u16) -> Refusal {
+    Refusal { status, kind: "scripted".into(), reason: "scripted".into() }
+}

@@ -1,0 +1,141 @@
+//! The function's processes: real handler, real writer, one invocation at a time, and gone when they are killed.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use driftless::function::Deadlines;
+use driftless::version::Generation;
+use driftless::writer::Writer;
+use driftless_harness::function::Outcome;
+use driftless_harness::mapping::record::{StreamRecord, payload};
+use replicate::handler::{Function, StreamEvent};
+use replicate::metrics::Metrics;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::client::Client;
+use crate::guard::Guard;
+use crate::index::Index;
+use crate::letters::Mailbox;
+use crate::world::World;
+
+/// Lambda's time-out.
+const TIMEOUT: Duration = Duration::from_millis(2_000);
+/// The time that the function keeps for its answer.
+const MARGIN: Duration = Duration::from_millis(200);
+
+/// The index's public name, as letters have it.
+pub(crate) const INDEX: &str = "i";
+/// The function's version, as letters have it.
+pub(crate) const FUNCTION_VERSION: &str = "simulated";
+
+/// An execution environment.
+pub(crate) struct Process<I> {
+    pub(crate) number: u64,
+    pub(crate) writer: Writer<Client<I>>,
+    mailbox: Mailbox<I>,
+    /// Told when the process is killed at work.
+    pub(crate) killed: Arc<Notify>,
+}
+
+impl<I: Index> World<I> {
+    /// A process that knows nothing; `forced` ones ignore the states of documents.
+    pub(crate) fn start_process(self: &Arc<Self>, forced: bool) -> Process<I> {
+        let number = {
+            let mut state = self.state();
+            state.processes += 1;
+            state.processes
+        };
+        let killed = Arc::new(Notify::new());
+        let client = Client::new(Arc::clone(self), number, Arc::clone(&killed), forced);
+        let mailbox = Mailbox::new(Arc::clone(self), Arc::clone(&killed));
+        Process { number, writer: Writer::new(client, Generation(self.state().generation)), mailbox, killed }
+    }
+
+    fn take_process(self: &Arc<Self>) -> Process<I> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.unwrap_or_else(|| self.start_process(false))
+    }
+
+    fn give_back(&self, process: Process<I>) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(process);
+    }
+
+    /// Invokes the function with a batch, in any process that is idle.
+    pub(crate) async fn invoke(self: &Arc<Self>, records: &[StreamRecord]) -> Outcome {
+        let process = self.take_process();
+        self.count("invocations", 1);
+        self.count("deliveries", records.len() as u64);
+        let killed = Arc::clone(&process.killed);
+        let ended = tokio::select! {
+            biased;
+            () = killed.notified() => Outcome::Exited(None),
+            ended = timeout(TIMEOUT, self.handle(&process, records)) => ended.unwrap_or(Outcome::TimedOut),
+        };
+        let ended = if self.loses_answer() { Outcome::Exited(None) } else { ended };
+        self.note(format_args!("p{} {ended}, {} records", process.number, records.len()));
+        // A time-out or an exit ends the process, and what it remembered with it.
+        if matches!(ended, Outcome::Response(_) | Outcome::FunctionError { .. }) {
+            self.give_back(process);
+        }
+        ended
+    }
+
+    /// What Lambda's runtime does around the handler.
+    async fn handle(self: &Arc<Self>, process: &Process<I>, records: &[StreamRecord]) -> Outcome {
+        let folded = self.folded(records);
+        let event: StreamEvent = serde_json::from_slice(&payload(&folded)).expect("the model's records are records");
+        process.mailbox.catch_up();
+        process.mailbox.begin(&self.ordinals(records));
+        let deadlines = Deadlines::before(Instant::now() + TIMEOUT, MARGIN);
+        let mut metrics = Metrics::new(records.len());
+        let function = Function {
+            reading: &self.reading(),
+            writer: Some(&process.writer),
+            queue: Some(&process.mailbox),
+            index: INDEX,
+            version: FUNCTION_VERSION,
+        };
+        match function.handle(&event.records, deadlines, &mut metrics).await {
+            Ok(mut response) => {
+                let failures = &mut response.batch_item_failures;
+                if !self.stands(Guard::FailureReport) {
+                    failures.clear();
+                }
+                if !self.stands(Guard::LowestFailure) && failures.len() > 1 {
+                    failures.drain(..failures.len() - 1);
+                }
+                // The way back.
+                sleep(Duration::from_millis(self.chance(process.number, u64::MAX - 1, 5))).await;
+                Outcome::Response(Bytes::from(serde_json::to_vec(&response).expect("a response is JSON")))
+            }
+            Err(error) => Outcome::FunctionError { kind: error.kind().to_owned(), message: error.to_string() },
+        }
+    }
+
+    /// The records that the function is shown: all of them, or, as if it could not fall back on older ones, the newest of
+    /// each key.
+    fn folded(&self, records: &[StreamRecord]) -> Vec<StreamRecord> {
+        if self.stands(Guard::FoldFallback) {
+            return records.to_vec();
+        }
+        let state = self.state();
+        let change = |record: &StreamRecord| state.ledger.ordinal(record.sequence_number().as_str());
+        let of = |record: &StreamRecord| change(record).map(|change| state.ledger.document(change));
+        let is_newest = |record: &&StreamRecord| {
+            !records.iter().any(|other| of(other) == of(record) && change(other) > change(record))
+        };
+        records.iter().filter(is_newest).cloned().collect()
+    }
+
+    fn loses_answer(&self) -> bool {
+        let mut state = self.state();
+        let loses = state.armed.lost_answers > 0;
+        if loses {
+            state.armed.lost_answers -= 1;
+            state.counts.add("lost answers of the function", 1);
+        }
+        loses
+    }
+}

@@ -1,0 +1,101 @@
+//! Many schedules, on all cores.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use crate::generate::generate;
+use crate::guard::Missing;
+use crate::play::play;
+use crate::shrink::shrink;
+use crate::world::{Broken, Counts};
+use crate::{Played, Schedule};
+
+/// What is to be played: the schedules of `seed`, `seed + 1` and so on.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// How many.
+    pub schedules: u64,
+    /// The first one's.
+    pub seed: u64,
+    /// Guards that are taken away.
+    pub missing: Missing,
+    /// Threads.
+    pub jobs: usize,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Schedules that were played; all of them, unless a promise was broken.
+    pub played: u64,
+    /// What they consisted of.
+    pub counts: Counts,
+    /// All their traces together.
+    pub trace: u64,
+    /// The first schedule, by seed, that broke a promise.
+    pub broken: Option<(u64, Broken)>,
+}
+
+impl Run {
+    /// Plays until all is done or a promise is broken; the same run ends the same, with any number of threads.
+    #[must_use]
+    pub fn play(&self, done: &AtomicU64) -> Summary {
+        let next = AtomicU64::new(0);
+        let end = AtomicU64::new(self.schedules);
+        let summary = Mutex::new(Summary::default());
+        thread::scope(|scope| {
+            for _ in 0..self.jobs.max(1) {
+                scope.spawn(|| self.work(&next, &end, done, &summary));
+            }
+        });
+        summary.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, next: &AtomicU64, end: &AtomicU64, done: &AtomicU64, summary: &Mutex<Summary>) {
+        loop {
+            // Seeds are dealt in order, so that all before the first broken one are played.
+            let nth = next.fetch_add(1, Ordering::SeqCst);
+            if nth >= end.load(Ordering::SeqCst) {
+                return;
+            }
+            let seed = self.seed.wrapping_add(nth);
+            let played = play(&generate(seed), self.missing, false);
+            done.fetch_add(1, Ordering::Relaxed);
+            let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
+            summary.add(seed, played);
+            if summary.broken.as_ref().is_some_and(|(broken, _)| *broken == seed) {
+                end.fetch_min(nth, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+impl Summary {
+    fn add(&mut self, seed: u64, played: Played) {
+        self.played += 1;
+        self.counts.merge(&played.counts);
+        self.trace ^= played.trace.rotate_left((seed % 64) as u32);
+        if let Some(broken) = played.broken
+            && self.broken.as_ref().is_none_or(|(first, _)| seed < *first)
+        {
+            self.broken = Some((seed, broken));
+        }
+    }
+}
+
+/// The smallest schedule found that still breaks a promise. Works in a thread of its own, for the caller may have a runtime.
+#[must_use]
+pub fn shrunk(schedule: Schedule, missing: Missing) -> Schedule {
+    apart(|| shrink(schedule, missing))
+}
+
+/// Plays one schedule and keeps every line of what happens. Works in a thread of its own.
+#[must_use]
+pub fn replay(schedule: &Schedule, missing: Missing) -> Played {
+    apart(|| play(schedule, missing, true))
+}
+
+fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

@@ -1,0 +1,93 @@
+//! Makes a failing schedule small: leaves out what it fails without.
+
+use crate::guard::Missing;
+use crate::play::play;
+use crate::schedule::{Schedule, Step};
+
+/// Plays, at most, that shrinking takes.
+const PLAYS: u32 = 4_000;
+
+/// The smallest schedule found that still breaks a promise. Gives it back as it is if it does not fail.
+#[must_use]
+pub fn shrink(schedule: Schedule, missing: Missing) -> Schedule {
+    let mut shrinking = Shrinking { best: schedule, missing, plays: 0 };
+    loop {
+        let before = shrinking.best.clone();
+        shrinking.leave_out_steps();
+        shrinking.simplify();
+        if shrinking.best == before || shrinking.plays >= PLAYS {
+            return shrinking.best;
+        }
+    }
+}
+
+struct Shrinking {
+    best: Schedule,
+    missing: Missing,
+    plays: u32,
+}
+
+impl Shrinking {
+    /// Keeps a candidate if it still fails.
+    fn offer(&mut self, candidate: Schedule) -> bool {
+        if candidate == self.best || self.plays >= PLAYS {
+            return false;
+        }
+        self.plays += 1;
+        let fails = play(&candidate, self.missing, false).broken.is_some();
+        if fails {
+            self.best = candidate;
+        }
+        fails
+    }
+
+    /// Leaves out ever smaller runs of steps; the time that they took stays, or goes, too.
+    fn leave_out_steps(&mut self) {
+        let mut length = self.best.steps.len().div_ceil(2);
+        while length > 0 {
+            let mut at = 0;
+            while at < self.best.steps.len() {
+                let end = (at + length).min(self.best.steps.len());
+                let mut without = self.best.clone();
+                let gone: Vec<Step> = without.steps.drain(at..end).collect();
+                let mut waiting = without.clone();
+                if let Some(next) = waiting.steps.get_mut(at) {
+                    next.after_ms += gone.iter().map(|step| step.after_ms).sum::<u32>();
+                }
+                if !self.offer(without) && !self.offer(waiting) {
+                    at += length;
+                }
+            }
+            length /= 2;
+        }
+    }
+
+    /// Sets everything that is left to the simplest that still fails.
+    fn simplify(&mut self) {
+        let simpler: [fn(&mut Schedule); 9] = [
+            |schedule| schedule.initial.clear(),
+            |schedule| schedule.setting.lanes = 1,
+            |schedule| schedule.setting.retries = 0,
+            |schedule| schedule.setting.bisect = false,
+            |schedule| schedule.setting.maximum_age_ms = None,
+            |schedule| schedule.setting.parents_first = true,
+            |schedule| schedule.setting.in_order = true,
+            |schedule| schedule.setting.skew_ms = 0,
+            |schedule| schedule.setting.batch_size = 1,
+        ];
+        for simplify in simpler {
+            let mut candidate = self.best.clone();
+            simplify(&mut candidate);
+            self.offer(candidate);
+        }
+        for at in 0..self.best.steps.len() {
+            for shorter in [0, self.best.steps[at].after_ms / 10 * 10, self.best.steps[at].after_ms / 2] {
+                let mut candidate = self.best.clone();
+                candidate.steps[at].after_ms = shorter;
+                if self.offer(candidate) {
+                    break;
+                }
+            }
+        }
+    }
+}
