@@ -1,18 +1,24 @@
-//! Settings of the AWS clients that functions build themselves: those of the environment, and a limit for each attempt.
+//! Settings of the AWS clients that functions build: the environment's, and a time-out for each attempt.
 //!
-//! Loading them may look for a region or a profile, so it belongs under the deadline of the call that needs the client.
+//! Loading the settings may look for a region or a profile. So it belongs under the deadline of the call that needs the
+//! client.
+
+#[cfg(any(feature = "sqs", feature = "stream"))]
+mod lazy_client;
 
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
+#[cfg(any(feature = "sqs", feature = "stream"))]
+pub(crate) use lazy_client::{CallError, LazyClient};
 
-/// The longest wait for a connection.
+/// Time-out of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest attempt, its connection included. The SDK sets no limit of its own, and makes three attempts.
+/// Time-out of one attempt, its connection included. The SDK sets none, and makes three attempts.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// Returns the environment's settings with a limit for each attempt.
+/// Returns the environment's settings with a time-out for each attempt.
 pub(crate) fn settings() -> ConfigLoader {
     let timeouts =
         TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
@@ -21,7 +27,7 @@ pub(crate) fn settings() -> ConfigLoader {
 
 #[cfg(test)]
 pub(crate) mod silence {
-    //! Endpoints, and sources of settings, that never answer.
+    //! Endpoints and sources of settings that never answer.
 
     use aws_config::meta::region::{ProvideRegion, future};
     use aws_config::{ConfigLoader, Region, SdkConfig};
@@ -42,7 +48,7 @@ pub(crate) mod silence {
         super::settings().region(SilentRegion)
     }
 
-    /// Opens an endpoint that accepts connections and never answers, as long as the listener lives.
+    /// Opens an endpoint that accepts connections and never answers, for as long as the listener lives.
     pub(crate) async fn endpoint() -> (TcpListener, SdkConfig) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));

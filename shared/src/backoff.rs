@@ -1,11 +1,11 @@
-//! Growing, jittered pauses between tries: the one way in which anything here is tried again.
+//! Exponential backoff with jitter: the only way in which anything here is retried.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Pauses that double from try to try, up to the longest. Each is cut by up to a half at random, so that processes
-/// which were refused together do not come back together.
+/// Delays that double from retry to retry, up to a maximum. Each is shortened at random by up to a half, so that
+/// processes which were refused together do not return together.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     next: Duration,
@@ -13,20 +13,20 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Pauses from `first` to `longest`.
+    /// Creates delays from `first` to `longest`.
     #[must_use]
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { next: first, longest }
     }
 
-    /// Returns the next pause.
+    /// Returns the next delay.
     pub fn next_pause(&mut self) -> Duration {
         let pause = self.next.min(self.longest);
         self.next = pause.saturating_mul(2);
         pause.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// Sleeps for the next pause. Returns `false`, immediately, where the deadline comes before its end.
+    /// Sleeps for the next delay. Returns `false` immediately if the deadline comes before its end.
     pub async fn wait_before(&mut self, deadline: Instant) -> bool {
         let pause = self.next_pause();
         if Instant::now() + pause >= deadline {

@@ -1,18 +1,19 @@
-//! A batch of records, read: its changes, and the records that can never be applied.
+//! A batch of parsed records: its changes, and the records that can never be applied.
 
 use serde_json::value::RawValue;
 
 use crate::change::{Change, Origin, Reading, Record, RecordError};
 use crate::dead_letter::{DeadLetter, Rejection, Sender};
 use crate::outcome::{ConfigurationError, Outcome};
+use crate::time::Timestamp;
 
-/// Records, read. Places count from the first one.
+/// Parsed records of one batch. Places count from the first record.
 #[derive(Debug)]
 pub struct Batch<'r> {
     raw: &'r [Box<RawValue>],
     origins: Vec<Origin>,
     changes: Vec<Change>,
-    /// The places of the changes' records.
+    /// Place of each change's record in the batch.
     places: Vec<usize>,
     malformed: Vec<(usize, Rejection)>,
 }
@@ -20,15 +21,15 @@ pub struct Batch<'r> {
 /// A record that can never be applied.
 #[derive(Debug)]
 pub struct Rejected<'b> {
-    /// Its place in the batch.
+    /// Place of the record in the batch.
     pub place: usize,
-    /// The record as it came.
+    /// The record's JSON as it came.
     pub raw: &'b RawValue,
-    /// What it says of itself.
+    /// The record's own identification.
     pub origin: &'b Origin,
-    /// Its change, where it could be read.
+    /// The record's change; absent if it could not be read.
     pub change: Option<&'b Change>,
-    /// Why.
+    /// Reason for the rejection.
     pub why: Rejection,
 }
 
@@ -36,7 +37,7 @@ impl<'r> Batch<'r> {
     /// Reads each record alone.
     ///
     /// # Errors
-    /// Where one of them shows that the deployment is wrong.
+    /// Fails if a record shows that the deployment is wrong.
     pub fn read(raw: &'r [Box<RawValue>], reading: &Reading) -> Result<Self, ConfigurationError> {
         let mut batch = Self {
             raw,
@@ -60,16 +61,16 @@ impl<'r> Batch<'r> {
         Ok(batch)
     }
 
-    /// The changes, in the order of their records.
+    /// Returns the changes in the order of their records.
     #[must_use]
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 
-    /// ARN of the table that the changes are of; absent where no record is a change.
+    /// Returns the ARN of the changes' table; `None` if no record is a change.
     ///
     /// # Errors
-    /// Where they are of two tables.
+    /// Fails if the changes are of two tables.
     pub fn table_arn(&self) -> Result<Option<&str>, ConfigurationError> {
         let mut tables = self.places.iter().map(|&place| self.origins[place].table_arn.as_deref());
         let Some(first) = tables.next().flatten() else { return Ok(None) };
@@ -82,7 +83,7 @@ impl<'r> Batch<'r> {
         }
     }
 
-    /// Leaves out the changes that are not wanted. Malformed records stay.
+    /// Keeps only the wanted changes. Malformed records stay.
     pub fn retain(&mut self, is_wanted: impl Fn(&Change) -> bool) {
         let wanted: Vec<bool> = self.changes.iter().map(is_wanted).collect();
         let mut of_change = wanted.iter();
@@ -91,13 +92,13 @@ impl<'r> Batch<'r> {
         self.places.retain(|_| *of_place.next().expect("one per change"));
     }
 
-    /// What each record says of itself, by place.
+    /// Returns the identification of each record, by place.
     #[must_use]
     pub fn origins(&self) -> &[Origin] {
         &self.origins
     }
 
-    /// Each change with the place of its record and its outcome; `outcomes` is in the order of [`Batch::changes`].
+    /// Pairs each change with its record's place and its outcome. `outcomes` is in the order of [`Batch::changes`].
     pub fn concluded<'b, 'o>(
         &'b self,
         outcomes: &'o [Outcome],
@@ -106,8 +107,8 @@ impl<'r> Batch<'r> {
         changes.map(|((&place, change), outcome)| (place, change, outcome))
     }
 
-    /// The records that can never be applied, in their order: the malformed ones, those whose change was rejected, and those
-    /// whose order is in doubt.
+    /// Returns the records that can never be applied, in their order: malformed records, rejected changes and order
+    /// anomalies.
     #[must_use]
     pub fn rejected(&self, outcomes: &[Outcome]) -> Vec<Rejected<'_>> {
         let rejected = |place: usize, change, why| Rejected {
@@ -133,10 +134,10 @@ impl<'r> Batch<'r> {
 }
 
 impl Rejected<'_> {
-    /// Its dead letter.
+    /// Makes the record's dead letter.
     #[must_use]
-    pub fn letter(&self, from: &Sender<'_>) -> DeadLetter {
-        DeadLetter::new(self.raw, self.origin, self.change, self.why.clone(), from)
+    pub fn letter(&self, sender: Sender<'_>, rejected_at: Timestamp) -> DeadLetter {
+        DeadLetter::new(self.raw, self.origin, self.change, self.why.clone(), sender, rejected_at)
     }
 }
 

@@ -1,8 +1,8 @@
-//! Stream record → change. Each record is read alone, so that a malformed one is rejected alone.
+//! Stream record → change. Each record is parsed alone, so that only the malformed one is rejected.
 //!
-//! `aws_lambda_events` is not used for records: a missing time becomes 1970 there, an absent image an empty one, and
-//! one malformed record fails the parse of its batch. A missing image is told from an empty one here, and a stream
-//! that carries no new image from a record that lost it.
+//! `aws_lambda_events` is not used for records. It turns a missing time into 1970 and an absent image into an empty
+//! one, and one malformed record fails its whole batch. This module tells a missing image from an empty one. It also
+//! tells a stream that carries no new image from a record that lost it.
 
 mod damaged;
 
@@ -21,66 +21,66 @@ use crate::outcome::ConfigurationError;
 use crate::time::Timestamp;
 use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
 
-/// The longest path or problem that an error words, in bytes.
+/// Paths and messages in errors are cut to this many bytes.
 const MAX_WORDS_BYTES: usize = 512;
 
-/// What a change does to its item.
+/// Kind of a change, from `eventName`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// The item is new: its document is probably unseen.
+    /// A new item: its document is probably unseen.
     Insert,
     /// The item was replaced or updated.
     Modify,
-    /// The item is gone, by a delete or by its time to live.
+    /// The item was deleted, by a client or by its time to live.
     Remove,
 }
 
-/// What the document is to be after the change.
+/// Content of the document after the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// The whole new document.
     Document(Document),
-    /// A tombstone.
+    /// A tombstone, as after a REMOVE.
     Removed,
 }
 
 /// One change of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The document that the item has.
+    /// Document of the item.
     pub id: DocumentId,
-    /// When it happened, relative to the document's other changes.
+    /// Position of the change among its document's changes.
     pub version: Version,
-    /// When it happened, by DynamoDB's clock, to the second on AWS; absent where the record does not say.
+    /// Time of the change by DynamoDB's clock, to the second on AWS; absent if the record does not say.
     pub event_time: Option<Timestamp>,
-    /// What happened to the item.
+    /// Effect of the change on the item.
     pub kind: ChangeKind,
-    /// What the document becomes.
+    /// Content of the document after the change.
     pub content: Content,
 }
 
-/// What reading a record needs to know that records do not say.
+/// Settings for reading a record: facts that the record does not hold.
 #[derive(Debug, Clone, Default)]
 pub struct Reading {
     /// First part of every version.
     pub generation: Generation,
-    /// The key attribute that comes first in document ids.
+    /// Key attribute that comes first in document ids.
     pub partition_key: Option<String>,
 }
 
-/// What a record says of itself, whatever its change.
+/// Identification that a record carries, whatever its change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// `eventID`, for logs.
+    /// Value of `eventID`, for logs.
     pub event_id: Option<String>,
-    /// `dynamodb.SequenceNumber` as it came: how Lambda is told that this record failed.
+    /// Value of `dynamodb.SequenceNumber` as it came. A response to Lambda names a failed record by it.
     pub sequence_number: Option<String>,
-    /// ARN of the table, from `eventSourceARN`: less the stream.
+    /// ARN of the table: `eventSourceARN` without the stream.
     pub table_arn: Option<String>,
 }
 
 impl Origin {
-    /// The table's name.
+    /// Returns the table's name.
     #[must_use]
     pub fn table(&self) -> Option<&str> {
         self.table_arn.as_deref().and_then(|arn| arn.split_once(":table/")).map(|(_, name)| name)
@@ -90,24 +90,24 @@ impl Origin {
 /// A record, as far as it could be read.
 #[derive(Debug)]
 pub struct Record {
-    /// Where it comes from.
+    /// Identification of the record.
     pub origin: Origin,
-    /// The change, or why there is none.
+    /// The change, or the reason why there is none.
     pub change: Result<Change, RecordError>,
 }
 
-/// Why a record gives no change. Holds names and shapes, never content.
+/// Reason why a record gives no change. Holds names and shapes, never content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// The record itself is wrong: it can never be applied.
+    /// A malformed record: it can never be applied.
     #[error("{field}: {problem}")]
     Malformed {
         /// Path of the field in the record.
         field: String,
-        /// What was expected, and the shape that was found.
+        /// The expected shape, and the one that was found.
         problem: String,
     },
-    /// The record is right, and the function is deployed on the wrong stream or with wrong settings.
+    /// A well-formed record that shows a wrong stream or wrong settings.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
 }
@@ -126,7 +126,7 @@ struct RawRecord<'a> {
     dynamodb: Option<RawChange<'a>>,
 }
 
-/// An object, and not the array that serde would take for one; null is as good as nothing.
+/// Requires a JSON object (serde also accepts an array for a struct). `null` counts as missing.
 fn change_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RawChange<'de>>, D::Error> {
     struct ObjectVisitor;
     impl<'de> Visitor<'de> for ObjectVisitor {
@@ -175,7 +175,7 @@ impl Record {
             None => Err(malformed("dynamodb", "missing".to_owned())),
             Some(change) => read_change(&record, change, reading),
         };
-        // Lambda is told only of numbers that it can know.
+        // Lambda fails the whole batch for a sequence number that it does not know.
         let sequence_number = sequence_number.filter(|number| SequenceNumber::is_one(number)).map(Cow::into_owned);
         let table_arn = record.event_source_arn.and_then(text).and_then(|arn| table_arn(&arn).map(str::to_owned));
         Self { origin: Origin { event_id, sequence_number, table_arn }, change }
@@ -203,13 +203,13 @@ fn read_change(record: &RawRecord<'_>, change: &RawChange<'_>, reading: &Reading
     })
 }
 
-/// The ARN of the table, from `arn:aws:dynamodb:REGION:ACCOUNT:table/TABLE/stream/LABEL`.
+/// Returns the table's ARN from `arn:aws:dynamodb:REGION:ACCOUNT:table/TABLE/stream/LABEL`.
 #[must_use]
 pub fn table_arn(stream_arn: &str) -> Option<&str> {
     stream_arn.split_once("/stream/").map(|(table, _)| table)
 }
 
-/// The name of the table, from the same.
+/// Returns the name of the table from its stream's ARN.
 pub(crate) fn table(stream_arn: &str) -> Option<&str> {
     stream_arn.split_once(":table/")?.1.split_once('/').map(|(table, _)| table)
 }
@@ -265,7 +265,7 @@ fn required<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Cow<'a, str>, 
     })
 }
 
-/// Reads the outer members. (An array would do for serde, member by member.)
+/// Reads the record's own members. Requires an object, because serde also accepts an array.
 fn object(json: &str) -> Option<RawRecord<'_>> {
     if json.trim_start().starts_with('{') { serde_json::from_str(json).ok() } else { None }
 }
@@ -280,7 +280,7 @@ fn malformed(field: &str, problem: String) -> RecordError {
     RecordError::Malformed { field: shortened(field), problem: shortened(&problem) }
 }
 
-/// DynamoDB's names have up to 64 KB, and their paths 32 levels: more than a log or a person takes.
+/// Cuts a text for an error: DynamoDB's names have up to 64 KB, and its paths 32 levels.
 fn shortened(text: &str) -> String {
     if text.len() <= MAX_WORDS_BYTES {
         return text.to_owned();
@@ -288,7 +288,7 @@ fn shortened(text: &str) -> String {
     format!("{}…", &text[..text.floor_char_boundary(MAX_WORDS_BYTES)])
 }
 
-/// The JSON shape of a text, from its first character.
+/// Returns the JSON shape of a text, from its first character.
 fn shape(json: &str) -> &'static str {
     match json.trim_start().bytes().next() {
         Some(b'{') => "an object",

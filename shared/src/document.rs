@@ -1,7 +1,7 @@
-//! Item → document: the one converter, used by every way in which a document comes to be.
+//! Item → document: the only conversion, for every path that writes documents.
 //!
-//! The document is the whole item as JSON. Fields stand in the order of their attribute names, numbers keep every
-//! digit, sets are arrays in sorted order, binary is padded standard base64. The same item gives the same bytes.
+//! The document is the whole item as JSON. Fields are in the order of their attribute names. Numbers keep every digit,
+//! sets are sorted arrays, binary is padded standard base64. Equal items give equal bytes.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -14,7 +14,7 @@ use crate::field::{Level, field_name};
 pub struct Document(Vec<u8>);
 
 impl Document {
-    /// Converts an item.
+    /// Converts an item to its document.
     #[must_use]
     pub fn from_item(item: &Item<'_>) -> Self {
         let mut out = Vec::with_capacity(512);
@@ -22,7 +22,7 @@ impl Document {
         Self(out)
     }
 
-    /// The JSON text.
+    /// Returns the document's JSON text.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -90,7 +90,7 @@ fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Writes a JSON string.
+/// Writes a text as a JSON string.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("writing a string to memory does not fail");
 }

@@ -6,10 +6,10 @@
 //! | one number | its canonical decimal (`1`, `1.0` and `1E0` are one key) |
 //! | one binary | base64url without padding |
 //! | partition and sort key | both parts joined by `\|`, with `%` → `%25` and `\|` → `%7C` inside the parts |
-//! | any of these from 512 bytes on | its first bytes, `~` as filler, and the SHA-256 of the whole in hex: 512 bytes in all |
+//! | any of these from 512 bytes on | 512 bytes: its first bytes, `~` as filler, and the SHA-256 of the whole in hex |
 //!
-//! Ids of fewer than 512 bytes are never hashed and hashed ones have exactly 512, so the two kinds cannot meet.
-//! The engine refuses more than 512 bytes, and with one such id the whole bulk.
+//! Shorter ids are never hashed, and hashed ids have exactly 512 bytes, so the two kinds cannot collide. OpenSearch
+//! rejects a whole bulk request for one id of more than 512 bytes.
 
 use std::fmt;
 
@@ -19,37 +19,37 @@ use sha2::{Digest as _, Sha256};
 
 use crate::attribute::{AttributeValue, Item};
 
-/// The engine's limit for `_id`, in bytes.
+/// OpenSearch's limit for `_id`, in bytes.
 const MAX_BYTES: usize = 512;
 const HASH_HEX_DIGITS: usize = 64;
 
-/// The id of a document in the index.
+/// Id of a document in the index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DocumentId(String);
 
-/// Why a record's `Keys` give no document id.
+/// Reason why a record's `Keys` give no document id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// A table has one or two key attributes.
+    /// A number of key attributes other than one or two.
     #[error("expected one or two key attributes, found {0}")]
     Count(usize),
-    /// Only S, N and B can be keys.
+    /// A key of a type other than S, N and B.
     #[error("key attribute `{0}` is no string, number or binary")]
     Type(String),
-    /// An empty id cannot be written.
+    /// An empty key, which gives an empty id.
     #[error("key attribute `{0}` is empty")]
     Empty(String),
-    /// The configured partition key is not among the keys.
+    /// A configured partition key that is not among the keys.
     #[error("there is no key attribute `{0}`, which PARTITION_KEY names")]
     NoPartitionKey(String),
 }
 
 impl DocumentId {
-    /// Makes the id from a record's `Keys`. A record does not say which of two keys is the partition key:
-    /// parts go by attribute name, unless `partition_key` names one to come first.
+    /// Makes the id from a record's `Keys`. A record does not say which of two keys is the partition key. So parts are
+    /// in the order of their attribute names, unless `partition_key` names one to come first.
     ///
     /// # Errors
-    /// For keys that no table can have, or that `partition_key` contradicts.
+    /// Fails for keys that no table can have, or that contradict `partition_key`.
     pub fn from_keys(keys: &Item<'_>, partition_key: Option<&str>) -> Result<Self, KeyError> {
         if !(1..=2).contains(&keys.0.len()) {
             return Err(KeyError::Count(keys.0.len()));
@@ -66,13 +66,13 @@ impl DocumentId {
         }))
     }
 
-    /// An id as the engine returned it.
+    /// Takes an id as OpenSearch returned it.
     #[must_use]
     pub fn from_stored(id: String) -> Self {
         Self(id)
     }
 
-    /// The id's text.
+    /// Returns the id's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(id(r#"{"a":{"S":""}}"#, None), Err(KeyError::Empty("a".into())));
     }
 
-    /// Keys of one schema, from an alphabet that provokes collisions.
+    /// Generates keys of one schema, from an alphabet that provokes collisions.
     fn string_key() -> impl Strategy<Value = String> {
         prop_oneof!["[ab|%~27C5]{1,6}", "[a|%]{500,520}"]
     }

@@ -1,19 +1,19 @@
-//! Settings from environment variables: typed, with every problem reported at once, by variable and remedy.
-//! An empty variable counts as unset, as templates set them so.
+//! Settings from environment variables: typed, with every problem reported together, by variable and remedy. An empty
+//! variable counts as unset, because templates set it so.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Looks a variable up.
+/// Function that looks up a variable.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Variables as they are read, and what was wrong with them.
+/// Variables and the problems found in them so far.
 pub struct Environment<'a> {
     lookup: Lookup<'a>,
     problems: Vec<String>,
 }
 
-/// Everything that is wrong with the settings.
+/// Every problem of the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Misconfigured(pub Vec<String>);
 
@@ -24,19 +24,19 @@ impl fmt::Display for Misconfigured {
 }
 
 impl<'a> Environment<'a> {
-    /// Variables behind a look-up; the process's own are `&|name| std::env::var(name).ok()`.
+    /// Reads variables through a look-up. For the process's own, use `&|name| std::env::var(name).ok()`.
     #[must_use]
     pub fn new(lookup: Lookup<'a>) -> Self {
         Self { lookup, problems: Vec::new() }
     }
 
-    /// A variable that may be unset.
+    /// Returns a variable that may be unset.
     #[must_use]
     pub fn optional(&self, name: &str) -> Option<String> {
         (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// A variable that must be set; `meaning` says to what.
+    /// Returns a required variable. `meaning` tells the operator what to set it to.
     pub fn required(&mut self, name: &str, meaning: &str) -> Option<String> {
         let value = self.optional(name);
         if value.is_none() {
@@ -45,7 +45,7 @@ impl<'a> Environment<'a> {
         value
     }
 
-    /// A variable of some type, or its default.
+    /// Returns a variable parsed as `T`, or the default.
     pub fn parsed<T: FromStr>(&mut self, name: &str, default: T, meaning: &str) -> T {
         match self.optional(name).map(|text| text.parse()) {
             None => default,
@@ -57,15 +57,15 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// Notes what is wrong with a variable.
+    /// Notes a problem with a variable.
     pub fn problem(&mut self, name: &str, problem: impl fmt::Display) {
         self.problems.push(format!("{name} {problem}"));
     }
 
-    /// Ends the reading.
+    /// Finishes the reading.
     ///
     /// # Errors
-    /// With every problem that was noted.
+    /// Fails with every problem that was noted.
     pub fn finish(self) -> Result<(), Misconfigured> {
         if self.problems.is_empty() { Ok(()) } else { Err(Misconfigured(self.problems)) }
     }

@@ -1,18 +1,18 @@
-//! Attribute names as the engine takes them: the injective rule by which a name that the engine refuses, or reads
-//! as something else, is rewritten.
+//! Attribute name → field name: an injective rule that rewrites names which OpenSearch refuses or misreads.
 //!
-//! 1. `%` becomes `%25` and `.` becomes `%2E`, everywhere (the engine reads `a.b` as a path into `a`).
+//! 1. `%` becomes `%25` and `.` becomes `%2E`, everywhere (OpenSearch reads `a.b` as a path into `a`).
 //! 2. The empty name becomes a lone `%`.
 //! 3. In a name of nothing but white space and control characters, the first character is percent-encoded.
-//! 4. At the top level, the underscore of the engine's metadata fields, and of `_driftless`, becomes `%5F`.
+//! 4. At the top level, the underscore of OpenSearch's metadata fields, and of `_driftless`, becomes `%5F`.
 //!
-//! All other names, Unicode included, stay as they are. Decoding is: a lone `%` is the empty name, else percent-decode.
-//! What is refused was seen on OpenSearch 3.8; the metadata names of older and plugin-equipped engines were added.
+//! All other names, Unicode included, stay as they are. To decode, read a lone `%` as the empty name, and
+//! percent-decode all else. The refused names were seen on OpenSearch 3.8; those of older engines and of plugins were
+//! added.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Top-level names that engines keep for themselves, and ours.
+/// Top-level names that engines reserve, and our own.
 const METADATA: [&str; 20] = [
     "_data_stream_timestamp",
     "_doc_count",
@@ -36,16 +36,16 @@ const METADATA: [&str; 20] = [
     "_version",
 ];
 
-/// Where in the document a name stands.
+/// Level of a name in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// A field of the document itself, where metadata names are taken.
+    /// A field of the document itself, where metadata names are reserved.
     Top,
     /// A field of an object inside the document.
     Nested,
 }
 
-/// The field name of an attribute.
+/// Returns the field name for an attribute.
 #[must_use]
 pub fn field_name(attribute: &str, level: Level) -> Cow<'_, str> {
     if attribute.is_empty() {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The documented inverse, which shows that the rule is injective.
+    /// Decodes a field name, which shows that the rule is injective.
     fn decode(field: &str) -> String {
         if field == "%" {
             return String::new();

@@ -6,12 +6,12 @@ use crate::document::Document;
 use crate::document_id::DocumentId;
 use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
 
-/// The version with this sequence number.
+/// Returns the version with this sequence number.
 pub(crate) fn version(sequence: u64) -> Version {
     version_of(Generation::default().0, sequence)
 }
 
-/// The same of another generation.
+/// Returns a version of another generation.
 pub(crate) fn version_of(generation: u32, sequence: u64) -> Version {
     let label = StreamLabel::from_arn("arn:aws:dynamodb:eu-central-1:1:table/T/stream/2026-01-15T09:30:00.000")
         .expect("a label");
@@ -30,12 +30,12 @@ pub(crate) fn change(id: &str, sequence: u64) -> Change {
     }
 }
 
-/// The same as an INSERT.
+/// An INSERT with the same document.
 pub(crate) fn insert(id: &str, sequence: u64) -> Change {
     Change { kind: ChangeKind::Insert, ..change(id, sequence) }
 }
 
-/// A REMOVE.
+/// A REMOVE at this version.
 pub(crate) fn remove(id: &str, sequence: u64) -> Change {
     Change { kind: ChangeKind::Remove, content: Content::Removed, ..change(id, sequence) }
 }

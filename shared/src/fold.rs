@@ -1,5 +1,5 @@
-//! Folding: the changes of one batch, per document and in version order, so that only the newest is written.
-//! The older ones are kept at hand: where the newest is rejected, the one before it is tried.
+//! Folds a batch: groups changes by document and sorts them by version, so that only the newest is written. The older
+//! changes stay at hand: if the newest is rejected, the writer tries the one before it.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,16 @@ use crate::change::Change;
 use crate::document_id::DocumentId;
 use crate::guards::{self, Guard};
 
-/// One document's changes in a batch.
+/// Changes of one document in a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Folded<'c> {
-    /// The document.
+    /// Document of the changes.
     pub(crate) id: &'c DocumentId,
-    /// Places in the batch, oldest version first; equal versions in batch order.
+    /// Places in the batch, oldest version first. Equal versions keep the batch's order.
     pub(crate) places: Vec<usize>,
 }
 
-/// Groups a batch by document, documents in order of their first change.
+/// Groups a batch by document. Documents are in the order of their first changes.
 pub(crate) fn fold(changes: &[Change]) -> Vec<Folded<'_>> {
     let mut group_of: HashMap<&DocumentId, usize> = HashMap::with_capacity(changes.len());
     let mut groups: Vec<Folded<'_>> = Vec::with_capacity(changes.len());
@@ -28,7 +28,7 @@ pub(crate) fn fold(changes: &[Change]) -> Vec<Folded<'_>> {
         groups[at].places.push(place);
     }
     for group in &mut groups {
-        // A batch is in order per key while nothing fails; the version decides, not the place.
+        // A batch keeps the order per key only while nothing fails. The version decides, not the place.
         if guards::stands(Guard::FoldOrder) {
             group.places.sort_by(|&a, &b| changes[a].version.cmp(&changes[b].version));
         }

@@ -16,7 +16,7 @@ pub enum Guard {
     Generation,
 }
 
-/// Whether a guard stands.
+/// Returns `true` if a guard stands.
 #[cfg(not(feature = "sabotage"))]
 #[inline]
 #[must_use]
@@ -42,7 +42,7 @@ mod sabotage {
         1 << guard as u32
     }
 
-    /// Whether a guard stands in this thread.
+    /// Returns `true` if a guard stands in this thread.
     #[must_use]
     pub fn stands(guard: Guard) -> bool {
         MISSING.get() & bit(guard) == 0

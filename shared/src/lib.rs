@@ -1,21 +1,23 @@
 //! The core of driftless: keeps an OpenSearch index equal to a DynamoDB table.
 //!
 //! # Layout
-//! Pure, no I/O, no clock, no environment:
-//! - [`attribute`], [`number`]: DynamoDB's values; [`field`], [`document`], [`document_id`]: what they become.
-//! - [`version`], [`time`]: when a change happened; [`change`]: a stream record, read.
-//! - `fold`: a batch, per document; [`outcome`]: how a change ends, and the error policy.
+//! Pure (no I/O, no clock, no environment):
+//! - [`attribute`], [`number`]: DynamoDB's values; [`field`], [`document`], [`document_id`]: their form in the index.
+//! - [`version`], [`time`]: the order and the time of a change; [`change`]: a stream record, parsed.
+//! - `fold`: a batch, grouped by document; [`outcome`]: the outcomes of changes, and the error policy.
 //!
-//! The engine, behind one door:
-//! - [`target`]: the door; [`writer`]: the guarded write through it.
+//! OpenSearch, behind one interface:
+//! - [`target`]: the interface; [`writer`]: the conditional write through it.
 //! - [`opensearch`]: the real target, the only module that knows HTTP and bulk JSON; `memory`: the test double.
+//! - `testing`: stream records for tests.
 //!
-//! [`batch`]: records read together, and those among them that can never be applied.
+//! [`batch`]: the parsed records of an event, and those among them that can never be applied.
 //!
-//! What could not be applied: [`dead_letter`]: the letters; [`queue`]: where they wait; `stream`: their records, read again;
+//! Dead letters: [`dead_letter`]: their formats; [`queue`]: their queue; `stream`: records, read again from the stream;
 //! `aws`: settings of the clients for both.
 //!
-//! For functions: [`environment`] reads settings and reports all problems at once; `function`: what all functions share.
+//! For functions: [`environment`] reads settings and reports all problems together; `function`: the parts that all
+//! functions share.
 //!
 //! [`guards`] names what the promises rest on, for the simulation.
 
@@ -34,7 +36,7 @@ mod fold;
 #[cfg(feature = "function")]
 pub mod function;
 pub mod guards;
-#[cfg(any(test, feature = "memory"))]
+#[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod number;
 pub mod opensearch;
@@ -43,6 +45,8 @@ pub mod queue;
 #[cfg(feature = "stream")]
 pub mod stream;
 pub mod target;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 pub mod version;
 pub mod writer;

@@ -1,4 +1,4 @@
-//! A target in memory with the engine's guard semantics, and scripted faults: the double for tests and simulation.
+//! A target in memory with OpenSearch's conditional writes and scripted faults: the double for tests and simulation.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,12 +13,12 @@ use crate::target::{Call, Guard, GuardedWrite, Position, Stored, Target, Written
 use crate::time::Timestamp;
 use crate::version::Version;
 
-/// What goes wrong with one call.
+/// Fault of one call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
-    /// The call does what it should.
+    /// No fault: the call succeeds.
     None,
-    /// No request arrives.
+    /// The request does not arrive.
     Unreachable,
     /// The request is carried out, and its answer is lost.
     AnswerLost,
@@ -26,19 +26,19 @@ pub enum Fault {
     Status(u16),
     /// No answer comes before the deadline.
     Hang,
-    /// No answer comes in the time that one request has ([`REQUEST_TIMEOUT`], doubled as the call says).
+    /// No answer comes before the request's time-out ([`REQUEST_TIMEOUT`], doubled as the call says).
     TimedOut,
 }
 
-/// The time that one request has.
+/// Time-out of one request.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A document, or the tombstone of one.
+/// A document or a tombstone in the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryDocument {
-    /// The content as written.
+    /// Content as it was written.
     pub content: Content,
-    /// The version as written; absent for a document of someone else's.
+    /// Version as it was written; absent for a foreign document.
     pub version: Option<Version>,
     event_time: Option<Timestamp>,
     written_at: Option<Timestamp>,
@@ -46,7 +46,7 @@ pub struct MemoryDocument {
 }
 
 impl MemoryDocument {
-    /// Its sequence number: how many writes there were before.
+    /// Returns its sequence number: the number of writes before it.
     #[must_use]
     pub fn seq_no(&self) -> u64 {
         self.seq_no
@@ -77,37 +77,37 @@ impl MemoryTarget {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the next reads go wrong, one fault per call.
+    /// Schedules faults for the next reads, one per call.
     pub fn fail_reads(&self, faults: impl IntoIterator<Item = Fault>) {
         self.state().read_faults.extend(faults);
     }
 
-    /// Lets the next writes go wrong, one fault per call.
+    /// Schedules faults for the next writes, one per call.
     pub fn fail_writes(&self, faults: impl IntoIterator<Item = Fault>) {
         self.state().write_faults.extend(faults);
     }
 
-    /// Lets the next probes go wrong, one problem per probe.
+    /// Schedules problems for the next probes, one per probe.
     pub fn fail_probes(&self, problems: impl IntoIterator<Item = Problem>) {
         self.state().probe_faults.extend(problems);
     }
 
-    /// Takes longer for every document with these bytes than any request waits.
+    /// Delays every document with these bytes beyond any request's time-out.
     pub fn slow_down(&self, document: &[u8]) {
         self.state().slow.insert(document.to_vec());
     }
 
-    /// Refuses every document with these bytes, as a mapping conflict would.
+    /// Refuses every document with these bytes, as for a mapping conflict.
     pub fn refuse(&self, document: &[u8], status: u16) {
         self.state().refused.insert(document.to_vec(), status);
     }
 
-    /// Takes documents with these bytes again, as a mended mapping would.
+    /// Accepts documents with these bytes again, as after a fix of the mapping.
     pub fn accept(&self, document: &[u8]) {
         self.state().refused.remove(document);
     }
 
-    /// Puts a document there that driftless did not write.
+    /// Adds a document that driftless did not write.
     pub fn put_foreign(&self, id: &str) {
         let mut state = self.state();
         let seq_no = state.next_seq_no();
@@ -116,13 +116,13 @@ impl MemoryTarget {
         state.documents.insert(DocumentId::from_stored(id.to_owned()), document);
     }
 
-    /// Everything in the index, tombstones included.
+    /// Returns all documents in the index, tombstones included.
     #[must_use]
     pub fn documents(&self) -> BTreeMap<DocumentId, MemoryDocument> {
         self.state().documents.clone()
     }
 
-    /// What readers see: the JSON of live documents by id.
+    /// Returns the search results of a reader: the JSON of live documents by id.
     #[must_use]
     pub fn visible(&self) -> BTreeMap<String, String> {
         let live = |(id, document): (&DocumentId, &MemoryDocument)| match &document.content {
@@ -132,19 +132,19 @@ impl MemoryTarget {
         self.state().documents.iter().filter_map(live).collect()
     }
 
-    /// Probes so far.
+    /// Returns the number of probes so far.
     #[must_use]
     pub fn probes(&self) -> u32 {
         self.state().probes
     }
 
-    /// Numbers of documents that each request so far has carried.
+    /// Returns the number of documents in each request so far.
     #[must_use]
     pub fn request_sizes(&self) -> Vec<usize> {
         self.state().sizes.clone()
     }
 
-    /// Calls so far: reads, writes.
+    /// Returns the numbers of read and write calls so far.
     #[must_use]
     pub fn calls(&self) -> (u32, u32) {
         let state = self.state();
@@ -221,7 +221,7 @@ impl Target for MemoryTarget {
         if fault == Fault::AnswerLost {
             let mut state = self.state();
             for write in writes {
-                // The answer is lost on purpose.
+                // The fault: the write happens, and its answer is lost.
                 let _ = state.write(write);
             }
         }
@@ -241,7 +241,7 @@ impl Target for MemoryTarget {
 }
 
 impl MemoryTarget {
-    /// One bulk request: a slow document among others costs all of them their answer.
+    /// Sends one bulk request. A slow document costs all documents of the request their answer.
     async fn request(&self, part: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let (slow, answers): (bool, Vec<_>) = {
             let mut state = self.state();

@@ -1,15 +1,15 @@
 //! DynamoDB's number: an exact decimal of up to 38 significant digits, sent as a string.
 //!
-//! A [`Number`] keeps every digit and has one spelling per value, so that `1`, `1.0` and `1E0` give
-//! the same document and the same document id. It never passes through a float. It does not compute.
+//! A [`Number`] keeps every digit and has one spelling per value: `1`, `1.0` and `1E0` give the same document and the
+//! same document id. It never passes through a float, and has no arithmetic.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Values from 1e-38 up to 1e38 are written plainly, all others with an exponent.
+/// Values from 1e-38 up to 1e38 are written without an exponent, all others with one.
 const PLAIN_MAGNITUDE: i64 = 38;
 
-/// An exact decimal in canonical form: `0.DIGITS × 10^magnitude`, with no zero at either end of the digits.
+/// An exact decimal in canonical form: `0.DIGITS × 10^magnitude`. The digits neither begin nor end with a zero.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Number {
     negative: bool,
@@ -19,13 +19,13 @@ pub struct Number {
     magnitude: i64,
 }
 
-/// The text is not a decimal number.
+/// Error for a text that is not a decimal number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a decimal number such as \"12\", \"-0.5\" or \"1E+10\"")]
 pub struct NotANumber;
 
 impl Number {
-    /// Reads a decimal: an optional sign, digits with an optional fraction, an optional exponent.
+    /// Parses a decimal: an optional sign, digits with an optional fraction, an optional exponent.
     pub fn parse(text: &str) -> Result<Self, NotANumber> {
         let (negative, unsigned) = match text.as_bytes().first() {
             Some(b'-') => (true, &text[1..]),
@@ -68,11 +68,11 @@ impl Number {
 }
 
 fn parse_exponent(text: &str) -> Result<i64, NotANumber> {
-    // An i32 is far beyond DynamoDB's 125, and sums of it stay within an i64.
+    // DynamoDB's exponents reach 125. An i32 is far above, and sums of it fit in an i64.
     text.parse::<i32>().map(i64::from).map_err(|_| NotANumber)
 }
 
-/// The canonical text, which is also a valid JSON number.
+/// Writes the canonical text, which is also a valid JSON number.
 impl fmt::Display for Number {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.digits.is_empty() {
@@ -100,7 +100,7 @@ impl fmt::Display for Number {
     }
 }
 
-/// Numeric order, the stable order of number sets.
+/// Numeric order, in which number sets are sorted.
 impl Ord for Number {
     fn cmp(&self, other: &Self) -> Ordering {
         let absolute = || self.magnitude.cmp(&other.magnitude).then_with(|| self.digits.cmp(&other.digits));

@@ -1,89 +1,93 @@
-//! What becomes of a change, and what the engine's problems mean for it. Pure; decided by status, never by text.
+//! Outcomes of changes, OpenSearch's problems, and the error policy. Pure; decides by status, never by text.
+
+mod counts;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How one change ended.
+pub use counts::OutcomeCounts;
+
+/// Outcome of one change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The document now is what this change made it.
+    /// The document is now as this change made it.
     Applied,
-    /// This very change had been applied before.
+    /// The same change was applied before.
     Duplicate,
-    /// A newer change had been applied before.
+    /// A newer change was applied before.
     Stale,
-    /// Stale by version, and yet newer by event time than the change that stands in the index, by more than two seconds:
-    /// one of the two orders is wrong. It becomes a dead letter, for only the item itself can tell which.
+    /// Stale by version, but newer than the stored change by more than two seconds of event time. One of the two orders
+    /// is wrong, and only the item can tell which. So it becomes a dead letter.
     OrderAnomaly,
-    /// A newer change of the same batch made it needless.
+    /// A newer change of the same batch replaced it.
     Superseded,
-    /// It can never be applied.
+    /// The change can never be applied.
     Rejected(Problem),
-    /// It may be applied later; nothing is known to be wrong with it.
+    /// The change may be applied later; it is not known to be at fault.
     Failed(Problem),
 }
 
-/// What the engine, or the way to it, said. The texts may hold item content: they do not belong in logs.
+/// Problem that OpenSearch, or the connection to it, reported. Texts may quote items: they do not belong in logs.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Problem {
-    /// No answer: refused, or cut.
+    /// No answer: the connection was refused or broken.
     #[error("OpenSearch cannot be reached: {0}")]
     Unreachable(Arc<str>),
-    /// No answer in this time; what was asked may have been done.
+    /// No answer within this time. The request may have been carried out.
     #[error("OpenSearch did not answer within {} ms", .0.as_millis())]
     TimedOut(Duration),
-    /// An answer that is not what the API promises.
+    /// An answer that breaks the API's contract.
     #[error("OpenSearch gave an answer that is not understood: {0}")]
     Protocol(Arc<str>),
-    /// The whole request was refused.
+    /// A refusal of the whole request.
     #[error("OpenSearch refused the request with {}", .0.status)]
     Request(Refusal),
-    /// One item of a request was refused.
+    /// A refusal of one item of a request.
     #[error("OpenSearch refused the document with {}", .0.status)]
     Item(Refusal),
-    /// The engine took the document and dropped it, as an ingest pipeline's `drop` processor says.
+    /// The engine accepted the document and dropped it, as an ingest pipeline's `drop` processor does.
     #[error("an ingest pipeline dropped the document")]
     Dropped,
-    /// The document failed time after time, alone and with more time, while the engine took others.
+    /// The document failed repeatedly, alone and with more time, while other documents were accepted.
     #[error("the document failed {failures} times alone, while OpenSearch took others: {last}")]
     Suspect {
-        /// Failures in requests of its own.
+        /// Number of failures in requests of its own.
         failures: u32,
-        /// The last one.
+        /// Problem of the last failure.
         last: Box<Problem>,
     },
-    /// The engine does not do with a probe what every write relies on. Quotes no item: a probe has none.
+    /// The engine answered a probe otherwise than every write relies on. Quotes no item, because a probe has none.
     #[error("{0}")]
     Probe(Arc<str>),
-    /// Other writers were faster, time after time.
+    /// Other writers changed the document first, this many times in a row.
     #[error("the document changed under {0} writes in a row")]
     Contended(u32),
 }
 
-/// A refusal as the engine words it.
+/// A refusal in the engine's words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
-    /// HTTP status, of the request or of the item.
+    /// HTTP status of the request or of the item.
     pub status: u16,
     /// The engine's error type, such as `mapper_parsing_exception`.
     pub kind: Arc<str>,
-    /// The engine's words; may quote the item.
+    /// The engine's reason; may quote the item.
     pub reason: Arc<str>,
 }
 
-/// What to do about a problem.
+/// Treatment of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Treatment {
-    /// It may pass: try again.
+    /// Retry: the problem may pass.
     Retry,
-    /// This change can never be applied.
+    /// Reject: this change can never be applied.
     Reject,
-    /// No change can be applied until a person mends the deployment.
+    /// Fail the invocation: no change can be applied until a person fixes the deployment.
     Configuration,
 }
 
 impl Problem {
-    /// The error policy.
+    /// Decides the treatment: the whole error policy.
     #[must_use]
     pub fn treatment(&self) -> Treatment {
         match self {
@@ -96,20 +100,20 @@ impl Problem {
             },
             Self::Item(refusal) => match refusal.status {
                 403 if refusal.is_permission() => Treatment::Configuration,
-                // A write block: a matter of the index, lifted sooner or later.
+                // 403 without a permission error is a write block of the index, which is lifted sooner or later.
                 403 | 409 | 429 | 500.. => Treatment::Retry,
                 401 | 404 => Treatment::Configuration,
                 400..500 => Treatment::Reject,
-                // No failure has such a status: nothing can be concluded from it.
+                // No failure has such a status, so nothing can be concluded from it.
                 ..400 => Treatment::Retry,
             },
         }
     }
 
-    /// Gives itself back, to be dealt with where it was met.
+    /// Returns the problem itself, for its finder to handle.
     ///
     /// # Errors
-    /// Where it concerns every change.
+    /// Fails if the problem concerns every change.
     pub fn unless_configuration(self) -> Result<Self, ConfigurationError> {
         match self.treatment() {
             Treatment::Configuration => Err(ConfigurationError::from_problem(&self)),
@@ -117,7 +121,7 @@ impl Problem {
         }
     }
 
-    /// A short name without content, for logs and metrics.
+    /// Returns a short name without content, for logs and metrics.
     #[must_use]
     pub fn class(&self) -> &str {
         match self {
@@ -132,7 +136,7 @@ impl Problem {
         }
     }
 
-    /// The HTTP status, where there is one.
+    /// Returns the HTTP status, if there is one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -142,8 +146,8 @@ impl Problem {
         }
     }
 
-    /// Returns whether it may lie in the one document that was sent: no answer in time, or an error of the server's own.
-    /// What a gateway says of an engine that is away (502, 503, 504) does not.
+    /// Returns `true` if the one document that was sent may be the cause: a time-out, or an error of the server's own.
+    /// The gateway statuses 502, 503 and 504 say that the engine is away, and do not count.
     #[must_use]
     pub fn may_lie_in_the_document(&self) -> bool {
         match self {
@@ -157,45 +161,45 @@ impl Problem {
 }
 
 impl Refusal {
-    /// Returns whether the engine's access control refused, and not a block of the index.
+    /// Returns `true` if access control refused, and not a block of the index.
     #[must_use]
     pub fn is_permission(&self) -> bool {
         &*self.kind == "security_exception"
     }
 }
 
-/// The deployment is wrong: the invocation fails loudly, and nothing is treated as if it were bad data.
+/// A wrong deployment. The invocation fails loudly, and no record is treated as bad data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigurationError {
-    /// The stream does not carry what a document is made from.
+    /// A stream without the image that documents are made from.
     #[error(
         "the stream's view type is {view}, which carries no new image: give the table a stream with \
          StreamViewType NEW_IMAGE or NEW_AND_OLD_IMAGES, and point the event source mapping at its new ARN"
     )]
     NoNewImage {
-        /// The view type that the records name.
+        /// View type that the records name.
         view: String,
     },
-    /// The function is behind another kind of trigger.
+    /// A function behind another kind of trigger.
     #[error("eventSource is `{found}`: this function takes the events of DynamoDB Streams (aws:dynamodb)")]
     EventSource {
-        /// The event source that the records name.
+        /// Event source that the records name.
         found: String,
     },
-    /// The variable names an attribute that is no key.
+    /// A variable that names an attribute which is no key.
     #[error(
         "PARTITION_KEY is `{name}`, but the table's records have no such key: set it to the table's partition key, or remove it"
     )]
     PartitionKey {
-        /// The variable's value.
+        /// Value of the variable.
         name: String,
     },
-    /// The index is not one that driftless made.
+    /// An index that driftless did not make.
     #[error("INDEX `{index}`: {problem}")]
     Index {
-        /// The variable's value.
+        /// Value of the variable.
         index: String,
-        /// What is wrong, and the remedy.
+        /// The problem, and the remedy.
         problem: String,
     },
     /// The index that this process has written to is gone, or its aliases moved.
@@ -207,34 +211,34 @@ pub enum ConfigurationError {
         /// Status and error type.
         problem: String,
     },
-    /// The index was made from another source, or by other settings.
+    /// An index that was made from another source, or with other settings.
     #[error("INDEX `{index}` {problem}")]
     Identity {
-        /// The variable's value.
+        /// Value of the variable.
         index: String,
-        /// What contradicts, with the variable, and the remedy.
+        /// The contradiction with its variable, and the remedy.
         problem: String,
     },
-    /// A document carries a generation above the function's own.
+    /// A document with a generation above the function's own.
     #[error(
         "GENERATION is {own}, and the index holds documents of generation {stored}, next to which every change of ours is \
          old: set GENERATION to {stored} or more"
     )]
     GenerationLowered {
-        /// The variable's value.
+        /// Value of the variable.
         own: u32,
-        /// What a document carries.
+        /// Generation that a document carries.
         stored: u32,
     },
-    /// One batch holds records of two tables.
+    /// One batch with records of two tables.
     #[error("a batch holds records of the tables {first} and {other}: an index takes the changes of one table")]
     Tables {
         /// ARN of the first record's table.
         first: String,
-        /// ARN of another record's.
+        /// ARN of another record's table.
         other: String,
     },
-    /// The engine refuses everything.
+    /// An engine that refuses everything.
     #[error("{problem}")]
     Engine {
         /// Status and error type, with the variable to look at.
@@ -243,7 +247,7 @@ pub enum ConfigurationError {
 }
 
 impl ConfigurationError {
-    /// Words a problem that concerns every change, with the variable to look at.
+    /// Describes a problem that concerns every change, with the variable to look at.
     #[must_use]
     pub fn from_problem(problem: &Problem) -> Self {
         let refusal = match problem {
@@ -254,7 +258,8 @@ impl ConfigurationError {
         let class = problem.class();
         Self::Engine {
             problem: match refusal {
-                // Who refused says why, and quotes no item: an engine's access control names actions and users, IAM too.
+                // Access control names actions and users. So its reason tells who refused, and quotes no item; IAM's
+                // does the same.
                 Some(refusal) if matches!(refusal.status, 401 | 403) => {
                     let said = if refusal.reason.is_empty() { "without a reason" } else { &refusal.reason };
                     format!("{problem} ({class}: {said}): {}", refusal.remedy())
@@ -275,7 +280,7 @@ impl ConfigurationError {
 }
 
 impl Refusal {
-    /// The error type of an answer that has a `Message` instead of an `error`: IAM, or a gateway of AWS's, wrote it.
+    /// Error type for an answer with a `Message` instead of an `error`, as IAM and AWS's gateways write it.
     pub const AWS: &str = "aws";
 
     fn remedy(&self) -> &'static str {

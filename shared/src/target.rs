@@ -1,9 +1,9 @@
-//! The door to an index: reading what a write must be compared with, and writing under a guard.
+//! Interface to an index: reads document states, and writes on the condition of a state.
 //!
-//! The contract that every target keeps, and that the writer's promises rest on:
-//! - answers come in the order and number of what was asked;
-//! - a guarded write happens if and only if the document is in the guarded state at that moment, atomically;
-//! - a `Problem` on a write says nothing about whether it happened.
+//! Contract of every target, on which the writer's promises rest:
+//! - Answers come in the order and number of the request.
+//! - A conditional write happens if and only if its condition holds at that moment, atomically.
+//! - A `Problem` of a write does not tell if the write happened.
 
 use std::future::Future;
 
@@ -15,104 +15,105 @@ use crate::outcome::Problem;
 use crate::time::Timestamp;
 use crate::version::Version;
 
-/// One state of one document, as the engine counts them. Means nothing in another index: a target leads to one.
+/// Position of one state of one document, as the engine counts states. Valid in one index only: a target leads to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// `_seq_no`.
+    /// The document's `_seq_no`.
     pub seq_no: u64,
-    /// `_primary_term`.
+    /// The document's `_primary_term`.
     pub primary_term: u64,
 }
 
-/// What is known of a document that exists, tombstones included.
+/// Known state of an existing document, tombstones included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// Absent where the document was not written by driftless: older than every change.
+    /// Version of the stored change. Absent for a foreign document, which is older than every change.
     pub version: Option<Version>,
-    /// Event time of the change that made it.
+    /// Event time of the stored change.
     pub event_time: Option<Timestamp>,
-    /// Time of its writing, by the clock of the process that wrote it.
+    /// Time of the write, by the writing process's clock.
     pub written_at: Option<Timestamp>,
-    /// Its state.
+    /// Position of this state.
     pub position: Position,
 }
 
-/// The state that a document must be in for a write to happen.
+/// Condition for a write to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
-    /// It does not exist.
+    /// The document does not exist.
     Absent,
-    /// It is still in this state.
+    /// The document is still at this position.
     At(Position),
 }
 
-/// One write.
+/// One conditional write of one document.
 #[derive(Debug, Clone, Copy)]
 pub struct GuardedWrite<'a> {
-    /// The document.
+    /// Document to write.
     pub id: &'a DocumentId,
-    /// The condition.
+    /// Condition of the write.
     pub guard: Guard,
-    /// What it becomes.
+    /// New content of the document.
     pub content: &'a Content,
-    /// Its version from then on.
+    /// New version of the document.
     pub version: &'a Version,
     /// Event time of the change.
     pub event_time: Option<Timestamp>,
-    /// Time of writing, by the function's clock.
+    /// Time of the write, by the function's clock.
     pub written_at: Timestamp,
 }
 
-/// What became of one write.
+/// Result of one write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Written {
-    /// The document is in this new state.
+    /// The document is at this new position.
     Done(Position),
-    /// It was not in the guarded state.
+    /// The condition did not hold.
     Conflict,
 }
 
-/// How one call is made.
+/// Parameters of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call {
-    /// When it must be over.
+    /// Deadline of the call.
     pub deadline: Instant,
-    /// Most documents that share a request.
+    /// Maximum number of documents in one request.
     pub max_documents: usize,
-    /// How often the time for one answer is doubled.
+    /// Number of times to double the request time-out.
     pub doublings: u32,
-    /// A probe goes along in each request. Where the index refuses that, too, no refusal is a document's own: each becomes
-    /// a [`Problem::Probe`].
+    /// Adds a probe to each request. If the index refuses the probe, no refusal is due to a document: each becomes a
+    /// [`Problem::Probe`].
     pub with_probe: bool,
 }
 
 impl Call {
-    /// The usual call: as many documents and as much time as the target finds right.
+    /// Returns the default call: the target decides the size and the time-out of requests.
     #[must_use]
     pub fn until(deadline: Instant) -> Self {
         Self { deadline, max_documents: usize::MAX, doublings: 0, with_probe: false }
     }
 }
 
-/// An index that guards its writes.
+/// An index that checks conditions of writes.
 pub trait Target: Send + Sync {
-    /// Reads the newest state of documents, whether refreshed or not; `None` where there is none.
+    /// Reads the newest states of documents, refreshed or not; `None` for a document that does not exist.
     fn read(
         &self,
         ids: &[&DocumentId],
         call: Call,
     ) -> impl Future<Output = Vec<Result<Option<Stored>, Problem>>> + Send;
 
-    /// Writes; no two writes are of the same document.
+    /// Writes documents, each at most once per call.
     fn write(
         &self,
         writes: &[GuardedWrite<'_>],
         call: Call,
     ) -> impl Future<Output = Vec<Result<Written, Problem>>> + Send;
 
-    /// Writes a document that no item has into the shard that holds `beside`, reads it back with its version, and deletes it.
+    /// Writes a probe's document into the shard of `beside`, reads it back with its version, and deletes it. No item
+    /// has the probe's id.
     ///
     /// # Errors
-    /// A problem of the deployment, or one that may pass; never one of a document.
+    /// Fails with a problem of the deployment, or one that may pass; never with one of a document.
     fn probe_beside(&self, beside: &DocumentId, deadline: Instant) -> impl Future<Output = Result<(), Problem>> + Send;
 }

@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// Wraps milliseconds since the epoch.
+    /// Creates a time from milliseconds since the epoch.
     #[must_use]
     pub fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     #[must_use]
     pub fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// Milliseconds from `earlier` to this; 0 where `earlier` is later.
+    /// Returns the milliseconds since `earlier`; 0 if `earlier` is later.
     #[must_use]
     pub fn millis_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Reads `ApproximateCreationDateTime`: seconds from DynamoDB Streams, milliseconds or microseconds through
-    /// Kinesis, told apart by size (seconds reach the year 5138 first). Absent for zero, text and nonsense.
+    /// Parses `ApproximateCreationDateTime`: seconds from DynamoDB Streams, milliseconds or microseconds through
+    /// Kinesis. Their size tells them apart (seconds reach the year 5138 first). `None` for zero, text and nonsense.
     #[must_use]
     pub fn from_any_unit(json: &str) -> Option<Self> {
         let value: f64 = json.parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0)?;

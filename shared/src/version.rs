@@ -1,9 +1,9 @@
-//! The version of a change: a string that compares as the changes happened.
+//! Version of a change: a string that sorts in the order of changes.
 //!
-//! `generation/stream label/sequence number`, each part of one width, so that comparing bytes compares parts:
-//! a raised generation beats everything before it, a re-created stream beats its predecessor, and within a stream
-//! the sequence number decides. DynamoDB's sequence numbers have 21 to 40 digits: they fit no integer of the engine,
-//! and unpadded strings would put `10000…` before `9900…`.
+//! `generation/stream label/sequence number`, each part of one width, so that comparing bytes compares parts. A raised
+//! generation is newer than everything before it, and a re-created stream is newer than its predecessor. Within a
+//! stream, the sequence number decides. DynamoDB's sequence numbers have 21 to 40 digits: no integer type of the engine
+//! holds them, and unpadded strings would sort `10000…` before `9900…`.
 
 use std::fmt;
 
@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::guards::{self, Guard};
 
-/// The longest sequence number that DynamoDB documents, in digits.
+/// The longest documented sequence number, in digits.
 const SEQUENCE_DIGITS: usize = 40;
-/// Longer than any creation time.
+/// Limit for labels; every creation time is shorter.
 const MAX_LABEL_BYTES: usize = 40;
-/// Nine digits of a second: the finest that a stream label is seen with.
+/// Digits of a label's fraction: nine is the finest that was seen.
 const FRACTION_DIGITS: usize = 9;
 
-/// The operator's number for the source of truth: raised when it changes (a restore, a switch to another stream kind).
+/// The operator's number for the source of truth. It is raised when the source changes (a restore, another kind of
+/// stream).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Generation(pub u32);
 
@@ -28,75 +29,75 @@ impl Default for Generation {
     }
 }
 
-/// The creation time of a stream, from the end of its ARN, with its fraction padded to nine digits.
+/// Creation time of a stream, from the end of its ARN, with its fraction padded to nine digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamLabel(String);
 
-/// The ARN does not end in `/stream/` and a creation time.
+/// Error for an ARN that does not end in `/stream/` and a creation time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected arn:…:table/NAME/stream/CREATION-TIME")]
 pub struct NotAStreamArn;
 
 impl StreamLabel {
-    /// Takes the label from a stream's ARN, such as `arn:aws:dynamodb:eu-west-1:1:table/T/stream/2026-01-15T09:30:00.000`.
+    /// Parses the label of a stream's ARN: `arn:aws:dynamodb:eu-west-1:1:table/T/stream/2026-01-15T09:30:00.000`.
     ///
     /// # Errors
-    /// Where there is no label, or one with characters that no creation time has.
+    /// Fails if there is no label, or one with characters that no creation time has.
     pub fn from_arn(arn: &str) -> Result<Self, NotAStreamArn> {
         let (_, label) = arn.rsplit_once("/stream/").ok_or(NotAStreamArn)?;
-        // Strict, for a label that no time has might sort above all that are, and its change would win for ever.
+        // A damaged label might sort above all real ones, and its change would win for ever.
         let valid = |byte: u8| byte.is_ascii_digit() || matches!(byte, b':' | b'-' | b'.' | b'T' | b'Z');
         let begins_with_digit = label.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
         if !begins_with_digit || label.len() > MAX_LABEL_BYTES || !label.bytes().all(valid) {
             return Err(NotAStreamArn);
         }
-        // Java prints a time without its fraction where that is zero, and `/` sorts behind `.`.
+        // Java omits a zero fraction, and `/` sorts behind `.`: unpadded, `…:00/` would be newer than `…:00.5/`.
         let (seconds, fraction) = label.split_once('.').unwrap_or((label, ""));
         let zeros = "0".repeat(FRACTION_DIGITS.saturating_sub(fraction.len()));
         Ok(Self([seconds, ".", fraction, &zeros].concat()))
     }
 }
 
-/// A stream record's position: up to 40 decimal digits, kept padded so that text order is numeric order.
+/// Sequence number of a stream record, padded to 40 decimal digits so that text order is numeric order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SequenceNumber(String);
 
-/// The text is not 1 to 40 decimal digits.
+/// Error for a text that is not 1 to 40 decimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected 1 to 40 decimal digits")]
 pub struct NotASequenceNumber;
 
 impl SequenceNumber {
-    /// Reads DynamoDB's decimal text. (AWS documents 21 to 40 digits; its own sample events have three.)
+    /// Parses DynamoDB's decimal text. AWS documents 21 to 40 digits; its own sample events have three.
     ///
     /// # Errors
-    /// Where the text is not 1 to 40 decimal digits.
+    /// Fails if the text is not 1 to 40 decimal digits.
     pub fn parse(text: &str) -> Result<Self, NotASequenceNumber> {
         if !Self::is_one(text) {
             return Err(NotASequenceNumber);
         }
         let digits = if guards::stands(Guard::SequencePadding) { SEQUENCE_DIGITS } else { 0 };
-        // Not by `format!`, which pads digit by digit: an eighth of the time that a record takes was spent on such texts.
+        // `format!` pads digit by digit, and took an eighth of the time that a record takes.
         let zeros = digits.saturating_sub(text.len());
         let mut padded = "0".repeat(zeros);
         padded.push_str(text);
         Ok(Self(padded))
     }
 
-    /// Whether the text is one: 1 to 40 decimal digits.
+    /// Returns `true` if the text is 1 to 40 decimal digits.
     #[must_use]
     pub fn is_one(text: &str) -> bool {
         (1..=SEQUENCE_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
     }
 }
 
-/// When a change happened, relative to all other changes of its document. Ordered as text.
+/// Position of a change among all changes of its document. Ordered as text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(String);
 
 impl Version {
-    /// Puts the parts together, most significant first.
+    /// Joins the parts, most significant first.
     #[must_use]
     pub fn new(generation: Generation, label: &StreamLabel, sequence: &SequenceNumber) -> Self {
         let generation = if guards::stands(Guard::Generation) { generation.0 } else { 1 };
@@ -104,19 +105,19 @@ impl Version {
         Self([&format!("{generation:010}"), label, &sequence.0].join("/"))
     }
 
-    /// A version as a document carries it.
+    /// Takes a version as a document carries it.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// Its first part; absent in a text that is no version.
+    /// Returns the generation; `None` for a text that is no version.
     #[must_use]
     pub fn generation(&self) -> Option<Generation> {
         self.0.split_once('/')?.0.parse().ok().map(Generation)
     }
 
-    /// The text that documents carry.
+    /// Returns the text that documents carry.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

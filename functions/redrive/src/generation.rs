@@ -1,10 +1,11 @@
-//! The generation of letters that do not say theirs: Lambda's, and ours about records that could not be read.
+//! Generation of messages that do not name one: Lambda's on-failure messages, and our dead letters about unreadable
+//! records.
 //!
-//! Once `GENERATION` was raised, nobody knows in which generation such a letter was sent. Taken for one of the new generation,
-//! old content would beat whatever stands in the index; taken for one of the old, the newest content might be lost. So
-//! without a generation in the request, such a letter changes only documents that were written in the function's own
-//! generation: there, both readings give the same order. All other documents are undecided, those that do not exist
-//! included: an index may have been made anew with the raise, and know nothing of what was removed before.
+//! After a raise of `GENERATION`, nobody knows in which generation such a message was sent. Read in the new generation,
+//! old content would beat the stored one. Read in the old generation, the newest content might be lost. So without a
+//! generation in the request, such a message changes only documents written in the function's own generation: there,
+//! both readings give the same order. All other documents are undecided. That includes missing documents, because a
+//! raise may come with a new index, which does not know what was removed before.
 
 use std::collections::BTreeSet;
 
@@ -20,17 +21,17 @@ use crate::redrive::Redrive;
 use crate::run::{End, Run};
 
 impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
-    /// Returns the generation of letters that do not say theirs.
-    pub(crate) fn generation(&self, run: &Run<'_>) -> Generation {
+    /// Returns the generation of messages that do not name one.
+    pub(crate) fn assumed_generation(&self, run: &Run<'_>) -> Generation {
         run.request.generation.map_or(self.reading.generation, Generation)
     }
 
-    /// Returns the documents for which it is not known whether the changes are newer. None where the request names a
-    /// generation, or the function's own was never raised. `Ok(Err)`: the documents could not be read for now.
+    /// Returns the documents of which nobody knows if the changes are newer. Empty if the request names a generation,
+    /// or the function's own was never raised. `Ok(Err)` if the documents cannot be read for now.
     ///
     /// # Errors
-    /// Where the deployment is wrong.
-    pub(crate) async fn undecided(
+    /// Fails if the deployment is wrong.
+    pub(crate) async fn undecided_documents(
         &self,
         changes: &[Change],
         run: &Run<'_>,
@@ -55,7 +56,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         Ok(Ok(undecided))
     }
 
-    /// Returns the end of a letter with such documents.
+    /// Returns the end of a dead letter with undecided documents.
     pub(crate) fn undecided_end(&self) -> End {
         let own = self.reading.generation.0;
         End::keep(

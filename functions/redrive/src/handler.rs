@@ -1,4 +1,4 @@
-//! The function, without Lambda around it: a request in, a report out.
+//! The function without Lambda around it: takes a request and returns a report.
 
 use driftless::function::{Context, Deadlines, FunctionError};
 use driftless::stream::range::Ranges;
@@ -12,7 +12,7 @@ use crate::request::Request;
 /// Handles one invocation.
 ///
 /// # Errors
-/// Where nothing can be redriven: the request or the deployment is wrong, or the queue cannot be read. No letter is lost.
+/// Fails if the request or the deployment is wrong, or the queue cannot be read. No dead letter is lost.
 pub async fn invoke<R: Ranges>(
     context: &Context,
     ranges: &R,
@@ -49,16 +49,15 @@ async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Va
         )
     })?;
     let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
-    // A stream may have left letters before its first record could be written: then the index is made here.
+    // A stream may send dead letters before its first write succeeds, so the index may not exist yet.
     let writer = context.writer(settings.table_arn.as_deref(), deadlines.work).await?;
     let redrive = Redrive {
         reading: &settings.reading,
         writer: &writer,
         queue,
         ranges,
-        index: settings.engine.index.public(),
+        sender: settings.sender(),
         table: Some(&writer.target().index().table),
-        version: &settings.function_version,
         patience: patience(settings.engine.request_timeout),
     };
     deadlines.keep(redrive.run(&request, deadlines.work)).await

@@ -1,9 +1,10 @@
-//! The `redrive` function: writes dead letters again, through the same guard, and takes off the queue what is done.
+//! The `redrive` function: replays dead letters with the same conditional writes, and deletes those that are done.
 //!
 //! # Layout
-//! - [`request`]: what it is asked, checked; [`report`]: what it answers.
-//! - [`handler`]: the function, without Lambda around it; [`redrive`]: the loop over the queue's letters; `run`: how far it is.
-//! - `record`: letters of ours; `range`: those of Lambda, read again from the stream; `generation`: what says none.
+//! - [`request`]: the request, validated; [`report`]: the answer.
+//! - [`handler`]: the function without Lambda around it; [`redrive`]: the loop over the queue; `run`: its progress.
+//! - `record`: our dead letters; `range`: Lambda's on-failure messages, read again from the stream; `generation`:
+//!   messages without a generation.
 
 mod generation;
 pub mod handler;

@@ -1,8 +1,8 @@
-//! Lambda's letters: a range of the stream, read again and written like any batch.
+//! Replays Lambda's on-failure messages: reads their range of the stream again, and writes it like any batch.
 
 use driftless::batch::{Batch, Rejected};
 use driftless::change::Reading;
-use driftless::dead_letter::{Sender, StreamRange};
+use driftless::dead_letter::StreamRange;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::{Queue, Received};
@@ -17,28 +17,28 @@ use crate::run::{End, Run};
 const NEXT: &str = "the stream no longer holds these records: backfill the table, or verify and repair, then discard \
                     this letter by its message_id";
 
-/// How a part of a range ended.
+/// Result of one page of a range.
 enum Page {
-    /// All of it is done.
+    /// All changes of the page are done.
     Done,
-    /// Nobody knows whether some of it is newer than what stands in the index; the rest is done.
+    /// Nobody knows if some changes are newer than the stored ones. All others are done.
     Undecided,
-    /// The letter must stay, and reading on is of no use.
+    /// The message must stay, and reading on is of no use.
     Over(End),
 }
 
 impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
-    /// Reads the range again, page by page, and writes it through the guard.
+    /// Reads the range again, page by page, and writes it conditionally.
     ///
     /// # Errors
-    /// Where the deployment is wrong.
-    pub(crate) async fn range(
+    /// Fails if the deployment is wrong.
+    pub(crate) async fn redrive_range(
         &self,
         message: &Received,
         range: &StreamRange,
         run: &mut Run<'_>,
     ) -> Result<End, ConfigurationError> {
-        if let Some(end) = self.foreign(Some(&range.batch.stream_arn)) {
+        if let Some(end) = self.end_of_other_table(Some(&range.batch.stream_arn)) {
             return Ok(end);
         }
         let mut cursor = match self.ranges.open(&range.batch, run.stop()).await {
@@ -51,7 +51,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
                 Ok(page) => page,
                 Err(error) => return Ok(unread(&error)),
             };
-            match self.page(&page.records, run).await? {
+            match self.redrive_page(&page.records, run).await? {
                 Page::Done => {}
                 Page::Undecided => is_undecided = true,
                 Page::Over(end) => return Ok(end),
@@ -63,18 +63,18 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         if is_undecided {
             return Ok(self.undecided_end());
         }
-        Ok(if self.ranges.is_trimmed(&cursor) { trimmed(message, range, run) } else { End::Done })
+        Ok(if self.ranges.is_trimmed(&cursor) { note_trimmed(message, range, run) } else { End::Done })
     }
 
-    /// Applies a part of a range.
-    async fn page(&self, raw: &[Box<RawValue>], run: &mut Run<'_>) -> Result<Page, ConfigurationError> {
-        let reading = Reading { generation: self.generation(run), ..self.reading.clone() };
+    /// Applies one page of a range.
+    async fn redrive_page(&self, raw: &[Box<RawValue>], run: &mut Run<'_>) -> Result<Page, ConfigurationError> {
+        let reading = Reading { generation: self.assumed_generation(run), ..self.reading.clone() };
         let mut batch = match Batch::read(raw, &reading) {
             Ok(batch) => batch,
-            // Of this letter only: the others may be of another stream.
+            // Concerns this message only: the others may be of another stream.
             Err(error) => return Ok(Page::Over(End::keep("configuration", error.to_string()))),
         };
-        let undecided = match self.undecided(batch.changes(), run).await? {
+        let undecided = match self.undecided_documents(batch.changes(), run).await? {
             Ok(undecided) => undecided,
             Err(problem) => return Ok(Page::Over(End::Failed(problem))),
         };
@@ -91,33 +91,33 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         if let Some(problem) = failed {
             return Ok(Page::Over(End::Failed(problem)));
         }
-        // What the letter itself still holds needs no letter of its own.
+        // The message still holds the undecided records, so they need no dead letter.
         if !undecided.is_empty() {
             return Ok(Page::Undecided);
         }
         if !run.request.dry_run
-            && let Err(end) = self.send(&rejected, run).await
+            && let Err(end) = self.send_rejected(&rejected, run).await
         {
             return Ok(Page::Over(end));
         }
         Ok(Page::Done)
     }
 
-    /// What a range holds and the engine refuses becomes a letter of its own, before the range is deleted.
-    async fn send(&self, rejected: &[Rejected<'_>], run: &Run<'_>) -> Result<(), End> {
-        let from = Sender { index: self.index, function_version: self.version, now: now() };
+    /// Sends dead letters for rejected records of a range, before its message is deleted.
+    async fn send_rejected(&self, rejected: &[Rejected<'_>], run: &Run<'_>) -> Result<(), End> {
         for rejected in rejected {
-            let message = rejected.letter(&from).message().map_err(|error| End::keep("queue", error.to_string()))?;
+            let message = rejected.letter(self.sender, now()).message();
+            let message = message.map_err(|error| End::keep("queue", error.to_string()))?;
             self.queue.send(&message, run.stop()).await.map_err(|error| End::keep("queue", error.to_string()))?;
         }
         Ok(())
     }
 }
 
-/// Reports a range of which the stream no longer holds all.
-fn trimmed(message: &Received, range: &StreamRange, run: &mut Run<'_>) -> End {
+/// Reports a range that the stream no longer holds completely.
+fn note_trimmed(message: &Received, range: &StreamRange, run: &mut Run<'_>) -> End {
     let batch = &range.batch;
-    run.report.trimmed(Trimmed {
+    run.report.note_trimmed(Trimmed {
         message_id: message.id.clone(),
         stream_arn: batch.stream_arn.clone(),
         shard_id: batch.shard_id.clone(),

@@ -1,4 +1,4 @@
-//! Our own letters: a record, read as ever and written in the generation that its version names.
+//! Replays our own dead letters: parses the record, and writes it in the generation that its version names.
 
 use driftless::change::{Change, Reading, Record, RecordError};
 use driftless::dead_letter::{DeadLetter, Rejection};
@@ -13,24 +13,28 @@ use crate::redrive::Redrive;
 use crate::run::{End, Run};
 
 impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
-    /// Writes what a letter of ours holds.
+    /// Writes the change of one dead letter.
     ///
     /// # Errors
-    /// Where the deployment is wrong.
-    pub(crate) async fn record(&self, letter: &DeadLetter, run: &mut Run<'_>) -> Result<End, ConfigurationError> {
-        if letter.index != self.index {
+    /// Fails if the deployment is wrong.
+    pub(crate) async fn redrive_record(
+        &self,
+        letter: &DeadLetter,
+        run: &mut Run<'_>,
+    ) -> Result<End, ConfigurationError> {
+        if letter.index != self.sender.index {
             return Ok(End::keep("other_index", format!("the letter is of the index `{}`", letter.index)));
         }
-        if let Some(end) = self.foreign(stream_arn(letter.record.get()).as_deref()) {
+        if let Some(end) = self.end_of_other_table(stream_arn(letter.record.get()).as_deref()) {
             return Ok(end);
         }
-        // The generation may have been raised since: an old change must not become newer by that.
+        // A raise of the generation since then must not make an old change newer.
         let said = letter.version.clone().map(Version::from_stored).and_then(|version| version.generation());
-        let generation = said.unwrap_or_else(|| self.generation(run));
+        let generation = said.unwrap_or_else(|| self.assumed_generation(run));
         let reading = Reading { generation, ..self.reading.clone() };
         let change = match Record::read(letter.record.get(), &reading).change {
             Ok(change) => change,
-            // Of this letter only: the others may be of another stream.
+            // Concerns this dead letter only: the others may be of another stream.
             Err(RecordError::Configuration(error)) => return Ok(End::keep("configuration", error.to_string())),
             Err(error) => {
                 run.report.changes.rejected += 1;
@@ -38,13 +42,13 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
             }
         };
         if said.is_none() {
-            match self.undecided(std::slice::from_ref(&change), run).await? {
+            match self.undecided_documents(std::slice::from_ref(&change), run).await? {
                 Ok(undecided) if undecided.is_empty() => {}
                 Ok(_) => return Ok(self.undecided_end()),
                 Err(problem) => return Ok(End::Failed(problem)),
             }
         }
-        let outcome = self.conclude(&change, run).await?;
+        let outcome = self.apply_or_overrule(&change, run).await?;
         run.report.changes.count(&outcome);
         Ok(match outcome {
             Outcome::Rejected(problem) => End::Keep(Rejection::from_problem(&problem)),
@@ -54,8 +58,8 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         })
     }
 
-    /// Applies the change; where its order is in doubt and it was asked for, over what stands there.
-    async fn conclude(&self, change: &Change, run: &Run<'_>) -> Result<Outcome, ConfigurationError> {
+    /// Applies the change. Where its order is in doubt, overwrites the stored document if the request asks for it.
+    async fn apply_or_overrule(&self, change: &Change, run: &Run<'_>) -> Result<Outcome, ConfigurationError> {
         let outcome = self.apply(std::slice::from_ref(change), run).await?.remove(0);
         match outcome {
             Outcome::OrderAnomaly if run.request.apply_order_anomalies && run.request.dry_run => Ok(Outcome::Applied),
@@ -67,7 +71,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     }
 }
 
-/// Returns the record's `eventSourceARN`, where it can be read.
+/// Returns the record's `eventSourceARN`, if it can be read.
 fn stream_arn(record: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Source {

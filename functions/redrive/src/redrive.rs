@@ -1,12 +1,13 @@
-//! The loop over the queue's letters: receive, read, write through the guard, delete what is done, give back the rest.
+//! The loop over the dead-letter queue: receives, parses, writes conditionally, deletes what is done, and releases the
+//! rest.
 //!
-//! A letter is deleted only after each of its changes was applied, found to be superseded, or, where it is a range of
-//! the stream, put into a letter of its own; or where discarding was asked for. Whatever ends the run, the others come back.
+//! A message is deleted only after each of its changes was applied, was found to be superseded, or has a dead letter of
+//! its own; or because the request discards it. However the run ends, all other messages reappear.
 
 use std::time::Duration;
 
 use driftless::change::{Change, Reading};
-use driftless::dead_letter::Letter;
+use driftless::dead_letter::{Letter, Sender};
 use driftless::function::FunctionError;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
@@ -21,31 +22,28 @@ use crate::report::Report;
 use crate::request::Request;
 use crate::run::{End, Run, Then};
 
-/// Letters that are given back together.
-const AT_ONCE: usize = 16;
+const CONCURRENT_RELEASES: usize = 16;
 
-/// The function's parts.
+/// Parts of the function.
 #[derive(Debug, Clone, Copy)]
 pub struct Redrive<'f, T, Q, R> {
-    /// How records are read.
+    /// Settings for reading records.
     pub reading: &'f Reading,
-    /// What writes.
+    /// Writer on the index.
     pub writer: &'f Writer<T>,
-    /// Where the letters are.
+    /// The dead-letter queue.
     pub queue: &'f Q,
-    /// What reads a range of the stream again.
+    /// Reader for ranges of the stream.
     pub ranges: &'f R,
-    /// The index's public name.
-    pub index: &'f str,
-    /// ARN of the table that the index is of, without the stream. `None`: not known, letters of every table are taken.
+    /// Sender of new dead letters. Those of other indexes stay.
+    pub sender: Sender<'f>,
+    /// ARN of the index's table, without the stream. With `None`, dead letters of every table are taken.
     pub table: Option<&'f str>,
-    /// Version of the code, for letters.
-    pub version: &'f str,
-    /// How long one letter, or one page of a range, is tried. See [`patience`].
+    /// Time to try one dead letter, or one page of a range. See [`patience`].
     pub patience: Duration,
 }
 
-/// Returns how long one letter is tried where the engine has `request_timeout` for one answer: long enough for a document that
+/// Returns the time to try one dead letter, given the engine's time-out per request. It suffices for a document that
 /// takes several times as long as others.
 #[must_use]
 pub fn patience(request_timeout: Duration) -> Duration {
@@ -55,16 +53,19 @@ pub fn patience(request_timeout: Duration) -> Duration {
 }
 
 impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
-    /// Works on letters until there are none, `max` are done, or the time is up.
+    /// Handles dead letters until the queue is empty, `max` are done, or the time is up.
     ///
     /// # Errors
-    /// Where the deployment is wrong or the queue cannot be read.
+    /// Fails if the deployment is wrong, or the queue cannot be read.
     pub async fn run(&self, request: &Request, end: Instant) -> Result<Report, FunctionError> {
         let mut run = Run::new(request, end);
-        let result = self.work(&mut run).await;
+        let result = self.receive_loop(&mut run).await;
         let released = stream::iter(run.held.values()).map(|message| self.queue.release(message, end));
-        let refused =
-            released.buffer_unordered(AT_ONCE).filter(|released| future::ready(released.is_err())).count().await;
+        let refused = released
+            .buffer_unordered(CONCURRENT_RELEASES)
+            .filter(|released| future::ready(released.is_err()))
+            .count()
+            .await;
         if refused > 0 {
             tracing::warn!(
                 refused,
@@ -76,34 +77,36 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         Ok(Report { left: waiting.max(run.held.len() as u64), ..run.report })
     }
 
-    async fn work(&self, run: &mut Run<'_>) -> Result<(), FunctionError> {
-        while run.goes_on() {
+    async fn receive_loop(&self, run: &mut Run<'_>) -> Result<(), FunctionError> {
+        while run.may_continue() {
             let received = self.queue.receive(run.stop()).await?;
-            let mut messages = run.unseen(received).into_iter();
+            let mut messages = run.without_held(received).into_iter();
             if messages.len() == 0 {
                 return Ok(());
             }
             while let Some(message) = messages.next() {
-                let then = if run.goes_on() {
-                    self.letter(&message, run).await
+                let then = if run.may_continue() {
+                    self.redrive_message(&message, run).await
                 } else {
-                    // More than asked for came in one go.
+                    // One receive gave more than the request's maximum.
                     Ok(Then::HoldAndStop)
                 };
-                if !matches!(then, Ok(Then::Next)) {
-                    run.hold(message);
-                }
-                if !matches!(then, Ok(Then::Next | Then::Hold)) {
-                    messages.for_each(|message| run.hold(message));
-                    return then.map(drop).map_err(Into::into);
+                match then {
+                    Ok(Then::Next) => {}
+                    Ok(Then::Hold) => run.hold(message),
+                    Ok(Then::HoldAndStop) | Err(_) => {
+                        run.hold(message);
+                        messages.for_each(|message| run.hold(message));
+                        return then.map(drop).map_err(Into::into);
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// Works on one letter.
-    async fn letter(&self, message: &Received, run: &mut Run<'_>) -> Result<Then, ConfigurationError> {
+    /// Handles one message of the queue.
+    async fn redrive_message(&self, message: &Received, run: &mut Run<'_>) -> Result<Then, ConfigurationError> {
         run.report.letters.received += 1;
         let letter = Letter::read(&message.body);
         if !run.request.filter.matches(&message.id, &letter) {
@@ -113,22 +116,22 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         let end = match letter {
             _ if run.request.discard => End::Done,
             Err(error) => End::keep("unreadable", error.to_string()),
-            Ok(Letter::Record(letter)) => self.record(&letter, run).await?,
-            Ok(Letter::Range(range)) => self.range(message, &range, run).await?,
+            Ok(Letter::Record(letter)) => self.redrive_record(&letter, run).await?,
+            Ok(Letter::Range(range)) => self.redrive_range(message, &range, run).await?,
         };
         if !matches!(end, End::Done) {
-            return Ok(run.keep(&message.id, end));
+            return Ok(run.note_kept(&message.id, end));
         }
         if !run.request.dry_run
             && let Err(error) = self.queue.delete(message, run.stop()).await
         {
-            // What it holds is applied; the next redrive finds that out, and deletes it.
-            return Ok(run.keep(&message.id, End::keep("queue", error.to_string())));
+            // Its changes are applied. The next redrive finds that out, and deletes it.
+            return Ok(run.note_kept(&message.id, End::keep("queue", error.to_string())));
         }
-        Ok(run.done())
+        Ok(run.note_done())
     }
 
-    /// Writes changes through the guard; a dry run says how they would end.
+    /// Writes changes conditionally. A dry run returns their expected outcomes.
     pub(crate) async fn apply(&self, changes: &[Change], run: &Run<'_>) -> Result<Vec<Outcome>, ConfigurationError> {
         let limits = self.limits(run);
         if run.request.dry_run {
@@ -137,13 +140,13 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         Ok(self.writer.apply(changes, limits).await?.outcomes)
     }
 
-    /// Returns the limits of what is tried now.
+    /// Returns the options for writing now.
     pub(crate) fn limits(&self, run: &Run<'_>) -> Limits {
         Limits { deadline: run.stop().min(Instant::now() + self.patience), written_at: now() }
     }
 
-    /// Returns the end of a letter of another table than the index's; absent where nothing shows that.
-    pub(crate) fn foreign(&self, stream_arn: Option<&str>) -> Option<End> {
+    /// Returns the end of a dead letter that another table sent; `None` if nothing shows that.
+    pub(crate) fn end_of_other_table(&self, stream_arn: Option<&str>) -> Option<End> {
         let (table, _) = stream_arn?.split_once("/stream/")?;
         let expected = self.table.filter(|expected| *expected != table)?;
         Some(End::keep("other_table", format!("the letter is of the table `{table}`, the index of `{expected}`")))

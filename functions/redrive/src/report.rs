@@ -1,39 +1,39 @@
-//! What `redrive` answers: counts, reasons for what stayed, and whether there is more to do.
+//! Answer of `redrive`: counts, reasons for the messages that stayed, and the number of those left.
 
 use driftless::dead_letter::Rejection;
-use driftless::outcome::Outcome;
+use driftless::outcome::OutcomeCounts;
 use serde::{Deserialize, Serialize};
 
-/// Reasons and ranges that an answer lists at most: it must stay far below Lambda's 6 MB.
+/// Limit for the listed reasons and ranges, so that the answer stays far below Lambda's 6 MB.
 const MAX_LISTED: usize = 50;
 
-/// What became of the letters.
+/// Result of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// Whether nothing was written or deleted.
+    /// True if nothing was written or deleted.
     pub dry_run: bool,
-    /// Messages by what became of them.
+    /// Messages of the queue, counted by their end.
     pub letters: Letters,
-    /// Changes by how they ended; in a dry run, by version, how they would.
-    pub changes: Changes,
-    /// Why letters were kept.
+    /// Changes counted by outcome. In a dry run, the outcome that their versions suggest.
+    pub changes: OutcomeCounts,
+    /// Reasons for keeping messages.
     pub kept: Vec<Kept>,
-    /// Ranges that the stream no longer holds as a whole.
+    /// Ranges that the stream no longer holds completely.
     pub trimmed: Vec<Trimmed>,
-    /// Whether letters are left in the queue; about how many.
+    /// Approximate number of messages left in the queue.
     pub left: u64,
-    /// Whether time, and not the queue, ended the run.
+    /// True if time ended the run, and not the queue.
     pub out_of_time: bool,
 }
 
-/// Messages by what became of them.
+/// Messages of the queue, counted by their end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letters {
-    /// Taken from the queue.
+    /// Received from the queue.
     pub received: u64,
     /// Applied or superseded, and deleted; in a dry run, those that would be.
     pub redriven: u64,
-    /// Deleted without being applied, as asked.
+    /// Deleted without being applied, as requested.
     pub discarded: u64,
     /// Still in the queue, for one of the reasons in `kept`.
     pub kept: u64,
@@ -41,78 +41,42 @@ pub struct Letters {
     pub skipped: u64,
 }
 
-/// Changes by how they ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changes {
-    /// Written.
-    pub applied: u64,
-    /// Applied before.
-    pub duplicate: u64,
-    /// Older than what stands in the index.
-    pub stale: u64,
-    /// Made needless by a newer one that was redriven with it.
-    pub superseded: u64,
-    /// Older by version and newer by event time than what stands in the index.
-    #[serde(default)]
-    pub order_anomalies: u64,
-    /// Refused again.
-    pub rejected: u64,
-    /// May be applied later.
-    pub failed: u64,
-}
-
-/// Letters that were kept for one reason.
+/// Messages that were kept for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// The engine's error type, or one of the classes that the README lists, such as `trimmed` or `other_index`.
     pub class: String,
-    /// The engine's status.
+    /// HTTP status of the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// How many.
+    /// Number of messages kept for this reason.
     pub count: u64,
-    /// One of them, by the queue's id.
+    /// Message id of one of them, as the queue has it.
     pub message_id: String,
-    /// Its reason, in full: may quote the item.
+    /// Reason of that message, in full: may quote the item.
     pub reason: String,
 }
 
 /// A range that the stream no longer holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trimmed {
-    /// The message, by the queue's id.
+    /// Message id, as the queue has it.
     pub message_id: String,
-    /// The stream.
+    /// ARN of the stream.
     pub stream_arn: String,
-    /// The shard.
+    /// Shard of the stream.
     pub shard_id: String,
-    /// The first sequence number that was given up.
+    /// Sequence number of the first record.
     pub from: String,
-    /// The last one.
+    /// Sequence number of the last record.
     pub to: String,
-    /// What to do about it.
+    /// Advice to the operator.
     pub next: String,
 }
 
-impl Changes {
-    /// Counts one.
-    pub fn count(&mut self, outcome: &Outcome) {
-        let slot = match outcome {
-            Outcome::Applied => &mut self.applied,
-            Outcome::Duplicate => &mut self.duplicate,
-            Outcome::Stale => &mut self.stale,
-            Outcome::Superseded => &mut self.superseded,
-            Outcome::OrderAnomaly => &mut self.order_anomalies,
-            Outcome::Rejected(_) => &mut self.rejected,
-            Outcome::Failed(_) => &mut self.failed,
-        };
-        *slot += 1;
-    }
-}
-
 impl Report {
-    /// Notes a letter that stays.
-    pub fn keep(&mut self, message_id: &str, why: Rejection) {
+    /// Notes a message that stays.
+    pub fn note_kept(&mut self, message_id: &str, why: Rejection) {
         self.letters.kept += 1;
         let same = |kept: &&mut Kept| (&kept.class, kept.status) == (&why.class, why.status);
         if let Some(kept) = self.kept.iter_mut().find(same) {
@@ -123,8 +87,8 @@ impl Report {
         }
     }
 
-    /// Notes a range that is gone.
-    pub fn trimmed(&mut self, trimmed: Trimmed) {
+    /// Notes a range that the stream no longer holds.
+    pub fn note_trimmed(&mut self, trimmed: Trimmed) {
         if self.trimmed.len() < MAX_LISTED {
             self.trimmed.push(trimmed);
         }

@@ -1,30 +1,30 @@
-//! What `redrive` is asked: how much, which letters, and what to do with them.
+//! Request to `redrive`: the number of dead letters, a filter, and the action.
 
 use driftless::dead_letter::{DeadLetter, Letter, Unreadable};
 use driftless::function::FunctionError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Letters that one invocation takes unless it is told otherwise.
+/// Default for `max`, the number of dead letters per invocation.
 const DEFAULT_MAX: u64 = 1_000;
 
-/// A request. All of it is optional: `{}` redrives up to 1,000 letters.
+/// A request. All members are optional: `{}` redrives up to 1,000 dead letters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Request {
-    /// The most letters to work on. Those that the filter passes over do not count.
+    /// Maximum number of dead letters to handle. Those that the filter skips do not count.
     pub max: u64,
-    /// Says what would be done, and does nothing.
+    /// Reports the expected result, and changes nothing.
     pub dry_run: bool,
-    /// Which letters; those that do not match stay.
+    /// Selection of dead letters. All others stay.
     pub filter: Filter,
-    /// Deletes the letters without applying them. Needs a filter.
+    /// Deletes dead letters without applying them. Requires a filter.
     pub discard: bool,
-    /// The generation of letters that do not say theirs: Lambda's, and those of malformed records. Without it, the
-    /// function's own; needed where that was raised after they were sent.
+    /// Generation of messages that do not name one: Lambda's, and those about malformed records. The default is the
+    /// function's own. Required if that was raised after they were sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u32>,
-    /// Writes letters whose order is in doubt over what stands in the index. Without it, they stay.
+    /// Overwrites stored documents with changes whose order is in doubt. Without it, their dead letters stay.
     pub apply_order_anomalies: bool,
 }
 
@@ -41,30 +41,30 @@ impl Default for Request {
     }
 }
 
-/// A letter matches where it matches every member that is set.
+/// A filter. A dead letter matches if it matches every member that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Filter {
-    /// The kind of message.
+    /// Kind of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
-    /// Why it was rejected, such as `mapper_parsing_exception` or `malformed_record`; Lambda's letters have their
-    /// condition here, such as `RetryAttemptsExhausted`.
+    /// Class of the rejection, such as `mapper_parsing_exception` or `malformed_record`; for Lambda's messages their
+    /// condition, such as `RetryAttemptsExhausted`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
-    /// The engine's status.
+    /// HTTP status of the engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The table.
+    /// Name of the table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
-    /// The document.
+    /// Id of the document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_id: Option<String>,
-    /// The message, by the queue's id.
+    /// Message id, as the queue has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
-    /// Messages that are passed over, by the queue's ids.
+    /// Messages to skip, by the queue's ids.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_message_id: Vec<String>,
 }
@@ -73,19 +73,19 @@ pub struct Filter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
-    /// Our letter, with the whole record.
+    /// Our dead letter, with the whole record.
     Record,
-    /// Lambda's, with a range of the stream.
+    /// Lambda's on-failure message, with a range of the stream.
     Range,
-    /// Neither.
+    /// Neither of the two.
     Unreadable,
 }
 
 impl Request {
-    /// Reads an invocation's payload.
+    /// Parses an invocation's payload.
     ///
     /// # Errors
-    /// Names what is wrong and what is expected.
+    /// Names the wrong member and the expected form.
     pub fn read(payload: Value) -> Result<Self, FunctionError> {
         let payload = if payload.is_null() { Value::Object(serde_json::Map::new()) } else { payload };
         // serde would read an array as the members in their order.
@@ -114,7 +114,7 @@ impl Request {
 }
 
 impl Filter {
-    /// Whether a message of the queue matches.
+    /// Returns `true` if a message of the queue matches.
     #[must_use]
     pub fn matches(&self, message_id: &str, letter: &Result<Letter, Unreadable>) -> bool {
         let facts = Facts::of(letter);
@@ -130,7 +130,7 @@ impl Filter {
     }
 }
 
-/// What can be filtered by.
+/// Properties of a message that filters compare.
 struct Facts<'a> {
     shape: Shape,
     class: Option<&'a str>,

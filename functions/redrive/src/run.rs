@@ -1,4 +1,4 @@
-//! One run: what was asked, how much time is left, which letters are held, and what has come of it so far.
+//! One run: its request, the time left, the messages held, and the report so far.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,40 +11,40 @@ use tokio::time::Instant;
 use crate::report::Report;
 use crate::request::Request;
 
-/// Time kept for giving letters back and answering: a fifth of the invocation's, but no more than this.
+/// Limit for the time to release messages and answer, which is a fifth of the invocation's.
 const CLOSING_TIME: Duration = Duration::from_secs(5);
-/// Time kept besides for each letter that is held: several are given back together.
+/// Additional time for each held message, because several are released concurrently.
 const RELEASE_TIME: Duration = Duration::from_millis(1);
-/// Letters in a row that may fail before the run stops: one may be at fault itself, so many show that the engine is.
+/// Consecutive failures that end the run. One dead letter may be at fault itself; so many point to the engine.
 const FAILURES_IN_A_ROW: u32 = 3;
-/// An answer of a gateway that did not want to wait longer: may be one slow document's fault.
+/// Status of a gateway's time-out, which one slow document may have caused.
 const GATEWAY_TIMEOUT: u16 = 504;
 
-/// What is to happen with a letter.
+/// End of one dead letter.
 pub(crate) enum End {
-    /// Everything in it is done.
+    /// All of its changes are done.
     Done,
-    /// It stays, for this reason.
+    /// It stays in the queue for this reason.
     Keep(Rejection),
-    /// It stays: what it holds may be applied later.
+    /// It stays, because its changes may be applied later.
     Failed(Problem),
 }
 
 impl End {
-    /// A reason to keep a letter that is no refusal of the engine's.
+    /// Creates a reason to keep a dead letter, other than a refusal by the engine.
     pub(crate) fn keep(class: &str, reason: impl Into<String>) -> Self {
         Self::Keep(Rejection { class: class.to_owned(), status: None, reason: reason.into() })
     }
 }
 
-/// What is to happen after a letter.
+/// Next step after a dead letter.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// It is off the queue.
+    /// Go on: the message is off the queue.
     Next,
-    /// It is given back at the end.
+    /// Hold the message, and release it at the end of the run.
     Hold,
-    /// The same, and the end is now.
+    /// Hold the message, and end the run now.
     HoldAndStop,
 }
 
@@ -52,19 +52,20 @@ pub(crate) enum Then {
 pub(crate) struct Run<'q> {
     pub(crate) request: &'q Request,
     pub(crate) report: Report,
-    /// Letters that stay in the queue, by the queue's id: hidden until the run ends, so that they are not received again.
+    /// Messages that stay in the queue, by message id. They are hidden until the run ends, so that it does not receive
+    /// them again.
     pub(crate) held: HashMap<String, Received>,
-    /// When the answer is due.
+    /// Deadline of the answer.
     pub(crate) end: Instant,
-    /// The time for closing, before any letter is held.
+    /// Time for closing the run without held messages.
     closing: Duration,
-    /// The most that closing may take.
+    /// Limit for the time for closing.
     longest_closing: Duration,
     failures: u32,
 }
 
 impl<'q> Run<'q> {
-    /// Begins a run that must be over at `end`.
+    /// Starts a run that must be over at `end`.
     pub(crate) fn new(request: &'q Request, end: Instant) -> Self {
         let time = end.saturating_duration_since(Instant::now());
         Self {
@@ -78,15 +79,15 @@ impl<'q> Run<'q> {
         }
     }
 
-    /// Returns when no letter is begun any more.
+    /// Returns the time after which no dead letter is begun.
     pub(crate) fn stop(&self) -> Instant {
         let held = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
         let closing = (self.closing + RELEASE_TIME.saturating_mul(held)).min(self.longest_closing);
         self.end.checked_sub(closing).unwrap_or(self.end)
     }
 
-    /// Returns whether a further letter may be worked on, and notes where time forbids it.
-    pub(crate) fn goes_on(&mut self) -> bool {
+    /// Returns `true` if another dead letter may be handled. Notes it in the report if time forbids that.
+    pub(crate) fn may_continue(&mut self) -> bool {
         if self.report.letters.received - self.report.letters.skipped >= self.request.max {
             return false;
         }
@@ -94,36 +95,36 @@ impl<'q> Run<'q> {
         !self.report.out_of_time
     }
 
-    /// Takes out what is held already and came again, because the time of being hidden was over or SQS delivered twice.
-    /// Only the newest receipt gives a letter back.
-    pub(crate) fn unseen(&mut self, messages: Vec<Received>) -> Vec<Received> {
-        let is_unseen = |message: &Received| match self.held.get_mut(&message.id) {
+    /// Removes messages that are held already. They come again after their visibility timeout, or by a duplicate
+    /// delivery of SQS. Only the newest receipt can release a message.
+    pub(crate) fn without_held(&mut self, messages: Vec<Received>) -> Vec<Received> {
+        let is_new = |message: &Received| match self.held.get_mut(&message.id) {
             Some(held) => {
                 held.receipt.clone_from(&message.receipt);
                 false
             }
             None => true,
         };
-        messages.into_iter().filter(is_unseen).collect()
+        messages.into_iter().filter(is_new).collect()
     }
 
-    /// Keeps a letter hidden until the run ends. Its text may have a megabyte, and is not needed to give it back.
+    /// Holds a message until the run ends. Drops its body, which may have a megabyte and is not needed to release it.
     pub(crate) fn hold(&mut self, message: Received) {
         self.held.insert(message.id.clone(), Received { body: String::new(), ..message });
     }
 
-    /// Notes why a letter stays, and says whether the run goes on.
-    pub(crate) fn keep(&mut self, message_id: &str, end: End) -> Then {
+    /// Notes the reason why a dead letter stays, and returns the next step.
+    pub(crate) fn note_kept(&mut self, message_id: &str, end: End) -> Then {
         match end {
             End::Done => Then::Next,
             End::Keep(why) => {
                 self.failures = 0;
-                self.report.keep(message_id, why);
+                self.report.note_kept(message_id, why);
                 Then::Hold
             }
             End::Failed(problem) => {
                 self.failures += 1;
-                self.report.keep(message_id, Rejection::from_problem(&problem));
+                self.report.note_kept(message_id, Rejection::from_problem(&problem));
                 if self.failures >= FAILURES_IN_A_ROW || is_the_engines(&problem) {
                     Then::HoldAndStop
                 } else {
@@ -133,8 +134,8 @@ impl<'q> Run<'q> {
         }
     }
 
-    /// Notes that a letter is done.
-    pub(crate) fn done(&mut self) -> Then {
+    /// Notes a dead letter that is done.
+    pub(crate) fn note_done(&mut self) -> Then {
         self.failures = 0;
         let letters = &mut self.report.letters;
         *(if self.request.discard { &mut letters.discarded } else { &mut letters.redriven }) += 1;
@@ -142,7 +143,7 @@ impl<'q> Run<'q> {
     }
 }
 
-/// Returns whether a problem concerns every letter, and not the one that met it: the engine refused a whole request.
+/// Returns `true` if the engine refused a whole request: a problem of every dead letter, not of this one.
 fn is_the_engines(problem: &Problem) -> bool {
     matches!(problem, Problem::Request(refusal) if refusal.status != GATEWAY_TIMEOUT)
 }

@@ -1,5 +1,5 @@
-//! The function, without Lambda around it: an event, a writer and a deadline in; a response out, or an error where
-//! nothing is known about the batch.
+//! The function without Lambda around it: takes an event, a writer and a deadline, and returns a response. Returns an
+//! error if nothing is known about the batch.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,23 +21,23 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::letters;
+use crate::letters::{self, SendOptions};
 use crate::metrics::{Metrics, Outbox};
 use crate::response::partial_batch_response;
 
-/// Pauses between looks at a deployment that a person has to mend.
+/// Backoff while a configuration error persists.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 const LONGEST_LOOK: Duration = Duration::from_secs(4);
 
-/// A DynamoDB Streams event, its records still unread, so that a malformed one spoils no other.
+/// A DynamoDB Streams event. Its records are still unparsed, so that a malformed one fails no other.
 #[derive(Debug)]
 pub struct StreamEvent {
-    /// The batch.
+    /// Records of the batch, unparsed.
     pub records: Vec<Box<RawValue>>,
 }
 
 impl<'de> Deserialize<'de> for StreamEvent {
-    /// Words its own error: the runtime logs it, and that of `serde` would quote what stands in the place of the records.
+    /// Uses its own message: the runtime logs the error, and serde's would quote the value in place of the records.
     fn deserialize<D: Deserializer<'de>>(event: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -49,10 +49,10 @@ impl<'de> Deserialize<'de> for StreamEvent {
     }
 }
 
-/// Handles one invocation: the function as Lambda calls it. Logs, and leaves metrics in the outbox, whatever the end.
+/// Handles one invocation as Lambda calls it. Logs, and leaves metrics in the outbox, however it ends.
 ///
 /// # Errors
-/// Where nothing is known about the batch; Lambda retries it.
+/// Fails if nothing is known about the batch. Lambda retries it.
 pub async fn invoke(
     context: &Context,
     outbox: &Outbox,
@@ -71,8 +71,8 @@ pub async fn invoke(
     result
 }
 
-/// Handles the batch, and again while only a person can help. To fail immediately would use up Lambda's few retries in
-/// seconds, and drain the stream into the dead-letter queue.
+/// Handles the batch, and retries while only a person can help. An immediate failure would use up Lambda's few retries
+/// in seconds, and drain the stream into the dead-letter queue.
 async fn try_until_mended(
     context: &Context,
     records: &[Box<RawValue>],
@@ -85,9 +85,9 @@ async fn try_until_mended(
     loop {
         let result = deadlines.keep(handle_once(context, records, deadlines, metrics)).await;
         let Err(error) = result else { return result };
-        // A last look that finds no time says less than the one before it.
+        // The previous error says more than the last one, if that only ran out of time.
         let error = if error.is_configuration() { error } else { last.take().unwrap_or(error) };
-        // The same words every few seconds would tell nobody more.
+        // Log a repeated error once only.
         if last.as_ref().is_none_or(|last| last.to_string() != error.to_string()) {
             tracing::error!(class = error.kind(), records = records.len(), "{error}");
         }
@@ -95,7 +95,7 @@ async fn try_until_mended(
             return Err(error);
         }
         context.forget_writer().await;
-        // Where the aliases moved, the index is there to be found.
+        // After a move of the aliases, the index can be found immediately.
         let goes_on = (error.is_index_gone() && !std::mem::replace(&mut looked_again, true))
             || backoff.wait_before(deadlines.work).await;
         if !goes_on {
@@ -122,32 +122,29 @@ async fn handle_once(
         reading: &settings.reading,
         writer: writer.as_deref(),
         queue: context.queue(),
-        index: settings.engine.index.public(),
-        version: &settings.function_version,
+        sender: settings.sender(),
     };
     function.handle_batch(&batch, deadlines, metrics).await
 }
 
-/// The function's parts.
+/// Parts of the function.
 #[derive(Debug, Clone, Copy)]
 pub struct Function<'f, T, Q> {
-    /// How records are read.
+    /// Settings for reading records.
     pub reading: &'f Reading,
-    /// What writes; not needed where no record holds a change.
+    /// Writer on the index. Not needed if no record holds a change.
     pub writer: Option<&'f Writer<T>>,
-    /// Where rejected records go; without it they fail.
+    /// Queue for dead letters. Without it, rejected records fail.
     pub queue: Option<&'f Q>,
-    /// The index's public name.
-    pub index: &'f str,
-    /// Version of the code, for letters.
-    pub version: &'f str,
+    /// Sender of dead letters.
+    pub sender: Sender<'f>,
 }
 
 impl<T: Target, Q: Queue> Function<'_, T, Q> {
-    /// Reads the records, applies their changes, sends dead letters, and says which records failed.
+    /// Parses the records, applies their changes, sends dead letters, and names the failed records.
     ///
     /// # Errors
-    /// Where the deployment is wrong, or a failed record cannot be named.
+    /// Fails if the deployment is wrong, or a failed record cannot be named.
     pub async fn handle(
         &self,
         raw: &[Box<RawValue>],
@@ -157,10 +154,10 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
         self.handle_batch(&Batch::read(raw, self.reading)?, deadlines, metrics).await
     }
 
-    /// The same with the records read.
+    /// Handles a batch whose records are parsed.
     ///
     /// # Errors
-    /// As [`Function::handle`].
+    /// As for [`Function::handle`].
     pub async fn handle_batch(
         &self,
         batch: &Batch<'_>,
@@ -177,19 +174,20 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
         for Rejected { origin, change, why, .. } in &rejected {
             let event_id = origin.event_id.as_deref();
             let (class, status) = (why.class.as_str(), why.status);
-            // The engine's words stay out of the log: they may quote the item. What is wrong with a record does not.
+            // The engine's reason may quote the item, so it is not logged. The reason for a malformed record quotes
+            // nothing.
             let reason = change.is_none().then_some(why.reason.as_str());
             tracing::error!(event_id, class, status, reason, "rejected");
             metrics.problem(class);
         }
-        let from = Sender { index: self.index, function_version: self.version, now: now() };
-        let sent = letters::send(&rejected, &mut failed, self.queue, (&from, deadlines.letters)).await;
+        let options = SendOptions { queue: self.queue, sender: self.sender, deadline: deadlines.letters };
+        let sent = letters::send(&rejected, &mut failed, options).await;
         metrics.settle(sent, failed.len() as u64);
         partial_batch_response(batch.origins(), failed).map_err(|_| FunctionError::NothingToName)
     }
 }
 
-/// Counts and logs how the changes ended; gives the places of those that failed.
+/// Counts and logs the outcomes. Returns the places of the failed changes.
 fn conclude(batch: &Batch<'_>, report: &Report, metrics: &mut Metrics) -> BTreeSet<usize> {
     let written = now();
     metrics.engine(report.engine_time, report.round_trips);

@@ -1,8 +1,9 @@
-//! Dead letters of a batch: sent before the batch is reported as done, and only for records that Lambda will not deliver
-//! again.
+//! Sends the dead letters of a batch before the batch is reported as done, and only for records that Lambda will not
+//! deliver again.
 //!
-//! Lambda delivers everything from the first failed record on once more. So a rejected record behind it gets no letter
-//! yet: it is reported as failed, and gets its letter when its turn has come. Otherwise each retry would leave another.
+//! Lambda delivers everything from the first failed record on once more. So a rejected record behind it gets no dead
+//! letter yet: it is reported as failed, and gets its dead letter when it is delivered in front. Otherwise each retry
+//! would add another copy.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,23 +11,34 @@ use std::time::Duration;
 use driftless::backoff::Backoff;
 use driftless::batch::Rejected;
 use driftless::dead_letter::{DeadLetter, Sender};
+use driftless::function::clock::now;
 use driftless::queue::Queue;
 use futures::StreamExt as _;
 use futures::stream;
 use tokio::time::Instant;
 
-/// Letters under way at once.
-const AT_ONCE: usize = 8;
+const CONCURRENT_SENDS: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Sends the letters. Adds to `failed` every rejected record that has none, and gives how many were sent.
+/// Destination and sender of dead letters, and the deadline for sending.
+#[derive(Debug)]
+pub struct SendOptions<'a, Q> {
+    /// Queue for the dead letters; without it, none can be sent.
+    pub queue: Option<&'a Q>,
+    /// Function that sends them.
+    pub sender: Sender<'a>,
+    /// Deadline for sending, retries included.
+    pub deadline: Instant,
+}
+
+/// Sends the dead letters and returns their number. Adds each rejected record without one to `failed`.
 pub async fn send<Q: Queue>(
     rejected: &[Rejected<'_>],
     failed: &mut BTreeSet<usize>,
-    queue: Option<&Q>,
-    (from, deadline): (&Sender<'_>, Instant),
+    options: SendOptions<'_, Q>,
 ) -> u64 {
+    let SendOptions { queue, sender, deadline } = options;
     let first_failed = failed.first().copied().unwrap_or(usize::MAX);
     let (due, later): (Vec<_>, Vec<_>) = rejected.iter().partition(|rejected| rejected.place < first_failed);
     failed.extend(later.iter().map(|rejected| rejected.place));
@@ -37,10 +49,10 @@ pub async fn send<Q: Queue>(
     let mut letters = Vec::with_capacity(due.len());
     for rejected in due {
         letters.push(async move {
-            (rejected.place, rejected.origin, deliver(&rejected.letter(from), queue, deadline).await)
+            (rejected.place, rejected.origin, deliver(&rejected.letter(sender, now()), queue, deadline).await)
         });
     }
-    let sent: Vec<_> = stream::iter(letters).buffer_unordered(AT_ONCE).collect().await;
+    let sent: Vec<_> = stream::iter(letters).buffer_unordered(CONCURRENT_SENDS).collect().await;
     let mut count = 0;
     for (place, origin, result) in sent {
         match result {
@@ -61,10 +73,10 @@ pub async fn send<Q: Queue>(
 
 async fn deliver<Q: Queue>(letter: &DeadLetter, queue: &Q, deadline: Instant) -> Result<(), String> {
     let message = letter.message().map_err(|error| error.to_string())?;
-    // An outage of the queue is waited out like one of the engine: Lambda's own letter would go to the same queue.
+    // An outage of the queue is retried like one of the engine: Lambda's message would go to the same queue.
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     while let Err(error) = queue.send(&message, deadline).await {
-        // What is refused for good is left to Lambda's own letter, as what is too large.
+        // A permanent refusal is left to Lambda's on-failure message, like a dead letter that is too large.
         if !error.may_pass() || !backoff.wait_before(deadline).await {
             return Err(error.to_string());
         }

@@ -11,7 +11,7 @@ use replicate::metrics::Outbox;
 async fn main() -> Result<(), Error> {
     log_to_stdout();
     let context = Context::new(Settings::from_env(&|name| std::env::var(name).ok()));
-    // They live as long as the process.
+    // Leaked, because they live as long as the process.
     let (context, outbox): (&'static Context, &'static Outbox) =
         (Box::leak(Box::new(context)), Box::leak(Box::default()));
     let handler = service_fn(move |event: LambdaEvent<StreamEvent>| invoke(context, outbox, event));
@@ -20,6 +20,6 @@ async fn main() -> Result<(), Error> {
         sent
     });
     on_shutdown(|| outbox.close()).await;
-    // As a task of its own: what wakes the future that a runtime blocks on costs one more look at its sockets.
+    // In a task of its own: the future that a runtime blocks on costs one more look at its sockets per wake-up.
     tokio::spawn(Runtime::new(handler).layer(answered).layer(TracingLayer::new()).run()).await?
 }

@@ -1,21 +1,21 @@
 //! Outcomes → the partial batch response.
 //!
-//! Lambda retries from the lowest sequence number that it is given, and takes a null, empty or unknown one for the
-//! failure of the whole batch. So none is ever given; where a failed record's own number cannot be read, the number
-//! before it stands in, as a retry from there contains the record.
+//! Lambda retries from the lowest sequence number in the response. It takes a null, empty or unknown one for the
+//! failure of the whole batch, so none is ever given. If a failed record's own number cannot be read, the response
+//! names the record before it: a retry from there contains both.
 
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use driftless::change::Origin;
 use driftless::version::SequenceNumber;
 
-/// A failed record has no readable number, and neither has any record before it.
+/// Error for a failed record without a readable number, with none before it either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NothingToName;
 
-/// Makes the response from what the batch's records say of themselves, and the places of those that failed, in order.
+/// Makes the response from the records' identifications and the places of the failed ones, in order.
 ///
 /// # Errors
-/// Where a failed record can only be reported by failing the invocation.
+/// Fails if a failed record can only be reported by failing the invocation.
 pub fn partial_batch_response(
     origins: &[Origin],
     failed: impl IntoIterator<Item = usize>,

@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::guard::Guard;
 use crate::index::Index;
-use crate::table;
+use crate::process::Processes;
+use crate::table::{image, keys as keys_of};
 use crate::world::World;
 
 /// Items that the backfill reads at a time.
@@ -24,69 +25,69 @@ const PAGE: usize = 3;
 pub(crate) const PURGE_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 const DEADLINE: Duration = Duration::from_millis(1_800);
 
-impl<I: Index> World<I> {
-    /// Brings all items into the index that are not there.
-    pub(crate) async fn backfill(self: Arc<Self>, nth: u64) {
-        let keys: Vec<u8> = self.state().table.items.keys().copied().collect();
-        let mut process = self.start_process(!self.stands(Guard::BackfillCreate));
-        for (page, keys) in keys.chunks(PAGE).enumerate() {
-            loop {
-                let changes = self.read_page(keys);
-                // The time in which the items change behind the backfill's back.
-                sleep(Duration::from_millis(self.chance(2_000 + nth, page as u64, 300))).await;
-                let limits =
-                    Limits { deadline: Instant::now() + DEADLINE, written_at: Timestamp::from_millis(self.now_ms()) };
-                let report = tokio::select! {
-                    biased;
-                    () = process.killed.notified() => None,
-                    report = process.writer.apply(&changes, limits) => Some(report),
-                };
-                match report {
-                    Some(Ok(report)) if !report.outcomes.iter().any(|end| matches!(end, Outcome::Failed(_))) => break,
-                    Some(_) => {}
-                    None => process = self.start_process(!self.stands(Guard::BackfillCreate)),
-                }
+/// Brings all items into the index that are not there.
+pub(crate) async fn backfill<I: Index>(processes: Arc<Processes<I>>, nth: u64) {
+    let world = processes.world();
+    let keys: Vec<u8> = world.table().items.keys().copied().collect();
+    let mut process = processes.start(!world.stands(Guard::BackfillCreate));
+    for (page, keys) in keys.chunks(PAGE).enumerate() {
+        loop {
+            let changes = read_page(world, keys);
+            // The time in which the items change behind the backfill's back.
+            sleep(Duration::from_millis(world.chance(2_000 + nth, page as u64, 300))).await;
+            let limits = Limits {
+                deadline: Instant::now() + DEADLINE,
+                written_at: Timestamp::from_millis(world.clock.now_ms()),
+            };
+            let report = tokio::select! {
+                biased;
+                () = process.killed.notified() => None,
+                report = process.writer.apply(&changes, limits) => Some(report),
+            };
+            match report {
+                Some(Ok(report)) if !report.outcomes.iter().any(|end| matches!(end, Outcome::Failed(_))) => break,
+                Some(_) => {}
+                None => process = processes.start(!world.stands(Guard::BackfillCreate)),
             }
         }
-        self.note(format_args!("backfilled {} items", keys.len()));
-        self.state().backfilled = true;
     }
+    world.note(format_args!("backfilled {} items", keys.len()));
+}
 
-    /// Reads items of the table as changes that are older than every stream's.
-    fn read_page(&self, keys: &[u8]) -> Vec<Change> {
-        let state = self.state();
-        let items = keys.iter().filter_map(|key| state.table.items.get(key).map(|item| (*key, *item)));
-        let version = backfill_version(self.stands(Guard::BackfillVersion));
-        let change = |(key, item)| {
-            let (image, keys) = (table::image(key, item), table::keys(key));
-            let keys = CoreItem::from_json(&keys).expect("the model's keys are keys");
-            Change {
-                id: DocumentId::from_keys(&keys, None).expect("the model's keys are keys"),
-                version: version.clone(),
-                event_time: None,
-                kind: ChangeKind::Insert,
-                content: Content::Document(Document::from_item(
-                    &CoreItem::from_json(&image).expect("the model's items are items"),
-                )),
-            }
-        };
-        items.map(change).collect()
-    }
-
-    /// Removes tombstones that are old enough. The search for them takes its time.
-    pub(crate) async fn purge(self: Arc<Self>, nth: u64) {
-        let age = if self.stands(Guard::PurgeAge) { PURGE_AGE } else { Duration::ZERO };
-        let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        let now_ms = self.now_ms();
-        let found = self.index.tombstones().await;
-        let old = found.into_iter().filter(|tombstone| tombstone.written_at.as_millis() + age_ms <= now_ms);
-        for (at, tombstone) in old.enumerate() {
-            sleep(Duration::from_millis(self.chance(3_000 + nth, at as u64, 200))).await;
-            let state = self.stands(Guard::PurgeAtomic).then_some(&tombstone.position);
-            self.index.delete(&tombstone.id, state).await;
-            self.note(format_args!("purged {}", tombstone.id));
-            self.count("purged tombstones", 1);
+/// Reads items of the table as changes that are older than every stream's.
+fn read_page<I: Index>(world: &World<I>, keys: &[u8]) -> Vec<Change> {
+    let table = world.table();
+    let items = keys.iter().filter_map(|key| table.items.get(key).map(|item| (*key, *item)));
+    let version = backfill_version(world.stands(Guard::BackfillVersion));
+    let change = |(key, item)| {
+        let (image, keys) = (image(key, item), keys_of(key));
+        let keys = CoreItem::from_json(&keys).expect("the model's keys are keys");
+        Change {
+            id: DocumentId::from_keys(&keys, None).expect("the model's keys are keys"),
+            version: version.clone(),
+            event_time: None,
+            kind: ChangeKind::Insert,
+            content: Content::Document(Document::from_item(
+                &CoreItem::from_json(&image).expect("the model's items are items"),
+            )),
         }
+    };
+    items.map(change).collect()
+}
+
+/// Removes tombstones that are old enough. The search for them takes its time.
+pub(crate) async fn purge<I: Index>(world: Arc<World<I>>, nth: u64) {
+    let age = if world.stands(Guard::PurgeAge) { PURGE_AGE } else { Duration::ZERO };
+    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    let now_ms = world.clock.now_ms();
+    let found = world.index.tombstones().await;
+    let old = found.into_iter().filter(|tombstone| tombstone.written_at.as_millis() + age_ms <= now_ms);
+    for (at, tombstone) in old.enumerate() {
+        sleep(Duration::from_millis(world.chance(3_000 + nth, at as u64, 200))).await;
+        let state = world.stands(Guard::PurgeAtomic).then_some(&tombstone.position);
+        world.index.delete(&tombstone.id, state).await;
+        world.note(format_args!("purged {}", tombstone.id));
+        world.count("purged tombstones", 1);
     }
 }
 

@@ -15,6 +15,7 @@ use driftless::version::Version;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::faults::Trouble;
 use crate::guard::Guard;
 use crate::index::Index;
 use crate::schedule::EngineFault;
@@ -25,22 +26,15 @@ const REQUEST_TIMEOUT: Duration = Duration::from_millis(600);
 
 /// What one process writes through.
 pub(crate) struct Client<I> {
-    pub(crate) world: Arc<World<I>>,
-    pub(crate) process: u64,
-    pub(crate) killed: Arc<Notify>,
+    world: Arc<World<I>>,
+    process: u64,
+    killed: Arc<Notify>,
     /// Writes whatever the documents' states are: a missing guard.
-    pub(crate) forced: bool,
+    forced: bool,
     calls: AtomicU64,
     skew_ms: i64,
     /// Documents whose last write was refused: what a missing guard does not read.
     refused: Mutex<BTreeSet<DocumentId>>,
-}
-
-/// What goes wrong with one call.
-enum Trouble {
-    Engine(EngineFault),
-    CrashBefore,
-    CrashAfter,
 }
 
 impl<I: Index> Client<I> {
@@ -64,30 +58,16 @@ impl<I: Index> Client<I> {
 
     /// This process's clock.
     fn clock(&self) -> Timestamp {
-        Timestamp::from_millis(self.world.now_ms().saturating_add_signed(self.skew_ms))
+        Timestamp::from_millis(self.world.clock.now_ms().saturating_add_signed(self.skew_ms))
     }
 
     fn trouble(&self, write: bool) -> Option<Trouble> {
-        let trouble = {
-            let armed = &mut self.world.state().armed;
-            if armed.outage_until.is_some_and(|until| Instant::now() < until) {
-                return Some(Trouble::Engine(EngineFault::Unreachable));
-            }
-            let faults = if write { &mut armed.writes } else { &mut armed.reads };
-            if write && armed.crashes_before > 0 {
-                armed.crashes_before -= 1;
-                Some(Trouble::CrashBefore)
-            } else if write && armed.crashes_after > 0 {
-                armed.crashes_after -= 1;
-                Some(Trouble::CrashAfter)
-            } else {
-                faults.pop_front().map(Trouble::Engine)
-            }
-        };
-        if let Some(trouble) = &trouble {
-            self.world.count(name(trouble), 1);
+        if self.world.faults.is_outage() {
+            return Some(Trouble::Engine(EngineFault::Unreachable));
         }
-        trouble
+        let trouble = self.world.faults.next_call(write)?;
+        self.world.count(trouble.name(), 1);
+        Some(trouble)
     }
 
     /// The process is gone: whoever waits for it is told, and this never returns.
@@ -117,12 +97,12 @@ impl<I: Index> Client<I> {
                 Err(_) => "refused",
             };
             self.world.note(format_args!("p{} {what} {} {}", self.process, write.id, write.version));
-            let mut state = self.world.state();
-            state.counts.add(what, 1);
+            self.world.count(what, 1);
             if matches!(answer, Ok(Written::Done(_))) {
-                state.ledger.seen(write.id, write.version);
+                let mut ledger = self.world.ledger();
+                ledger.seen(write.id, write.version);
                 if answered {
-                    state.ledger.acknowledge(write.id, write.version);
+                    ledger.acknowledge(write.id, write.version);
                 }
             }
         }
@@ -136,7 +116,7 @@ impl<I: Index> Client<I> {
             let (world, id, position) = (Arc::clone(&self.world), write.id.clone(), *position);
             let nth = self.calls.fetch_add(1, Ordering::Relaxed);
             let time = Duration::from_millis(world.chance(self.process, nth, 1_500));
-            self.world.spawn(async move {
+            self.world.activities.spawn(async move {
                 sleep(time).await;
                 world.index.replicate(&id, position);
             });
@@ -177,7 +157,7 @@ impl<I: Index> Client<I> {
     fn send_late(&self, writes: &[GuardedWrite<'_>], by: Duration) {
         let writes: Vec<OwnedWrite> = writes.iter().map(OwnedWrite::from).collect();
         let late = Self::new(Arc::clone(&self.world), self.process, Arc::clone(&self.killed), self.forced);
-        self.world.spawn(async move {
+        self.world.activities.spawn(async move {
             sleep(by).await;
             let writes: Vec<_> = writes.iter().map(OwnedWrite::borrow).collect();
             late.perform(&writes, Call::until(Instant::now() + REQUEST_TIMEOUT), false).await;
@@ -208,7 +188,7 @@ impl<I: Index> Target for Client<I> {
             }
             Some(Trouble::Engine(EngineFault::Slow { by_ms })) => sleep(Duration::from_millis(by_ms.into())).await,
             Some(Trouble::Engine(EngineFault::Outdated)) => {
-                self.world.state().ledger.outdated_reads += 1;
+                self.world.ledger().note_outdated_read();
                 outdated = true;
             }
             Some(Trouble::CrashBefore | Trouble::CrashAfter) | None => {}
@@ -220,7 +200,7 @@ impl<I: Index> Target for Client<I> {
             ids.iter().zip(answers).map(|(id, answer)| answer.map(|found| self.shown(id, found))).collect();
         for (id, answer) in ids.iter().zip(&answers) {
             if let Ok(Some(Stored { version: Some(version), .. })) = answer {
-                self.world.state().ledger.seen(id, version);
+                self.world.ledger().seen(id, version);
             }
         }
         sleep(back).await;
@@ -318,20 +298,6 @@ impl OwnedWrite {
             event_time: self.event_time,
             written_at: self.written_at,
         }
-    }
-}
-
-fn name(trouble: &Trouble) -> &'static str {
-    match trouble {
-        Trouble::CrashBefore => "crashes before a write",
-        Trouble::CrashAfter => "crashes after a write",
-        Trouble::Engine(EngineFault::Unreachable) => "requests that do not arrive",
-        Trouble::Engine(EngineFault::AnswerLost) => "lost answers of the engine",
-        Trouble::Engine(EngineFault::Late { .. }) => "late requests",
-        Trouble::Engine(EngineFault::Slow { .. }) => "slow requests",
-        Trouble::Engine(EngineFault::Refused { .. }) => "refused requests",
-        Trouble::Engine(EngineFault::HalfRefused { .. }) => "half refused requests",
-        Trouble::Engine(EngineFault::Outdated) => "outdated reads",
     }
 }
 

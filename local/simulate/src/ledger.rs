@@ -25,7 +25,7 @@ pub(crate) struct Ledger {
     /// The newest change of each document that all copies of the index were said to have.
     acknowledged: BTreeMap<String, Ordinal>,
     /// Reads that showed what had been before.
-    pub(crate) outdated_reads: u64,
+    outdated_reads: u64,
     /// Changes of which a letter with the record was in the queue at some time.
     lettered: BTreeSet<Ordinal>,
     /// Changes that a letter with a range was sent for at some time.
@@ -63,6 +63,15 @@ impl Ledger {
             let newest = self.acknowledged.entry(id.to_string()).or_insert(ordinal);
             *newest = ordinal.max(*newest);
         }
+    }
+
+    /// A read showed what had been before.
+    pub(crate) fn note_outdated_read(&mut self) {
+        self.outdated_reads += 1;
+    }
+
+    pub(crate) fn outdated_reads(&self) -> u64 {
+        self.outdated_reads
     }
 
     /// Returns whether a newer change of the same document was acknowledged.

@@ -9,20 +9,32 @@
 //!
 //! # Layout
 //! - [`Schedule`]: a run as data; [`generate`]: from a seed; [`shrunk`]: small; [`Guard`]: what can be taken away.
-//! - [`play`], [`play_on`]: one run; [`Run`]: many; `world`: what its actors share; `ledger`: what became of every change.
-//! - `table`, `index`, `letters`: the model's services; `client`: a process's way to the index, with its faults.
-//! - `mapping`, `process`, `redrive`, `backfill`: who acts.
+//! - [`play`], [`play_on`]: one run; [`Run`]: many; [`Broken`]: the promises; [`Counts`]: what happened how often.
+//! - `world`: what all who act share, and its parts: `clock`, `chance`, `faults`, `activities`, `log`;
+//!   `ledger`: what became of every change.
+//! - `table`, `index`, `letters`: the model's services; `client`, `mailbox`: a process's way to index and queue, with their
+//!   faults; `on_failure`: Lambda's own message.
+//! - `process`, `mapping`, `redrive`, `backfill`: who acts.
 
+mod activities;
 mod backfill;
+mod chance;
 mod client;
+mod clock;
+mod counts;
+mod faults;
 mod generate;
 mod guard;
 mod index;
 mod ledger;
 mod letters;
+mod log;
+mod mailbox;
 mod mapping;
+mod on_failure;
 mod play;
 mod process;
+mod promise;
 mod redrive;
 mod run;
 mod schedule;
@@ -32,11 +44,12 @@ mod table;
 mod tests;
 mod world;
 
+pub use counts::Counts;
 pub use generate::generate;
 pub use guard::{Guard, Missing};
 pub use index::{Index, ModelIndex, POISON, Tombstone};
 pub use play::{Played, play, play_on};
+pub use promise::Broken;
 pub use run::{Run, Summary, replay, shrunk};
 pub use schedule::{Act, EngineFault, QueueFault, Schedule, Setting, Step};
 pub use shrink::shrink;
-pub use world::{Broken, Counts};

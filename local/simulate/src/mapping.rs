@@ -1,10 +1,11 @@
 //! The event source mapping: Lambda's semantics, which are the tool's own pure functions, around the model's stream.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use driftless_harness::mapping::batch::{Batch, Then, batch_length};
+use driftless_harness::mapping::on_failure::Condition;
 use driftless_harness::mapping::record::StreamRecord;
 use driftless_harness::mapping::response::verdict;
 use driftless_harness::mapping::{Backoff, MappingConfig};
@@ -15,87 +16,132 @@ use tokio::time::sleep;
 use crate::guard::Guard;
 use crate::index::Index;
 use crate::ledger::Ledger;
-use crate::world::{Places, World};
+use crate::on_failure;
+use crate::process::Processes;
+use crate::schedule::Setting;
+use crate::world::World;
 
 /// Batches of a lane that can be delivered once more.
 const REMEMBERED_BATCHES: usize = 4;
 
-impl<I: Index> World<I> {
+/// A mapping's place in its stream, per shard: how far it has read, and whether the shard is finished.
+#[derive(Clone, Debug, Default)]
+struct Places {
+    stream: usize,
+    shards: BTreeMap<usize, (usize, bool)>,
+}
+
+/// The mappings of a run, by number.
+pub(crate) struct Mappings<I> {
+    world: Arc<World<I>>,
+    processes: Arc<Processes<I>>,
+    places: Mutex<Vec<Places>>,
+}
+
+impl<I: Index> Mappings<I> {
+    /// None yet; they will invoke the function in these processes.
+    pub(crate) fn new(processes: Arc<Processes<I>>) -> Arc<Self> {
+        let world = Arc::clone(processes.world());
+        Arc::new(Self { world, processes, places: Mutex::default() })
+    }
+
     /// Starts a mapping that reads a stream from its start.
-    pub(crate) fn add_mapping(self: &Arc<Self>, stream: usize) {
+    pub(crate) fn add(self: &Arc<Self>, stream: usize) {
         let number = {
-            let mut state = self.state();
-            state.mappings.push(Places { stream, ..Places::default() });
-            state.mappings.len() - 1
+            let mut places = self.places();
+            places.push(Places { stream, ..Places::default() });
+            places.len() - 1
         };
-        self.resume_mapping(number);
+        self.read_on(number);
+    }
+
+    /// Lets the mappings of this stream read on, and forgets all others.
+    pub(crate) fn resume(self: &Arc<Self>, stream: usize) {
+        let resumed = {
+            let mut places = self.places();
+            places.retain(|places| places.stream == stream);
+            0..places.len()
+        };
+        for number in resumed {
+            self.read_on(number);
+        }
+    }
+
+    /// Forgets all of them.
+    pub(crate) fn forget(&self) {
+        self.places().clear();
+    }
+
+    fn places(&self) -> MutexGuard<'_, Vec<Places>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stream(&self, number: usize) -> usize {
+        self.places()[number].stream
     }
 
     /// Lets a mapping read on, until the stream drains.
-    pub(crate) fn resume_mapping(self: &Arc<Self>, number: usize) {
-        self.spawn(run(Arc::clone(self), number));
-    }
-
-    fn config(&self) -> MappingConfig {
-        let setting = &self.setting;
-        MappingConfig {
-            batch_size: setting.batch_size,
-            parallelization_factor: setting.lanes,
-            maximum_retry_attempts: Some(setting.retries),
-            maximum_record_age: setting.maximum_age_ms.map(|age_ms| Duration::from_millis(age_ms.into())),
-            bisect_batch_on_function_error: setting.bisect,
-            report_batch_item_failures: true,
-            retry_backoff: Backoff { initial: Duration::from_millis(20), maximum: Duration::from_millis(200) },
-            ..MappingConfig::default()
-        }
+    fn read_on(self: &Arc<Self>, number: usize) {
+        self.world.activities.spawn(run(Arc::clone(self), number));
     }
 
     /// Shards of the mapping's stream that may be read and are not in `started`.
     fn ready(&self, number: usize, started: &BTreeSet<usize>) -> Vec<usize> {
-        let state = self.state();
-        let places = &state.mappings[number];
+        let (places, table) = (self.places(), self.world.table());
+        let places = &places[number];
         let finished = |shard: usize| places.shards.get(&shard).is_some_and(|(_, finished)| *finished);
-        let shards = state.table.streams[places.stream].shards.iter().enumerate();
+        let shards = table.streams[places.stream].shards.iter().enumerate();
         let ready = shards.filter(|(at, shard)| {
-            let waits = self.setting.parents_first && shard.parent.is_some_and(|parent| !finished(parent));
+            let waits = self.world.setting.parents_first && shard.parent.is_some_and(|parent| !finished(parent));
             !started.contains(at) && !finished(*at) && !waits
         });
         ready.map(|(at, _)| at).collect()
     }
 
     /// Takes the shard's new records, and tells whether there will be no more.
-    fn read_on(&self, number: usize, shard: usize) -> (Vec<StreamRecord>, bool) {
-        let mut state = self.state();
-        let stream = state.mappings[number].stream;
-        let end = state.table.streams[stream].shards[shard].records.len();
-        let trimmed = state.table.streams[stream].shards[shard].trimmed;
-        let (place, _) = state.mappings[number].shards.entry(shard).or_default();
-        let from = std::mem::replace(place, end).max(trimmed);
-        let over = state.draining || state.table.streams[stream].shards[shard].closed;
-        (state.table.streams[stream].shards[shard].records[from..].to_vec(), over)
+    fn take_new(&self, number: usize, shard: usize) -> (Vec<StreamRecord>, bool) {
+        let (mut places, table) = (self.places(), self.world.table());
+        let places = &mut places[number];
+        let read = &table.streams[places.stream].shards[shard];
+        let (place, _) = places.shards.entry(shard).or_default();
+        let from = std::mem::replace(place, read.records.len()).max(read.trimmed);
+        (read.records[from..].to_vec(), self.world.activities.is_draining() || read.closed)
     }
 
     fn finish_shard(&self, number: usize, shard: usize) {
-        let mut state = self.state();
-        let stream = state.mappings[number].stream;
-        let closed = state.table.streams[stream].shards[shard].closed;
-        let end = state.table.streams[stream].shards[shard].records.len();
-        let (place, finished) = state.mappings[number].shards.entry(shard).or_default();
-        *finished = closed && *place == end;
+        let (mut places, table) = (self.places(), self.world.table());
+        let places = &mut places[number];
+        let read = &table.streams[places.stream].shards[shard];
+        let (place, finished) = places.shards.entry(shard).or_default();
+        *finished = read.closed && *place == read.records.len();
     }
 }
 
-async fn run<I: Index>(world: Arc<World<I>>, number: usize) {
-    let mut changes = world.changed.subscribe();
+fn config(setting: &Setting) -> MappingConfig {
+    MappingConfig {
+        batch_size: setting.batch_size,
+        parallelization_factor: setting.lanes,
+        maximum_retry_attempts: Some(setting.retries),
+        maximum_record_age: setting.maximum_age_ms.map(|age_ms| Duration::from_millis(age_ms.into())),
+        bisect_batch_on_function_error: setting.bisect,
+        report_batch_item_failures: true,
+        retry_backoff: Backoff { initial: Duration::from_millis(20), maximum: Duration::from_millis(200) },
+        ..MappingConfig::default()
+    }
+}
+
+async fn run<I: Index>(mappings: Arc<Mappings<I>>, number: usize) {
+    let activities = &mappings.world.activities;
+    let mut changes = activities.changes();
     let mut started = BTreeSet::new();
     let mut readers = JoinSet::new();
     loop {
         changes.borrow_and_update();
-        for shard in world.ready(number, &started) {
+        for shard in mappings.ready(number, &started) {
             started.insert(shard);
-            readers.spawn_local(read_shard(Arc::clone(&world), number, shard));
+            readers.spawn_local(read_shard(Arc::clone(&mappings), number, shard));
         }
-        if readers.is_empty() && world.state().draining {
+        if readers.is_empty() && activities.is_draining() {
             return;
         }
         tokio::select! {
@@ -106,23 +152,30 @@ async fn run<I: Index>(world: Arc<World<I>>, number: usize) {
     }
 }
 
-async fn read_shard<I: Index>(world: Arc<World<I>>, number: usize, shard: usize) {
-    let mut changes = world.changed.subscribe();
+async fn read_shard<I: Index>(mappings: Arc<Mappings<I>>, number: usize, shard: usize) {
+    let mut changes = mappings.world.activities.changes();
     let mut lanes = JoinSet::new();
-    let config = world.config();
+    let config = config(&mappings.world.setting);
     let senders: Vec<_> = (0..config.parallelization_factor)
         .map(|lane| {
             let (sender, inbox) = mpsc::unbounded_channel();
             let who = 1_000 * (1 + number as u64) + 10 * shard as u64 + lane as u64;
-            let name = (world.state().mappings[number].stream, shard);
-            let lane = Lane { world: Arc::clone(&world), config: config.clone(), name, who, recent: VecDeque::new() };
+            let lane = Lane {
+                world: Arc::clone(&mappings.world),
+                processes: Arc::clone(&mappings.processes),
+                config: config.clone(),
+                stream: mappings.stream(number),
+                shard,
+                who,
+                recent: VecDeque::new(),
+            };
             lanes.spawn_local(lane.run(inbox));
             sender
         })
         .collect();
     loop {
         changes.borrow_and_update();
-        let (records, over) = world.read_on(number, shard);
+        let (records, over) = mappings.take_new(number, shard);
         let new = !records.is_empty();
         for record in records {
             // A lane that has panicked has no inbox; joining it tells.
@@ -139,7 +192,7 @@ async fn read_shard<I: Index>(world: Arc<World<I>>, number: usize, shard: usize)
     while let Some(ended) = lanes.join_next().await {
         pass_on_panic(ended);
     }
-    world.finish_shard(number, shard);
+    mappings.finish_shard(number, shard);
 }
 
 fn pass_on_panic(ended: Result<(), JoinError>) {
@@ -153,9 +206,10 @@ fn pass_on_panic(ended: Result<(), JoinError>) {
 /// Delivers the records of some partition keys, one batch at a time.
 struct Lane<I> {
     world: Arc<World<I>>,
+    processes: Arc<Processes<I>>,
     config: MappingConfig,
-    /// Stream and shard.
-    name: (usize, usize),
+    stream: usize,
+    shard: usize,
     who: u64,
     recent: VecDeque<Vec<StreamRecord>>,
 }
@@ -193,14 +247,14 @@ impl<I: Index> Lane<I> {
     async fn finish(&self, batch: Batch) {
         let mut pending = VecDeque::from([batch]);
         while let Some(mut batch) = pending.pop_front() {
-            let now_ms = i64::try_from(self.world.now_ms()).unwrap_or(i64::MAX);
+            let now_ms = i64::try_from(self.world.clock.now_ms()).unwrap_or(i64::MAX);
             if let Some(expired) = batch.expired(&self.config, now_ms) {
-                self.give_up(&expired, true);
+                self.give_up(&expired, Condition::RecordAgeExceeded);
             }
             if batch.records.is_empty() {
                 continue;
             }
-            let outcome = self.world.invoke(&batch.records).await;
+            let outcome = self.processes.invoke(&batch.records).await;
             let verdict = verdict(&outcome, &batch.records, true);
             let decision = batch.decide(verdict, &self.config);
             let delivered = self.world.ordinals(&decision.delivered);
@@ -216,17 +270,21 @@ impl<I: Index> Lane<I> {
                         pending.push_front(batch);
                     }
                 }
-                Then::GiveUp(batch) => self.give_up(&batch, false),
+                Then::GiveUp(batch) => self.give_up(&batch, Condition::RetryAttemptsExhausted),
             }
         }
     }
 
-    fn give_up(&self, batch: &Batch, expired: bool) {
+    fn give_up(&self, batch: &Batch, condition: Condition) {
         let changes = self.world.ordinals(&batch.records);
-        self.world.note(format_args!("given up, {}: {changes:?}", if expired { "too old" } else { "tried too often" }));
+        let why = if condition == Condition::RecordAgeExceeded { "too old" } else { "tried too often" };
+        self.world.note(format_args!("given up, {why}: {changes:?}"));
         self.world.count("given up by the mapping", batch.records.len() as u64);
         if self.world.stands(Guard::OnFailureMessage) {
-            self.world.send_range(self.name, &batch.records, expired);
+            let arn = self.world.table().streams[self.stream].arn.clone();
+            if let Some(message) = on_failure::message(&arn, self.shard, &batch.records, condition) {
+                self.world.store_letter(message, changes.clone(), false);
+            }
         }
         self.world.check_out(
             &changes,
@@ -237,16 +295,16 @@ impl<I: Index> Lane<I> {
 
     /// Delivers the last batches once more, beside the lane.
     fn redeliver(&self) {
-        let Some(batches) = self.world.state().armed.redeliveries.pop_front() else { return };
+        let Some(batches) = self.world.faults.next_redelivery() else { return };
         let batches: Vec<_> = self.recent.iter().rev().take(batches.into()).rev().cloned().collect();
         self.world.count("redelivered batches", batches.len() as u64);
-        let world = Arc::clone(&self.world);
-        let pause = Duration::from_millis(world.chance(self.who, u64::MAX, 800));
-        self.world.spawn(async move {
+        let processes = Arc::clone(&self.processes);
+        let pause = Duration::from_millis(self.world.chance(self.who, u64::MAX, 800));
+        self.world.activities.spawn(async move {
             sleep(pause).await;
             for records in batches {
                 // Whatever the answer is, these records are accounted for by the lane.
-                world.invoke(&records).await;
+                processes.invoke(&records).await;
             }
         });
     }

@@ -1,19 +1,26 @@
 //! Plays a schedule, and holds the promises against what came of it.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::LocalSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use crate::backfill::PURGE_AGE;
+use crate::backfill::{PURGE_AGE, backfill, purge};
+use crate::counts::Counts;
 use crate::guard::Missing;
 use crate::index::{Index, ModelIndex};
 use crate::letters::Letters;
-use crate::schedule::{Act, EngineFault, Schedule};
+use crate::log::Closed;
+use crate::mapping::Mappings;
+use crate::process::Processes;
+use crate::promise::Broken;
+use crate::redrive::redrive;
+use crate::schedule::{Act, Schedule};
 use crate::table::Item;
-use crate::world::{Armed, Broken, Counts, World};
+use crate::world::World;
 
 /// Redrives after which letters count as stuck.
 const REDRIVES: u32 = 20;
@@ -57,59 +64,62 @@ pub async fn play_on<I: Index>(schedule: &Schedule, index: I, missing: Missing, 
 
 async fn play_all<I: Index>(schedule: &Schedule, index: I, missing: Missing, verbose: bool) -> Played {
     let world = World::new(schedule, index, missing, verbose);
-    let mut player = Player { world: Arc::clone(&world), activities: 0, oldest_year: 2026 };
-    world.add_mapping(0);
+    let mut player = Player::new(Arc::clone(&world), schedule.initial.is_empty());
+    player.mappings.add(0);
     for step in &schedule.steps {
         sleep(Duration::from_millis(step.after_ms.into())).await;
         player.act(&step.act).await;
     }
     let visible = player.close().await;
-    // The processes hold the world that holds them.
-    world.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    let (trace, lines) = world.trace();
-    let mut state = world.state();
-    let changes = state.ledger.len() as u64;
-    state.counts.add("changes", changes);
-    Played { broken: state.broken.clone(), counts: std::mem::take(&mut state.counts), trace, visible, lines }
+    let Closed { counts, broken, trace, lines } = world.close_log();
+    Played { broken, counts, trace, visible, lines }
 }
 
 struct Player<I> {
     world: Arc<World<I>>,
+    processes: Arc<Processes<I>>,
+    mappings: Arc<Mappings<I>>,
+    /// Backfills and purges that were begun.
     activities: u64,
+    /// Whether all items that were there before the stream have been brought into the index.
+    backfilled: Arc<AtomicBool>,
     /// The year of the label that sorts first.
     oldest_year: usize,
 }
 
 impl<I: Index> Player<I> {
+    fn new(world: Arc<World<I>>, backfilled: bool) -> Self {
+        let processes = Processes::new(Arc::clone(&world));
+        let mappings = Mappings::new(Arc::clone(&processes));
+        let backfilled = Arc::new(AtomicBool::new(backfilled));
+        Self { world, processes, mappings, activities: 0, backfilled, oldest_year: 2026 }
+    }
+
     async fn act(&mut self, act: &Act) {
         let world = Arc::clone(&self.world);
         world.note(format_args!("{act:?}"));
         match act {
             Act::Put { key, number, poison } => self.put(*key, Item { number: *number, poison: *poison }),
             Act::Delete { key } => self.delete(*key),
-            Act::Split => world.state().table.split(),
+            Act::Split => world.table().split(),
             Act::RecreateStream => self.recreate_stream(2026),
             Act::RaiseGeneration => self.raise_generation().await,
-            Act::SecondMapping => {
-                let newest = world.state().table.streams.len() - 1;
-                world.add_mapping(newest);
-            }
-            Act::Backfill => world.spawn(Arc::clone(&world).backfill(self.next_activity())),
-            Act::Purge => world.spawn(Arc::clone(&world).purge(self.next_activity())),
-            Act::Redrive => world.spawn(Arc::clone(&world).redrive(false)),
+            Act::SecondMapping => self.mappings.add(world.table().newest()),
+            Act::Backfill => self.backfill(),
+            Act::Purge => world.activities.spawn(purge(Arc::clone(&world), self.next_activity())),
+            Act::Redrive => self.redrive(false),
             Act::Mend => world.index.mend().await,
             Act::FailOver => world.fail_over(),
             Act::Close { for_ms } => world.close_index(Duration::from_millis((*for_ms).into())),
             Act::Settle => {
                 self.settle().await;
-                world.skip(QUIET);
-                world.state().table.trim();
-                self.resume();
+                world.clock.skip(QUIET);
+                world.table().trim();
+                self.mappings.resume(world.table().newest());
             }
-            Act::Redeliver { batches } => world.state().armed.redeliveries.push_back(*batches),
-            fault => arm(&mut world.state().armed, fault),
+            fault => world.faults.arm(fault),
         }
-        world.changed.send_replace(());
+        world.activities.notify();
     }
 
     fn next_activity(&mut self) -> u64 {
@@ -118,43 +128,47 @@ impl<I: Index> Player<I> {
     }
 
     fn put(&self, key: u8, item: Item) {
-        let at_s = self.world.now_ms() / 1_000;
-        let mut state = self.world.state();
-        let written = state.table.put(key, item, at_s);
-        state.ledger.log(written);
+        let at_s = self.world.clock.now_ms() / 1_000;
+        let written = self.world.table().put(key, item, at_s);
+        self.world.ledger().log(written);
     }
 
     fn delete(&self, key: u8) {
-        let at_s = self.world.now_ms() / 1_000;
-        let mut state = self.world.state();
-        if let Some(written) = state.table.delete(key, at_s) {
-            state.ledger.log(written);
+        let at_s = self.world.clock.now_ms() / 1_000;
+        if let Some(written) = self.world.table().delete(key, at_s) {
+            self.world.ledger().log(written);
         }
     }
 
     fn recreate_stream(&self, year: usize) {
-        let newest = {
-            let mut state = self.world.state();
-            state.table.add_stream(year);
-            state.table.streams.len() - 1
-        };
-        self.world.add_mapping(newest);
+        self.world.table().add_stream(year);
+        self.mappings.add(self.world.table().newest());
+    }
+
+    fn backfill(&mut self) {
+        let (processes, nth) = (Arc::clone(&self.processes), self.next_activity());
+        let backfilled = Arc::clone(&self.backfilled);
+        self.world.activities.spawn(async move {
+            backfill(processes, nth).await;
+            backfilled.store(true, Ordering::Relaxed);
+        });
+    }
+
+    fn redrive(&self, is_named: bool) {
+        self.world.activities.spawn(redrive(Arc::clone(&self.processes), is_named));
     }
 
     /// The old mapping must be done, and its letters without a record redriven: what is read from the stream counts as
     /// the new generation's. Letters with a record may stay.
     async fn raise_generation(&mut self) {
         self.drain().await;
-        self.world.state().armed = Armed::default();
+        self.world.faults.disarm();
         self.redrive_until(|letters| !letters.has_range()).await;
         self.oldest_year -= 1;
         // The new deployment's processes take the place of the old one's.
-        self.world.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        {
-            let mut state = self.world.state();
-            state.generation += 1;
-            state.mappings.clear();
-        }
+        self.processes.end_idle();
+        self.world.raise_generation();
+        self.mappings.forget();
         self.recreate_stream(self.oldest_year);
     }
 
@@ -162,9 +176,9 @@ impl<I: Index> Player<I> {
     async fn drain(&self) {
         self.world.drain().await;
         let lost = {
-            let state = self.world.state();
-            let lost = state.ledger.open().find(|&change| !state.letters.name(change));
-            lost.map(|change| state.ledger.describe(change))
+            let (ledger, letters) = (self.world.ledger(), self.world.letters());
+            let lost = ledger.open().find(|&change| !letters.name(change));
+            lost.map(|change| ledger.describe(change))
         };
         if let Some(lost) = lost {
             self.world.break_promise(Broken::Lost(format!("{lost} is in neither index nor queue")));
@@ -174,20 +188,19 @@ impl<I: Index> Player<I> {
     /// Drains the stream, mends what was wrong, and redrives all letters.
     async fn settle(&mut self) {
         self.drain().await;
-        let world = &self.world;
-        world.state().armed = Armed::default();
-        world.index.mend().await;
-        self.redrive_until(|letters| letters.letters.is_empty()).await;
+        self.world.faults.disarm();
+        self.world.index.mend().await;
+        self.redrive_until(Letters::is_empty).await;
         self.drain().await;
     }
 
     /// Redrives until the queue is as it should be.
     async fn redrive_until(&self, done: impl Fn(&Letters) -> bool) {
         for _ in 0..REDRIVES {
-            if done(&self.world.state().letters) {
+            if done(&self.world.letters()) {
                 return;
             }
-            self.world.spawn(Arc::clone(&self.world).redrive(true));
+            self.redrive(true);
             self.world.drain().await;
             // Letters that a redrive has left behind come back.
             sleep(Duration::from_secs(1)).await;
@@ -195,29 +208,16 @@ impl<I: Index> Player<I> {
         self.world.break_promise(Broken::Blocked(format!("letters stay after {REDRIVES} redrives")));
     }
 
-    /// The mappings of the newest stream read on.
-    fn resume(&self) {
-        let resumed: Vec<usize> = {
-            let mut state = self.world.state();
-            let newest = state.table.streams.len() - 1;
-            state.mappings.retain(|places| places.stream == newest);
-            (0..state.mappings.len()).collect()
-        };
-        for number in resumed {
-            self.world.resume_mapping(number);
-        }
-    }
-
     /// Brings everything to its end, and compares.
     async fn close(&mut self) -> BTreeMap<String, String> {
         self.settle().await;
         let world = Arc::clone(&self.world);
-        if !world.state().backfilled {
-            world.spawn(Arc::clone(&world).backfill(self.next_activity()));
+        if !self.backfilled.load(Ordering::Relaxed) {
+            self.backfill();
             world.drain().await;
         }
         let shown = world.index.visible().await;
-        let expected = world.state().table.documents();
+        let expected = world.table().documents();
         if let Some(difference) = difference(&expected, &shown) {
             world.break_promise(Broken::Differs(difference));
         }
@@ -230,25 +230,4 @@ fn difference(expected: &BTreeMap<String, String>, shown: &BTreeMap<String, Stri
     let id = ids.find(|id| expected.get(*id) != shown.get(*id))?;
     let of = |documents: &BTreeMap<String, String>| documents.get(id).map_or("nothing", String::as_str).to_owned();
     Some(format!("{id}: the table has {}, the index shows {}", of(expected), of(shown)))
-}
-
-fn arm(armed: &mut Armed, fault: &Act) {
-    let push = |faults: &mut VecDeque<EngineFault>, fault| faults.push_back(fault);
-    match fault {
-        // Only reads can be outdated.
-        Act::Write(EngineFault::Outdated) => push(&mut armed.reads, EngineFault::Outdated),
-        Act::Write(fault) => push(&mut armed.writes, *fault),
-        Act::Read(fault) => push(&mut armed.reads, *fault),
-        Act::Outage { for_ms } => {
-            armed.outage_until = Some(Instant::now() + Duration::from_millis((*for_ms).into()));
-        }
-        Act::CrashBefore => armed.crashes_before += 1,
-        Act::CrashAfter => armed.crashes_after += 1,
-        Act::Send(fault) => armed.sends.push_back(*fault),
-        Act::ReceiveTwice => armed.received_twice += 1,
-        Act::Reappear => armed.reappearances += 1,
-        Act::UnreadableRange => armed.unreadable_ranges += 1,
-        Act::LoseAnswer => armed.lost_answers += 1,
-        _ => {}
-    }
 }

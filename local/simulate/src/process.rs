@@ -1,11 +1,11 @@
 //! The function's processes: real handler, real writer, one invocation at a time, and gone when they are killed.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use driftless::function::Deadlines;
-use driftless::version::Generation;
 use driftless::writer::Writer;
 use driftless_harness::function::Outcome;
 use driftless_harness::mapping::record::{StreamRecord, payload};
@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::client::Client;
 use crate::guard::Guard;
 use crate::index::Index;
-use crate::letters::Mailbox;
+use crate::mailbox::Mailbox;
 use crate::world::World;
 
 /// Lambda's time-out.
@@ -32,41 +32,58 @@ pub(crate) const FUNCTION_VERSION: &str = "simulated";
 
 /// An execution environment.
 pub(crate) struct Process<I> {
-    pub(crate) number: u64,
+    number: u64,
     pub(crate) writer: Writer<Client<I>>,
     mailbox: Mailbox<I>,
     /// Told when the process is killed at work.
     pub(crate) killed: Arc<Notify>,
 }
 
-impl<I: Index> World<I> {
+/// The function's processes: those that are idle wait for the next invocation.
+pub(crate) struct Processes<I> {
+    world: Arc<World<I>>,
+    idle: Mutex<Vec<Process<I>>>,
+    started: AtomicU64,
+}
+
+impl<I: Index> Processes<I> {
+    pub(crate) fn new(world: Arc<World<I>>) -> Arc<Self> {
+        Arc::new(Self { world, idle: Mutex::default(), started: AtomicU64::new(0) })
+    }
+
+    /// The world that they write to.
+    pub(crate) fn world(&self) -> &Arc<World<I>> {
+        &self.world
+    }
+
     /// A process that knows nothing; `forced` ones ignore the states of documents.
-    pub(crate) fn start_process(self: &Arc<Self>, forced: bool) -> Process<I> {
-        let number = {
-            let mut state = self.state();
-            state.processes += 1;
-            state.processes
-        };
+    pub(crate) fn start(&self, forced: bool) -> Process<I> {
+        let number = 1 + self.started.fetch_add(1, Ordering::Relaxed);
         let killed = Arc::new(Notify::new());
-        let client = Client::new(Arc::clone(self), number, Arc::clone(&killed), forced);
-        let mailbox = Mailbox::new(Arc::clone(self), Arc::clone(&killed));
-        Process { number, writer: Writer::new(client, Generation(self.state().generation)), mailbox, killed }
+        let client = Client::new(Arc::clone(&self.world), number, Arc::clone(&killed), forced);
+        let mailbox = Mailbox::new(Arc::clone(&self.world), Arc::clone(&killed));
+        Process { number, writer: Writer::new(client, self.world.generation()), mailbox, killed }
     }
 
-    fn take_process(self: &Arc<Self>) -> Process<I> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.unwrap_or_else(|| self.start_process(false))
+    /// Ends those that are idle, as a new deployment does.
+    pub(crate) fn end_idle(&self) {
+        self.idle().clear();
     }
 
-    fn give_back(&self, process: Process<I>) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(process);
+    fn idle(&self) -> MutexGuard<'_, Vec<Process<I>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Process<I> {
+        let idle = self.idle().pop();
+        idle.unwrap_or_else(|| self.start(false))
     }
 
     /// Invokes the function with a batch, in any process that is idle.
-    pub(crate) async fn invoke(self: &Arc<Self>, records: &[StreamRecord]) -> Outcome {
-        let process = self.take_process();
-        self.count("invocations", 1);
-        self.count("deliveries", records.len() as u64);
+    pub(crate) async fn invoke(&self, records: &[StreamRecord]) -> Outcome {
+        let process = self.take();
+        self.world.count("invocations", 1);
+        self.world.count("deliveries", records.len() as u64);
         let killed = Arc::clone(&process.killed);
         let ended = tokio::select! {
             biased;
@@ -74,24 +91,24 @@ impl<I: Index> World<I> {
             ended = timeout(TIMEOUT, self.handle(&process, records)) => ended.unwrap_or(Outcome::TimedOut),
         };
         let ended = if self.loses_answer() { Outcome::Exited(None) } else { ended };
-        self.note(format_args!("p{} {ended}, {} records", process.number, records.len()));
+        self.world.note(format_args!("p{} {ended}, {} records", process.number, records.len()));
         // A time-out or an exit ends the process, and what it remembered with it.
         if matches!(ended, Outcome::Response(_) | Outcome::FunctionError { .. }) {
-            self.give_back(process);
+            self.idle().push(process);
         }
         ended
     }
 
     /// What Lambda's runtime does around the handler.
-    async fn handle(self: &Arc<Self>, process: &Process<I>, records: &[StreamRecord]) -> Outcome {
+    async fn handle(&self, process: &Process<I>, records: &[StreamRecord]) -> Outcome {
         let folded = self.folded(records);
         let event: StreamEvent = serde_json::from_slice(&payload(&folded)).expect("the model's records are records");
         process.mailbox.catch_up();
-        process.mailbox.begin(&self.ordinals(records));
+        process.mailbox.begin(&self.world.ordinals(records));
         let deadlines = Deadlines::before(Instant::now() + TIMEOUT, MARGIN);
         let mut metrics = Metrics::new(records.len());
         let function = Function {
-            reading: &self.reading(),
+            reading: &self.world.reading(),
             writer: Some(&process.writer),
             queue: Some(&process.mailbox),
             index: INDEX,
@@ -100,14 +117,14 @@ impl<I: Index> World<I> {
         match function.handle(&event.records, deadlines, &mut metrics).await {
             Ok(mut response) => {
                 let failures = &mut response.batch_item_failures;
-                if !self.stands(Guard::FailureReport) {
+                if !self.world.stands(Guard::FailureReport) {
                     failures.clear();
                 }
-                if !self.stands(Guard::LowestFailure) && failures.len() > 1 {
+                if !self.world.stands(Guard::LowestFailure) && failures.len() > 1 {
                     failures.drain(..failures.len() - 1);
                 }
                 // The way back.
-                sleep(Duration::from_millis(self.chance(process.number, u64::MAX - 1, 5))).await;
+                sleep(Duration::from_millis(self.world.chance(process.number, u64::MAX - 1, 5))).await;
                 Outcome::Response(Bytes::from(serde_json::to_vec(&response).expect("a response is JSON")))
             }
             Err(error) => Outcome::FunctionError { kind: error.kind().to_owned(), message: error.to_string() },
@@ -117,12 +134,12 @@ impl<I: Index> World<I> {
     /// The records that the function is shown: all of them, or, as if it could not fall back on older ones, the newest of
     /// each key.
     fn folded(&self, records: &[StreamRecord]) -> Vec<StreamRecord> {
-        if self.stands(Guard::FoldFallback) {
+        if self.world.stands(Guard::FoldFallback) {
             return records.to_vec();
         }
-        let state = self.state();
-        let change = |record: &StreamRecord| state.ledger.ordinal(record.sequence_number().as_str());
-        let of = |record: &StreamRecord| change(record).map(|change| state.ledger.document(change));
+        let ledger = self.world.ledger();
+        let change = |record: &StreamRecord| ledger.ordinal(record.sequence_number().as_str());
+        let of = |record: &StreamRecord| change(record).map(|change| ledger.document(change));
         let is_newest = |record: &&StreamRecord| {
             !records.iter().any(|other| of(other) == of(record) && change(other) > change(record))
         };
@@ -130,11 +147,9 @@ impl<I: Index> World<I> {
     }
 
     fn loses_answer(&self) -> bool {
-        let mut state = self.state();
-        let loses = state.armed.lost_answers > 0;
+        let loses = self.world.faults.loses_answer();
         if loses {
-            state.armed.lost_answers -= 1;
-            state.counts.add("lost answers of the function", 1);
+            self.world.count("lost answers of the function", 1);
         }
         loses
     }

@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use crate::counts::Counts;
 use crate::generate::generate;
 use crate::guard::Missing;
 use crate::play::play;
+use crate::promise::Broken;
 use crate::shrink::shrink;
-use crate::world::{Broken, Counts};
 use crate::{Played, Schedule};
 
 /// What is to be played: the schedules of `seed`, `seed + 1` and so on.

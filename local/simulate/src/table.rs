@@ -65,6 +65,11 @@ impl Table {
         table
     }
 
+    /// Number of the stream that is alive.
+    pub(crate) fn newest(&self) -> usize {
+        self.streams.len() - 1
+    }
+
     /// Gives the table a new stream in place of the one it has. The label's year decides how the label sorts.
     pub(crate) fn add_stream(&mut self, year: usize) {
         self.split_with(|_| Vec::new());

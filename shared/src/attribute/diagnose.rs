@@ -1,5 +1,5 @@
-//! The slow path, taken only after a parse failed: finds the attribute that is wrong and says which shape it has.
-//! What it says holds names and shapes, never an attribute's value.
+//! The slow path, taken only after a parse failed: finds the wrong attribute and describes its shape. Messages hold
+//! names and shapes, never an attribute's value.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::MalformedItem;
 use crate::number::Number;
 
-/// Where the parser stops, so that no text can exhaust the stack.
+/// Nesting depth at which the parser stops, so that no text can exhaust the stack.
 const PARSER_DEPTH: usize = 128;
 
 /// Explains why `json` is no item. `error` is the parser's, for text that is not even JSON.
@@ -17,14 +17,14 @@ pub(super) fn item(json: &str, error: &serde_json::Error) -> MalformedItem {
     match serde_json::from_str::<Value>(json) {
         Ok(value) => match map(&value, "") {
             Err((path, problem)) => malformed(path, problem),
-            // `Value` keeps the last of two equal names, so a doubled name is all that can be left.
+            // `Value` keeps the last of two equal names. So only a doubled name can have failed the parse.
             Ok(()) => malformed(String::new(), "an attribute name stands twice in one map".to_owned()),
         },
         Err(_) => malformed(String::new(), unreadable(json, error)),
     }
 }
 
-/// What a text is that holds no JSON value that could be kept: the parser's message is for programmers.
+/// Describes a text that no JSON value can hold. The parser's own message is for programmers.
 fn unreadable(json: &str, error: &serde_json::Error) -> String {
     let place = format!("at line {}, column {}", error.line(), error.column());
     if depth(json) >= PARSER_DEPTH {
@@ -38,7 +38,7 @@ fn unreadable(json: &str, error: &serde_json::Error) -> String {
     format!("not valid JSON, or with a number that is out of range, {place}")
 }
 
-/// How deeply objects and arrays stand within each other.
+/// Returns the nesting depth of objects and arrays.
 fn depth(json: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     for byte in outside_strings(json) {
@@ -82,7 +82,7 @@ fn has_lone_surrogate(json: &str) -> bool {
     false
 }
 
-/// The number of a `\uXXXX` that the text begins with.
+/// Parses the number of a `\uXXXX` at the start of the text.
 fn code_unit(text: &str) -> Option<u16> {
     u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }

@@ -1,11 +1,11 @@
-//! DynamoDB's attribute values, read from the JSON in which DynamoDB and Lambda send them.
+//! DynamoDB's attribute values, parsed from the JSON of DynamoDB and Lambda.
 //!
-//! Strings are borrowed from the record where they hold no escapes; binary is decoded (so that bad base64 is
-//! found here and has one spelling afterwards); numbers are exact. Attributes are kept by name in order, which
-//! makes a document's bytes a function of the item alone.
+//! Strings without escapes are borrowed from the record. Binary is decoded, so that bad base64 is found here and has
+//! one spelling afterwards. Numbers are exact. Attributes are kept in the order of their names, so that a document's
+//! bytes depend on the item alone.
 //!
-//! `aws_lambda_events` is not used for images: there an absent image looks like an empty one, and one malformed
-//! record fails the parse of its whole batch.
+//! `aws_lambda_events` is not used for images. There an absent image looks like an empty one, and one malformed record
+//! fails its whole batch.
 
 mod diagnose;
 mod parse;
@@ -21,18 +21,18 @@ use crate::number::Number;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Item<'a>(pub BTreeMap<Cow<'a, str>, AttributeValue<'a>>);
 
-/// One value of any of DynamoDB's ten types.
+/// Value of any of DynamoDB's ten types.
 #[derive(Debug, Clone, PartialEq)]
 pub enum AttributeValue<'a> {
-    /// `S`: a string.
+    /// `S`: a UTF-8 string.
     String(Cow<'a, str>),
     /// `N`: an exact decimal.
     Number(Number),
-    /// `B`: bytes.
+    /// `B`: a byte string.
     Binary(Vec<u8>),
-    /// `BOOL`.
+    /// `BOOL`: true or false.
     Bool(bool),
-    /// `NULL`.
+    /// `NULL`: the null value.
     Null,
     /// `M`: values by name.
     Map(Item<'a>),
@@ -46,21 +46,21 @@ pub enum AttributeValue<'a> {
     BinarySet(Vec<Vec<u8>>),
 }
 
-/// What is wrong with an item's JSON: where, and which shape was found. Holds no attribute's content.
+/// Problem of an item's JSON: the attribute, and the shape that was found. Holds no attribute's content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {problem}")]
 pub struct MalformedItem {
     /// Attribute path, such as `address.lines[2]`; empty for the item itself.
     pub path: String,
-    /// What was expected, and the shape that was found instead.
+    /// The expected shape, and the one that was found.
     pub problem: String,
 }
 
 impl<'a> Item<'a> {
-    /// Reads DynamoDB JSON: `{"name":{"S":"…"},"count":{"N":"1"}}`.
+    /// Parses DynamoDB JSON: `{"name":{"S":"…"},"count":{"N":"1"}}`.
     ///
     /// # Errors
-    /// Names the first attribute that has no valid type, and what stands there.
+    /// Names the first attribute without a valid type, and the shape that was found.
     pub fn from_json(json: &'a str) -> Result<Self, MalformedItem> {
         serde_json::from_str(json).map_err(|error| diagnose::item(json, &error))
     }

@@ -1,4 +1,4 @@
-//! The fast path: one pass from JSON text to attribute values. Errors carry no detail here, see `diagnose`.
+//! The fast path: one pass from JSON text to attribute values. Errors carry no detail; `diagnose` finds it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ fn tagged<'de, A: MapAccess<'de>>(tag: &str, map: &mut A) -> Result<AttributeVal
     })
 }
 
-/// A JSON string, borrowed where it holds no escapes.
+/// A JSON string, borrowed if it holds no escapes.
 #[derive(serde::Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 

@@ -1,4 +1,4 @@
-//! Items as the SDK gives them, from a scan or a query: the same values as from a stream record.
+//! Items of the AWS SDK, from a scan or a query: the same values as from a stream record.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use super::{AttributeValue, Item, MalformedItem};
 use crate::number::Number;
 
 impl Item<'static> {
-    /// Takes an item of the SDK's.
+    /// Converts an item of the SDK.
     ///
     /// # Errors
     /// Names the first attribute of a type that this version of driftless does not know.

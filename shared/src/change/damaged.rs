@@ -1,5 +1,5 @@
-//! The slow path, taken only after a record could not be read: finds what is wrong with its outer members, and what can
-//! still be told of it. What it says holds names and shapes, never content.
+//! The slow path, taken only after a record failed to parse: finds the problem of its outer members, and reads the
+//! rest. Messages hold names and shapes, never content.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,12 +10,12 @@ use serde_json::value::RawValue;
 use super::{Origin, Record, malformed, shape, table_arn, text};
 use crate::version::SequenceNumber;
 
-/// The members that are read, of the record and of its change.
+/// Names of the members that are parsed, in the record and in its change.
 const RECORD: [&str; 5] = ["eventID", "eventName", "eventSource", "eventSourceARN", "dynamodb"];
 const CHANGE: [&str; 5] = ["ApproximateCreationDateTime", "Keys", "NewImage", "SequenceNumber", "StreamViewType"];
 
-/// Says why `json` is no stream record. What it names of the record is what stands there once only: of a member that
-/// stands twice nobody knows which was meant.
+/// Describes why `json` is no stream record. The result holds only members that occur once: of a doubled member, nobody
+/// knows which was meant.
 pub(super) fn record(json: &str) -> Record {
     let Some(record) = Members::of(json) else {
         let problem = format!("expected one stream record as an object, found {}", shape(json));
@@ -43,7 +43,7 @@ pub(super) fn record(json: &str) -> Record {
     Record { origin, change: Err(error) }
 }
 
-/// An object's members, how often each name stands, and whether all names are text.
+/// Members of an object, their number of occurrences, and whether all names are text.
 struct Members<'a> {
     values: BTreeMap<String, (&'a RawValue, usize)>,
     nameless: bool,
@@ -54,12 +54,12 @@ impl<'a> Members<'a> {
         serde_json::from_str(json).ok()
     }
 
-    /// The member of this name, if it stands there once.
+    /// Returns the member with this name if it occurs once.
     fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.values.get(name).filter(|(_, count)| *count == 1).map(|(value, _)| *value)
     }
 
-    /// What is wrong with it, as far as it concerns members that are read.
+    /// Returns the object's problem, if it concerns a member that is parsed.
     fn fault(&self, prefix: &str, read: &[&str]) -> Option<super::RecordError> {
         let twice = read.iter().find(|name| self.values.get(**name).is_some_and(|(_, count)| *count > 1));
         match twice {

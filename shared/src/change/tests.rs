@@ -1,13 +1,10 @@
-//! What records become, and what malformed ones say.
+//! Tests of the changes that records give, and of the errors of malformed records.
 
 use super::*;
-
-const ARN: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/activity-history/stream/2026-01-15T09:30:00.000";
+use crate::testing::{STREAM_ARN, record_json};
 
 fn record(name: &str, dynamodb: &str) -> String {
-    format!(
-        r#"{{"eventID":"e1","eventName":"{name}","eventSource":"aws:dynamodb","eventSourceARN":"{ARN}","dynamodb":{dynamodb}}}"#
-    )
+    record_json("e1", name, STREAM_ARN, dynamodb)
 }
 
 fn read(json: &str) -> Record {

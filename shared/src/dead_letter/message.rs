@@ -1,8 +1,8 @@
-//! A dead letter as a message that SQS takes: characters that it refuses are escaped, and what is large is compressed.
+//! A dead letter as an SQS message: escapes characters that SQS refuses, and compresses large letters.
 //!
-//! SQS takes 1 MiB per message, attributes included, and 256 KiB where a queue was made before August 2025 ("Amazon SQS
-//! message quotas"). So a letter over 256 KiB is compressed, and one over 1 MiB even then is no message: its record
-//! is left to Lambda's own failure path.
+//! SQS takes 1 MiB per message, attributes included, and 256 KiB in queues made before August 2025 ("Amazon SQS message
+//! quotas"). So a dead letter over 256 KiB is compressed. One that is over 1 MiB even then makes no message: its record
+//! fails, and Lambda retries it until it sends an on-failure message.
 
 use std::io::Write as _;
 
@@ -11,43 +11,44 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::DeadLetter;
+use super::{DeadLetter, Envelope, FORMAT};
 
-/// The most that SQS takes, attributes included.
+/// SQS's limit for a message, attributes included.
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
-/// Letters larger than this are compressed.
+/// Dead letters larger than this are compressed.
 const PLAIN_BYTES: usize = 256 * 1024;
-/// The longest attribute value; longer ones are of use to nobody who filters.
+/// Limit for attribute values. Longer ones are of no use for filters.
 const MAX_ATTRIBUTE_BYTES: usize = 256;
 
 /// A message, before it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// The letter as JSON.
+    /// The dead letter as JSON.
     pub body: String,
-    /// To filter by: string attributes.
+    /// String attributes, for filters.
     pub attributes: Vec<(&'static str, String)>,
 }
 
-/// The letter is larger than a queue takes, even compressed.
+/// Error for a dead letter that is larger than a queue takes, even compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the dead letter has {bytes} bytes compressed, a queue takes {MAX_MESSAGE_BYTES}")]
 pub struct TooLarge {
-    /// Its size as a message.
+    /// Size of the message.
     pub bytes: usize,
 }
 
 impl DeadLetter {
-    /// The letter as a message.
+    /// Makes the message of the dead letter.
     ///
     /// # Errors
-    /// Where it is too large.
+    /// Fails if the message is too large.
     pub fn message(&self) -> Result<Message, TooLarge> {
         let attributes = self.attributes();
         let weight: usize = attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len()).sum();
-        let mut body = json(&self.envelope(Some(self.record.clone()), None));
+        let envelope = Envelope { format: FORMAT, letter: self, record: Some(&self.record), record_gzip: None };
+        let mut body = json(&envelope);
         if body.len() + weight > PLAIN_BYTES {
-            body = json(&self.envelope(None, Some(pack(self.record.get()))));
+            body = json(&Envelope { record: None, record_gzip: Some(pack(self.record.get())), ..envelope });
         }
         let bytes = body.len() + weight;
         if bytes > MAX_MESSAGE_BYTES {
@@ -66,7 +67,7 @@ impl DeadLetter {
             ("index", Some(self.index.as_str())),
             ("document_id", self.document_id.as_deref()),
         ];
-        // SQS refuses an empty value, and the whole message for a character that it does not take.
+        // SQS refuses an empty value. For a character that it does not take, it refuses the whole message.
         let fits = |value: &&str| {
             (1..=MAX_ATTRIBUTE_BYTES).contains(&value.len())
                 && value.chars().all(|char| !char.is_control() && is_taken(char))
@@ -75,8 +76,8 @@ impl DeadLetter {
     }
 }
 
-/// Within a JSON text, only a string can hold such a character, so its escape means the same.
-fn json(envelope: &super::Envelope) -> String {
+/// Serialises and escapes. In JSON text, only a string can hold such a character, so its escape means the same.
+fn json(envelope: &Envelope<'_>) -> String {
     let text = serde_json::to_string(envelope).expect("invariant: strings and numbers are always JSON");
     if text.chars().all(is_taken) {
         return text;
@@ -91,8 +92,8 @@ fn json(envelope: &super::Envelope) -> String {
     escaped
 }
 
-/// What SQS takes, as "SendMessage" lists it: `#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF`.
-/// The rest of what a string can hold is below U+10000, so that one escape writes it.
+/// Returns `true` for the characters that "SendMessage" lists: `#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD |
+/// #x10000 to #x10FFFF`. All others in a string are below U+10000, so that one escape writes each.
 fn is_taken(char: char) -> bool {
     matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }

@@ -1,11 +1,11 @@
-//! Dead letters: what could not be applied, kept so that it can be, once what is wrong is mended.
+//! Dead letters: changes that could not be applied, kept for a redrive after the cause is fixed.
 //!
-//! One queue holds two shapes. Our own letter ([`DeadLetter`]) has the whole record and why it was rejected. Lambda's
-//! ([`StreamRange`]) names records that were given up by their place in the stream, and must be read there within 24 hours.
+//! One queue holds two shapes. Our own [`DeadLetter`] holds the whole record and the reason of its rejection. Lambda's
+//! on-failure message ([`StreamRange`]) names a range of the stream, which must be read again within 24 hours.
 //!
 //! # Layout
-//! - [`DeadLetter`]: our letter, as JSON; [`message`]: as a message that a queue takes, compressed where it is large.
-//! - [`range`]: Lambda's letter; [`Letter::read`] tells the two apart.
+//! - [`DeadLetter`]: our dead letter, as JSON; [`message`]: as a message for the queue, compressed if it is large.
+//! - [`range`]: Lambda's on-failure message; [`Letter::read`] tells the two apart.
 
 pub mod message;
 pub mod range;
@@ -22,14 +22,14 @@ use crate::outcome::Problem;
 use crate::time::Timestamp;
 pub use range::StreamRange;
 
-/// The value of `format` in every letter of ours.
+/// Value of `format` in our dead letters.
 pub const FORMAT: &str = "driftless/dead-letter/1";
-/// Class of the letters about changes whose order is in doubt.
+/// Class of dead letters for changes whose order is in doubt.
 pub const ORDER_ANOMALY: &str = "order_anomaly";
-/// Larger than any record that Lambda delivers (6 MB): what unpacks to more is no letter of ours.
+/// Limit for an unpacked record, above Lambda's 6 MB of an event. Anything larger is no dead letter of ours.
 const MAX_RECORD_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Why a change was rejected.
+/// Reason for a rejection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
     /// The engine's error type, such as `mapper_parsing_exception`, or `malformed_record`.
@@ -37,12 +37,12 @@ pub struct Rejection {
     /// The engine's status; absent for a record that was never sent to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The engine's words, with field and type, or the record's field and what was expected there. May quote the item.
+    /// The engine's reason, or the record's field and its expected shape. May quote the item.
     pub reason: String,
 }
 
 impl Rejection {
-    /// A refusal by the engine.
+    /// Reason of a refusal by the engine.
     #[must_use]
     pub fn from_problem(problem: &Problem) -> Self {
         let reason = match problem {
@@ -54,7 +54,7 @@ impl Rejection {
         Self { class: problem.class().to_owned(), status: problem.status(), reason }
     }
 
-    /// A change that is older by version and newer by event time than what stands in the index.
+    /// Reason of a change that is older by version, and newer by event time, than the stored one.
     #[must_use]
     pub fn order_anomaly() -> Self {
         let reason =
@@ -62,85 +62,104 @@ impl Rejection {
         Self { class: ORDER_ANOMALY.to_owned(), status: None, reason: reason.to_owned() }
     }
 
-    /// A record that cannot be read.
+    /// Reason of a record that cannot be read.
     #[must_use]
     pub fn from_record_error(error: &RecordError) -> Self {
         Self { class: "malformed_record".to_owned(), status: None, reason: error.to_string() }
     }
 }
 
-/// A record that can never be applied as things are, and why.
-#[derive(Debug, Clone)]
+/// A record that can never be applied in the present state, with the reason.
+// `remote` gives it no `Serialize` of its own, which would leave the record out: its JSON is that of an `Envelope`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct DeadLetter {
-    /// Why.
+    /// Reason for the rejection.
     pub rejected: Rejection,
     /// The record's `eventID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_id: Option<String>,
-    /// What the record does to its item: `INSERT`, `MODIFY` or `REMOVE`.
+    /// Kind of the change: `INSERT`, `MODIFY` or `REMOVE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_name: Option<String>,
-    /// The document that the change is of; absent where the record could not be read.
+    /// Document of the change; absent if the record could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_id: Option<String>,
-    /// The change's version, its generation included: redriven, it keeps it.
+    /// Version of the change, generation included. A redrive keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The table, from the record's stream.
+    /// Table of the record's stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
-    /// The index's public name.
+    /// Public name of the index.
     pub index: String,
-    /// When it was rejected, by the function's clock.
+    /// Time of the rejection, by the function's clock.
     pub rejected_at: Timestamp,
-    /// Version of the code that rejected it, and of the function as Lambda counts it.
+    /// Versions of the code and of the function that rejected it.
     pub function_version: String,
     /// The record, byte for byte as it came.
+    #[serde(skip, default = "no_record")]
     pub record: Box<RawValue>,
 }
 
-/// Either letter that the queue may hold.
+/// A message of the dead-letter queue, in either shape.
 #[derive(Debug)]
 pub enum Letter {
-    /// Ours.
+    /// Our own dead letter, with its record.
     Record(Box<DeadLetter>),
-    /// Lambda's.
+    /// Lambda's on-failure message, with a range of the stream.
     Range(StreamRange),
 }
 
-/// The message is neither letter. Holds shapes, never content.
+/// Error for a message of neither shape. Holds shapes, never content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a dead letter: {0}")]
 pub struct Unreadable(String);
 
-/// A letter as JSON; `record` or `record_gzip` holds the record.
-#[derive(Serialize, Deserialize)]
-struct Envelope {
-    format: String,
-    rejected: Rejection,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    event_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    event_name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    document_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    version: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    table: Option<String>,
-    index: String,
-    rejected_at: Timestamp,
-    function_version: String,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    record: Option<Box<RawValue>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+/// JSON of a dead letter as a queue holds it. Either `record` or `record_gzip` holds the record.
+#[derive(Serialize)]
+struct Envelope<'l> {
+    format: &'static str,
+    #[serde(flatten, with = "DeadLetter")]
+    letter: &'l DeadLetter,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<&'l RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     record_gzip: Option<String>,
 }
 
-/// A record may be `null`, too: it is there all the same.
+/// The same as it is received.
+#[derive(Deserialize)]
+struct ReceivedEnvelope {
+    #[serde(flatten, with = "DeadLetter")]
+    letter: DeadLetter,
+    #[serde(default, deserialize_with = "present")]
+    record: Option<Box<RawValue>>,
+    #[serde(default)]
+    record_gzip: Option<String>,
+}
+
+/// Returns the value of a dead letter's record while its envelope is being parsed.
+fn no_record() -> Box<RawValue> {
+    RawValue::NULL.to_owned()
+}
+
+/// Keeps a `null` apart from a missing member: a record may be `null`, too.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl DeadLetter {
-    /// A letter about a record, as far as it could be read.
+    /// Makes the dead letter of a record, as far as the record could be read.
     #[must_use]
-    pub fn new(record: &RawValue, origin: &Origin, change: Option<&Change>, why: Rejection, from: &Sender<'_>) -> Self {
+    pub fn new(
+        record: &RawValue,
+        origin: &Origin,
+        change: Option<&Change>,
+        why: Rejection,
+        sender: Sender<'_>,
+        rejected_at: Timestamp,
+    ) -> Self {
         Self {
             rejected: why,
             event_id: origin.event_id.clone(),
@@ -148,67 +167,37 @@ impl DeadLetter {
             document_id: change.map(|change| change.id.to_string()),
             version: change.map(|change| change.version.to_string()),
             table: origin.table().map(str::to_owned),
-            index: from.index.to_owned(),
-            rejected_at: from.now,
-            function_version: from.function_version.to_owned(),
+            index: sender.index.to_owned(),
+            rejected_at,
+            function_version: sender.function_version.to_owned(),
             record: record.to_owned(),
         }
     }
 
-    fn envelope(&self, record: Option<Box<RawValue>>, record_gzip: Option<String>) -> Envelope {
-        Envelope {
-            format: FORMAT.to_owned(),
-            rejected: self.rejected.clone(),
-            event_id: self.event_id.clone(),
-            event_name: self.event_name.clone(),
-            document_id: self.document_id.clone(),
-            version: self.version.clone(),
-            table: self.table.clone(),
-            index: self.index.clone(),
-            rejected_at: self.rejected_at,
-            function_version: self.function_version.clone(),
-            record,
-            record_gzip,
-        }
-    }
-
-    fn from_envelope(envelope: Envelope) -> Result<Self, Unreadable> {
+    fn from_envelope(envelope: ReceivedEnvelope) -> Result<Self, Unreadable> {
         let record = match (envelope.record, envelope.record_gzip) {
             (Some(record), None) => record,
             (None, Some(packed)) => unpack(&packed)?,
             _ => return Err(Unreadable("expected either record or record_gzip".to_owned())),
         };
-        Ok(Self {
-            rejected: envelope.rejected,
-            event_id: envelope.event_id,
-            event_name: envelope.event_name,
-            document_id: envelope.document_id,
-            version: envelope.version,
-            table: envelope.table,
-            index: envelope.index,
-            rejected_at: envelope.rejected_at,
-            function_version: envelope.function_version,
-            record,
-        })
+        Ok(Self { record, ..envelope.letter })
     }
 }
 
-/// Who sends letters.
+/// Function that sends dead letters.
 #[derive(Debug, Clone, Copy)]
 pub struct Sender<'a> {
-    /// The index's public name.
+    /// Public name of the index.
     pub index: &'a str,
-    /// The code's version, and the function's.
+    /// Versions of the code and of the function.
     pub function_version: &'a str,
-    /// The function's clock.
-    pub now: Timestamp,
 }
 
 impl Letter {
-    /// Reads a message of the queue.
+    /// Parses a message of the queue.
     ///
     /// # Errors
-    /// Where it is neither letter.
+    /// Fails if the message has neither shape.
     pub fn read(body: &str) -> Result<Self, Unreadable> {
         #[derive(Deserialize)]
         struct Shape<'a> {
@@ -219,7 +208,7 @@ impl Letter {
         }
         let shape: Shape<'_> = serde_json::from_str(body)
             .map_err(|_| Unreadable("expected a JSON object with format or DDBStreamBatchInfo".to_owned()))?;
-        // What a parser says may quote the message; where it was is enough.
+        // The parser's own message may quote the queue's; the position is enough.
         let at = |error: serde_json::Error| Unreadable(format!("line {}, column {}", error.line(), error.column()));
         match shape {
             Shape { range: Some(_), .. } => serde_json::from_str(body).map(Self::Range).map_err(at),
@@ -242,7 +231,7 @@ fn unpack(packed: &str) -> Result<Box<RawValue>, Unreadable> {
 }
 
 impl ChangeKind {
-    /// The `eventName` of such a change.
+    /// Returns the `eventName` of such a change.
     #[must_use]
     pub fn event_name(self) -> &'static str {
         match self {

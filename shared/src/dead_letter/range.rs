@@ -1,53 +1,53 @@
-//! The letter that Lambda's event source mapping sends to an SQS queue when it gives records up: metadata only.
+//! Lambda's on-failure message, which its event source mapping sends when it gives records up: metadata only.
 //!
 //! The shape is that of "Retain discarded records for a DynamoDB event source in Lambda" (services-dynamodb-errors).
-//! With a parallelization factor above 1, records of other lanes lie between the first and the last: `batchSize` counts
-//! only its own, so more than those may be read in the range. Writing them again is harmless.
+//! With a parallelization factor above 1, other lanes' records lie between the first and the last. `batchSize` does not
+//! count them, so the range may hold more records. Writing those again is harmless.
 
 use serde::Deserialize;
 
-/// Records that were given up, by their place in the stream.
+/// A range of the stream that Lambda gave up.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct StreamRange {
-    /// Why, and after how many tries.
+    /// Reason, and the number of invocations.
     #[serde(default, rename = "requestContext")]
     pub request: RequestContext,
-    /// Which records.
+    /// Range of the records.
     #[serde(rename = "DDBStreamBatchInfo")]
     pub batch: BatchInfo,
 }
 
-/// Why records were given up.
+/// Reason why Lambda gave the records up.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RequestContext {
-    /// `RetryAttemptsExhausted`, or what Lambda says for a record that got too old.
+    /// `RetryAttemptsExhausted`, or Lambda's condition for a record that was too old.
     pub condition: String,
-    /// How often the function was invoked with them.
+    /// Number of invocations with these records.
     pub approximate_invoke_count: u32,
 }
 
-/// Which records were given up.
+/// Range of the records that Lambda gave up.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchInfo {
-    /// Their stream.
+    /// ARN of the stream.
     pub stream_arn: String,
-    /// Their shard.
+    /// Shard of the stream.
     pub shard_id: String,
-    /// The first one.
+    /// Sequence number of the first record.
     pub start_sequence_number: String,
-    /// The last one.
+    /// Sequence number of the last record.
     pub end_sequence_number: String,
-    /// How many they are.
+    /// Number of records in the batch.
     pub batch_size: u64,
-    /// When the last one was written, as ISO 8601.
+    /// Time at which the last record was written, in ISO 8601.
     #[serde(default)]
     pub approximate_arrival_of_last_record: Option<String>,
 }
 
 impl BatchInfo {
-    /// The table, from the stream's ARN.
+    /// Returns the table's name, from the stream's ARN.
     #[must_use]
     pub fn table(&self) -> Option<&str> {
         crate::change::table(&self.stream_arn)

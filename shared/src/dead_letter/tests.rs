@@ -1,4 +1,4 @@
-//! Letters survive the queue, whatever their record holds.
+//! Dead letters survive the queue, whatever their records hold.
 
 use proptest::prelude::*;
 
@@ -31,7 +31,7 @@ fn read(message: &Message) -> DeadLetter {
     }
 }
 
-/// Text that gzip cannot shrink below three quarters.
+/// Generates text that gzip cannot shrink below three quarters.
 fn noise(bytes: usize) -> String {
     let step = |n: &u64| Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
     let noise: Vec<u8> = std::iter::successors(Some(1), step).flat_map(|n: u64| n.to_be_bytes()).take(bytes).collect();

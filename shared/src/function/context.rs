@@ -1,7 +1,7 @@
-//! What lives as long as the process: the settings and, once the index was seen, the writer.
+//! State of the process: the settings and, after the index was found, the writer.
 //!
-//! The engine is first asked within an invocation, so that an outage at start is waited out like any other, and a
-//! wrong configuration is the answer of every invocation instead of a process that dies.
+//! The engine is first called within an invocation. So an outage at the start is retried like any other, and a wrong
+//! configuration is the answer of every invocation instead of a crash.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::opensearch::{AuthError, Engine, EnsureError, Identity, OpenSearchTarg
 use crate::queue::sqs::SqsQueue;
 use crate::writer::Writer;
 
-/// Pauses between tries to reach the engine at start.
+/// Backoff while the engine cannot be reached at the start.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
-/// Built once per cold start.
+/// State of the process, built once per cold start.
 #[derive(Debug)]
 pub struct Context {
     settings: Result<Settings, Misconfigured>,
@@ -29,41 +29,40 @@ pub struct Context {
     slot: Mutex<Slot>,
 }
 
-/// What is known of the index.
+/// Knowledge of the index.
 #[derive(Debug, Default)]
 struct Slot {
     writer: Option<Arc<Writer<OpenSearchTarget>>>,
-    /// This process has seen the index: whatever was in it would be gone without a word if it were created anew.
+    /// True once this process has found the index. Creating it anew would then silently lose its documents.
     seen: bool,
 }
 
 impl Context {
-    /// Keeps the settings, or what is wrong with them; talks to nobody.
+    /// Keeps the settings, or their problems. Connects to nothing.
     #[must_use]
     pub fn new(settings: Result<Settings, Misconfigured>) -> Self {
         let url = settings.as_ref().ok().and_then(|settings| settings.dead_letter_queue_url.as_ref());
         Self { queue: url.map(SqsQueue::new), settings, slot: Mutex::default() }
     }
 
-    /// The settings.
+    /// Returns the settings.
     ///
     /// # Errors
-    /// Where they are wrong.
+    /// Fails if the settings are wrong.
     pub fn settings(&self) -> Result<&Settings, FunctionError> {
         self.settings.as_ref().map_err(|error| FunctionError::Misconfigured(error.clone()))
     }
 
-    /// The dead-letter queue, where one is set.
+    /// Returns the dead-letter queue, if one is set.
     #[must_use]
     pub fn queue(&self) -> Option<&SqsQueue> {
         self.queue.as_ref()
     }
 
-    /// The writer on an index that was seen to be ours, and to be of this table. Without a table, an index that is
-    /// missing is not created.
+    /// Returns the writer on the index of this table. Without a table, a missing index is not created.
     ///
     /// # Errors
-    /// Where the index is not ready by the deadline.
+    /// Fails if the index is not ready by the deadline.
     pub async fn writer(
         &self,
         table: Option<&str>,
@@ -91,13 +90,14 @@ impl Context {
         Ok(writer)
     }
 
-    /// After a configuration error: the next call of [`Context::writer`] fetches credentials and looks at the index anew.
+    /// Forgets the writer after a configuration error. The next call of [`Context::writer`] fetches credentials and
+    /// looks at the index again.
     pub async fn forget_writer(&self) {
         self.slot.lock().await.writer = None;
     }
 }
 
-/// Tries until the index is ready, for what may pass.
+/// Retries until the index is ready, for as long as the problem may pass.
 async fn ensure_index(engine: &Engine, wanted: Wanted<'_>, deadline: Instant) -> Result<PhysicalIndex, FunctionError> {
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {

@@ -1,4 +1,4 @@
-//! Why an invocation fails as a whole, in words for the person who runs the function.
+//! Reasons why an invocation fails as a whole, in words for the operator.
 
 use std::fmt;
 
@@ -9,32 +9,32 @@ use crate::opensearch::AuthError;
 use crate::outcome::{ConfigurationError, Problem};
 use crate::queue::QueueError;
 
-/// Why an invocation fails as a whole. Its `Debug` is its `Display`: the runtime logs it, and what the sources say may
-/// quote an item.
+/// Reason why an invocation fails as a whole. Its `Debug` is its `Display`, because the runtime logs it, and the
+/// sources may quote an item.
 #[derive(thiserror::Error)]
 pub enum FunctionError {
-    /// Environment variables are missing or wrong.
+    /// Environment variables that are missing or wrong.
     #[error(transparent)]
     Misconfigured(Misconfigured),
-    /// The deployment is wrong.
+    /// A deployment that is wrong.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
-    /// There are no credentials for the engine.
+    /// No credentials for the engine.
     #[error(transparent)]
     Auth(#[from] AuthError),
-    /// The engine was not reached before the index was seen.
+    /// The engine was not reached before the index was found.
     #[error("{0}; if this lasts, check OPENSEARCH_ENDPOINT, the function's VPC and the engine's security group")]
     Unavailable(Problem),
-    /// Something that the invocation waited for broke its deadline.
+    /// The invocation awaited something beyond its deadline.
     #[error("the invocation's time was over before everything was done; the batch is retried")]
     OutOfTime,
-    /// The dead-letter queue cannot be read.
+    /// A dead-letter queue that cannot be read.
     #[error("{0}")]
     Queue(#[from] QueueError),
-    /// A request that is not understood.
+    /// A request that is not valid.
     #[error("{0}")]
     Request(String),
-    /// A failed record cannot be named.
+    /// A failed record without a name for Lambda.
     #[error(
         "a malformed record has no readable dynamodb.SequenceNumber, nor has one before it: the batch is retried as a whole"
     )]
@@ -42,19 +42,19 @@ pub enum FunctionError {
 }
 
 impl FunctionError {
-    /// Whether a person has to mend something before any change can be applied.
+    /// Returns `true` if nothing can be applied until a person fixes the deployment.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         matches!(self, Self::Misconfigured(_) | Self::Configuration(_) | Self::Auth(_))
     }
 
-    /// Whether the index that this process has written to is gone, or its aliases moved.
+    /// Returns `true` if the index that this process has written to is gone, or its aliases moved.
     #[must_use]
     pub fn is_index_gone(&self) -> bool {
         matches!(self, Self::Configuration(ConfigurationError::IndexGone { .. }))
     }
 
-    /// The error type that Lambda shows.
+    /// Returns the error type that Lambda shows.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
-//! Logs: JSON lines on standard output, in which no level shows the content of an item.
+//! Logs: JSON lines on standard output. No level shows the content of an item.
 //!
-//! Our own lines hold none. Other crates log whole requests and events at `debug` and `trace` (the Lambda runtime the raw
-//! event, the AWS SDK the body of a dead letter), so they are held to `info`, whatever `RUST_LOG` says.
+//! Our own lines hold none. Below `info`, other crates log whole requests and events: the Lambda runtime the raw event,
+//! the AWS SDK the body of a dead letter. So they are held to `info`, whatever `RUST_LOG` says.
 
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -10,18 +10,18 @@ use tracing_subscriber::{fmt, registry};
 
 use crate::environment::Lookup;
 
-/// Crates of this project, as their log targets begin. Only they may log below `info`.
+/// Crates of this project, by the start of their log targets. Only they may log below `info`.
 const OURS: [&str; 7] = ["driftless", "replicate", "replicate_kinesis", "redrive", "backfill", "verify", "purge"];
 
-/// Sends logs to standard output as JSON lines with `timestamp`, `level` and `message`, as Lambda's own JSON format has them.
-/// The level is that of `RUST_LOG`, else of `AWS_LAMBDA_LOG_LEVEL`, else `info`.
+/// Sends logs to standard output as JSON lines with `timestamp`, `level` and `message`, as Lambda's own JSON format
+/// has. The level is that of `RUST_LOG`, else of `AWS_LAMBDA_LOG_LEVEL`, else `info`.
 pub fn log_to_stdout() {
     let held = filter_fn(|line| *line.level() <= LevelFilter::INFO || is_ours(line.target()));
     let lines = fmt::layer().json().flatten_event(true).with_span_list(false);
     registry().with(wanted(&|name| std::env::var(name).ok())).with(held).with(lines).init();
 }
 
-/// Filter that the environment asks for. A `RUST_LOG` that is not understood counts as unset.
+/// Returns the filter of the environment. An invalid `RUST_LOG` counts as unset.
 fn wanted(lookup: Lookup<'_>) -> EnvFilter {
     let set = |name| lookup(name).filter(|value| !value.trim().is_empty());
     set("RUST_LOG")
@@ -29,7 +29,7 @@ fn wanted(lookup: Lookup<'_>) -> EnvFilter {
         .unwrap_or_else(|| EnvFilter::new(lambda_level(set("AWS_LAMBDA_LOG_LEVEL").as_deref()).to_string()))
 }
 
-/// Level of Lambda's `ApplicationLogLevel`, which knows `FATAL` besides ours.
+/// Parses Lambda's `ApplicationLogLevel`, which also knows `FATAL`.
 fn lambda_level(name: Option<&str>) -> LevelFilter {
     match name {
         Some(name) if name.eq_ignore_ascii_case("fatal") => LevelFilter::ERROR,

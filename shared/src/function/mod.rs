@@ -1,4 +1,4 @@
-//! What every function of ours has in common: settings, what lives as long as the process, and how an invocation fails.
+//! The parts that all functions share: settings, state of the process, errors of an invocation.
 //!
 //! The only module that reads the environment and the clock.
 

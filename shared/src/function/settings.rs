@@ -1,50 +1,57 @@
-//! The settings that all functions share, from the environment.
+//! Settings that all functions share, from the environment.
 
 use std::time::Duration;
 
 use crate::change::Reading;
+use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
 use crate::opensearch::{EngineConfig, IndexDefinition};
 use crate::version::Generation;
 
-/// Time kept for the answer to reach Lambda, unless `ANSWER_MARGIN_MS` says otherwise.
+/// Time before Lambda's time-out that is kept for the answer, unless `ANSWER_MARGIN_MS` sets another.
 pub const DEFAULT_ANSWER_MARGIN: Duration = Duration::from_millis(500);
 
-/// What a function does where there is no index.
+/// Policy for an index that does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CreateIndex {
-    /// A process that has not seen it yet creates it.
+    /// A process that has not found it yet creates it.
     IfMissing,
-    /// It waits: somebody restores it, or makes it.
+    /// The function waits until somebody restores or creates it.
     Never,
 }
 
 /// Settings of a function.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where to write.
+    /// Connection to the engine.
     pub engine: EngineConfig,
-    /// What an index that does not exist is created with.
+    /// Definition for an index that is created.
     pub definition: IndexDefinition,
-    /// Whether it is created.
+    /// Policy for an index that does not exist.
     pub create_index: CreateIndex,
-    /// How records are read.
+    /// Settings for reading records.
     pub reading: Reading,
-    /// How long before Lambda's time-out the function answers.
+    /// Time between the answer and Lambda's time-out.
     pub answer_margin: Duration,
-    /// ARN of the table, for functions that no record tells it.
+    /// ARN of the table, for functions that no record names it to.
     pub table_arn: Option<String>,
-    /// Where rejected records are to go.
+    /// Queue for dead letters.
     pub dead_letter_queue_url: Option<String>,
-    /// Version of this code and of the function, for dead letters.
+    /// Versions of the code and of the function, for dead letters.
     pub function_version: String,
 }
 
 impl Settings {
-    /// Reads the variables that the README names.
+    /// Returns this function as the sender of dead letters.
+    #[must_use]
+    pub fn sender(&self) -> Sender<'_> {
+        Sender { index: self.engine.index.public(), function_version: &self.function_version }
+    }
+
+    /// Reads the variables that the README lists.
     ///
     /// # Errors
-    /// With every variable that is missing or wrong.
+    /// Lists every variable that is missing or wrong.
     pub fn from_env(lookup: Lookup<'_>) -> Result<Self, Misconfigured> {
         let mut env = Environment::new(lookup);
         let engine = EngineConfig::from_env(&mut env);

@@ -1,9 +1,10 @@
-//! The end of a process: Lambda says so only where an extension is registered.
+//! Shutdown of a process: Lambda announces it only to processes with an extension.
 //!
-//! Lambda ends a process without extensions by `SIGKILL`. One with an internal extension gets `SIGTERM` first, and up to
-//! 500 ms ("Shutdown phase" in "Lambda execution environment lifecycle"). So an extension is registered that asks for no
-//! event: it costs one request at the start, and nothing per invocation. The runtime's own helper
-//! (`spawn_graceful_shutdown_handler`) does the same, but panics where it cannot, and prints lines that are not JSON.
+//! Lambda ends a process without extensions by `SIGKILL`. One with an internal extension gets `SIGTERM` first, and up
+//! to 500 ms ("Shutdown phase" in "Lambda execution environment lifecycle"). So an extension is registered for no event
+//! at all: it costs one request at the start, and nothing per invocation. The runtime's own helper
+//! (`spawn_graceful_shutdown_handler`) does the same. But it panics if it cannot register, and prints lines that are
+//! not JSON.
 
 use std::time::Duration;
 
@@ -12,14 +13,14 @@ use lambda_runtime_api_client::PooledClient;
 use lambda_runtime_api_client::body::Body;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Unique among the extensions of a function.
+/// Name that is unique among a function's extensions.
 const EXTENSION: &str = "driftless-shutdown";
 const IDENTIFIER: &str = "lambda-extension-identifier";
-/// Far longer than a request within the execution environment takes.
+/// Time-out far above any request within the execution environment.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Calls `last` when Lambda ends the process, and exits. To be awaited before the first event is asked for: Lambda takes no
-/// extension later. Where none can be registered, the process ends without `last`.
+/// Calls `last` when Lambda ends the process, and exits. Await it before asking for the first event: Lambda takes no
+/// extension later. If none can be registered, the process ends without `last`.
 pub async fn on_shutdown(last: impl FnOnce() + Send + 'static) {
     let Ok(mut terminated) = signal(SignalKind::terminate()) else { return };
     match tokio::time::timeout(PATIENCE, register()).await {
@@ -34,7 +35,7 @@ pub async fn on_shutdown(last: impl FnOnce() + Send + 'static) {
     });
 }
 
-/// Registers the extension. Gives what it does from then on: wait for an event that never comes.
+/// Registers the extension. The returned future waits for an event that never comes.
 async fn register() -> Result<impl Future<Output = ()> + Send + 'static, Error> {
     let client = PooledClient::builder().build();
     let request = lambda_runtime_api_client::build_request()

@@ -1,4 +1,4 @@
-//! Credentials for the engine, fetched only where they are used.
+//! Credentials for the engine, fetched only if they are used.
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use opensearch::auth::Credentials;
@@ -6,13 +6,13 @@ use serde::Deserialize;
 
 use super::config::Auth;
 
-/// Why there are no credentials.
+/// Reason why there are no credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// The environment of the function lacks something that Lambda sets.
+    /// The function's environment lacks a variable that Lambda sets.
     #[error("OPENSEARCH_AUTH needs {0}: Lambda sets it, elsewhere set it yourself")]
     Missing(&'static str),
-    /// Secrets Manager refused or cannot be reached.
+    /// Secrets Manager refused, or cannot be reached.
     #[error(
         "the secret of OPENSEARCH_SECRET_ARN cannot be read: check the ARN and the role's secretsmanager:GetSecretValue"
     )]
@@ -23,12 +23,12 @@ pub enum AuthError {
          Secrets Manager, by a VPC endpoint or a NAT gateway"
     )]
     Unanswered,
-    /// The secret has another shape.
+    /// A secret with another shape.
     #[error("the secret of OPENSEARCH_SECRET_ARN is not a JSON object with the strings `username` and `password`")]
     SecretShape,
 }
 
-/// Credentials with the service they sign for.
+/// Credentials with the service that they sign for.
 #[derive(Debug)]
 pub(super) struct Signing {
     pub(super) credentials: Option<Credentials>,

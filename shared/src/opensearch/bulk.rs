@@ -13,12 +13,12 @@ use crate::document::write_string;
 use crate::outcome::{Problem, Treatment};
 use crate::target::{Call, Guard, GuardedWrite, Position, Written};
 
-/// A bulk is closed at this size: half of what the smallest managed domains accept (10 MiB).
+/// Limit for the body of a bulk request: half of the smallest limit of managed domains (10 MiB).
 const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
 
 impl Engine {
-    /// Writes in as few bulks as their size allows, one after the other. A bulk that the engine refuses as a whole is halved,
-    /// down to the one document that is at fault.
+    /// Writes in as few consecutive bulk requests as their size allows. If the engine refuses a whole request, it is
+    /// halved, down to the one document at fault.
     pub(super) async fn bulk(
         &self,
         path: &str,
@@ -54,7 +54,7 @@ impl Engine {
                 Ok(answers) => results.extend(answers),
                 Err(Problem::Request(refusal)) if matches!(refusal.status, 400 | 413) => {
                     if count == 1 {
-                        // A probe that goes along is refused with it, and shows nothing: it goes alone.
+                        // A refused request shows nothing of its probe, so the probe is repeated alone.
                         let shown = match probe {
                             None => Ok(()),
                             Some(probe) => self.probe_alone(path, probe, wait).await,
@@ -66,7 +66,7 @@ impl Engine {
                         bodies.push(Body::of(writes, places.start..middle));
                     }
                 }
-                // What went wrong for one half would go wrong for the other, after its own time-out.
+                // The problem of one half would be that of the other, after another time-out.
                 Err(problem) => {
                     results.resize(all, Err(problem));
                     bodies.clear();
@@ -76,7 +76,8 @@ impl Engine {
         results
     }
 
-    /// Sends a bulk with a probe as its last operation. Where the index refuses that, it refuses all for a reason of its own.
+    /// Sends a bulk request with a probe as its last operation. If the index refuses the probe, it refuses all for a
+    /// reason of its own.
     async fn bulk_with_probe(
         &self,
         path: &str,
@@ -113,7 +114,7 @@ impl Engine {
     }
 }
 
-/// The part of a batch that goes into one bulk.
+/// Part of a batch in one bulk request.
 struct Body {
     places: Range<usize>,
     bytes: Vec<u8>,
@@ -129,7 +130,7 @@ impl Body {
     }
 }
 
-/// Bodies of at most so many documents, none of them too large.
+/// Returns bodies of at most this many documents, each below the limit.
 fn bodies(writes: &[GuardedWrite<'_>], max_documents: usize) -> Vec<Body> {
     let documents = max_documents.max(1);
     let mut bodies = Vec::with_capacity(1);
@@ -167,8 +168,8 @@ fn write_operation(write: &GuardedWrite<'_>, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// The document with `_driftless` as its last field. A tombstone is `_driftless` alone, and the only one to carry the
-/// two members that are indexed.
+/// Writes the document with `_driftless` as its last field. A tombstone is `_driftless` alone, and the only one with
+/// the two indexed members.
 fn write_source(write: &GuardedWrite<'_>, out: &mut Vec<u8>) {
     let tombstone = match write.content {
         Content::Document(document) => {
@@ -212,7 +213,7 @@ enum Item {
 #[derive(Deserialize)]
 struct Operation {
     status: u16,
-    /// Below zero where nothing was written.
+    /// Negative if nothing was written.
     #[serde(default, rename = "_seq_no")]
     seq_no: Option<i64>,
     #[serde(default, rename = "_primary_term")]
@@ -224,7 +225,7 @@ struct Operation {
 }
 
 fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Written, Problem>>, Problem> {
-    // The parser's message quotes no body, only what it expected and where.
+    // The parser's message quotes no body: it says only the expected shape and the position.
     let answer: Answer = serde_json::from_slice(answer).map_err(|error| {
         Problem::Protocol(format!("bulk answer: line {}, column {}", error.line(), error.column()).into())
     })?;
@@ -338,7 +339,7 @@ mod tests {
         assert_eq!((refusal.status, &*refusal.kind, &*refusal.reason), (400, "mapper_parsing_exception", "r: c"));
         assert!(matches!(read_answer(body, 2), Err(Problem::Protocol(_))));
         assert!(matches!(read_answer(b"<html>", 1), Err(Problem::Protocol(_))));
-        // What the engine answers where a pipeline's drop processor took the document.
+        // Answer of the engine after a pipeline's drop processor took the document.
         let dropped = br#"{"items":[{"index":{"_index":"i","_id":"a","_version":-3,"result":"noop","_seq_no":-2,"_primary_term":0,"status":200}}]}"#;
         assert_eq!(read_answer(dropped, 1).expect("an answer"), [Err(Problem::Dropped)]);
         let odd = br#"{"items":[{"create":{"status":201}}]}"#;

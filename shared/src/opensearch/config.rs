@@ -1,4 +1,4 @@
-//! Where the engine is, and as whom to talk to it.
+//! Settings of the engine: its endpoint, the authentication and the index.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use url::{Host, Url};
 use super::index_name::IndexName;
 use crate::environment::Environment;
 
-/// Longest wait for one answer, unless `REQUEST_TIMEOUT_MS` says otherwise: a bulk of 5 MiB takes well under this,
+/// Time-out of one request, unless `REQUEST_TIMEOUT_MS` sets another. A bulk request of 5 MiB takes well under this,
 /// and several tries fit in the template's function time-out.
 const DEFAULT_REQUEST_TIMEOUT_MS: u64 = 10_000;
 
-/// How requests are authenticated.
+/// Method by which requests are authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Auth {
-    /// Not at all.
+    /// No authentication at all.
     None,
     /// User name and password from a Secrets Manager secret, `{"username": …, "password": …}`.
     Basic {
-        /// The secret's ARN.
+        /// ARN of the secret.
         secret_arn: String,
     },
     /// SigV4 for a managed domain (service `es`).
@@ -31,19 +31,19 @@ pub enum Auth {
 /// Settings of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineConfig {
-    /// Base URL, ending in a slash.
+    /// Base URL, with a slash at its end.
     pub endpoint: Url,
-    /// How to authenticate.
+    /// Authentication of requests.
     pub auth: Auth,
-    /// The public name of the index.
+    /// Public name of the index.
     pub index: IndexName,
-    /// Longest wait for one answer, connecting included.
+    /// Time-out of one request, connecting included.
     pub request_timeout: Duration,
 }
 
 impl EngineConfig {
     /// Reads `OPENSEARCH_ENDPOINT`, `INDEX`, `OPENSEARCH_AUTH`, `OPENSEARCH_SECRET_ARN` and `REQUEST_TIMEOUT_MS`.
-    /// `None` where a problem was noted.
+    /// `None` if a problem was noted.
     pub fn from_env(env: &mut Environment<'_>) -> Option<Self> {
         let endpoint = env
             .required("OPENSEARCH_ENDPOINT", "the engine's URL, such as https://search-….es.amazonaws.com")

@@ -1,8 +1,8 @@
-//! What an index is created with: a mapping in which ordinary data cannot poison itself, or the user's own.
+//! Definition of a new index: a mapping that ordinary data cannot break, or the user's own.
 
 use serde_json::{Map, Value, json};
 
-/// The format of `_driftless` and of document ids; an index of another format is not touched.
+/// Format of `_driftless` and of document ids. An index of another format is not touched.
 pub(super) const FORMAT: u64 = 2;
 
 /// Settings and mappings of a new index.
@@ -13,17 +13,17 @@ pub struct IndexDefinition {
 }
 
 impl Default for IndexDefinition {
-    /// Strings are never guessed to be dates; every number is a `double`, so that 1 then 1.5 and 38 digits are accepted;
-    /// nesting may be as deep as DynamoDB's.
+    /// Default definition. Strings are never guessed to be dates. Every number is a `double`, so that 1 then 1.5, and
+    /// 38 digits, are accepted. Nesting may be as deep as DynamoDB's.
     ///
-    /// Numbers have no keyword beside them: it cost every write a tenth of the engine's rate, and few numbers are
-    /// searched for beyond a double's 15 digits. `docs/exact-numbers.json` is a definition that has one.
+    /// Numbers have no keyword sub-field: it cost every write a tenth of the engine's rate, and few searches need more
+    /// than a double's 15 digits. `docs/exact-numbers.json` is a definition that has one.
     fn default() -> Self {
         let number = json!({"type": "double"});
         // A keyword term has at most 32,766 bytes, and a character at most 4.
         let string = json!({"type": "text", "fields": {"keyword": {"type": "keyword", "ignore_above": 8191}}});
         Self {
-            // DynamoDB nests 32 levels; the engine counts the document as one, and its default is 20.
+            // DynamoDB nests 32 levels. The engine counts the document as one more, and its default is 20.
             settings: json!({"index.mapping.depth.limit": 40}),
             mappings: json!({
                 "date_detection": false,
@@ -39,7 +39,7 @@ impl Default for IndexDefinition {
 }
 
 impl IndexDefinition {
-    /// A user's own definition: the JSON body of a create-index request, `{"settings": {…}, "mappings": {…}}`.
+    /// Parses a user's own definition: the JSON body of a create-index request, `{"settings": {…}, "mappings": {…}}`.
     ///
     /// # Errors
     /// Says which member is wrong.
@@ -65,7 +65,8 @@ impl IndexDefinition {
         Ok(definition)
     }
 
-    /// What the engine takes, and driftless cannot work with: it would lose versions, or refuse every document.
+    /// Describes a part that the engine accepts and driftless does not: it would lose versions, or refuse every
+    /// document.
     fn breaks_a_promise(&self) -> Option<String> {
         let mappings = &self.mappings;
         if mappings.get("_source").is_some() {
@@ -85,10 +86,10 @@ impl IndexDefinition {
         None
     }
 
-    /// The body that creates the index with its aliases; `_driftless` is always added.
+    /// Returns the body that creates the index with its aliases. `_driftless` is always added.
     ///
-    /// Mapped is only what is searched: the public alias filters by `deleted`, and `purge` asks for old tombstones by
-    /// `deleted_at`. Live documents carry neither, so that their metadata costs no more than its bytes in `_source`.
+    /// Only what is searched is mapped: the public alias filters by `deleted`, and `purge` finds old tombstones by
+    /// `deleted_at`. Live documents carry neither, so their metadata costs no more than its bytes in `_source`.
     pub(super) fn create_body(&self, public: &str, write: &str, meta: Value) -> Value {
         let mut mappings = self.mappings.clone();
         mappings["_meta"]["driftless"] = meta;
@@ -110,7 +111,7 @@ impl IndexDefinition {
     }
 }
 
-/// The filter of the public alias.
+/// Returns the filter of the public alias.
 pub(super) fn hides_tombstones() -> Value {
     json!({"bool": {"must_not": [{"term": {"_driftless.deleted": true}}]}})
 }

@@ -1,4 +1,4 @@
-//! One client per process, and the one way in which requests are sent and their failures named.
+//! The engine's client, one per process. Sends requests and classifies their failures.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::http::HttpClient;
 use super::index_name::IndexName;
 use crate::outcome::{Problem, Refusal};
 
-/// A client of the engine: connections are kept alive between invocations.
+/// A client of the engine. Connections stay open between invocations.
 #[derive(Debug)]
 pub struct Engine {
     client: HttpClient,
@@ -24,44 +24,44 @@ pub struct Engine {
 /// A request, in the engine's terms.
 pub(super) struct Request<'a> {
     pub(super) method: Method,
-    /// With its query, percent-encoded.
+    /// Path with its query, percent-encoded.
     pub(super) path: &'a str,
     pub(super) body: Option<Bytes>,
 }
 
-/// How long an answer is waited for.
+/// Time to wait for an answer.
 #[derive(Clone, Copy)]
 pub(super) struct Wait {
-    /// At the latest until then.
+    /// Deadline of the request.
     pub(super) deadline: Instant,
-    /// How often the usual time is doubled.
+    /// Number of times to double the request time-out.
     pub(super) doublings: u32,
 }
 
 impl Wait {
-    /// The usual time.
+    /// Returns the default wait, without doubling.
     pub(super) fn until(deadline: Instant) -> Self {
         Self { deadline, doublings: 0 }
     }
 }
 
 impl Engine {
-    /// Builds the client; fetches credentials, and does not talk to the engine yet.
+    /// Builds the client and fetches credentials. Does not call the engine yet.
     ///
     /// # Errors
-    /// Where credentials are wanted and there are none.
+    /// Fails if credentials are needed and there are none.
     pub async fn connect(config: &EngineConfig) -> Result<Self, AuthError> {
         let client = HttpClient::new(config.endpoint.clone(), signing(&config.auth).await?);
         Ok(Self { client, index: config.index.clone(), request_timeout: config.request_timeout })
     }
 
-    /// The index's names.
+    /// Returns the names of the index.
     #[must_use]
     pub fn index(&self) -> &IndexName {
         &self.index
     }
 
-    /// Sends a request, and waits for its answer as long as that may take, signing included.
+    /// Sends a request and waits for its answer, signing included.
     pub(super) async fn send(&self, request: Request<'_>, wait: Wait) -> Result<Bytes, Problem> {
         let time = self.request_timeout.saturating_mul(1 << wait.doublings);
         let time = time.min(wait.deadline.saturating_duration_since(Instant::now()));
@@ -77,7 +77,7 @@ impl Engine {
     }
 }
 
-/// An `error` of the engine's, in a response or in one of its items.
+/// The `error` of a response, or of an item in it.
 #[derive(Debug, Deserialize)]
 pub(super) struct EngineError {
     #[serde(rename = "type")]
@@ -89,14 +89,14 @@ pub(super) struct EngineError {
 }
 
 impl EngineError {
-    /// The refusal that this error stands for.
+    /// Converts the error to a refusal.
     pub(super) fn into_refusal(self, status: u16) -> Refusal {
         let mut words: Vec<&str> = Vec::new();
         let mut next = Some(&self);
         while let Some(error) = next {
-            // From the second line on stands where in the request body the engine's parser was.
+            // From the second line on, the text says where in the request's body the parser was.
             let line = error.reason.as_deref().unwrap_or(&error.kind).lines().next().unwrap_or_default();
-            // A cause often repeats what it caused.
+            // A cause often repeats its consequence.
             if !line.is_empty() && !words.iter().any(|said| said.contains(line)) {
                 words.push(line);
             }
@@ -105,12 +105,12 @@ impl EngineError {
         Refusal { status, reason: words.join(": ").into(), kind: self.kind.into() }
     }
 
-    /// Whether the index is closed.
+    /// Returns `true` if the index is closed.
     pub(super) fn is_index_closed(&self) -> bool {
         self.kind == "index_closed_exception"
     }
 
-    /// Whether the index is not there: the one error that comes without a status of its own.
+    /// Returns `true` if the index does not exist. This is the only error without a status of its own.
     pub(super) fn is_index_missing(&self) -> bool {
         self.kind == "index_not_found_exception"
     }
@@ -121,7 +121,7 @@ fn refusal(status: u16, body: &[u8]) -> Refusal {
     struct Answer {
         error: EngineError,
     }
-    /// What IAM, and AWS's gateways, answer with.
+    /// Error format of IAM and of AWS's gateways.
     #[derive(Deserialize)]
     struct AwsAnswer {
         #[serde(alias = "Message")]
@@ -132,7 +132,7 @@ fn refusal(status: u16, body: &[u8]) -> Refusal {
     }
     match serde_json::from_slice::<AwsAnswer>(body) {
         Ok(answer) => Refusal { status, kind: Refusal::AWS.into(), reason: answer.message.into() },
-        // A proxy or gateway in between: its page says nothing that could be parsed.
+        // A proxy or gateway answered, with a page that cannot be parsed.
         Err(_) => Refusal { status, kind: "http".into(), reason: "".into() },
     }
 }

@@ -1,5 +1,5 @@
-//! The one HTTP client, with what the `opensearch` crate's transport has no setting for: a time limit for connecting, one
-//! for a connection that nobody answers on, and no redirects. That crate's names, paths and credentials are used all the same.
+//! The HTTP client, with settings that the `opensearch` crate's transport lacks: a time-out for connecting, another for
+//! unacknowledged bytes, and no redirects. That crate's names, paths and credentials are used nevertheless.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,15 +17,15 @@ use super::auth::Signing;
 use super::engine::Request;
 use crate::outcome::Problem;
 
-/// An address that does not answer is given up after this, and the next one is tried.
+/// Time-out of a connection attempt. The next address is tried afterwards.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection on which what was sent is not even received is given up after this: the node, or the way to it, is gone.
-/// An engine that is slow receives, and has the whole time of a request.
+/// Time-out for bytes that the peer does not acknowledge: the node, or the way to it, is gone. A slow engine
+/// acknowledges, and has the request's whole time-out.
 const UNRECEIVED_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// A connection on which an answer is waited for is asked for a sign of life so often. The kernel counts in seconds.
+/// Interval of TCP keepalive probes on a connection that waits for an answer. The kernel counts in seconds.
 const KEEPALIVE: Duration = Duration::from_secs(1);
 
-/// An HTTP client of one engine.
+/// An HTTP client for one engine.
 #[derive(Debug)]
 pub(super) struct HttpClient {
     client: reqwest::Client,
@@ -45,7 +45,7 @@ impl HttpClient {
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_keepalive(KEEPALIVE)
             .tcp_keepalive_interval(KEEPALIVE)
-            // A redirected bulk would be a GET somewhere else, or items on their way to another host.
+            // A redirect would turn a bulk request into a GET, or send items to another host.
             .redirect(Policy::none());
         #[cfg(target_os = "linux")]
         let client = client.tcp_user_timeout(UNRECEIVED_TIMEOUT);
@@ -53,7 +53,7 @@ impl HttpClient {
         Self { client, endpoint, signing }
     }
 
-    /// Sends a request and receives its answer, whatever time that takes.
+    /// Sends a request and receives its answer, without a time-out of its own.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Answer, Problem> {
         let answer = self.client.execute(self.signed(request).await?).await.map_err(unreachable)?;
         let status = answer.status().as_u16();
@@ -67,7 +67,7 @@ impl HttpClient {
         let mut sent = reqwest::Request::new(method(request.method), url);
         let headers = sent.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // The client would ask for gzip, and the engine compress two hundred bytes for every write.
+        // The client would ask for gzip. The engine would then compress two hundred bytes for every write.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         *sent.body_mut() = request.body.map(reqwest::Body::from);
         match &self.signing.credentials {
@@ -125,7 +125,7 @@ fn method(method: Method) -> reqwest::Method {
     }
 }
 
-/// The client's error with its causes: none of them holds a body.
+/// Joins the client's error and its causes. None of them holds a body.
 fn unreachable(error: reqwest::Error) -> Problem {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);
@@ -164,7 +164,7 @@ mod tests {
         socket.bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
         let listener = socket.listen(1).expect("listens");
         let address = listener.local_addr().expect("an address");
-        // Nobody accepts, and the queue is full: the kernel answers no further attempt, like a host that is gone.
+        // Nobody accepts, and the queue is full. The kernel ignores further attempts, like a host that is gone.
         let mut waiting = Vec::new();
         while let Ok(connected) = tokio::time::timeout(CONNECT_TIMEOUT / 4, TcpStream::connect(address)).await {
             waiting.push(connected.expect("connected"));
@@ -177,9 +177,9 @@ mod tests {
     async fn a_connection_on_which_nothing_is_received_costs_two_seconds() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
         let port = listener.local_addr().expect("an address").port();
-        // Accepted, and never read: what does not fit in the buffers stays unreceived.
+        // The peer accepts and never reads. Bytes that do not fit in the buffers stay unacknowledged.
         let held = tokio::spawn(async move { listener.accept().await.map(|(stream, _)| Box::leak(Box::new(stream))) });
-        // Twice the time-out: the kernel looks at its own intervals.
+        // Twice the time-out, because the kernel checks it at intervals of its own.
         fails_within(&client(port), 64 << 20, 2 * UNRECEIVED_TIMEOUT).await;
         held.abort();
     }

@@ -1,38 +1,39 @@
-//! What an index was made from, in its mapping's `_meta.driftless`: the table, the key that ids begin with, the generation.
+//! Identity of an index, in its mapping's `_meta.driftless`: the table, the key that ids begin with, the generation.
 //!
-//! Whoever contradicts it is refused before anything is written. A second table would overwrite documents of equal keys,
-//! another `PARTITION_KEY` give each item a second document, a lowered `GENERATION` make every change stale. A raised
-//! generation takes the index over, and may name another table: a restore makes one.
+//! A function with another identity is refused before anything is written. A second table would overwrite documents
+//! with equal keys. Another `PARTITION_KEY` would give each item a second document. A lowered `GENERATION` would make
+//! every change stale. A raised generation takes the index over, and may name another table, because a restore makes
+//! one.
 
 use serde_json::{Value, json};
 
 use super::definition::FORMAT;
 use crate::version::Generation;
 
-/// What an index is made from.
+/// Source of an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// ARN of the table, without its stream. Absent where a function does not know it: then any is right.
+    /// ARN of the table, without its stream. Absent if a function does not know it: then any table is right.
     pub table: Option<String>,
-    /// `PARTITION_KEY`, where it is set.
+    /// Value of `PARTITION_KEY`, if it is set.
     pub partition_key: Option<String>,
-    /// `GENERATION`.
+    /// Value of the variable `GENERATION`.
     pub generation: Generation,
 }
 
-/// What an index says of itself, held against what a function knows.
+/// Result of comparing an index's identity with a function's.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Comparison {
-    /// Nothing contradicts.
+    /// The identities are the same.
     Same,
-    /// The function's generation is higher: the index is to be taken over.
+    /// The function's generation is higher, so it takes the index over.
     Raised,
-    /// A contradiction, and its remedy: what follows the index's name.
+    /// A contradiction and its remedy, worded to follow the index's name.
     Contradiction(String),
 }
 
 impl Identity {
-    /// `_meta.driftless` of an index that is made from this.
+    /// Returns the `_meta.driftless` of an index with this identity.
     pub(super) fn to_meta(&self) -> Value {
         let mut meta = json!({"format": FORMAT, "table": self.table, "generation": self.generation.0});
         if let Some(key) = &self.partition_key {
@@ -41,7 +42,7 @@ impl Identity {
         meta
     }
 
-    /// Reads `_meta.driftless`; `None` where it does not say a table and a generation.
+    /// Parses `_meta.driftless`; `None` if it lacks a table or a generation.
     pub(super) fn from_meta(meta: &Value) -> Option<Self> {
         let generation = meta["generation"].as_u64().and_then(|number| u32::try_from(number).ok())?;
         Some(Self {
@@ -51,7 +52,7 @@ impl Identity {
         })
     }
 
-    /// Compares a function's identity with that of the index it is to write to.
+    /// Compares a function's identity with that of its index.
     pub(super) fn compare(&self, index: &Self) -> Comparison {
         let (own, stored) = (self.generation.0, index.generation.0);
         if self.partition_key != index.partition_key {

@@ -1,8 +1,7 @@
-//! Making sure that the index exists and is ours.
+//! Makes sure that the index exists and is ours.
 //!
-//! A table's index is a physical index `NAME-000001`, a [`WriteAlias`] that leads to this physical index only, and the public
-//! alias `NAME`, whose filter hides tombstones. All three come to be in one request, so that concurrent cold starts see all
-//! or nothing.
+//! A table's index is a physical index `NAME-000001`, a [`WriteAlias`] for it alone, and the public alias `NAME`, whose
+//! filter hides tombstones. One request creates all three, so that concurrent cold starts find all or nothing.
 
 use opensearch::http::Method;
 use serde_json::{Map, Value, json};
@@ -14,51 +13,51 @@ use super::identity::{Comparison, Identity};
 use super::index_name::WriteAlias;
 use crate::outcome::{ConfigurationError, Problem};
 
-/// Why the index is not ready.
+/// Reason why the index is not ready.
 #[derive(Debug, thiserror::Error)]
 pub enum EnsureError {
-    /// A person must mend it.
+    /// A problem that a person must fix.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
-    /// It may pass.
+    /// A problem that may pass.
     #[error(transparent)]
     Problem(Problem),
 }
 
-/// What an index is to be.
+/// Requirements on an index.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// What it is made from.
+    /// Identity of the function.
     pub identity: &'a Identity,
-    /// What it is created with where there is none; `None`: then nothing is created.
+    /// Definition for a missing index; with `None`, nothing is created.
     pub create: Option<&'a IndexDefinition>,
 }
 
-/// An index that was found to be ours, and to take guarded writes.
+/// An index that is ours and takes conditional writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhysicalIndex {
-    /// Its own name.
+    /// Name of the physical index.
     pub name: String,
-    /// What it is written through.
+    /// Alias for writes.
     pub alias: WriteAlias,
     /// ARN of the table whose items it holds.
     pub table: String,
 }
 
-/// The index behind the public alias, with what `_meta.driftless` says of it.
+/// The index behind the public alias, with the content of its `_meta.driftless`.
 struct Found {
     index: PhysicalIndex,
     identity: Identity,
-    /// The mapping's whole `_meta`.
+    /// The whole `_meta` of the mapping.
     meta: Value,
 }
 
 impl Engine {
-    /// Makes sure that the index exists, is ours, and takes guarded writes. An existing one is checked, taken over where
-    /// the generation was raised, and else used as it is.
+    /// Makes sure that the index exists, is ours, and takes conditional writes. An existing index is checked. A raised
+    /// generation takes it over; otherwise it is used as it is.
     ///
     /// # Errors
-    /// A foreign or broken index, one of another source, a refusal, or an engine that cannot be reached.
+    /// Fails for a foreign or broken index, one of another source, a refusal, or an engine that cannot be reached.
     pub async fn ensure_index(&self, wanted: Wanted<'_>, deadline: Instant) -> Result<PhysicalIndex, EnsureError> {
         let found = match (self.find(deadline).await?, wanted.create) {
             (Some(found), _) => found,
@@ -71,7 +70,7 @@ impl Engine {
         Ok(index)
     }
 
-    /// Holds the index against what the function knows of its source, and takes it over where the generation was raised.
+    /// Compares the index's identity with the function's, and takes the index over after a raise of the generation.
     async fn identified(&self, found: Found, own: &Identity, deadline: Instant) -> Result<PhysicalIndex, EnsureError> {
         match own.compare(&found.identity) {
             Comparison::Same => Ok(found.index),
@@ -108,7 +107,7 @@ impl Engine {
             Err(Problem::Request(refusal)) if refusal.status == 400 => Some(refusal),
             Err(problem) => return Err(ensure_error(problem)),
         };
-        // Where it was refused, another cold start was faster, or one of the names is taken.
+        // A refusal means that another cold start was faster, or that one of the names is taken.
         if let Some(found) = self.find(deadline).await? {
             return Ok(found);
         }
@@ -123,7 +122,7 @@ impl Engine {
         Err(self.foreign(format!("the engine refuses to create it: {reason}")))
     }
 
-    /// The index behind the public alias, where that is there and all is as it should be.
+    /// Returns the index behind the public alias if it exists; fails if it is not as it should be.
     async fn find(&self, deadline: Instant) -> Result<Option<Found>, EnsureError> {
         let public = self.index().public();
         let filter = "%2A.aliases%2C%2A.mappings._meta%2C%2A.mappings._source%2C%2A.mappings._routing\
@@ -141,7 +140,7 @@ impl Engine {
         self.checked(physical, index).map(Some).map_err(|problem| self.foreign(problem))
     }
 
-    /// Reads the description of an index; the error is what is wrong with it.
+    /// Parses the description of an index. The error names its problem.
     fn checked(&self, physical: &str, index: &Value) -> Result<Found, String> {
         let public = self.index().public();
         if physical == public {
@@ -227,7 +226,7 @@ fn ensure_error(problem: Problem) -> EnsureError {
     problem.unless_configuration().map_or_else(EnsureError::from, EnsureError::Problem)
 }
 
-/// What would hide a document's version from whoever is to compare it, and with it void the guard.
+/// Describes a setting that hides stored versions from the writer, and so disables its conditions.
 fn hides_versions(mappings: &Value, settings: &Value) -> Option<String> {
     let source = &mappings["_source"];
     let hidden = source["enabled"] == false || source.get("includes").is_some() || source.get("excludes").is_some();

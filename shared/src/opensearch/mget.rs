@@ -1,4 +1,4 @@
-//! `_mget`: the states of documents, realtime.
+//! `_mget`: realtime states of documents.
 
 use bytes::Bytes;
 use opensearch::http::Method;
@@ -40,7 +40,7 @@ struct Doc<'a> {
 
 #[derive(Default, Deserialize)]
 struct Source<'a> {
-    /// Read apart: what somebody else has put there spoils no other document's answer.
+    /// Parsed separately: foreign content spoils no other document's answer.
     #[serde(borrow, default, rename = "_driftless")]
     driftless: Option<&'a RawValue>,
 }
@@ -110,7 +110,7 @@ fn state(doc: Doc<'_>) -> Result<Option<Stored>, Problem> {
         return Err(Problem::Protocol("a document without a position".into()));
     };
     let metadata = doc.source.unwrap_or_default().driftless.map(|raw| serde_json::from_str(raw.get()));
-    // Unreadable is as good as none: the document is someone else's.
+    // Unreadable metadata counts as none: the document is foreign.
     let Metadata { version, event_time, written_at } = metadata.and_then(Result::ok).unwrap_or_default();
     Ok(Some(Stored { version, event_time, written_at, position: Position { seq_no, primary_term } }))
 }

@@ -1,8 +1,8 @@
 //! OpenSearch (and Elasticsearch, through the same API): the only module that knows HTTP and bulk JSON.
 //!
-//! [`EngineConfig`] says where and as whom, [`Engine`] is one client per process, [`Engine::ensure_index`] makes sure
-//! of the index, and [`OpenSearchTarget`] is the guarded [`Target`](crate::target::Target) on it. Nothing is ever
-//! created by a write (`require_alias`).
+//! [`EngineConfig`] holds endpoint and credentials, and [`Engine`] is the client, one per process.
+//! [`Engine::ensure_index`] makes sure of the index, and [`OpenSearchTarget`] is the [`Target`](crate::target::Target)
+//! on it. No write ever creates an index (`require_alias`).
 
 mod auth;
 mod bulk;

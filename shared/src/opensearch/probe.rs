@@ -1,7 +1,7 @@
-//! Probes: writes by which an index shows that it does what every guarded write relies on.
+//! Probes: writes that show if an index behaves as conditional writes require.
 //!
-//! A probe's document is a tombstone with an id that no item has, so whatever the engine says of it is said of the
-//! deployment, and quotes nobody's data.
+//! A probe's document is a tombstone with an id that no item has. So the engine's answer concerns the deployment, and
+//! quotes nobody's data.
 
 use std::sync::Arc;
 
@@ -17,19 +17,19 @@ use crate::target::{Call, Guard, GuardedWrite, Position, Written};
 use crate::time::Timestamp;
 use crate::version::Version;
 
-/// A state that no document is ever in: the greatest sequence number that the engine can read.
+/// A position that no document is ever at: the greatest sequence number that the engine can parse.
 const IMPOSSIBLE: Position = Position { seq_no: i64::MAX as u64, primary_term: 1 };
-/// Bytes of an id: hashed ids have as many, and end in 64 hexadecimal digits. A probe's does not.
+/// Length of a probe's id in bytes. Hashed ids are as long, but end in 64 hexadecimal digits, and a probe's does not.
 const ID_BYTES: usize = 512;
 
-/// A tombstone of a document that no item has.
+/// A tombstone for a document that no item has.
 pub(super) struct Probe {
     id: DocumentId,
     version: Version,
 }
 
 impl Probe {
-    /// Draws another id each time. No key has it, for it ends in no digit.
+    /// Draws a new id. No key gives it, for it does not end in a digit.
     pub(super) fn draw() -> Self {
         let drawn = format!("driftless-probe-{:016x}", fastrand::u64(..));
         let version = Version::from_stored("0000000000/probe".to_owned());
@@ -43,18 +43,18 @@ impl Probe {
             content: &Content::Removed,
             version: &self.version,
             event_time: None,
-            // Long ago, so that whoever removes old tombstones takes one that a dying process has left.
+            // Long ago, so that a purge of old tombstones takes one that a dying process has left.
             written_at: Timestamp::from_millis(0),
         }
     }
 
-    /// The write that no index carries out.
+    /// Returns the write whose condition never holds.
     pub(super) fn impossible_write(&self) -> GuardedWrite<'_> {
         self.write(Guard::At(IMPOSSIBLE))
     }
 }
 
-/// Reads what the answer to an impossible write shows of the index.
+/// Interprets the answer to an impossible write.
 pub(super) fn shown(answer: Result<Written, Problem>) -> Result<(), Problem> {
     match answer {
         Ok(Written::Conflict) => Ok(()),
@@ -66,12 +66,12 @@ pub(super) fn shown(answer: Result<Written, Problem>) -> Result<(), Problem> {
 }
 
 impl Engine {
-    /// Shows that the index takes writes, and refuses one whose guard does not hold. Writes nothing.
+    /// Checks that the index takes writes, and refuses one whose condition does not hold. Writes nothing.
     pub(super) async fn probe_guard(&self, alias: &WriteAlias, deadline: Instant) -> Result<(), Problem> {
         shown(self.impossible_write(alias.bulk_path(), deadline).await)
     }
 
-    /// Shows that the engine refuses to write where an alias is wanted and none is. Writes nothing.
+    /// Checks that the engine honours `require_alias`. Writes nothing.
     pub(super) async fn probe_alias(&self, physical: &str, deadline: Instant) -> Result<(), Problem> {
         match self.impossible_write(&format!("/{physical}/_bulk?require_alias=true"), deadline).await {
             Err(Problem::Item(refusal)) if refusal.status == 404 => Ok(()),
@@ -91,7 +91,7 @@ impl Engine {
         self.bulk(path, &[probe.impossible_write()], Call::until(deadline)).await.remove(0)
     }
 
-    /// Writes a tombstone into the shard that holds the document `beside`, reads it back, and deletes it.
+    /// Writes a tombstone into the shard of the document `beside`, reads it back, and deletes it.
     pub(super) async fn probe_beside(
         &self,
         alias: &WriteAlias,
@@ -108,7 +108,7 @@ impl Engine {
             Written::Conflict => return Err(Problem::Protocol("a probe met a document of its id".into())),
         };
         let found = self.mget_once(&mget, &[&probe.id], Wait::until(deadline)).await.map(|mut found| found.remove(0));
-        // Whatever was read: nothing is to be left. Where this fails, a tombstone stays that is old enough to be purged.
+        // Delete it in any case. If that fails, a tombstone stays that is old enough to be purged.
         if let Err(problem) = self.delete(&bulk, &probe.id, position, deadline).await {
             tracing::warn!(class = problem.class(), "the tombstone of a probe could not be deleted");
         }
@@ -134,7 +134,7 @@ fn fault(words: &str) -> Problem {
     Problem::Probe(Arc::from(words))
 }
 
-/// What the engine says of a probe, it says of the index.
+/// Turns a problem with a probe into one of the index.
 fn of_deployment(problem: Problem) -> Problem {
     match problem {
         Problem::Dropped => fault("an ingest pipeline of the index drops what is written: removed items would stay"),
@@ -168,7 +168,7 @@ mod tests {
             let Err(Problem::Probe(said)) = shown(answer) else { panic!("{words}") };
             assert!(said.contains(words), "{said}");
         }
-        // What may pass is waited for, and a missing index has words of its own.
+        // Problems that may pass are retried, and a missing index has an error of its own.
         for problem in
             [refusal(429, "busy"), refusal(403, "cluster_block_exception"), refusal(404, "index_not_found_exception")]
         {

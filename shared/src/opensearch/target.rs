@@ -1,4 +1,4 @@
-//! The guarded target on a real index.
+//! The target with conditional writes on a real index.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ pub struct OpenSearchTarget {
 }
 
 impl OpenSearchTarget {
-    /// A target on an index as [`Engine::ensure_index`] found or made it.
+    /// Creates a target on an index that [`Engine::ensure_index`] found or created.
     #[must_use]
     pub fn new(engine: Arc<Engine>, index: PhysicalIndex) -> Self {
         Self { engine, index: Arc::new(index) }
     }
 
-    /// The index.
+    /// Returns the physical index.
     #[must_use]
     pub fn index(&self) -> &PhysicalIndex {
         &self.index

@@ -8,14 +8,14 @@ use tokio::time::Instant;
 use super::{Queue, QueueError, Received};
 use crate::dead_letter::message::Message;
 
-/// What goes wrong with one send.
+/// Fault of one send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendFault {
-    /// The message is stored.
+    /// No fault: the message is stored.
     None,
     /// The queue refuses every message for now.
     Refused,
-    /// The queue refuses this message, and would refuse it again.
+    /// The queue refuses this message permanently.
     MessageRefused,
     /// The message is stored, and the answer is lost.
     AnswerLost,
@@ -32,7 +32,8 @@ struct State {
     receipts: u64,
 }
 
-/// A queue in memory. Clones share one queue. Received messages stay hidden until they are released or [`MemoryQueue::reveal`]ed.
+/// A queue in memory. Clones share one queue. Received messages stay hidden until they are released or
+/// [`MemoryQueue::reveal`]ed.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryQueue(Arc<Mutex<State>>);
 
@@ -41,17 +42,17 @@ impl MemoryQueue {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the next sends go wrong, one fault per call.
+    /// Schedules faults for the next sends, one per call.
     pub fn fail_sends(&self, faults: impl IntoIterator<Item = SendFault>) {
         self.state().faults.extend(faults);
     }
 
-    /// Ends the faults that are still to come.
+    /// Cancels the scheduled faults.
     pub fn mend(&self) {
         self.state().faults.clear();
     }
 
-    /// Counts the calls of `send` so far.
+    /// Returns the number of sends so far.
     #[must_use]
     pub fn sends(&self) -> u64 {
         self.state().sends
@@ -62,19 +63,19 @@ impl MemoryQueue {
         self.state().store(body.into());
     }
 
-    /// Everything in the queue, hidden messages included.
+    /// Returns the bodies of all messages, hidden ones included.
     #[must_use]
     pub fn bodies(&self) -> Vec<String> {
         let state = self.state();
         state.visible.iter().chain(&state.hidden).map(|message| message.body.clone()).collect()
     }
 
-    /// Lets every receive end the time for which the messages of the one before it were hidden.
+    /// From now on, each receive ends the visibility timeout of the messages received before it.
     pub fn hide_for_one_receive(&self) {
         self.state().reveals = true;
     }
 
-    /// Ends the time for which received messages are hidden.
+    /// Ends the visibility timeout of received messages.
     pub fn reveal(&self) {
         let mut state = self.state();
         let hidden = std::mem::take(&mut state.hidden);
@@ -89,7 +90,7 @@ impl State {
         self.visible.push_back(Received { id, receipt: String::new(), body, sent_at: None });
     }
 
-    /// Takes a hidden message by its newest receipt.
+    /// Takes out a hidden message by its newest receipt.
     fn take(&mut self, message: &Received) -> Option<Received> {
         let at = self.hidden.iter().position(|hidden| hidden.receipt == message.receipt)?;
         Some(self.hidden.swap_remove(at))

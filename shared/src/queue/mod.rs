@@ -1,9 +1,10 @@
-//! The door to the dead-letter queue.
+//! Interface to the dead-letter queue.
 //!
-//! What every queue keeps: a message is stored when `send` says so; a received one is hidden for a while and comes back
-//! unless it is deleted; nothing is ever taken off by receiving. Order and single delivery are not promised.
+//! Contract of every queue: a message is stored once `send` returns success. A received message is hidden for the
+//! visibility timeout, and comes back unless it is deleted. Receiving never removes a message. Order and exactly-once
+//! delivery are not promised.
 
-#[cfg(any(test, feature = "memory"))]
+#[cfg(any(test, feature = "testing"))]
 pub mod memory;
 #[cfg(feature = "sqs")]
 pub mod sqs;
@@ -15,24 +16,24 @@ use tokio::time::Instant;
 use crate::dead_letter::message::Message;
 use crate::time::Timestamp;
 
-/// Why a queue did not do what it was asked, by what an operator would do. Never holds a message.
+/// Error of a queue, by the operator's remedy. Never holds a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueueError {
-    /// The queue refuses this message, and would refuse it again: it is too large for the queue, or holds what no queue takes.
+    /// A permanent refusal of this message: it is too large for the queue, or holds characters that no queue takes.
     #[error("the dead-letter queue refused the message with {0}: check MaximumMessageSize, which must allow 1 MiB")]
     Message(String),
-    /// The queue refuses every call of this kind until somebody mends the queue, its key or the role.
+    /// A refusal of every such call, until somebody fixes the queue, its key or the role.
     #[error(
         "the dead-letter queue refused with {0}: check DEAD_LETTER_QUEUE_URL, and the role's permission on the queue"
     )]
     Refused(String),
-    /// The queue gave no answer: the call may succeed later.
+    /// No answer: the call may succeed later.
     #[error("the dead-letter queue {0}")]
     Unreachable(String),
 }
 
 impl QueueError {
-    /// Returns whether the same call may succeed later.
+    /// Returns `true` if the same call may succeed later.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
@@ -42,33 +43,33 @@ impl QueueError {
     }
 }
 
-/// A message of the queue.
+/// A received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// The message, as long as it lives.
+    /// Id of the message, for as long as it exists.
     pub id: String,
-    /// This receipt of it: what deletes or releases it.
+    /// Receipt of this delivery, for deleting or releasing the message.
     pub receipt: String,
-    /// Its text.
+    /// Body of the message.
     pub body: String,
-    /// When it was sent.
+    /// Time at which it was sent.
     pub sent_at: Option<Timestamp>,
 }
 
 /// A queue of dead letters.
 pub trait Queue: Send + Sync {
-    /// Stores a message.
+    /// Stores a message durably.
     fn send(&self, message: &Message, deadline: Instant) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Takes up to ten messages; none where none is there, or none that is not hidden.
+    /// Receives up to ten messages; none if the queue is empty or all are hidden.
     fn receive(&self, deadline: Instant) -> impl Future<Output = Result<Vec<Received>, QueueError>> + Send;
 
     /// Removes a message for good.
     fn delete(&self, message: &Received, deadline: Instant) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Gives a message back at once, so that the next receiver finds it.
+    /// Makes a message visible immediately, for the next receiver.
     fn release(&self, message: &Received, deadline: Instant) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// About how many messages wait to be received.
+    /// Returns the approximate number of visible messages.
     fn waiting(&self, deadline: Instant) -> impl Future<Output = Result<u64, QueueError>> + Send;
 }

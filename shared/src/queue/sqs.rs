@@ -1,26 +1,24 @@
-//! An SQS queue. Its client is built with the first call, under that call's deadline: most processes never send a dead letter.
+//! An SQS queue. Its first call builds the client, under that call's deadline: most processes never send a dead letter.
 
 use std::future::Future;
 
-use aws_config::ConfigLoader;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
-use tokio::sync::OnceCell;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{Queue, QueueError, Received};
-use crate::aws;
+use crate::aws::{CallError, LazyClient};
 use crate::dead_letter::message::Message;
 use crate::time::Timestamp;
 
-/// How long a receive waits for messages, in seconds: with 0, SQS asks only some of its servers.
+/// Wait time of a receive, in seconds. With 0, SQS asks only some of its servers.
 const WAIT_SECONDS: i32 = 1;
-/// The most messages that SQS gives at once.
+/// SQS's limit for the messages of one receive.
 const RECEIVED_AT_ONCE: i32 = 10;
-/// Error codes of `SendMessage` that speak of the message. SQS answers the first one to a message that is too large for its
-/// queue, and ElasticMQ the last one.
-/// Everything else it may say, of the queue, its key, the role or the rate, may be mended while the message waits.
+/// Error codes of `SendMessage` that concern the message. For a message too large for its queue, SQS answers the first,
+/// and ElasticMQ the last. All other codes concern the queue, its key, the role or the rate, which may be fixed while
+/// the message waits.
 const MESSAGE_CODES: [&str; 4] =
     ["InvalidParameterValue", "InvalidMessageContents", "InvalidAttributeValue", "MessageTooLong"];
 
@@ -28,50 +26,39 @@ const MESSAGE_CODES: [&str; 4] =
 #[derive(Debug)]
 pub struct SqsQueue {
     url: String,
-    settings: fn() -> ConfigLoader,
-    client: OnceCell<Client>,
+    client: LazyClient<Client>,
 }
 
 impl SqsQueue {
-    /// The queue at `url`, with the credentials and the region of the environment. Talks to nobody yet.
+    /// Creates the queue at `url`, with the environment's credentials and region. Connects to nothing yet.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), settings: aws::settings, client: OnceCell::new() }
+        Self { url: url.into(), client: LazyClient::new(Client::new) }
     }
 
-    /// The queue at `url` through a client that is there already.
+    /// Creates the queue at `url` with an existing client.
     #[must_use]
     pub fn with_client(client: Client, url: impl Into<String>) -> Self {
-        Self { client: OnceCell::new_with(Some(client)), ..Self::new(url) }
+        Self { url: url.into(), client: LazyClient::new(Client::new).with_client(client) }
     }
 
-    /// The queue's URL.
+    /// Returns the queue's URL.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    async fn client(&self) -> &Client {
-        self.client.get_or_init(|| async { Client::new(&(self.settings)().load().await) }).await
-    }
-
-    /// Makes one call, the building of the client included, ends it at the deadline, and words its error without what was
-    /// sent.
+    /// Makes one call under the deadline. Its error does not quote the message.
     async fn call<T, E, R, F>(&self, deadline: Instant, send: impl FnOnce(&Client) -> F) -> Result<T, QueueError>
     where
         F: Future<Output = Result<T, SdkError<E, R>>>,
         E: std::error::Error + ProvideErrorMetadata + 'static,
         R: std::fmt::Debug,
     {
-        let sent = async { send(self.client().await).await };
-        match timeout_at(deadline, sent).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(match error.code() {
-                Some(code) => QueueError::Refused(code.to_owned()),
-                None => QueueError::Unreachable(format!("cannot be reached: {}", DisplayErrorContext(&error))),
-            }),
-            Err(_) => Err(QueueError::Unreachable("did not answer in time".to_owned())),
-        }
+        self.client.call(deadline, send).await.map_err(|error: CallError<E, R>| match error.code() {
+            Some(code) => QueueError::Refused(code.to_owned()),
+            None => QueueError::Unreachable(error.to_string()),
+        })
     }
 }
 
@@ -128,12 +115,12 @@ impl Queue for SqsQueue {
     }
 }
 
-/// Returns whether a code of `SendMessage` speaks of the message; the JSON protocol may add a suffix.
+/// Returns `true` if an error code of `SendMessage` concerns the message. The JSON protocol may add a suffix.
 fn is_of_the_message(code: &str) -> bool {
     MESSAGE_CODES.contains(&code.strip_suffix("Exception").unwrap_or(code))
 }
 
-/// A message without a receipt could be neither deleted nor released: it comes back by itself.
+/// Converts a message. Without a receipt, it could be neither deleted nor released, and comes back by itself.
 fn received(message: aws_sdk_sqs::types::Message) -> Option<Received> {
     let sent = message.attributes.as_ref().and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));
     let sent_at = sent.and_then(|millis| millis.parse().ok()).map(Timestamp::from_millis);
@@ -150,6 +137,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::aws::silence;
 
     fn message() -> Message {
         Message { body: "a letter".to_owned(), attributes: vec![("class", "x".to_owned())] }
@@ -157,7 +145,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_queue_that_accepts_and_never_answers_is_answered_for_before_a_far_deadline() {
-        let (_listener, settings) = aws::silence::endpoint().await;
+        let (_listener, settings) = silence::endpoint().await;
         let queue = SqsQueue::with_client(Client::new(&settings), "http://127.0.0.1/queue");
         let started = Instant::now();
         let sent = queue.send(&message(), started + Duration::from_secs(600)).await;
@@ -167,7 +155,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn settings_that_never_load_end_with_the_deadline() {
-        let queue = SqsQueue { settings: aws::silence::settings, ..SqsQueue::new("http://127.0.0.1/queue") };
+        let client = LazyClient::new(Client::new).with_settings(silence::settings);
+        let queue = SqsQueue { url: "http://127.0.0.1/queue".to_owned(), client };
         let sent = queue.send(&message(), Instant::now() + Duration::from_secs(5)).await;
         assert_eq!(sent, Err(QueueError::Unreachable("did not answer in time".to_owned())));
     }

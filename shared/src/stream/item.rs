@@ -9,17 +9,17 @@ use serde::{
     ser::{Error, SerializeMap, SerializeSeq},
 };
 
-/// An item, its attributes in order of their names so that equal items give equal bytes.
+/// An item with its attributes in the order of their names, so that equal items give equal bytes.
 #[derive(Debug)]
 pub struct Item<'a>(
-    /// The SDK's form.
+    /// Attributes in the SDK's form.
     pub &'a HashMap<String, AttributeValue>,
 );
 
-/// An attribute value.
+/// An attribute value of an item.
 #[derive(Debug)]
 pub struct Attribute<'a>(
-    /// The SDK's form.
+    /// Value in the SDK's form.
     pub &'a AttributeValue,
 );
 

@@ -1,10 +1,10 @@
-//! The JSON of one stream record, in exactly the form in which Lambda delivers it.
+//! JSON of one stream record, in exactly the form in which Lambda delivers it.
 //!
-//! Both streams write it through these structs, so what a generator makes looks like what a real stream gives.
+//! Real and generated streams write it through these structs, so that their records look the same.
 
 use serde::{Serialize, Serializer};
 
-/// A record in Lambda's JSON, made of parts; `Image` is anything that serialises as an item in DynamoDB's JSON.
+/// A record in Lambda's JSON, made of parts. `Image` is anything that serialises as an item in DynamoDB's JSON.
 #[expect(missing_docs, reason = "the members are those of Lambda\'s JSON")]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -16,7 +16,7 @@ pub struct LambdaRecord<'a, Image> {
     pub event_source: &'a str,
     pub aws_region: &'a str,
     pub dynamodb: LambdaChange<'a, Image>,
-    /// Only what a time-to-live expiry did carries an identity.
+    /// Identity, which only records of a time-to-live expiry carry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_identity: Option<LambdaIdentity<'a>>,
     #[serde(rename = "eventSourceARN")]
@@ -43,7 +43,7 @@ pub struct LambdaChange<'a, Image> {
     pub stream_view_type: Option<&'a str>,
 }
 
-/// Who made the change, if it was not a client.
+/// Identity of the service that made the change; absent for clients.
 #[expect(missing_docs, reason = "the members are those of Lambda\'s JSON")]
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,7 +54,7 @@ pub struct LambdaIdentity<'a> {
     pub principal_id: Option<&'a str>,
 }
 
-/// Whole seconds as an integer, as AWS's records have them; a fraction only where there is one.
+/// Writes whole seconds as an integer, as AWS's records have them; a fraction only if there is one.
 fn epoch_seconds<S: Serializer>(seconds: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     match seconds {
         #[expect(clippy::cast_possible_truncation, reason = "the value is whole and far below 2^53")]

@@ -1,4 +1,4 @@
-//! Records read from DynamoDB Streams by ourselves, in exactly the JSON in which Lambda delivers them.
+//! Records that we read from DynamoDB Streams, in exactly the JSON in which Lambda delivers them.
 //!
 //! # Layout
 //! - [`lambda_json`], [`item`]: a record and an item of the SDK as that JSON; [`record_json`]: both together.
@@ -13,12 +13,12 @@ use aws_sdk_dynamodbstreams::types::{Record, StreamRecord};
 use item::Item;
 use lambda_json::{LambdaChange, LambdaIdentity, LambdaRecord};
 
-/// A record of the stream `arn` as Lambda delivers it.
+/// Returns a record of the stream `arn` as Lambda delivers it.
 ///
 /// # Errors
-/// Where it holds an attribute of a type that is not known.
+/// Fails if the record holds an attribute of an unknown type.
 pub fn record_json(record: &Record, arn: &str) -> serde_json::Result<String> {
-    // DynamoDB always sends it; without it, the record is malformed and says so itself.
+    // DynamoDB always sends it. Without it, the record is malformed, and fails as such.
     let missing = StreamRecord::builder().build();
     let change = record.dynamodb().unwrap_or(&missing);
     serde_json::to_string(&LambdaRecord {

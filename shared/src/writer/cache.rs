@@ -1,5 +1,5 @@
-//! What this process wrote last: spares the read for hot documents. Bounded. Only a hint: a stale entry costs a
-//! conflict, never a wrong write, because the engine checks the guard.
+//! Cache of the states that this process wrote last: saves the read for hot documents. Bounded, and only a hint. A
+//! stale entry costs a conflict, never a wrong write, because the engine checks the condition.
 
 use quick_cache::sync::Cache;
 
@@ -7,7 +7,7 @@ use crate::document_id::DocumentId;
 use crate::target::Position;
 use crate::version::Version;
 
-/// Documents remembered; an entry takes some 300 bytes, so 3 MB at most.
+/// Number of remembered documents. An entry takes some 300 bytes, so 3 MB at most.
 const DOCUMENTS: usize = 10_000;
 
 #[derive(Debug)]

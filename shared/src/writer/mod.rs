@@ -1,9 +1,10 @@
-//! The guarded write: brings a batch of changes into an index so that no older change ever overwrites a newer one,
-//! whatever was delivered twice, late, out of order or concurrently.
+//! Conditional writes: an older change never overwrites a newer one, however changes are duplicated, delayed, reordered
+//! or written concurrently.
 //!
-//! Per document: find its state (the cache, an optimistic `create`, or a read), compare versions, write on the
-//! condition that the state has not moved, and begin again where it has. One outcome per change. What may pass is
-//! retried with jitter until the deadline; what cannot ever be applied is rejected and its predecessor tried.
+//! Per document, the writer finds the stored state (by the cache, an optimistic `create`, or a read). It compares
+//! versions, and writes on the condition that the state has not changed. After a conflict it begins again. Each change
+//! gets one outcome. Problems that may pass are retried with jitter until the deadline. If a change can never be
+//! applied, it is rejected, and its predecessor tried.
 
 mod cache;
 mod overrule;
@@ -26,48 +27,48 @@ use crate::version::Generation;
 use cache::StateCache;
 use part::{Ended, Part};
 
-/// Parts of a batch that are under way concurrently, where each has enough documents: the engine then indexes on more than
-/// one of its threads, and this process reads one answer while the engine works on the other part.
+/// Number of concurrent parts of a large batch. The engine then indexes on more than one of its threads. This process
+/// parses one answer while the engine works on the other part.
 const MAX_PARTS: usize = 2;
-/// Fewest documents of a part.
+/// Minimum number of documents in a part.
 const MIN_DOCUMENTS: usize = 40;
-/// The most by which a batch begins with more time for an answer, as those before it needed it.
+/// Limit for the doublings of the request time-out that one batch passes on to the next.
 const MOST_REMEMBERED: u32 = 2;
 
-/// Writes changes through a [`Target`]; one per process, so that what it wrote last is known.
+/// Writes changes through a [`Target`]. One per process, so that it knows the documents that it wrote last.
 #[derive(Debug)]
 pub struct Writer<T> {
     target: T,
     generation: Generation,
     states: StateCache,
-    /// A document was read with its version, so that one without is someone else's.
+    /// True once a document was read with its version. A document without one is then foreign.
     shows_versions: AtomicBool,
-    /// By how much the last calls had to wait longer for an answer than usual.
+    /// Doublings of the request time-out with which the next batch begins.
     doublings: AtomicU32,
 }
 
-/// What one call of [`Writer::apply`] may use.
+/// Options for one call of [`Writer::apply`].
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// When every outcome must be known.
+    /// Deadline for all outcomes.
     pub deadline: Instant,
-    /// The function's clock, for `_driftless.written_at`.
+    /// Time of writing by the function's clock, for `_driftless.written_at`.
     pub written_at: Timestamp,
 }
 
-/// What became of a batch.
+/// Outcomes of a batch, and their cost.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// One outcome per change, in their order.
+    /// One outcome per change, in the order of the changes.
     pub outcomes: Vec<Outcome>,
     /// Time spent waiting for the engine.
     pub engine_time: Duration,
-    /// Requests in a row that the engine was asked (a chunked bulk counts once).
+    /// Consecutive requests to the engine. Parts of one bulk request count once.
     pub round_trips: u32,
 }
 
 impl<T: Target> Writer<T> {
-    /// A writer that knows no document yet; `generation` is the function's own.
+    /// Creates a writer that knows no document yet. `generation` is the function's own.
     #[must_use]
     pub fn new(target: T, generation: Generation) -> Self {
         Self {
@@ -79,20 +80,20 @@ impl<T: Target> Writer<T> {
         }
     }
 
-    /// The target.
+    /// Returns the writer's target.
     #[must_use]
     pub fn target(&self) -> &T {
         &self.target
     }
 
-    /// Applies a batch. Answers by the deadline, whatever the target does, as long as the target keeps it.
+    /// Applies a batch. Answers by the deadline if the target keeps it.
     ///
     /// # Errors
-    /// Where the deployment is wrong. Some changes may have been applied; none has been rejected for it.
+    /// Fails if the deployment is wrong. Some changes may have been applied, and none has been rejected for it.
     pub async fn apply(&self, changes: &[Change], limits: Limits) -> Result<Report, ConfigurationError> {
         let parts = parts(fold(changes)).into_iter().enumerate().map(|(nth, documents)| async move {
             if nth > 0 {
-                // The request of the part before goes out first, while this one is still made.
+                // The previous part sends its request before this one prepares its own.
                 tokio::task::yield_now().await;
             }
             Part::new(documents, changes, self, limits).apply().await
@@ -100,17 +101,17 @@ impl<T: Target> Writer<T> {
         Ok(Report::of(try_join_all(parts).await?))
     }
 
-    /// Says how a batch would end, by version, and writes nothing. What would be written counts as applied: whether the
-    /// engine would take it is not known.
+    /// Returns the outcomes that versions suggest, and writes nothing. A change that would be written counts as
+    /// applied, although the engine might refuse it.
     ///
     /// # Errors
-    /// As [`Writer::apply`].
+    /// As for [`Writer::apply`].
     pub async fn preview(&self, changes: &[Change], limits: Limits) -> Result<Vec<Outcome>, ConfigurationError> {
         let ended = Part::new(fold(changes), changes, self, limits).preview().await?;
         Ok(Report::of(vec![ended]).outcomes)
     }
 
-    /// Refuses to go on under documents of a higher generation: every change of ours would be stale, and count as done.
+    /// Fails under documents of a higher generation: every change would be stale, and count as done.
     fn check(&self, found: Option<&Stored>) -> Result<(), ConfigurationError> {
         let Some(version) = found.and_then(|stored| stored.version.as_ref()) else { return Ok(()) };
         self.versions_are_shown();
@@ -134,7 +135,7 @@ impl<T: Target> Writer<T> {
         self.doublings.load(Ordering::Relaxed)
     }
 
-    /// Remembers for the next batch that an engine took longer than `timed_out` doublings for everything, or recovers.
+    /// Remembers for the next batch that the engine needed more than `timed_out` doublings for everything, or recovers.
     fn note_answers(&self, timed_out: Option<u32>) {
         let doublings = timed_out.map_or(self.doublings().saturating_sub(1), |doublings| doublings + 1);
         self.doublings.store(doublings.min(MOST_REMEMBERED), Ordering::Relaxed);
@@ -142,7 +143,7 @@ impl<T: Target> Writer<T> {
 }
 
 impl Report {
-    /// Puts the parts of a batch together; they were under way concurrently.
+    /// Combines the parts of a batch, which ran concurrently.
     fn of(parts: Vec<Ended>) -> Self {
         let engine_time = parts.iter().map(|part| part.engine_time).max().unwrap_or_default();
         let round_trips = parts.iter().map(|part| part.round_trips).max().unwrap_or_default();
@@ -156,7 +157,7 @@ impl Report {
     }
 }
 
-/// Splits the documents of a batch into parts that are about equal in number.
+/// Splits the documents of a batch into parts of about equal numbers.
 fn parts(mut documents: Vec<Folded<'_>>) -> Vec<Vec<Folded<'_>>> {
     let count = (documents.len() / MIN_DOCUMENTS).clamp(1, MAX_PARTS);
     let mut parts = Vec::with_capacity(count);

@@ -1,8 +1,8 @@
-//! Writing a change whose order is in doubt, because a person has decided that it is right.
+//! Writes a change whose order is in doubt, because a person decided that it is right.
 //!
-//! The change is older by version than what stands in the index, and newer by event time. Its content takes the place of what
-//! stands there, at the version that is stored: a newer version would hide changes that are still on their way, an older
-//! one would let changes back in that were superseded.
+//! The change is older by version than the stored one, and newer by event time. Its content replaces the stored content
+//! at the stored version. A newer version would hide changes that are still to come. An older one would let superseded
+//! changes back in.
 
 use tokio::time::Instant;
 
@@ -13,15 +13,15 @@ use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
 use crate::target::{Call, Guard, GuardedWrite, Position, Stored, Target, Written};
 use crate::version::Version;
 
-/// Conflicts in a row after which the change is left to a later run.
+/// Consecutive conflicts after which the change is left to a later run.
 const MAX_CONFLICTS: u32 = 16;
 
 impl<T: Target> Writer<T> {
-    /// Writes the content of a change over a document to which it is an order anomaly. Where it is none, because the document
-    /// has moved since, the change is applied like any other. A problem is not tried again.
+    /// Overwrites a document to which the change is an order anomaly. If the document has changed and it is none, the
+    /// change is applied like any other. A problem is not retried.
     ///
     /// # Errors
-    /// Where the deployment is wrong.
+    /// Fails if the deployment is wrong.
     pub async fn overrule(&self, change: &Change, limits: Limits) -> Result<Outcome, ConfigurationError> {
         for _ in 0..MAX_CONFLICTS {
             let stored = match self.target.read(&[&change.id], Call::until(limits.deadline)).await.pop() {
@@ -57,7 +57,7 @@ impl<T: Target> Writer<T> {
     }
 }
 
-/// Returns the version and the position of a document to which the change is an order anomaly.
+/// Returns version and position of a document to which the change is an order anomaly.
 fn overruled(change: &Change, stored: Stored) -> Option<(Version, Position)> {
     let version = stored.version.filter(|version| *version > change.version)?;
     is_anomaly(change.event_time, stored.event_time).then_some((version, stored.position))
@@ -80,7 +80,7 @@ mod tests {
     use crate::time::Timestamp;
     use crate::version::Generation;
 
-    /// A target in which another writer is faster: each write is preceded by one of these changes.
+    /// A target with a faster writer: each write is preceded by one of these changes.
     #[derive(Default)]
     struct Busy {
         target: MemoryTarget,
@@ -116,8 +116,8 @@ mod tests {
         Change { event_time: Some(Timestamp::from_millis(second * 1_000)), ..change("a", sequence) }
     }
 
-    /// Overrules version 9 of second 0 by version 4 of second 60, while others write.
-    /// Gives the outcome, and the content and the version that stand there.
+    /// Overrules version 9 of second 0 by version 4 of second 60, while others write. Returns the outcome, and the
+    /// stored content and version.
     async fn overrule(others: impl IntoIterator<Item = Change>) -> (Outcome, String, Version) {
         let writer = Writer::new(Busy::default(), Generation::default());
         writer.apply(&[at(9, 0)], limits()).await.expect("configured");
@@ -133,7 +133,7 @@ mod tests {
         let stands = |n: u64, sequence| (format!(r#"{{"n":{n}}}"#), version(sequence));
         for (others, outcome, (content, version)) in [
             (vec![], Outcome::Applied, stands(4, 9)),
-            // Still in doubt: at the version that is stored by then.
+            // Still in doubt: written at the version that is stored by then.
             (vec![at(10, 1), at(11, 2)], Outcome::Applied, stands(4, 11)),
             // No longer in doubt: the other change is newer by both orders.
             (vec![at(10, 61)], Outcome::Stale, stands(10, 10)),

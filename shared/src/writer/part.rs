@@ -1,4 +1,4 @@
-//! One part of a batch on its way, round by round: reads states, probes, and writes under guards.
+//! One part of a batch in progress: reads states, probes, and writes conditionally, round by round.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::fold::Folded;
 use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
 use crate::target::{Call, GuardedWrite, Target, Written};
 
-/// Conflicts in a row after which a document is left to Lambda's retry.
+/// Consecutive conflicts after which a document is left to Lambda's retry.
 const MAX_CONFLICTS: u32 = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Documents of a batch with their changes, until all of these have ended.
+/// Documents of a batch with their changes, until each change has an outcome.
 pub(super) struct Part<'c, T> {
     changes: &'c [Change],
     writer: &'c Writer<T>,
@@ -27,14 +27,14 @@ pub(super) struct Part<'c, T> {
     ended: Ended,
 }
 
-/// Changes that have ended, and what they cost.
+/// Outcomes of a part's changes, and their cost.
 #[derive(Default)]
 pub(super) struct Ended {
-    /// By place in the batch; absent where a change is of another part.
+    /// Outcomes by place in the batch; absent for the changes of other parts.
     pub(super) outcomes: Vec<Option<Outcome>>,
     /// Time spent waiting for the engine.
     pub(super) engine_time: Duration,
-    /// Requests in a row.
+    /// Consecutive requests to the engine.
     pub(super) round_trips: u32,
 }
 
@@ -52,10 +52,10 @@ impl<'c, T: Target> Part<'c, T> {
         Self { changes, writer, limits, pending: pending.collect(), ended }
     }
 
-    /// Brings every change to its end, by the deadline at the latest.
+    /// Gives every change an outcome by the deadline.
     ///
     /// # Errors
-    /// Where the deployment is wrong.
+    /// Fails if the deployment is wrong.
     pub(super) async fn apply(mut self) -> Result<Ended, ConfigurationError> {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
@@ -78,10 +78,10 @@ impl<'c, T: Target> Part<'c, T> {
         Ok(self.ended)
     }
 
-    /// Reads every document, and ends the changes as if what is newer had been written.
+    /// Reads every document, and gives newer changes the outcome of a write.
     ///
     /// # Errors
-    /// Where the deployment is wrong.
+    /// Fails if the deployment is wrong.
     pub(super) async fn preview(mut self) -> Result<Ended, ConfigurationError> {
         self.pending.iter_mut().for_each(Pending::forget);
         self.read().await?;
@@ -89,12 +89,12 @@ impl<'c, T: Target> Part<'c, T> {
         Ok(self.ended)
     }
 
-    /// Returns whether the next round comes without a pause: after a first conflict, or a refusal under a presumed state.
+    /// Returns `true` if the next round needs no pause: after a first conflict, or a refusal under a presumed state.
     fn goes_on_immediately(&self) -> bool {
         !self.pending.iter().any(|pending| pending.problem.is_some() || pending.conflicts > 1)
     }
 
-    /// Reads every document of which nothing is known.
+    /// Reads every document of unknown state.
     async fn read(&mut self) -> Result<(), ConfigurationError> {
         let unread: Vec<&Pending<'_>> = self.pending.iter().filter(|pending| pending.is_unread()).collect();
         if unread.is_empty() {
@@ -115,7 +115,7 @@ impl<'c, T: Target> Part<'c, T> {
                     self.writer.check(found.as_ref())?;
                     pending.learn(found, &self.writer.states);
                 }
-                // A read says nothing about the change: whatever it is, try again.
+                // A failed read says nothing about the change, so retry whatever it is.
                 Err(problem) => {
                     let problem = problem.unless_configuration()?;
                     if matches!(problem, Problem::TimedOut(_)) {
@@ -128,7 +128,7 @@ impl<'c, T: Target> Part<'c, T> {
         Ok(())
     }
 
-    /// Asks the engine about single documents: those that carry no version, and those that fail while others do not.
+    /// Probes for single documents: those without a version, and those that fail while others do not.
     async fn probe(&mut self) -> Result<(), ConfigurationError> {
         for at in 0..self.pending.len() {
             let pending = &self.pending[at];
@@ -164,7 +164,8 @@ impl<'c, T: Target> Part<'c, T> {
         self.pending.retain(|pending| !pending.open.is_empty());
     }
 
-    /// Writes the newest open change of every document whose state is known: those in trouble apart from the others.
+    /// Writes the newest open change of every document of known state. Documents in trouble go in requests of their
+    /// own.
     async fn write(&mut self) -> Result<(), ConfigurationError> {
         let known = self.pending.iter().filter(|pending| !pending.is_unread());
         let mut shares: Vec<usize> = known.map(|pending| pending.trouble.share).collect();
@@ -242,7 +243,7 @@ impl<'c, T: Target> Part<'c, T> {
         Ok(())
     }
 
-    /// Ends everything that is still open as if it had been written; what could not be read has failed.
+    /// Ends all open changes as if they were written. Those of unread documents have failed.
     fn presume_written(&mut self) {
         for pending in &mut self.pending {
             pending.settle(self.changes, None, &mut self.ended.outcomes);
@@ -255,7 +256,7 @@ impl<'c, T: Target> Part<'c, T> {
         self.pending.clear();
     }
 
-    /// Ends everything that is still open as failed.
+    /// Ends all open changes as failed.
     fn give_up(&mut self) {
         for mut pending in self.pending.drain(..) {
             let problem = pending.problem.take().unwrap_or(Problem::Contended(pending.conflicts));

@@ -1,4 +1,4 @@
-//! One document on its way: what is known of its state, which of its changes are open, and what its failures say.
+//! One document in progress: its known state, its open changes, and the conclusions from its failures.
 
 use super::cache::StateCache;
 use crate::change::{Change, ChangeKind};
@@ -9,65 +9,65 @@ use crate::target::{Guard, Position, Stored};
 use crate::time::Timestamp;
 use crate::version::Version;
 
-/// The event time by which a stale change may be newer: DynamoDB's is cut to the second, at both ends.
+/// Event time by which a stale change may be newer: DynamoDB cuts event times to the second, at both ends.
 const ANOMALY_MS: u64 = 2_000;
-/// How long a write may be on its way to the copies of its shard. An engine takes a copy that does not answer out of the
-/// shard within minutes; the rest is margin, for processes' clocks too.
+/// Time after which a write is on all copies of its shard. An engine removes an unresponsive copy from the shard within
+/// minutes. The rest is margin, also for processes' clocks.
 const REPLICATION_MS: u64 = 30 * 60 * 1_000;
-/// Failures alone after which a document is suspected: with twice the time, or of errors over some seconds of pauses.
+/// Failures in requests of its own after which a document is suspected: time-outs (of twice the time), or errors.
 const SUSPECT_AFTER_TIMEOUTS: u32 = 2;
 const SUSPECT_AFTER_ERRORS: u32 = 8;
-/// The most by which the time for one answer is doubled.
+/// Limit for the doublings of the request time-out.
 const MAX_DOUBLINGS: u32 = 6;
 
-/// What is known of a document's state.
+/// Knowledge of a document's state.
 pub(super) enum Known {
-    /// Nothing: it must be read.
+    /// Unknown: the document must be read.
     Unread,
-    /// It does not exist, or is presumed so.
+    /// The document does not exist, or is presumed not to.
     Absent,
-    /// It exists in this state.
+    /// The document exists in this state.
     At(State),
 }
 
-/// A state of a document.
+/// State of an existing document.
 pub(super) struct State {
     pub(super) version: Option<Version>,
     event_time: Option<Timestamp>,
     written_at: Option<Timestamp>,
     pub(super) position: Position,
-    /// The engine has acknowledged this very write to this process.
+    /// True if the engine acknowledged this very write to this process.
     acknowledged: bool,
 }
 
-/// A document with changes that have not ended.
+/// A document with open changes.
 pub(super) struct Pending<'c> {
     pub(super) id: &'c DocumentId,
-    /// Places of its open changes in the batch, oldest version first; the last one is written.
+    /// Places of the open changes in the batch, oldest version first. The last one is written.
     pub(super) open: Vec<usize>,
     pub(super) known: Known,
-    /// The state is remembered or presumed, and was not read in this call.
+    /// True if the state is remembered or presumed, and was not read in this call.
     presumed: bool,
-    /// The engine refused the newest open change: a probe goes along next time.
+    /// True after a refusal of the newest open change: the next write carries a probe.
     pub(super) is_in_doubt: bool,
     pub(super) conflicts: u32,
-    /// Why the last try did not succeed.
+    /// Problem of the last try.
     pub(super) problem: Option<Problem>,
     pub(super) trouble: Trouble,
 }
 
-/// What a document's failures say of how to send it next.
+/// Conclusions from a document's failures for its next request.
 #[derive(Clone, Copy)]
 pub(super) struct Trouble {
-    /// Most documents that share its request.
+    /// Maximum number of documents in its request.
     pub(super) share: usize,
-    /// How often the time for its answer is doubled.
+    /// Number of times to double its request time-out.
     pub(super) doublings: u32,
-    /// Failures in requests of its own.
+    /// Number of failures in requests of its own.
     pub(super) failures: u32,
-    /// The engine took another document since the last but one failure.
+    /// True if the engine accepted another document since the last failure but one.
     pub(super) engine_is_well: bool,
-    /// A failure that the engine is to be asked about.
+    /// True after a failure that calls for a probe.
     pub(super) is_suspect: bool,
 }
 
@@ -76,7 +76,7 @@ impl Trouble {
         Self { share: usize::MAX, doublings, failures: 0, engine_is_well: false, is_suspect: false }
     }
 
-    /// Notes a failure that may lie in the document, in a call of `documents` of which `all` failed or not.
+    /// Notes a failure that may lie in the document, in a call of `documents`. `all` is true if each of them failed.
     pub(super) fn note(&mut self, problem: &Problem, documents: usize, all: bool) {
         let timed_out = matches!(problem, Problem::TimedOut(_));
         if documents == 1 {
@@ -84,9 +84,9 @@ impl Trouble {
             let patience = if timed_out { SUSPECT_AFTER_TIMEOUTS } else { SUSPECT_AFTER_ERRORS };
             self.is_suspect = self.failures >= patience;
         }
-        // A quarter, for a target sends half of a large batch in one request. An error names its document.
+        // A quarter, because a target sends half of a large batch in one request. An error names its document.
         self.share = if matches!(problem, Problem::Item(_)) { 1 } else { (documents / 4).max(1) };
-        // Where others had their answers, it is not the engine that is slow: the document is found first.
+        // If others got answers, the document is slow and not the engine. So find it before waiting longer.
         if timed_out && (all || documents == 1) {
             self.doublings = (self.doublings + 1).min(MAX_DOUBLINGS);
         }
@@ -105,7 +105,7 @@ impl<'c> Pending<'c> {
                 position,
                 acknowledged: true,
             }),
-            // Stale by the cache: the engine is asked, for a restored index may know less than this process.
+            // Stale by the cache: read it, because a restored index may know less than this process.
             Some(_) => Known::Unread,
             None if inserts => Known::Absent,
             None => Known::Unread,
@@ -131,12 +131,12 @@ impl<'c> Pending<'c> {
         matches!(self.known, Known::Unread)
     }
 
-    /// Returns whether the document is there, and carries no version.
+    /// Returns `true` if the document exists and carries no version.
     pub(super) fn is_unversioned(&self) -> bool {
         matches!(self.known, Known::At(State { version: None, .. }))
     }
 
-    /// The state that its next write is guarded by.
+    /// Returns the condition of the next write.
     pub(super) fn guard(&self) -> Guard {
         match &self.known {
             Known::At(state) => Guard::At(state.position),
@@ -144,7 +144,7 @@ impl<'c> Pending<'c> {
         }
     }
 
-    /// Takes what a read found.
+    /// Takes the result of a read.
     pub(super) fn learn(&mut self, found: Option<Stored>, states: &StateCache) {
         self.problem = None;
         self.presumed = false;
@@ -162,13 +162,13 @@ impl<'c> Pending<'c> {
         self.known = Known::Unread;
     }
 
-    /// Ends the changes if they need no write, being no newer than what stands in the index. `now` decides which writes are
+    /// Ends the changes if they are no newer than the stored one, and so need no write. `now` decides which writes are
     /// surely replicated; without it, all are.
     pub(super) fn settle(&mut self, changes: &[Change], now: Option<Timestamp>, outcomes: &mut [Option<Outcome>]) {
         let (Known::At(state), Some(&newest)) = (&self.known, self.open.last()) else { return };
         let Some(stored) = &state.version else { return };
-        // A newer one is written; and an equal one once more, under the position that was read, where that
-        // acknowledgement is what makes it durable.
+        // A newer change is written. An equal one is written once more under the position that was read, if only that
+        // acknowledgement makes it durable.
         let is_written =
             changes[newest].version > *stored || (changes[newest].version == *stored && !state.is_durable(now));
         if is_written {
@@ -179,7 +179,8 @@ impl<'c> Pending<'c> {
         }
     }
 
-    /// Ends the newest change. The one before it is tried next, so that folding loses nothing that single writes would keep.
+    /// Ends the newest change. The one before it is tried next, so that folding loses nothing that single writes would
+    /// keep.
     pub(super) fn reject(&mut self, problem: Problem, outcomes: &mut [Option<Outcome>]) {
         if let Some(newest) = self.open.pop() {
             outcomes[newest] = Some(Outcome::Rejected(problem));
@@ -188,9 +189,10 @@ impl<'c> Pending<'c> {
         self.trouble = Trouble { share: self.trouble.share, ..Trouble::none(0) };
     }
 
-    /// Takes a refusal of the newest change. It is believed only where the state was read in this call, for an engine parses
-    /// a document before it looks at its guard, and refuses a stale change, too; and where a probe went along, for an index
-    /// that takes no writes refuses every document. Else the document is read, and sent once more with a probe.
+    /// Takes a refusal of the newest change. An engine parses a document before it checks the condition, so it refuses
+    /// a stale change, too. And an index that takes no writes refuses every document. So a refusal is believed only if
+    /// the state was read in this call, and a probe went along. Otherwise the document is read, and sent once more with
+    /// a probe.
     pub(super) fn refuse(&mut self, problem: Problem, outcomes: &mut [Option<Outcome>]) {
         if self.is_in_doubt && !self.presumed {
             self.reject(problem, outcomes);
@@ -203,8 +205,8 @@ impl<'c> Pending<'c> {
         }
     }
 
-    /// Takes it that the engine has just taken another document of the same shard. If it had done so before the last failure,
-    /// too, the fault is the document's.
+    /// Takes note that the engine accepted another document of the same shard just now. If it also did so before the
+    /// last failure, the document is at fault.
     pub(super) fn answer_suspicion(&mut self, outcomes: &mut [Option<Outcome>]) {
         if !std::mem::take(&mut self.trouble.is_suspect) {
             return;
@@ -233,7 +235,7 @@ impl<'c> Pending<'c> {
         }
     }
 
-    /// Ends all open changes alike.
+    /// Ends all open changes with the same failure.
     pub(super) fn fail(&mut self, problem: &Problem, outcomes: &mut [Option<Outcome>]) {
         for place in self.open.drain(..) {
             outcomes[place] = Some(Outcome::Failed(problem.clone()));
@@ -242,14 +244,14 @@ impl<'c> Pending<'c> {
 }
 
 impl State {
-    /// Returns whether the write that left it is on all copies of its shard for certain. A realtime read shows what the
-    /// primary has; what nobody was told of may be lost with it.
+    /// Returns `true` if the write of this state is certainly on all copies of its shard. A realtime read shows the
+    /// primary's state, which may be lost with it before anybody was told.
     fn is_durable(&self, now: Option<Timestamp>) -> bool {
         let Some(now) = now else { return true };
         self.acknowledged || self.written_at.is_some_and(|written| now.millis_since(written) > REPLICATION_MS)
     }
 
-    /// The outcome of a change that is no newer than this state, whose version is `stored`.
+    /// Returns the outcome of a change that is no newer than this state, whose version is `stored`.
     fn outcome_of(&self, change: &Change, stored: &Version) -> Outcome {
         if change.version == *stored {
             return Outcome::Duplicate;
@@ -258,7 +260,7 @@ impl State {
     }
 }
 
-/// Returns whether a change that is older by version than what is stored is newer by event time.
+/// Returns `true` if a change that is older by version than the stored one is newer by event time.
 pub(super) fn is_anomaly(change: Option<Timestamp>, stored: Option<Timestamp>) -> bool {
     match (change, stored) {
         (Some(change), Some(stored)) => change.millis_since(stored) > ANOMALY_MS,

@@ -1,4 +1,4 @@
-//! The writer's guarantees, on the target in memory with scripted faults.
+//! Guarantees of the writer, on the target in memory with scripted faults.
 
 mod doubt;
 
@@ -77,7 +77,7 @@ async fn a_large_batch_goes_in_two_requests_and_its_outcomes_keep_their_places()
         }
         let before = target.request_sizes().len();
         let batch: Vec<_> = keys(count).iter().map(|key| insert(key, 1)).collect();
-        // Another process, which remembers nothing.
+        // Another process, with an empty cache.
         let other = Writer::new(target.clone(), Generation::default());
         let report = other.apply(&batch, limits()).await.expect("configured");
         for (place, outcome) in report.outcomes.iter().enumerate() {
@@ -191,7 +191,7 @@ async fn an_order_anomaly_is_noticed() {
     assert_eq!(apply(&writer, &[at(change("a", 4), 12_001)]).await, [Outcome::OrderAnomaly]);
 }
 
-/// How a history of one table is delivered: batches of places in it, by one of several processes, with faults.
+/// Delivery of one table's history: batches of places in it, by one of several processes, with faults.
 #[derive(Debug, Clone)]
 struct Delivery {
     process: usize,
@@ -234,8 +234,8 @@ fn history_and_deliveries() -> impl Strategy<Value = (Vec<Change>, Vec<Delivery>
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
-    /// Any order, duplication and batching of the changes, through several processes at once and with faults, ends
-    /// with the index equal to the table, once every change was delivered at least once.
+    /// Changes may come in any order, duplicated and in any batches, through several concurrent processes and with
+    /// faults. Once every change was delivered at least once, the index equals the table.
     #[test]
     fn every_delivery_converges((changes, deliveries, last) in history_and_deliveries()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

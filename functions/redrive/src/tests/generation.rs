@@ -1,4 +1,4 @@
-//! Guarantees of letters that do not say their generation, once `GENERATION` was raised.
+//! Guarantees for messages that do not name their generation, after a raise of `GENERATION`.
 
 use super::*;
 
@@ -20,7 +20,7 @@ async fn old_content_never_becomes_the_newest_by_a_raised_generation() {
     let reason = &report.kept[0].reason;
     assert!(reason.contains("GENERATION is 2") && reason.contains(r#"{"generation": N}"#), "{reason}");
     assert_eq!(scene.succeed(json!({"dry_run": true})).await.kept, report.kept);
-    // Sent before it was raised.
+    // It was sent before the raise.
     let report = scene.succeed(json!({"generation": 1})).await;
     assert_eq!((report.changes.stale, report.letters.redriven), (2, 1));
     assert_eq!(scene.visible(), documents(&[("a", 9)]));
@@ -61,7 +61,7 @@ async fn a_letter_of_ours_without_a_version_is_undecided_too() {
     let sent = Scene::default();
     let keys_only = modify("a", 1).get().replace("NEW_IMAGE", "KEYS_ONLY");
     sent.letter(&RawValue::from_string(keys_only).expect("JSON"), "malformed_record").await;
-    // As if the code that reads it had been mended since.
+    // As if the code that parses it had been fixed since.
     let mut scene = Scene::default();
     scene.queue.put(sent.queue.bodies()[0].replace("KEYS_ONLY", "NEW_IMAGE"));
     raise(&mut scene);

@@ -1,4 +1,4 @@
-//! Guarantees of our own letters.
+//! Guarantees for our own dead letters.
 
 use super::*;
 
@@ -9,7 +9,7 @@ async fn a_letter_is_applied_and_leaves_the_queue() {
     scene.letter(&modify("b", 2), "mapper_parsing_exception").await;
     let report = scene.succeed(json!({})).await;
     assert_eq!(report.letters, Letters { received: 2, redriven: 2, ..Letters::default() });
-    assert_eq!(report.changes, Changes { applied: 2, ..Changes::default() });
+    assert_eq!(report.changes, OutcomeCounts { applied: 2, ..OutcomeCounts::default() });
     assert_eq!((scene.visible(), scene.queue.bodies().len(), report.left), (documents(&[("a", 1), ("b", 2)]), 0, 0));
 }
 
@@ -17,7 +17,7 @@ async fn a_letter_is_applied_and_leaves_the_queue() {
 async fn a_letter_older_than_the_document_is_done_and_changes_nothing() {
     let scene = Scene::default();
     scene.letter(&modify("a", 2), "x").await;
-    scene.letter(&record("REMOVE", "b", 9, ""), "x").await;
+    scene.letter(&RecordBuilder::remove("b", 9).event_second(None).raw(), "x").await;
     scene.succeed(json!({})).await;
     scene.letter(&modify("a", 1), "x").await;
     scene.letter(&modify("b", 8), "x").await;
@@ -32,12 +32,12 @@ async fn a_letter_that_is_refused_again_stays_with_its_reason() {
     scene.target.refuse(br#"{"n":1}"#, 400);
     scene.letter(&modify("a", 1), "x").await;
     scene.letter(&modify("b", 2), "x").await;
-    scene.letter(&record("INSERT", "c", 3, r#"{"n":{"N":1}}"#), "malformed_record").await;
+    scene.letter(&RecordBuilder::insert("c", 3).new_image(r#"{"n":{"N":1}}"#).raw(), "malformed_record").await;
     let report = scene.succeed(json!({})).await;
     assert_eq!((report.letters.kept, report.letters.redriven, report.left), (2, 1, 2));
     let classes: Vec<_> = report.kept.iter().map(|kept| (kept.class.as_str(), kept.status, kept.count)).collect();
     assert_eq!(classes, [("scripted", Some(400), 1), ("malformed_record", None, 1)]);
-    // At once, not when its time of being hidden is over.
+    // Immediately, before the visibility timeout ends.
     scene.target.accept(br#"{"n":1}"#);
     assert_eq!(scene.succeed(json!({})).await.letters.redriven, 1);
 }
@@ -64,7 +64,7 @@ async fn a_letter_keeps_the_generation_that_it_was_sent_in() {
     scene.ranges.records = [(2, modify("a", 2))].into();
     scene.range(2, 2);
     scene.reading = Reading { generation: Generation(2), partition_key: None };
-    // Lambda's letter does not say its generation: the request does.
+    // Lambda's message does not name its generation, so the request does.
     let report = scene.succeed(json!({"generation": 1})).await;
     assert_eq!((report.changes.stale, report.changes.applied), (2, 0));
     assert_eq!(scene.visible(), documents(&[("a", 9)]));
@@ -89,7 +89,7 @@ async fn a_letter_of_another_table_stays() {
     scene.range(2, 2);
     let report = scene.succeed(json!({})).await;
     assert_eq!((kept(&report), scene.visible()), (vec![("other_table", 2)], vec![]));
-    // Its own table's, from whatever stream.
+    // A dead letter of the same table, whatever its stream.
     scene.table = Some("arn:aws:dynamodb:eu-central-1:123456789012:table/T".to_owned());
     assert_eq!(scene.succeed(json!({})).await.letters.redriven, 2);
 }
@@ -98,7 +98,7 @@ async fn a_letter_of_another_table_stays() {
 async fn a_dry_run_and_a_real_run_agree_on_poison_that_was_corrected_since() {
     let scene = Scene::default();
     scene.target.refuse(br#"{"n":1}"#, 400);
-    scene.letter(&record("INSERT", "a", 1, r#"{"n":{"N":"1"}}"#), "scripted").await;
+    scene.letter(&RecordBuilder::insert("a", 1).event_second(None).raw(), "scripted").await;
     scene.letter(&modify("a", 2), "x").await;
     scene.succeed(json!({"filter": {"class": "x"}})).await;
     let dry = scene.succeed(json!({"dry_run": true})).await;

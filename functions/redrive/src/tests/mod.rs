@@ -1,4 +1,4 @@
-//! The redrive's guarantees, on a target, a queue and a stream in memory.
+//! Guarantees of the redrive, on a target, a queue and a stream in memory.
 
 mod generation;
 mod letters;
@@ -15,9 +15,11 @@ use driftless::dead_letter::{DeadLetter, Rejection, Sender};
 use driftless::function::FunctionError;
 use driftless::function::clock::now;
 use driftless::memory::{Fault, MemoryTarget};
+use driftless::outcome::OutcomeCounts;
 use driftless::queue::Queue as _;
 use driftless::queue::memory::{MemoryQueue, SendFault};
 use driftless::stream::range::{RangeError, RangePage, Ranges};
+use driftless::testing::{RecordBuilder, STREAM_ARN};
 use driftless::version::Generation;
 use driftless::writer::Writer;
 use serde_json::json;
@@ -25,31 +27,22 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::redrive::{Redrive, patience};
-use crate::report::{Changes, Letters, Report};
+use crate::report::{Letters, Report};
 use crate::request::Request;
 
-const ARN: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/T/stream/2026-01-15T09:30:00.000";
+const SENDER: Sender<'_> = Sender { index: "i", function_version: "1" };
 
-fn record(name: &str, key: &str, sequence: u32, image: &str) -> Box<RawValue> {
-    let image = if image.is_empty() { String::new() } else { format!(r#""NewImage":{image},"#) };
-    let json = format!(
-        r#"{{"eventID":"e{sequence}","eventName":"{name}","eventSource":"aws:dynamodb","eventSourceARN":"{ARN}","dynamodb":{{
-            "Keys":{{"pk":{{"S":"{key}"}}}},{image}"SequenceNumber":"{sequence}","StreamViewType":"NEW_IMAGE"}}}}"#
-    );
-    RawValue::from_string(json).expect("JSON")
-}
-
-/// The same record, written at this second.
-fn at(raw: &RawValue, second: u64) -> Box<RawValue> {
-    let time = format!(r#""dynamodb":{{"ApproximateCreationDateTime":{second},"#);
-    RawValue::from_string(raw.get().replacen(r#""dynamodb":{"#, &time, 1)).expect("JSON")
-}
-
+/// Returns a MODIFY without an event time.
 fn modify(key: &str, sequence: u32) -> Box<RawValue> {
-    record("MODIFY", key, sequence, &format!(r#"{{"n":{{"N":"{sequence}"}}}}"#))
+    RecordBuilder::modify(key, sequence.into()).event_second(None).raw()
 }
 
-/// A stream in memory: pages of at most two records; what is below `horizon` is trimmed.
+/// Returns a MODIFY with this event time in seconds.
+fn modify_at(key: &str, sequence: u32, second: u64) -> Box<RawValue> {
+    RecordBuilder::modify(key, sequence.into()).event_second(second).raw()
+}
+
+/// A stream in memory: pages of at most two records; the stream has trimmed those below `horizon`.
 #[derive(Default)]
 struct MemoryRanges {
     records: BTreeMap<u32, Box<RawValue>>,
@@ -90,21 +83,20 @@ struct Scene {
 }
 
 impl Scene {
-    /// A letter of ours, as `replicate` would have sent it.
+    /// Sends a dead letter as `replicate` does.
     async fn letter(&self, raw: &RawValue, class: &str) {
         let Record { origin, change } = Record::read(raw.get(), &self.reading);
         let why = Rejection { class: class.to_owned(), status: Some(400), reason: "a reason".to_owned() };
-        let from = Sender { index: "i", function_version: "1", now: now() };
-        let letter = DeadLetter::new(raw, &origin, change.as_ref().ok(), why, &from);
+        let letter = DeadLetter::new(raw, &origin, change.as_ref().ok(), why, SENDER, now());
         self.queue.send(&letter.message().expect("fits"), Instant::now()).await.expect("sent");
     }
 
-    /// Lambda's letter about records of the stream.
+    /// Sends Lambda's on-failure message about records of the stream.
     fn range(&self, start: u32, end: u32) {
         self.queue.put(
             json!({"requestContext": {"condition": "RetryAttemptsExhausted", "approximateInvokeCount": 4}, "DDBStreamBatchInfo": {
                 "shardId": "s", "startSequenceNumber": start.to_string(), "endSequenceNumber": end.to_string(),
-                "batchSize": 1, "streamArn": ARN}})
+                "batchSize": 1, "streamArn": STREAM_ARN}})
             .to_string(),
         );
     }
@@ -116,8 +108,8 @@ impl Scene {
     async fn run_for(&self, time: Duration, request: serde_json::Value) -> Result<Report, FunctionError> {
         let writer = Writer::new(self.target.clone(), self.reading.generation);
         let Self { queue, ranges, reading, table, .. } = self;
-        let (index, table, patience) = ("i", table.as_deref(), Duration::from_secs(15));
-        let redrive = Redrive { reading, writer: &writer, queue, ranges, index, table, version: "1", patience };
+        let (sender, table, patience) = (SENDER, table.as_deref(), Duration::from_secs(15));
+        let redrive = Redrive { reading, writer: &writer, queue, ranges, sender, table, patience };
         redrive.run(&Request::read(request)?, Instant::now() + time).await
     }
 
@@ -130,7 +122,7 @@ impl Scene {
     }
 }
 
-/// The classes of the letters that were kept, and how many there are of each.
+/// Returns the classes of the kept messages, and their counts.
 fn kept(report: &Report) -> Vec<(&str, u64)> {
     report.kept.iter().map(|kept| (kept.class.as_str(), kept.count)).collect()
 }

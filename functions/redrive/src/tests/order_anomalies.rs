@@ -1,13 +1,13 @@
-//! Guarantees of letters whose order is in doubt: older by version than the document, newer by event time.
+//! Guarantees for dead letters whose order is in doubt: older by version than the document, newer by event time.
 
 use super::*;
 
-/// A document at version 9, and a letter of version 4 that was written ten seconds later.
+/// A document at version 9, and a dead letter of version 4 that was written ten seconds later.
 async fn doubt() -> Scene {
     let scene = Scene::default();
-    scene.letter(&at(&modify("a", 9), 1_000), "x").await;
+    scene.letter(&modify_at("a", 9, 1_000), "x").await;
     scene.succeed(json!({})).await;
-    scene.letter(&at(&modify("a", 4), 1_010), "order_anomaly").await;
+    scene.letter(&modify_at("a", 4, 1_010), "order_anomaly").await;
     scene
 }
 
@@ -31,9 +31,9 @@ async fn applied_as_asked_its_content_stands_at_the_version_that_is_stored() {
     let report = scene.succeed(json!({"apply_order_anomalies": true})).await;
     assert_eq!((report.changes.applied, report.letters.redriven, report.left), (1, 1, 0));
     assert_eq!((scene.visible(), stored(&scene)), (documents(&[("a", 4)]), version));
-    // What was pending behind the stored version still comes through, and what it superseded does not.
-    scene.letter(&at(&modify("a", 10), 1_020), "x").await;
-    scene.letter(&at(&modify("a", 8), 999), "x").await;
+    // A change that was pending behind the stored version still applies. One that it superseded does not.
+    scene.letter(&modify_at("a", 10, 1_020), "x").await;
+    scene.letter(&modify_at("a", 8, 999), "x").await;
     let report = scene.succeed(json!({})).await;
     assert_eq!((report.changes.applied, report.changes.stale), (1, 1));
     assert_eq!(scene.visible(), documents(&[("a", 10)]));
@@ -48,7 +48,7 @@ async fn what_is_refused_or_fails_stays_as_any_letter_does() {
     scene.target.accept(br#"{"n":4}"#);
     scene.target.fail_writes([Fault::AnswerLost]);
     assert_eq!(kept(&scene.succeed(ask.clone()).await), [("unreachable", 1)]);
-    // It had been written: its event time is no longer newer.
+    // It had been written, so its event time is no longer newer.
     assert_eq!(scene.succeed(ask).await.changes.stale, 1);
     assert_eq!((scene.visible(), scene.queue.bodies().len()), (documents(&[("a", 4)]), 0));
 }

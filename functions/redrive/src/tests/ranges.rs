@@ -1,4 +1,4 @@
-//! Guarantees of Lambda's letters.
+//! Guarantees for Lambda's on-failure messages.
 
 use super::*;
 
@@ -9,7 +9,7 @@ async fn a_range_is_read_again_and_what_is_refused_in_it_becomes_a_letter() {
     scene.target.refuse(br#"{"n":3}"#, 400);
     scene.range(2, 5);
     let report = scene.succeed(json!({})).await;
-    // Its own letter is found in the same run, and stays with its reason.
+    // The same run receives the new dead letter, and keeps it with its reason.
     assert_eq!((report.letters.redriven, report.letters.kept, report.changes.applied), (1, 1, 3));
     assert_eq!(scene.visible(), documents(&[("k2", 2), ("k4", 4), ("k5", 5)]));
     assert_eq!(scene.queue.bodies().len(), 1);

@@ -1,4 +1,4 @@
-//! Guarantees of a run as a whole: what it takes, what it gives back, and when it ends.
+//! Guarantees of a run as a whole: the messages it takes, those it releases, and its end.
 
 use super::*;
 
@@ -86,7 +86,7 @@ async fn letters_that_come_back_while_they_are_held_end_the_run() {
     for n in 1..=15 {
         scene.letter(&modify(&format!("k{n}"), n), "x").await;
     }
-    // Every receive ends the time of being hidden of what was received before.
+    // Each receive ends the visibility timeout of the messages received before it.
     scene.queue.hide_for_one_receive();
     let report = scene.succeed(json!({"filter": {"class": "y"}})).await;
     assert_eq!((report.letters.received, report.letters.skipped, report.out_of_time), (15, 15, false));

@@ -1,28 +1,23 @@
-//! The handler's guarantees, on the target in memory with scripted faults.
+//! Guarantees of the handler, on the target in memory with scripted faults.
 
+use driftless::change::ChangeKind;
 use driftless::dead_letter::Letter;
 use driftless::function::Settings;
 use driftless::memory::{Fault, MemoryTarget};
 use driftless::queue::memory::{MemoryQueue, SendFault};
+use driftless::testing::{EVENT_SECOND, RecordBuilder};
 use driftless::version::Generation;
 use lambda_runtime::Diagnostic;
 use tokio::time::Instant;
 
 use super::*;
 
-const ARN: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/activity-history/stream/2026-01-15T09:30:00.000";
-
-fn record(name: &str, key: &str, sequence: u32, image: &str) -> Box<RawValue> {
-    let image = if image.is_empty() { String::new() } else { format!(r#""NewImage":{image},"#) };
-    let json = format!(
-        r#"{{"eventID":"e{sequence}","eventName":"{name}","eventSource":"aws:dynamodb","eventSourceARN":"{ARN}","dynamodb":{{
-            "ApproximateCreationDateTime":1768469467,"Keys":{{"pk":{{"S":"{key}"}}}},{image}"SequenceNumber":"{sequence}","StreamViewType":"NEW_IMAGE"}}}}"#
-    );
-    RawValue::from_string(json).expect("JSON")
+fn insert(key: &str, sequence: u64) -> Box<RawValue> {
+    RecordBuilder::insert(key, sequence).raw()
 }
 
-fn insert(key: &str, sequence: u32) -> Box<RawValue> {
-    record("INSERT", key, sequence, &format!(r#"{{"n":{{"N":"{sequence}"}}}}"#))
+fn modify(key: &str, sequence: u64) -> Box<RawValue> {
+    RecordBuilder::modify(key, sequence).raw()
 }
 
 struct Process {
@@ -41,7 +36,8 @@ impl Process {
         let mut metrics = Metrics::new(records.len());
         let reading = Reading::default();
         let queue = self.queue.as_ref();
-        let function = Function { reading: &reading, writer: Some(&self.writer), queue, index: "i", version: "1" };
+        let sender = Sender { index: "i", function_version: "1" };
+        let function = Function { reading: &reading, writer: Some(&self.writer), queue, sender };
         let deadlines = Deadlines::before(Instant::now() + Duration::from_millis(10_400), Duration::from_millis(400));
         let result = function.handle(records, deadlines, &mut metrics).await;
         let failures = result.map(|response| {
@@ -50,7 +46,7 @@ impl Process {
         (failures, serde_json::from_slice(&metrics.line("i")).expect("JSON"))
     }
 
-    /// The queue's letters: class and event id.
+    /// Returns class and event id of each dead letter in the queue.
     fn letters(&self) -> Vec<(String, Option<String>)> {
         let letter = |body: &String| match Letter::read(body).expect("a letter") {
             Letter::Record(letter) => (letter.rejected.class, letter.event_id),
@@ -67,7 +63,7 @@ fn letter(class: &str, event_id: &str) -> (String, Option<String>) {
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_applied_and_counted() {
     let function = Process::new();
-    let batch = [insert("a", 1), record("MODIFY", "a", 2, r#"{"n":{"N":"2"}}"#), insert("b", 3), insert("b", 3)];
+    let batch = [insert("a", 1), modify("a", 2), insert("b", 3), insert("b", 3)];
     let (failures, line) = function.invoke(&batch).await;
     assert_eq!(failures.expect("handled"), [""; 0]);
     assert_eq!(
@@ -80,7 +76,7 @@ async fn a_batch_is_applied_and_counted() {
 #[tokio::test(start_paused = true)]
 async fn one_malformed_record_becomes_a_letter_alone() {
     let function = Process::new();
-    let malformed = record("INSERT", "b", 2, r#"{"n":{"N":7}}"#);
+    let malformed = RecordBuilder::insert("b", 2).new_image(r#"{"n":{"N":7}}"#).raw();
     let (failures, line) = function.invoke(&[insert("a", 1), malformed.clone(), insert("c", 3)]).await;
     assert_eq!(failures.expect("handled"), [""; 0]);
     assert_eq!((line["Applied"].as_u64(), line["Rejected"].as_u64()), (Some(2), Some(1)));
@@ -90,7 +86,7 @@ async fn one_malformed_record_becomes_a_letter_alone() {
     let Letter::Record(letter) = Letter::read(body).expect("a letter") else { panic!("{body}") };
     assert_eq!(letter.record.get(), malformed.get());
     assert!(letter.rejected.reason.starts_with("dynamodb.NewImage.n"), "{}", letter.rejected.reason);
-    assert_eq!(letter.table.as_deref(), Some("activity-history"));
+    assert_eq!(letter.table.as_deref(), Some("T"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,12 +102,10 @@ async fn a_rejected_change_becomes_a_letter_with_the_reason_of_the_engine() {
 #[tokio::test(start_paused = true)]
 async fn an_order_anomaly_becomes_a_letter_and_is_not_thrown_away() {
     let function = Process::new();
-    let at = |record: Box<RawValue>, second: u64| {
-        let json = record.get().replace("1768469467", &second.to_string());
-        RawValue::from_string(json).expect("JSON")
+    let batch = |key| {
+        let later = RecordBuilder::modify(key, 4).event_second(EVENT_SECOND + 3);
+        [RecordBuilder::insert(key, 5).raw(), later.raw()]
     };
-    let batch =
-        |key| [at(insert(key, 5), 1_768_469_467), at(record("MODIFY", key, 4, r#"{"n":{"N":"4"}}"#), 1_768_469_470)];
     for record in batch("a") {
         assert_eq!(function.invoke(&[record]).await.0.expect("handled"), [""; 0]);
     }
@@ -136,7 +130,7 @@ async fn a_letter_that_cannot_be_sent_makes_its_record_a_failure() {
     let batch = [insert("a", 1), insert("b", 2), insert("c", 3)];
     assert_eq!(function.invoke(&batch).await.0.expect("handled"), ["2"]);
     assert_eq!(function.letters(), []);
-    // Delivered again when the queue is back, it ends as a letter.
+    // Delivered again after the queue's recovery, the record becomes a dead letter.
     function.queue.as_ref().expect("a queue").mend();
     assert_eq!(function.invoke(&batch[1..]).await.0.expect("handled"), [""; 0]);
     assert_eq!(function.letters(), [letter("scripted", "e2")]);
@@ -160,7 +154,7 @@ async fn a_short_outage_of_the_queue_is_waited_out() {
     function.queue.as_ref().expect("a queue").fail_sends([SendFault::Refused; 5]);
     assert_eq!(function.invoke(&[insert("b", 2)]).await.0.expect("handled"), [""; 0]);
     assert_eq!(function.letters(), [letter("scripted", "e2")]);
-    // Stored, and the answer lost: sent again. Two letters are better than none.
+    // The message is stored and its answer lost, so it is sent again. Two dead letters are better than none.
     function.queue.as_ref().expect("a queue").fail_sends([SendFault::AnswerLost]);
     assert_eq!(function.invoke(&[insert("b", 2)]).await.0.expect("handled"), [""; 0]);
     assert_eq!(function.letters().len(), 3);
@@ -191,7 +185,7 @@ async fn a_letter_too_large_for_the_queue_is_left_to_lambda() {
             .take(200_000)
             .map(|n| format!("{:016x}", n))
             .collect();
-    let large = record("INSERT", "b", 2, &format!(r#"{{"n":{{"N":"x"}},"s":{{"S":"{digits}"}}}}"#));
+    let large = RecordBuilder::insert("b", 2).new_image(format!(r#"{{"n":{{"N":"x"}},"s":{{"S":"{digits}"}}}}"#)).raw();
     assert_eq!(function.invoke(&[insert("a", 1), large]).await.0.expect("handled"), ["2"]);
     assert_eq!(function.letters(), []);
 }
@@ -210,7 +204,7 @@ async fn an_outage_fails_every_record_before_the_deadline_and_none_is_reported_a
 #[tokio::test(start_paused = true)]
 async fn a_stream_without_new_images_fails_the_invocation_and_writes_nothing() {
     let function = Process::new();
-    let keys_only = record("INSERT", "b", 2, "").get().replace("NEW_IMAGE", "KEYS_ONLY");
+    let keys_only = RecordBuilder::new(ChangeKind::Insert, "b", 2).json().replace("NEW_IMAGE", "KEYS_ONLY");
     let (failures, _) = function.invoke(&[insert("a", 1), RawValue::from_string(keys_only).expect("JSON")]).await;
     let error = failures.expect_err("a configuration error");
     assert_eq!(error.kind(), "Configuration");
@@ -236,7 +230,7 @@ async fn a_wrong_configuration_is_the_answer_of_every_invocation_when_its_time_i
     lambda.deadline = driftless::function::clock::now().as_millis() + 300_000;
     let started = Instant::now();
     let error = invoke(&context, &Outbox::default(), LambdaEvent::new(event, lambda)).await.expect_err("wrong");
-    // Four attempts at once would drain a stream into the dead-letter queue.
+    // Four immediate attempts would drain a stream into the dead-letter queue.
     assert!((290..300).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     let diagnostic = Diagnostic::from(error);
     assert_eq!(diagnostic.error_type, "Configuration");

@@ -1,7 +1,7 @@
 //! Lines of CloudWatch's embedded metric format.
 //!
-//! Counts are sums. Times are one value per invocation, so that percentiles stay those of invocations: several become
-//! `{"Values": […], "Counts": […]}`, of which CloudWatch takes [`MOST_VALUES`].
+//! Counts are sums. Times are one value per invocation, so that percentiles remain those of invocations. Several values
+//! become `{"Values": […], "Counts": […]}`, of which CloudWatch takes [`MOST_VALUES`].
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,11 +15,11 @@ use metrique_writer_format_emf::Emf;
 
 use super::{Metrics, NAMESPACE};
 
-/// Most values of one metric in one line ("Target members" in the "Specification: Embedded metric format"); CloudWatch
-/// takes no metric from a line with more.
+/// CloudWatch's limit for the values of one metric in a line ("Target members" in "Specification: Embedded metric
+/// format"). It takes no metric from a line with more.
 pub(super) const MOST_VALUES: usize = 100;
 
-/// Times in milliseconds; absent where there are none.
+/// Times in milliseconds; absent if there are none.
 struct Milliseconds(Vec<Observation>);
 
 impl Value for Milliseconds {
@@ -47,7 +47,7 @@ struct Line<'i> {
     replication_lag: Milliseconds,
 }
 
-/// Records that were not applied, of one class.
+/// Records of one class that were not applied.
 #[derive(Entry)]
 #[entry(rename_all = "PascalCase")]
 struct ProblemLine<'i> {
@@ -59,25 +59,26 @@ struct ProblemLine<'i> {
 }
 
 thread_local! {
-    /// Kept from one line to the next.
+    /// Format of the lines, kept from one to the next.
     static LINE: RefCell<Emf> = RefCell::new(emf(&["Index"]));
     static PROBLEM_LINE: RefCell<Emf> = RefCell::new(emf(&["Index", "Class"]));
 }
 
-/// Writes one line, and one more per class of problem, each with its end of line.
+/// Writes one line, and one per class of problem, each with its line feed.
 pub(super) fn write(metrics: &Metrics, index: &str, at: Timestamp) -> Vec<u8> {
     let at = UNIX_EPOCH + Duration::from_millis(at.as_millis());
+    let outcomes = &metrics.outcomes;
     let line = Line {
         at,
         index,
         records: metrics.records.into(),
-        applied: metrics.applied.into(),
-        duplicate: metrics.duplicate.into(),
-        stale: metrics.stale.into(),
-        superseded: metrics.superseded.into(),
-        rejected: metrics.rejected.into(),
-        failed: metrics.failed.into(),
-        order_anomalies: metrics.order_anomalies.into(),
+        applied: outcomes.applied.into(),
+        duplicate: outcomes.duplicate.into(),
+        stale: outcomes.stale.into(),
+        superseded: outcomes.superseded.into(),
+        rejected: outcomes.rejected.into(),
+        failed: outcomes.failed.into(),
+        order_anomalies: outcomes.order_anomalies.into(),
         round_trips: metrics.round_trips.into(),
         engine_time: Milliseconds(metrics.engine_times.iter().copied().map(in_hundredths).collect()),
         replication_lag: Milliseconds(metrics.lags_ms.iter().copied().map(Observation::Unsigned).collect()),
@@ -91,7 +92,7 @@ pub(super) fn write(metrics: &Metrics, index: &str, at: Timestamp) -> Vec<u8> {
     out
 }
 
-/// A time to the hundredth of a millisecond: further digits would only be paid for.
+/// Rounds a time to the hundredth of a millisecond: further digits only cost log bytes.
 #[expect(clippy::cast_precision_loss, reason = "no invocation lasts for 2^52 hundredths of a millisecond")]
 fn in_hundredths(time: Duration) -> Observation {
     Observation::Floating(((time.as_micros() + 5) / 10) as f64 / 100.0)
@@ -110,11 +111,14 @@ fn append(format: &mut Emf, line: &impl Entry, out: &mut Vec<u8>) {
 mod tests {
     use std::collections::BTreeMap;
 
+    use driftless::outcome::OutcomeCounts;
+
     use super::*;
 
     #[test]
     fn one_line_names_every_metric_with_its_unit() {
-        let metrics = Metrics { records: 3, applied: 2, failed: 1, lags_ms: vec![250], ..Metrics::new(3) };
+        let outcomes = OutcomeCounts { applied: 2, failed: 1, ..OutcomeCounts::default() };
+        let metrics = Metrics { outcomes, lags_ms: vec![250], ..Metrics::new(3) };
         let line = String::from_utf8(metrics.lines("activity")).expect("UTF-8");
         assert_eq!((line.matches('\n').count(), line.ends_with('\n')), (1, true));
         let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");

@@ -1,9 +1,9 @@
-//! Metrics that wait: first until their invocation is answered, then for those of further invocations.
+//! Metrics that wait: first for the answer of their invocation, then for further invocations.
 //!
-//! A line per invocation would cost more than the invocation. So a process writes at most one line per second, and adds up
-//! what comes between. What nobody may miss is written at once: records that were not applied, and the first invocation
-//! after a quiet second. A process that stops being invoked within a second of its last line keeps what it has until its next
-//! invocation or its end; Lambda freezes it, so no timer of its own could help.
+//! A line per invocation would cost more than the invocation. So a process writes at most one line per second, and
+//! aggregates the invocations between two lines. Two kinds are written immediately: records that were not applied, and
+//! the first invocation after a quiet second. If a process idles within a second of its last line, its metrics wait for
+//! its next invocation or its end. Lambda freezes it, so no timer of its own could help.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,29 +13,29 @@ use driftless::time::Timestamp;
 use super::Metrics;
 use super::line::{self, MOST_VALUES};
 
-/// Shortest time between two lines that are not urgent.
+/// Minimum time between two lines that are not urgent.
 const PERIOD_MS: u64 = 1_000;
-/// CloudWatch keeps our metrics by the minute: what happened in two of them stands in two lines.
+/// Resolution of our metrics in CloudWatch. Invocations of two different minutes need two lines.
 const MINUTE_MS: u64 = 60_000;
 
-/// Metrics of a process that are not yet written.
+/// Metrics of a process that are not written yet.
 #[derive(Debug, Default)]
 pub struct Outbox(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
     sums: Vec<Sum>,
-    /// When lines were written last.
+    /// Time at which lines were written last.
     written: Option<Timestamp>,
 }
 
-/// Invocations of one index in one minute, added up.
+/// Aggregate over the invocations of one index in one minute.
 #[derive(Debug)]
 struct Sum {
     index: String,
     metrics: Metrics,
     invocations: usize,
-    /// The end of the first of them.
+    /// End of the first invocation.
     at: Timestamp,
 }
 
@@ -45,8 +45,8 @@ impl Outbox {
         self.waiting().put(metrics, index, now());
     }
 
-    /// Writes what is due to standard output, where Lambda's logs take it up. To be called before the next event is asked
-    /// for: from then on Lambda may freeze the process.
+    /// Writes the lines that are due to standard output, which Lambda logs. Call it before asking for the next event:
+    /// from then on, Lambda may freeze the process.
     pub fn flush(&self) {
         let mut waiting = self.waiting();
         let now = now();
@@ -55,7 +55,7 @@ impl Outbox {
         }
     }
 
-    /// Writes all that waits. To be called when the process ends.
+    /// Writes everything that waits. Call it when the process ends.
     pub fn close(&self) {
         print(&self.waiting().lines(now()));
     }
@@ -81,7 +81,7 @@ impl Waiting {
         }
     }
 
-    /// Whether something waits that must wait no longer.
+    /// Returns `true` if some metrics are due.
     fn is_due(&self, now: Timestamp) -> bool {
         let is_quiet_over = self.written.is_none_or(|written| now < written || now.millis_since(written) >= PERIOD_MS);
         match &self.sums[..] {
@@ -91,7 +91,7 @@ impl Waiting {
         }
     }
 
-    /// Takes all that waits, as lines.
+    /// Takes everything that waits, as lines.
     fn lines(&mut self, now: Timestamp) -> Vec<u8> {
         self.written = Some(now);
         self.sums.drain(..).flat_map(|sum| line::write(&sum.metrics, &sum.index, sum.at)).collect()
@@ -109,6 +109,7 @@ impl Sum {
 mod tests {
     use std::time::Duration;
 
+    use driftless::outcome::OutcomeCounts;
     use serde_json::Value;
 
     use super::*;
@@ -121,7 +122,7 @@ mod tests {
     struct Process(Waiting);
 
     impl Process {
-        /// Ends an invocation; gives the lines that are written behind its answer.
+        /// Ends an invocation. Returns the lines that are written behind its answer.
         fn end(&mut self, after_ms: u64, metrics: Metrics) -> Vec<Value> {
             let at = Timestamp::from_millis(MINUTE + after_ms);
             self.0.put(metrics, "i", at);
@@ -134,8 +135,14 @@ mod tests {
         }
     }
 
+    /// Metrics of an invocation with one record.
+    fn ended(outcomes: OutcomeCounts) -> Metrics {
+        Metrics { outcomes, ..Metrics::new(1) }
+    }
+
     fn applied() -> Metrics {
-        let mut metrics = Metrics { applied: 1, lags_ms: vec![7], ..Metrics::new(1) };
+        let mut metrics = ended(OutcomeCounts { applied: 1, ..OutcomeCounts::default() });
+        metrics.lags_ms = vec![7];
         metrics.engine(Duration::from_micros(400), 1);
         metrics
     }
@@ -178,11 +185,11 @@ mod tests {
     fn what_was_not_applied_is_told_at_once_with_all_that_waits() {
         let mut problem = Metrics::new(1);
         problem.problem("mapper_parsing_exception");
-        let anomaly = Metrics { order_anomalies: 1, ..Metrics::new(1) };
+        let none = OutcomeCounts::default();
         for (urgent, lines) in [
-            (Metrics { rejected: 1, ..Metrics::new(1) }, 1),
-            (Metrics { failed: 1, ..Metrics::new(1) }, 1),
-            (anomaly, 1),
+            (ended(OutcomeCounts { rejected: 1, ..none }), 1),
+            (ended(OutcomeCounts { failed: 1, ..none }), 1),
+            (ended(OutcomeCounts { order_anomalies: 1, ..none }), 1),
             (problem, 2),
         ] {
             let mut process = Process::default();
@@ -198,7 +205,7 @@ mod tests {
         let mut process = Process::default();
         process.end(59_500, applied());
         assert_eq!(process.end(59_600, applied()).len(), 0);
-        // Frozen for an hour: what waited belongs to the minute in which it happened.
+        // Frozen for an hour: its metrics belong to the minute in which they happened.
         let lines = process.end(3_600_000, applied());
         let times: Vec<_> = lines.iter().map(|line| line["_aws"]["Timestamp"].as_u64()).collect();
         assert_eq!(times, [Some(MINUTE + 59_600), Some(MINUTE + 3_600_000)]);

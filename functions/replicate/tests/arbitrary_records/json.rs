@@ -1,5 +1,5 @@
-//! JSON that can be damaged: names and scalars are kept as they are spelled, so that what no JSON library would write
-//! (a name twice, half of a surrogate pair, a number out of range) can be put in.
+//! JSON that can be damaged. Names and scalars keep their spelling, so that no JSON library limits the damage: a name
+//! twice, half of a surrogate pair, a number out of range.
 
 use serde_json::Value;
 
@@ -42,7 +42,7 @@ impl Json {
         }
     }
 
-    /// How many values there are, this one included.
+    /// Returns the number of values, this one included.
     pub(crate) fn count(&self) -> usize {
         1 + match self {
             Self::Scalar(_) => 0,
@@ -51,7 +51,7 @@ impl Json {
         }
     }
 
-    /// The value at this place, counted from this one as 0, parents before their children.
+    /// Returns the value at this place. Places count from this value as 0, parents before their children.
     pub(crate) fn nth(&mut self, place: usize) -> &mut Self {
         if place == 0 {
             return self;
@@ -85,7 +85,7 @@ impl From<Value> for Json {
     }
 }
 
-/// A text as JSON.
+/// Returns a text as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }

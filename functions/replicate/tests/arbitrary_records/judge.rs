@@ -1,12 +1,13 @@
-//! What every batch must keep, whatever stands in it: an answer, one outcome per record, one letter with a reason for every
-//! record that cannot be applied and none for others, and in the target exactly the newest of what could be read.
+//! Invariants of every batch, whatever it holds: an answer, and one outcome per record. Every record that cannot be
+//! applied has one dead letter with a reason, and no other has any. The target holds exactly the newest of the readable
+//! changes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use driftless::change::{Change, Content, Reading, Record, RecordError};
 use driftless::dead_letter::ORDER_ANOMALY;
-use driftless::dead_letter::{DeadLetter, Letter};
+use driftless::dead_letter::{DeadLetter, Letter, Sender};
 use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::function::Deadlines;
@@ -23,10 +24,10 @@ use tokio::time::Instant;
 
 use crate::records::{REFUSED_IMAGE, SECRET};
 
-/// Longest path or problem: one that a log takes.
+/// Limit for a path or message in a log.
 const MAX_WORDS: usize = 520;
 
-/// How many records ended how.
+/// Number of records by outcome.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Ends {
     pub(crate) changes: u64,
@@ -34,20 +35,20 @@ pub(crate) struct Ends {
     pub(crate) configuration: u64,
 }
 
-/// A record, and how it was read.
+/// A record, and the result of parsing it.
 struct Read {
     raw: Box<RawValue>,
     record: Record,
 }
 
-/// Answer, letters and metrics of an invocation.
+/// Answer, dead letters and metrics of an invocation.
 type Invoked = (Result<Vec<String>, FunctionError>, Vec<DeadLetter>, serde_json::Value);
 
 /// An index with its history.
 pub(crate) struct Judge {
     target: MemoryTarget,
     writer: Writer<MemoryTarget>,
-    /// Per document the newest version that the target takes, with every content that came under it.
+    /// Newest version per document that the target accepts, with every content that came under it.
     expected: BTreeMap<DocumentId, (Version, Vec<Content>)>,
     refused: Content,
     pub(crate) ends: Ends,
@@ -79,7 +80,7 @@ impl Judge {
             self.count(&record, torn);
             if is_configuration { unusable.push(raw) } else { reads.push(Read { raw, record }) }
         }
-        // As if the deployment were wrong: the invocation fails loudly, and nothing is taken for bad data.
+        // As for a wrong deployment: the invocation fails loudly, and no record is taken for bad data.
         for raw in unusable {
             let error = self.invoke(&[raw]).await.0.expect_err("a configuration error");
             assert_eq!(error.kind(), "Configuration");
@@ -116,7 +117,7 @@ impl Judge {
         assert_eq!(sorted(malformed.iter().map(|letter| letter.record.get().to_owned())), sorted(unread));
         for letter in refused {
             let change = Record::read(letter.record.get(), &Reading::default()).change.expect("a change");
-            // A damaged time may say that an old change is new. Its version says otherwise, and decides what stands there.
+            // A damaged time can make an old change look new. Its version is right, and decides.
             if letter.rejected.class != ORDER_ANOMALY {
                 assert_eq!(change.content, self.refused);
             }
@@ -134,8 +135,7 @@ impl Judge {
             reading: &reading,
             writer: Some(&self.writer),
             queue: Some(&queue),
-            index: "i",
-            version: "test",
+            sender: Sender { index: "i", function_version: "test" },
         };
         let deadlines = Deadlines::before(Instant::now() + Duration::from_secs(60), Duration::ZERO);
         let answer = function.handle(records, deadlines, &mut metrics).await;
@@ -163,7 +163,7 @@ impl Judge {
         }
     }
 
-    /// The target holds the newest of what could be read, and nothing else.
+    /// Asserts that the target holds the newest of the readable changes, and nothing else.
     pub(crate) fn verdict(&self) {
         let documents = self.target.documents();
         assert_eq!(documents.len(), self.expected.len(), "as many documents as items");
@@ -175,7 +175,7 @@ impl Judge {
     }
 }
 
-/// A record as a letter spells it: two characters that no queue takes are escaped.
+/// Returns a record as its dead letter spells it, with two characters escaped that no queue takes.
 fn spelled(json: &str) -> String {
     json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }

@@ -1,10 +1,10 @@
-//! Arbitrary and damaged records, by the thousand or the million: no panic, one outcome each, a dead letter with a reason
-//! for each that cannot be applied, and the right ones among them are applied.
+//! Arbitrary and damaged records, by the thousand or the million. No record causes a panic, and each has one outcome.
+//! Each that cannot be applied becomes a dead letter with a reason, and the valid ones among them are applied.
 //!
 //!     cargo test -p replicate --test arbitrary_records
 //!     ARBITRARY_RECORDS=1000000 cargo test --release -p replicate --test arbitrary_records -- --nocapture
 //!
-//! `ARBITRARY_SEED` begins elsewhere. A failure names the round that `ARBITRARY_ROUND` plays alone.
+//! `ARBITRARY_SEED` starts elsewhere. A failure names its round, which `ARBITRARY_ROUND` plays alone.
 
 mod json;
 mod judge;
@@ -21,7 +21,7 @@ use crate::json::Json;
 use crate::judge::{Ends, Judge};
 
 const DEFAULT_RECORDS: u64 = 10_000;
-/// Records that meet in one index: enough for changes of an item to meet, few enough to look through.
+/// Records that share one index: enough for changes of one item to meet, few enough to look through.
 const RECORDS_PER_ROUND: u64 = 2_000;
 
 fn setting(name: &str) -> Option<u64> {
@@ -29,7 +29,7 @@ fn setting(name: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is to be a whole number")))
 }
 
-/// A record's JSON, and whether bytes of it were flipped: then text may have become a name.
+/// Returns a record's JSON, and `true` if bytes of it were flipped: then text may have become a name.
 fn record(samples: &[Json], rng: &mut StdRng) -> (String, bool) {
     let kind = rng.random_range(0..100);
     let mut record = match kind {
@@ -49,7 +49,7 @@ fn record(samples: &[Json], rng: &mut StdRng) -> (String, bool) {
 }
 
 async fn round(samples: &[Json], seed: u64, round: u64) -> Ends {
-    // Far apart for neighbouring rounds, as the generator spreads its seed.
+    // Far apart for neighbouring rounds, because the generator spreads its seed.
     let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(round));
     let mut judge = Judge::new();
     let mut left = RECORDS_PER_ROUND;
@@ -62,7 +62,7 @@ async fn round(samples: &[Json], seed: u64, round: u64) -> Ends {
     judge.ends
 }
 
-/// Plays rounds until there are no more; gives how their records ended.
+/// Plays rounds until none are left. Returns the number of records by outcome.
 fn play(samples: &[Json], seed: u64, next: &AtomicU64, end: u64) -> Ends {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let mut total = Ends::default();
@@ -107,7 +107,7 @@ fn arbitrary_records_have_one_outcome_each_and_the_right_ones_are_applied() {
         "{total} records in {:.1} s (seed {seed}): {changes} changes, {malformed} malformed, {configuration} of a wrong deployment",
         started.elapsed().as_secs_f64()
     );
-    // The run would prove little if nearly all were of one kind.
+    // The run would prove little if nearly all records were of one kind.
     for (kind, count) in [("changes", changes), ("malformed", malformed)] {
         assert!(count * 5 > total, "{count} {kind} of {total}");
     }

@@ -1,4 +1,4 @@
-//! Records of three kinds: right ones, damaged ones, and arbitrary JSON.
+//! Records of three kinds: valid, damaged, and arbitrary JSON.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use serde_json::Value;
 
 use crate::json::{Json, quoted};
 
-/// Stands in every text value of right records: an error that holds it quotes an item.
+/// Marker in every text value of valid records: an error that holds it quotes an item.
 pub(crate) const SECRET: &str = "§secret§";
-/// An image that the target refuses, as an engine would by its mapping.
+/// An image that the target refuses, as an engine does by its mapping.
 pub(crate) const REFUSED_IMAGE: &str = r#"{"refused":{"N":"1"}}"#;
 
 const ARN: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/T/stream/2026-01-15T09:30:00.000";
-/// Few keys, so that the changes of an item meet: in a batch, and across batches.
+/// Number of keys: few, so that the changes of an item meet within and across batches.
 const KEYS: u32 = 40;
 const SEQUENCE_NUMBERS: u32 = 3_000;
-/// Texts that trip parsers and engines up, as JSON spells them; the last ones are no Unicode.
+/// Texts that break parsers and engines, in JSON's spelling. The last ones are no Unicode.
 const ODD_TEXTS: [&str; 14] = [
     r#""""#,
     r#"" ""#,
@@ -55,7 +55,7 @@ const NAMES: [&str; 16] = [
     "a.b",
 ];
 
-/// The records of all sample events.
+/// Returns the records of all sample events.
 pub(crate) fn samples() -> Vec<Json> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events");
     let mut files: Vec<_> = std::fs::read_dir(folder)
@@ -74,7 +74,7 @@ pub(crate) fn samples() -> Vec<Json> {
         .collect()
 }
 
-/// A record as DynamoDB sends it.
+/// Generates a record as DynamoDB sends it.
 pub(crate) fn right(rng: &mut StdRng) -> Json {
     let (name, image) = match rng.random_range(0..20) {
         0..3 => ("REMOVE", None),
@@ -116,7 +116,7 @@ fn attribute(rng: &mut StdRng, depth: u32) -> String {
     }
 }
 
-/// Any JSON at all.
+/// Generates any JSON at all.
 pub(crate) fn arbitrary(rng: &mut StdRng, depth: u32) -> Json {
     match rng.random_range(0..if depth > 0 { 10 } else { 4 }) {
         0 | 1 => Json::Scalar((*ODD_SCALARS.choose(rng).expect("some")).to_owned()),
@@ -163,7 +163,7 @@ pub(crate) fn damage(record: &mut Json, samples: &[Json], rng: &mut StdRng) {
     }
 }
 
-/// A number or text with more to it.
+/// Makes a number or text longer.
 fn longer(text: &str, rng: &mut StdRng) -> String {
     let digits = "9".repeat(rng.random_range(1..60));
     let exponent = rng.random_range(-2_000_000_000_i64..2_000_000_000);
@@ -177,7 +177,7 @@ fn longer(text: &str, rng: &mut StdRng) -> String {
     }
 }
 
-/// A value some levels down, seldom far more than a stack would take.
+/// Nests a value some levels down, seldom far deeper than a stack would hold.
 fn nested(value: Json, rng: &mut StdRng) -> Json {
     let levels = if rng.random_ratio(1, 50) { 5_000 } else { rng.random_range(1..80) };
     let kind = rng.random_range(0..3);
@@ -193,7 +193,7 @@ fn nested(value: Json, rng: &mut StdRng) -> Json {
     })
 }
 
-/// Flips bytes of a text, and keeps those flips after which it is still JSON in UTF-8.
+/// Flips bytes of a text, and keeps those flips that leave it JSON in UTF-8.
 pub(crate) fn flip(text: &str, rng: &mut StdRng) -> String {
     let mut text = text.to_owned();
     for _ in 0..8 {

@@ -1,7 +1,7 @@
-//! A range in the middle of being read: which records belong to it, and where it ends. No I/O.
+//! Progress through a range: the records that belong to it, and its end. No I/O.
 //!
-//! A page without records says nothing: DynamoDB gives such pages in front of records, too. Only the end of the shard, a
-//! record beyond the range, or a stream that has dropped the place ends a range.
+//! An empty page says nothing, because DynamoDB sends such pages in front of records, too. A range ends only at the end
+//! of the shard, at a record beyond the range, or because the stream has dropped the place.
 
 use std::time::Duration;
 
@@ -14,32 +14,32 @@ use crate::dead_letter::range::BatchInfo;
 use crate::stream::record_json;
 use crate::version::SequenceNumber;
 
-/// Time for which empty pages may follow each other before the range is left to a later run.
+/// Time for which empty pages may follow each other before a later run must read the range.
 const EMPTY_PAGES_PATIENCE: Duration = Duration::from_secs(30);
 /// Pause after an empty page: five reads a second, as Lambda's own mapping reads a shard.
 const EMPTY_PAGE_PAUSE: Duration = Duration::from_millis(200);
 
-/// A range of a real stream, in the middle of being read.
+/// Progress through a range of a real stream.
 #[derive(Debug)]
 pub struct Cursor {
     pub(super) range: BatchInfo,
     start: SequenceNumber,
     end: SequenceNumber,
-    /// The place of the next page; absent where the range has ended.
+    /// Iterator of the next page; absent after the end of the range.
     pub(super) iterator: Option<String>,
     /// Sequence number of the last record that was read.
     after: Option<String>,
     first_seen: bool,
     end_seen: bool,
-    /// Time of the first of the empty pages that were read last.
+    /// Time of the first page in the present series of empty pages.
     empty_since: Option<Instant>,
 }
 
 impl Cursor {
-    /// Returns a cursor in front of the range's first page.
+    /// Creates a cursor in front of the range's first page.
     ///
     /// # Errors
-    /// Where the letter holds no sequence numbers.
+    /// Fails if the message holds no sequence numbers.
     pub(super) fn new(range: &BatchInfo) -> Result<Self, RangeError> {
         let number = |field: &str, text: &str| {
             SequenceNumber::parse(text)
@@ -57,25 +57,25 @@ impl Cursor {
         })
     }
 
-    /// Returns the sequence number after which to read on; absent where nothing was read.
+    /// Returns the sequence number after which to read on; `None` if nothing was read.
     pub(super) fn after(&self) -> Option<&str> {
         self.after.as_deref()
     }
 
-    /// Returns whether the range ended without its first or its last record.
+    /// Returns `true` if the range ended without its first or its last record.
     pub(super) fn is_trimmed(&self) -> bool {
         !(self.first_seen && self.end_seen)
     }
 
-    /// Returns how long to wait before the next page.
+    /// Returns the pause before the next page.
     pub(super) fn pause(&self) -> Duration {
         if self.empty_since.is_some() { EMPTY_PAGE_PAUSE } else { Duration::ZERO }
     }
 
-    /// Takes what belongs to the range from a page that was read at `now`, and ends the range where it ends.
+    /// Takes the range's records from a page that was read at `now`, and notes the end of the range.
     ///
     /// # Errors
-    /// Where pages have been empty for too long, or hold what is no record.
+    /// Fails if pages have been empty for too long, or hold something that is no record.
     pub(super) fn take(
         &mut self,
         read: Vec<Record>,
@@ -147,8 +147,8 @@ mod tests {
         numbers.iter().map(|number| Record::builder().dynamodb(change(number)).build()).collect()
     }
 
-    /// Reads pages in their order, each after the pause that the cursor asks for, until one is the last.
-    /// The shard is closed behind the pages if `closed`. Gives the number of records.
+    /// Reads pages in their order, each after the cursor's pause, until one is the last. The shard is closed behind the
+    /// pages if `closed`. Returns the number of records.
     fn read(cursor: &mut Cursor, pages: &[&[u32]], closed: bool) -> Result<usize, RangeError> {
         let (mut now, mut count) = (Instant::now(), 0);
         for (nth, numbers) in pages.iter().enumerate() {

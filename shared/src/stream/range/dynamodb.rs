@@ -1,51 +1,30 @@
-//! Ranges of DynamoDB's streams. The client is built with the first call, under that call's deadline.
+//! Ranges of DynamoDB's streams. The first call builds the client, under that call's deadline.
 
-use std::future::Future;
-
-use aws_config::ConfigLoader;
 use aws_sdk_dynamodbstreams::Client;
-use aws_sdk_dynamodbstreams::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodbstreams::error::ProvideErrorMetadata;
 use aws_sdk_dynamodbstreams::operation::get_records::GetRecordsError;
 use aws_sdk_dynamodbstreams::operation::get_shard_iterator::GetShardIteratorError;
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
-use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Cursor, RangeError, RangePage, Ranges};
-use crate::aws;
+use crate::aws::{CallError, LazyClient};
 use crate::dead_letter::range::BatchInfo;
 
-/// DynamoDB's streams, with the credentials and the region of the environment.
+/// DynamoDB's streams, with the environment's credentials and region.
 #[derive(Debug)]
 pub struct DynamoDbRanges {
-    settings: fn() -> ConfigLoader,
-    client: OnceCell<Client>,
+    client: LazyClient<Client>,
 }
 
 impl Default for DynamoDbRanges {
     fn default() -> Self {
-        Self { settings: aws::settings, client: OnceCell::new() }
+        Self { client: LazyClient::new(Client::new) }
     }
 }
 
 impl DynamoDbRanges {
-    async fn client(&self) -> &Client {
-        self.client.get_or_init(|| async { Client::new(&(self.settings)().load().await) }).await
-    }
-
-    /// Makes one call, the building of the client included, and ends it at the deadline.
-    async fn call<T, E, R, F>(&self, deadline: Instant, send: impl FnOnce(&Client) -> F) -> Result<T, CallError<E, R>>
-    where
-        F: Future<Output = Result<T, SdkError<E, R>>>,
-    {
-        let sent = async { send(self.client().await).await };
-        match timeout_at(deadline, sent).await {
-            Ok(answer) => answer.map_err(CallError::Sdk),
-            Err(_) => Err(CallError::OutOfTime),
-        }
-    }
-
-    /// Asks for an iterator; `None` where the stream no longer holds the place, or there is no such stream or shard any more.
+    /// Asks for an iterator; `None` if the stream no longer holds the place, or the stream or shard no longer exists.
     async fn iterator(
         &self,
         range: &BatchInfo,
@@ -53,7 +32,7 @@ impl DynamoDbRanges {
         number: Option<&str>,
         deadline: Instant,
     ) -> Result<Option<String>, RangeError> {
-        let answer = self.call(deadline, |client| {
+        let answer = self.client.call(deadline, |client| {
             let request = client.get_shard_iterator().stream_arn(&range.stream_arn).shard_id(&range.shard_id);
             request.shard_iterator_type(kind).set_sequence_number(number.map(str::to_owned)).send()
         });
@@ -69,7 +48,7 @@ impl DynamoDbRanges {
         }
     }
 
-    /// Asks for a new iterator at the place where the last one was.
+    /// Asks for a new iterator at the place of the last one.
     async fn renew(&self, cursor: &mut Cursor, deadline: Instant) -> Result<(), RangeError> {
         let (kind, number) = match cursor.after() {
             Some(number) => (ShardIteratorType::AfterSequenceNumber, number),
@@ -88,7 +67,7 @@ impl Ranges for DynamoDbRanges {
         let at = Some(range.start_sequence_number.as_str());
         cursor.iterator = self.iterator(range, ShardIteratorType::AtSequenceNumber, at, deadline).await?;
         if cursor.iterator.is_none() {
-            // The start is trimmed; what is left of the range begins where the stream begins.
+            // The start is trimmed. The rest of the range begins at the stream's trim horizon.
             cursor.iterator = self.iterator(range, ShardIteratorType::TrimHorizon, None, deadline).await?;
         }
         Ok(cursor)
@@ -101,7 +80,7 @@ impl Ranges for DynamoDbRanges {
         if timeout_at(deadline, sleep(cursor.pause())).await.is_err() {
             return Err(RangeError::Unavailable("gave pages without records until the time was up".to_owned()));
         }
-        match self.call(deadline, |client| client.get_records().shard_iterator(iterator).send()).await {
+        match self.client.call(deadline, |client| client.get_records().shard_iterator(iterator).send()).await {
             Ok(answer) => cursor.take(answer.records.unwrap_or_default(), answer.next_shard_iterator, Instant::now()),
             Err(error) => match error.service() {
                 Some(
@@ -121,33 +100,15 @@ impl Ranges for DynamoDbRanges {
     }
 }
 
-/// Why a call gave no answer.
-enum CallError<E, R> {
-    Sdk(SdkError<E, R>),
-    OutOfTime,
-}
-
-impl<E, R> CallError<E, R> {
-    fn service(&self) -> Option<&E> {
-        match self {
-            Self::Sdk(error) => error.as_service_error(),
-            Self::OutOfTime => None,
-        }
-    }
-}
-
 impl<E, R> From<CallError<E, R>> for RangeError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
     R: std::fmt::Debug,
 {
     fn from(error: CallError<E, R>) -> Self {
-        Self::Unavailable(match error {
-            CallError::OutOfTime => "did not answer in time".to_owned(),
-            CallError::Sdk(error) => match error.code() {
-                Some(code) => format!("refused with {code}: check the role's permission on the stream"),
-                None => format!("cannot be reached: {}", DisplayErrorContext(&error)),
-            },
+        Self::Unavailable(match error.code() {
+            Some(code) => format!("refused with {code}: check the role's permission on the stream"),
+            None => error.to_string(),
         })
     }
 }
@@ -157,6 +118,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::aws::silence;
 
     fn range() -> BatchInfo {
         BatchInfo {
@@ -171,9 +133,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_accepts_and_never_answers_leaves_time_for_the_other_letters() {
-        let (_listener, settings) = aws::silence::endpoint().await;
-        let ranges =
-            DynamoDbRanges { settings: aws::settings, client: OnceCell::new_with(Some(Client::new(&settings))) };
+        let (_listener, settings) = silence::endpoint().await;
+        let ranges = DynamoDbRanges { client: LazyClient::new(Client::new).with_client(Client::new(&settings)) };
         let started = Instant::now();
         let opened = ranges.open(&range(), started + Duration::from_secs(600)).await;
         assert!(matches!(opened, Err(RangeError::Unavailable(_))), "{opened:?}");
@@ -182,7 +143,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn settings_that_never_load_end_with_the_deadline() {
-        let ranges = DynamoDbRanges { settings: aws::silence::settings, client: OnceCell::new() };
+        let ranges = DynamoDbRanges { client: LazyClient::new(Client::new).with_settings(silence::settings) };
         let opened = ranges.open(&range(), Instant::now() + Duration::from_secs(5)).await;
         assert_eq!(opened.err(), Some(RangeError::Unavailable("did not answer in time".to_owned())));
     }

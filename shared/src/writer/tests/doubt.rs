@@ -1,17 +1,17 @@
-//! What is decided about a refusal, a duplicate, a slow document, and a document without a version.
+//! Decisions about a refusal, a duplicate, a slow document, and a document without a version.
 
 use super::*;
 use crate::fixtures::version_of;
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_change_that_is_stale_ends_as_stale_and_never_as_rejected() {
-    // The engine parses before it looks at the guard: an INSERT whose document was corrected since is refused all the same.
+    // The engine parses before it checks the condition. So it refuses an INSERT whose document was corrected since.
     let (writer, target) = writer();
     target.refuse(br#"{"n":1}"#, 400);
     let other = Writer::new(target.clone(), Generation::default());
     assert_eq!(apply(&other, &[change("a", 2)]).await, [Outcome::Applied]);
     assert_eq!(apply(&writer, &[insert("a", 1)]).await, [STALE]);
-    // The same under what the process remembers, where another one was faster.
+    // The same under a remembered state, while another process was faster.
     apply(&writer, &[insert("b", 3)]).await;
     apply(&other, &[change("b", 5)]).await;
     target.refuse(br#"{"n":4}"#, 400);
@@ -45,13 +45,13 @@ async fn a_duplicate_that_nobody_was_told_of_is_written_once_more() {
     target.fail_writes([Fault::AnswerLost]);
     assert_eq!(apply(&writer, &[insert("a", 1)]).await, [Outcome::Duplicate]);
     assert_eq!(written(), [2], "what a read shows may not be on all copies of the shard yet");
-    // This process was told of it now; another one was not.
+    // This process now got an acknowledgement; another one did not.
     assert_eq!(apply(&writer, &[insert("a", 1)]).await, [Outcome::Duplicate]);
     assert_eq!(written(), [2]);
     let other = Writer::new(target.clone(), Generation::default());
     assert_eq!(apply(&other, &[insert("a", 1)]).await, [Outcome::Duplicate]);
     assert_eq!(written(), [3]);
-    // After half an hour it is on all copies, or was never acknowledged and is delivered again by then.
+    // After half an hour, it is on all copies; or it was never acknowledged and is delivered again by then.
     let later = Limits { written_at: Timestamp::from_millis(2 + 30 * 60 * 1_000), ..limits() };
     let another = Writer::new(target.clone(), Generation::default());
     assert_eq!(another.apply(&[insert("a", 1)], later).await.expect("configured").outcomes, [Outcome::Duplicate]);
@@ -134,6 +134,6 @@ async fn a_lowered_generation_is_no_matter_of_the_data() {
     assert_eq!(apply(&raised, &[newer]).await, [Outcome::Applied]);
     let error = writer.apply(&[change("a", 9)], limits()).await.expect_err("every change of ours would be stale");
     assert!(error.to_string().contains("set GENERATION to 2"), "{error}");
-    // A dead letter of the old generation, written again by a function of the new one, is stale.
+    // A dead letter of the old generation is stale in a function of the new one.
     assert_eq!(apply(&raised, &[change("a", 9)]).await, [STALE]);
 }

@@ -1,0 +1,42 @@
+//! The right time of a run. Processes have clocks of their own, which are wrong.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// When a run starts, in milliseconds since the epoch.
+const START_MS: u64 = 1_768_469_467_000;
+
+/// Clock that tells virtual time, and can skip some.
+pub(crate) struct Clock {
+    start: Instant,
+    /// Time that has gone by without anybody waiting for it.
+    skipped_ms: AtomicU64,
+}
+
+impl Clock {
+    /// Starts now.
+    pub(crate) fn start() -> Self {
+        Self { start: Instant::now(), skipped_ms: AtomicU64::new(0) }
+    }
+
+    /// Milliseconds since the epoch.
+    pub(crate) fn now_ms(&self) -> u64 {
+        START_MS + self.skipped_ms.load(Ordering::Relaxed) + self.elapsed_ms()
+    }
+
+    /// Milliseconds that were waited for.
+    pub(crate) fn elapsed_ms(&self) -> u64 {
+        millis(self.start.elapsed())
+    }
+
+    /// Lets time go by at once.
+    pub(crate) fn skip(&self, time: Duration) {
+        self.skipped_ms.fetch_add(millis(time), Ordering::Relaxed);
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,70 @@
+//! What a run shows of itself: everything observable, in order; counts; and the first promise that was broken.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::counts::Counts;
+use crate::promise::Broken;
+
+/// Log of a run.
+pub(crate) struct Log(Mutex<Entries>);
+
+struct Entries {
+    counts: Counts,
+    broken: Option<Broken>,
+    /// Everything observable, as one number.
+    trace: DefaultHasher,
+    /// The same as lines, if asked for.
+    lines: Option<Vec<String>>,
+}
+
+/// A log when its run has ended.
+pub(crate) struct Closed {
+    pub(crate) counts: Counts,
+    pub(crate) broken: Option<Broken>,
+    pub(crate) trace: u64,
+    pub(crate) lines: Vec<String>,
+}
+
+impl Log {
+    /// An empty log; a verbose one keeps its lines.
+    pub(crate) fn new(verbose: bool) -> Self {
+        let trace = DefaultHasher::new();
+        Self(Mutex::new(Entries { counts: Counts::default(), broken: None, trace, lines: verbose.then(Vec::new) }))
+    }
+
+    /// Notes something observable, at this time since the start.
+    pub(crate) fn note(&self, elapsed_ms: u64, what: fmt::Arguments<'_>) {
+        let line = format!("{elapsed_ms:>6} {what}");
+        let mut entries = self.entries();
+        entries.trace.write(line.as_bytes());
+        if let Some(lines) = &mut entries.lines {
+            lines.push(line);
+        }
+    }
+
+    pub(crate) fn count(&self, what: &'static str, number: u64) {
+        self.entries().counts.add(what, number);
+    }
+
+    /// Keeps the first broken promise.
+    pub(crate) fn keep(&self, broken: Broken) {
+        self.entries().broken.get_or_insert(broken);
+    }
+
+    /// Takes everything out.
+    pub(crate) fn close(&self) -> Closed {
+        let mut entries = self.entries();
+        Closed {
+            counts: std::mem::take(&mut entries.counts),
+            broken: entries.broken.take(),
+            trace: entries.trace.finish(),
+            lines: entries.lines.take().unwrap_or_default(),
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,55 @@
+//! Numbers of changes by outcome.
+
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
+
+use super::Outcome;
+
+/// Changes counted by outcome. In JSON, a part of `redrive`'s answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeCounts {
+    /// Written to the index.
+    pub applied: u64,
+    /// Already applied by an earlier delivery.
+    pub duplicate: u64,
+    /// Older than the stored change.
+    pub stale: u64,
+    /// Replaced by a newer change of the same batch.
+    pub superseded: u64,
+    /// Older by version, and newer by event time, than the stored change.
+    #[serde(default)]
+    pub order_anomalies: u64,
+    /// Changes that can never be applied.
+    pub rejected: u64,
+    /// Changes that may be applied later.
+    pub failed: u64,
+}
+
+impl OutcomeCounts {
+    /// Counts the outcome of one change.
+    pub fn count(&mut self, outcome: &Outcome) {
+        let slot = match outcome {
+            Outcome::Applied => &mut self.applied,
+            Outcome::Duplicate => &mut self.duplicate,
+            Outcome::Stale => &mut self.stale,
+            Outcome::Superseded => &mut self.superseded,
+            Outcome::OrderAnomaly => &mut self.order_anomalies,
+            Outcome::Rejected(_) => &mut self.rejected,
+            Outcome::Failed(_) => &mut self.failed,
+        };
+        *slot += 1;
+    }
+}
+
+impl AddAssign for OutcomeCounts {
+    fn add_assign(&mut self, more: Self) {
+        self.applied += more.applied;
+        self.duplicate += more.duplicate;
+        self.stale += more.stale;
+        self.superseded += more.superseded;
+        self.order_anomalies += more.order_anomalies;
+        self.rejected += more.rejected;
+        self.failed += more.failed;
+    }
+}
