@@ -70,7 +70,7 @@ impl<'q> Run<'q> {
         let time = end.saturating_duration_since(Instant::now());
         Self {
             request,
-            report: Report { dry_run: request.dry_run, ..Report::default() },
+            report: Report::new(request.dry_run),
             held: HashMap::new(),
             end,
             closing: CLOSING_TIME.min(time / 5),

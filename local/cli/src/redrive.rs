@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use driftless_display::console;
 use driftless_harness::redrive::{invoke, lines};
-use driftless_harness::replay::{FunctionArgs, TIMEOUT};
+use driftless_harness::replay::FunctionArgs;
 use redrive::request::{Filter, Request, Shape};
 
 /// Redrive dead letters with the real function.
@@ -53,7 +53,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     source: FunctionArgs,
     /// The function's timeout, 1 to 900.
-    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = TIMEOUT)]
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout: u64,
     /// Print the function's answer as it is.
     #[arg(long)]

@@ -2,10 +2,12 @@
 //!
 //! Every message is received, and given back when all are read: a redrive at the same moment would miss them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
+use driftless::dead_letter::cause::Cause;
 use driftless::dead_letter::{Letter, Unreadable};
 use driftless::queue::sqs::SqsQueue;
 use driftless::queue::{Queue, QueueError, Received};
@@ -70,7 +72,39 @@ async fn receive(queue: &SqsQueue, max: usize, deadline: Instant, entries: &mut 
     Ok(())
 }
 
+/// Counts entries by class, status, field and cause; the most frequent first.
+#[must_use]
+pub fn summary(entries: &[Entry]) -> Vec<String> {
+    let mut counts: BTreeMap<Cause, usize> = BTreeMap::new();
+    for entry in entries {
+        *counts.entry(entry.cause()).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let line = |(cause, count): (Cause, usize)| format!("{count:>6}  {}: {}", cause_in_words(&cause), cause.shape);
+    counts.into_iter().map(line).collect()
+}
+
+/// Words class, status and field of a cause.
+pub(crate) fn cause_in_words(cause: &Cause) -> String {
+    let status = cause.status.map_or_else(String::new, |status| format!(" {status}"));
+    let field = cause.field.as_ref().map_or_else(String::new, |field| format!(", field {field}"));
+    format!("{}{status}{field}", cause.class)
+}
+
 impl Entry {
+    fn cause(&self) -> Cause {
+        match &self.letter {
+            Ok(Letter::Record(letter)) => Cause::of(&letter.rejected),
+            Ok(Letter::Range(range)) => Cause {
+                class: range.request.condition.clone(),
+                shape: "records that Lambda gave up".to_owned(),
+                ..Cause::default()
+            },
+            Err(error) => Cause { class: "unreadable".to_owned(), shape: error.to_string(), ..Cause::default() },
+        }
+    }
+
     /// What a person needs to know of it.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
@@ -116,4 +150,34 @@ impl Entry {
 fn time(at: Timestamp) -> String {
     let seconds = i64::try_from(at.as_millis() / 1_000).unwrap_or_default();
     DateTime::from_secs(seconds).fmt(DateTimeFormat::DateTime).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(field: &str, value: &str) -> Entry {
+        let reason = format!("failed to parse field [{field}] of type [double]. Preview of field's value: '{value}'");
+        let body = serde_json::json!({
+            "format": driftless::dead_letter::FORMAT,
+            "rejected": {"class": "mapper_parsing_exception", "status": 400, "reason": reason},
+            "index": "i", "rejected_at": 0, "function_version": "1", "record": {},
+        })
+        .to_string();
+        let (id, receipt, sent_at) = ("m".to_owned(), "r".to_owned(), None);
+        Entry { letter: Letter::read(&body), message: Received { id, receipt, body, sent_at } }
+    }
+
+    #[test]
+    fn a_summary_counts_by_field_and_cause() {
+        let entries = [entry("address", "x"), entry("discount", "10%"), entry("discount", "free")];
+        let cause = "failed to parse field […] of type […]. Preview of field's value: '…'";
+        assert_eq!(
+            summary(&entries),
+            [
+                format!("     2  mapper_parsing_exception 400, field discount: {cause}"),
+                format!("     1  mapper_parsing_exception 400, field address: {cause}"),
+            ]
+        );
+    }
 }

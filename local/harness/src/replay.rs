@@ -1,4 +1,7 @@
-//! Replays sample events: gives each file to a real function binary, as Lambda would, and tells what it answered.
+//! Replays sample events: gives each file to a real function binary, as Lambda would, and reports its answer.
+//!
+//! Warnings and errors that the function logs are passed on while it works: it may wait for its whole timeout, such as with
+//! a wrong configuration.
 //!
 //! The files hold the event as Lambda delivers it. The function sees nothing of the caller's environment but the variables
 //! that functions of this workspace are configured with, and what `--env` adds.
@@ -14,8 +17,13 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use clap::Args;
 use serde_json::Value;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::timeout;
 
 use crate::function::{BuildProfile, FunctionConfig, FunctionProcess, Invocation, Invoke, Outcome, build_function};
+
+/// Longest wait for a line that was printed before the answer.
+const LAST_LINES: Duration = Duration::from_millis(20);
 
 /// Variables of the caller that the function sees, if they are set.
 const PASSED_ON: [&str; 17] = [
@@ -50,8 +58,8 @@ pub struct ReplayArgs {
     /// Where the function comes from, and what it sees.
     #[command(flatten)]
     pub source: FunctionArgs,
-    /// The function's time-out.
-    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    /// The function's timeout, 1 to 900.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     pub timeout: u64,
     /// Append what the function prints to this file.
     #[arg(long, value_name = "PATH")]
@@ -99,7 +107,62 @@ pub struct Replayed {
     pub invocation: Invocation,
 }
 
+/// A step of a replay.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// A warning or an error that the function logged.
+    Logged(&'a LogLine),
+    /// A finished invocation.
+    Replayed(&'a Replayed),
+}
+
+/// A warning or an error that a function logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// `WARN` or `ERROR`.
+    pub level: String,
+    /// Text of the event.
+    pub message: String,
+    /// Other members, as `name=value`.
+    pub fields: Vec<String>,
+}
+
+impl LogLine {
+    /// Reads a line of JSON as functions of this workspace print it; `None` for metrics, and for lines of lower levels.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let Value::Object(mut members) = serde_json::from_str(line).ok()? else { return None };
+        let level = members.get("level")?.as_str().filter(|level| matches!(*level, "WARN" | "ERROR"))?.to_owned();
+        let message = members.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
+        for known in ["level", "message", "timestamp", "target"] {
+            members.remove(known);
+        }
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let fields = members.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
+        Some(Self { level, message, fields })
+    }
+
+    /// Returns `true` for a setting or a deployment that a person has to fix.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        self.fields.iter().any(|field| field == "class=Configuration")
+    }
+}
+
+impl std::fmt::Display for LogLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        if self.fields.is_empty() { Ok(()) } else { write!(f, " ({})", self.fields.join(", ")) }
+    }
+}
+
 impl Replayed {
+    /// Returns `true` if the function answered, and reported no record as failed.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        !self.invocation.outcome.is_function_error() && self.batch_item_failures().is_none_or(|failed| failed.is_empty())
+    }
+
     /// The records that the function reported as failed, if it answered in that form.
     #[must_use]
     pub fn batch_item_failures(&self) -> Option<Vec<String>> {
@@ -126,20 +189,40 @@ impl std::fmt::Display for Replayed {
     }
 }
 
-/// Replays the files, and tells each result as soon as it is there.
+/// Replays the files, and passes each result and each line of the log on immediately.
 ///
 /// # Errors
-/// When the function cannot be built or started, a file is not JSON, or `tell` fails.
-pub async fn replay(args: &ReplayArgs, mut tell: impl FnMut(&Replayed) -> Result<()>) -> Result<Vec<Replayed>> {
+/// When the function cannot be built or started, or a file is not JSON.
+pub async fn replay(args: &ReplayArgs, mut report: impl FnMut(Progress<'_>)) -> Result<Vec<Replayed>> {
     // All files are read first: a mistake in the last one shall not leave the others half done.
     let events = args.files.iter().map(|file| event(file)).collect::<Result<Vec<_>>>()?;
-    let mut function = FunctionProcess::new(function(args)?);
+    let (sender, mut lines) = unbounded_channel();
+    let mut config = function(args)?;
+    config.stdout_lines = Some(sender);
+    let mut function = FunctionProcess::new(config);
     function.warm_up().await?;
     let mut all = Vec::with_capacity(events.len());
     for (file, event) in args.files.iter().zip(events) {
-        let invocation = function.invoke(event, None).await?;
+        let mut pass_on = |line: &str| {
+            if let Some(line) = LogLine::parse(line) {
+                report(Progress::Logged(&line));
+            }
+        };
+        let invoking = function.invoke(event, None);
+        tokio::pin!(invoking);
+        let invocation = loop {
+            tokio::select! {
+                biased;
+                Some(line) = lines.recv() => pass_on(&line),
+                invocation = &mut invoking => break invocation?,
+            }
+        };
+        // What a process printed before its answer may arrive after it.
+        while let Ok(Some(line)) = timeout(LAST_LINES, lines.recv()).await {
+            pass_on(&line);
+        }
         let replayed = Replayed { file: file.clone(), invocation };
-        tell(&replayed)?;
+        report(Progress::Replayed(&replayed));
         all.push(replayed);
     }
     function.end().await;
@@ -196,6 +279,17 @@ mod tests {
         check(Outcome::Response(failures.into()), "insert.json: batchItemFailures 1, 2 (1.5 ms)");
         check(Outcome::Response("null".into()), "insert.json: answered null (1.5 ms)");
         check(Outcome::TimedOut, "insert.json: FUNCTION ERROR, timed out (1.5 ms)");
+    }
+
+    #[test]
+    fn warnings_and_errors_are_read_and_nothing_else() {
+        let line = r#"{"timestamp":"t","level":"ERROR","class":"Configuration","records":1,"message":"INDEX is not set","target":"replicate"}"#;
+        let line = LogLine::parse(line).expect("an error");
+        assert_eq!(line.to_string(), "INDEX is not set (class=Configuration, records=1)");
+        assert!(line.is_configuration());
+        for other in [r#"{"level":"INFO","message":"m"}"#, r#"{"_aws":{},"Records":1}"#, "plain", "[]"] {
+            assert_eq!(LogLine::parse(other), None, "{other}");
+        }
     }
 
     #[test]
