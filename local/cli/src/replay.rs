@@ -1,9 +1,9 @@
 //! `local replay`: replays sample events, and prints a line for each.
 
 use anyhow::{Result, ensure};
-use driftless_display::console::{self, Progress};
+use driftless_display::console;
 use driftless_display::style;
-use driftless_harness::replay::{LogLine, Progress as Step, ReplayArgs, Replayed, replay};
+use driftless_harness::replay::{LogLine, Progress, ReplayArgs, Replayed, replay};
 use driftless_harness::words::counted;
 
 const QUEUE: &str = "DEAD_LETTER_QUEUE_URL";
@@ -12,10 +12,9 @@ const REJECTED: &str = "rejected";
 
 /// Replays the files. The exit code is not zero if the function failed, or reported a record as failed.
 pub(crate) async fn run(args: ReplayArgs) -> Result<()> {
-    let spinner = Progress::spinner("building and starting the function");
     let (mut waits, mut rejected) = (false, false);
     let replayed = replay(&args, |step| match step {
-        Step::Logged(line) => {
+        Progress::Logged(line) => {
             console::note(shown(line));
             rejected |= line.message == REJECTED;
             if line.is_configuration() && !std::mem::replace(&mut waits, true) {
@@ -24,12 +23,10 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<()> {
                     args.timeout
                 ));
             }
-            spinner.say("waiting for the function");
         }
-        Step::Replayed(replayed) => console::result(result_line(replayed)),
+        Progress::Replayed(replayed) => console::result(result_line(replayed)),
     })
     .await?;
-    drop(spinner);
     let failed = replayed.iter().filter(|replayed| !replayed.is_success()).count();
     let has_queue = args.source.environment.iter().any(|(name, _)| name == QUEUE) || std::env::var_os(QUEUE).is_some();
     if failed > 0 && rejected && !has_queue {

@@ -75,14 +75,25 @@ async fn receive(queue: &SqsQueue, max: usize, deadline: Instant, entries: &mut 
 /// Counts entries by class, status, field and cause; the most frequent first.
 #[must_use]
 pub fn summary(entries: &[Entry]) -> Vec<String> {
+    let line = |(cause, count): (Cause, usize)| format!("{count:>6}  {}: {}", cause_in_words(&cause), cause.shape);
+    counts(entries.iter().map(Entry::cause)).into_iter().map(line).collect()
+}
+
+/// Counts entries by class, status and field alone.
+#[must_use]
+pub fn causes(entries: &[Entry]) -> Vec<String> {
+    let causes = entries.iter().map(|entry| Cause { shape: String::new(), ..entry.cause() });
+    counts(causes).into_iter().map(|(cause, count)| format!("{count:>6}  {}", cause_in_words(&cause))).collect()
+}
+
+fn counts(causes: impl Iterator<Item = Cause>) -> Vec<(Cause, usize)> {
     let mut counts: BTreeMap<Cause, usize> = BTreeMap::new();
-    for entry in entries {
-        *counts.entry(entry.cause()).or_default() += 1;
+    for cause in causes {
+        *counts.entry(cause).or_default() += 1;
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let line = |(cause, count): (Cause, usize)| format!("{count:>6}  {}: {}", cause_in_words(&cause), cause.shape);
-    counts.into_iter().map(line).collect()
+    counts
 }
 
 /// Words class, status and field of a cause.

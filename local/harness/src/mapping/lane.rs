@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     batch::{Batch, Then, batch_length},
     config::{Faults, MappingConfig},
-    environments::Environments,
+    environments::{Environments, Slot},
     on_failure::{Condition, FailureMessage, OnFailure},
     read_ahead::ReadAhead,
     record::{StreamRecord, payload},
@@ -19,12 +19,18 @@ use super::{
     stats::{Counter, Progress},
     stream::ShardId,
 };
-use crate::function::{Invocation, Invoke, Sabotage, epoch_ms};
+use crate::function::{Invocation, Sabotage, epoch_ms};
 
-/// Told of records at the moment when the function has reported them as done.
+/// Observer of the records of a mapping. Called in the tasks of readers and lanes, so it must not block.
 pub trait Observe: Send + Sync {
-    /// These records were delivered for the first time. Called in the lane's task: must not block.
+    /// Takes records that were delivered for the first time, when the function has reported them as done.
     fn delivered(&self, records: &[StreamRecord]);
+
+    /// Takes records that were read from the stream.
+    fn read(&self, _records: &[StreamRecord]) {}
+
+    /// Takes records that were delivered for the first time, or given up.
+    fn finished(&self, _records: &[StreamRecord]) {}
 }
 
 /// What all lanes of a mapping share.
@@ -47,7 +53,7 @@ pub(super) struct Lane {
     budget: ReadAhead,
     inbox: mpsc::UnboundedReceiver<Vec<StreamRecord>>,
     waiting: VecDeque<StreamRecord>,
-    environment: Option<Box<dyn Invoke>>,
+    environment: Slot,
     /// The last successful batches, kept for redelivery on purpose.
     recent: VecDeque<Vec<StreamRecord>>,
     /// Batches that were delivered as a whole.
@@ -62,7 +68,8 @@ impl Lane {
         inbox: mpsc::UnboundedReceiver<Vec<StreamRecord>>,
     ) -> Self {
         let (waiting, recent) = (VecDeque::new(), VecDeque::new());
-        Self { shared, shard, budget, inbox, waiting, environment: None, recent, successes: 0 }
+        let environment = shared.environments.slot();
+        Self { shared, shard, budget, inbox, waiting, environment, recent, successes: 0 }
     }
 
     /// Delivers until the reader ends, and everything that it read is finished.
@@ -75,7 +82,7 @@ impl Lane {
                 }
             }
         }
-        if let Some(environment) = self.environment.take() {
+        if let Some(environment) = self.environment.lock().await.take() {
             self.shared.environments.give_back(environment);
         }
     }
@@ -150,10 +157,10 @@ impl Lane {
                     pending.push_front(batch);
                     sleep(shared.config.retry_backoff.delay(failed_launches)).await;
                 }
-                Ok(invocation) => {
+                Ok((invocation, sabotage)) => {
                     failed_launches = 0;
                     batch.invocations += 1;
-                    let then = self.account(batch, &invocation);
+                    let then = self.account(batch, &invocation, sabotage);
                     last = Some(invocation);
                     all_delivered &= self.follow_up(then, &mut pending, last.as_ref()).await;
                 }
@@ -163,10 +170,13 @@ impl Lane {
     }
 
     /// Accounts for what an invocation did with `batch`, and tells what follows for the rest of it.
-    fn account(&self, batch: Batch, invocation: &Invocation) -> Then {
+    fn account(&self, batch: Batch, invocation: &Invocation, sabotage: Option<Sabotage>) -> Then {
         let config = &self.shared.config;
         let verdict = verdict(&invocation.outcome, &batch.records, config.report_batch_item_failures);
-        self.report(&batch, invocation, verdict);
+        match sabotage {
+            Some(sabotage) if verdict == Verdict::Failed => self.report_sabotage(sabotage),
+            _ => self.report(&batch, invocation, verdict),
+        }
         let redelivered = batch.redelivered;
         let decision = batch.decide(verdict, config);
         if !redelivered {
@@ -202,24 +212,23 @@ impl Lane {
         true
     }
 
-    async fn invoke(&mut self, batch: &Batch) -> anyhow::Result<Invocation> {
+    async fn invoke(&self, batch: &Batch) -> anyhow::Result<(Invocation, Option<Sabotage>)> {
         let shared = &self.shared;
-        let mut environment = match self.environment.take() {
+        let mut slot = self.environment.lock().await;
+        let environment = match &mut *slot {
             Some(environment) => environment,
-            None => shared.environments.borrow().await?,
+            empty => empty.insert(shared.environments.borrow().await?),
         };
         if !shared.config.invocation_overhead.is_zero() {
             sleep(shared.config.invocation_overhead).await;
         }
         let counters = &shared.progress.counters;
         let sabotage = sabotage(&shared.config.faults, shared.attempts.add(1));
-        let invocation = environment.invoke(payload(&batch.records), sabotage).await;
-        self.environment = Some(environment);
-        let invocation = invocation?;
+        let invocation = environment.invoke(payload(&batch.records), sabotage).await?;
         counters.invocations.add(1);
         counters.sabotaged.add(usize::from(sabotage.is_some()));
         shared.progress.invoked(invocation.duration);
-        Ok(invocation)
+        Ok((invocation, sabotage))
     }
 
     fn report(&self, batch: &Batch, invocation: &Invocation, verdict: Verdict) {
@@ -231,6 +240,15 @@ impl Lane {
         if error { &counters.function_errors } else { &counters.failed_responses }.add(1);
         let (request_id, records, shard) = (&invocation.request_id, batch.records.len(), &self.shard);
         tracing::info!(request_id, records, %shard, ?verdict, "a batch failed: {}", invocation.outcome);
+    }
+
+    fn report_sabotage(&self, sabotage: Sabotage) {
+        self.shared.progress.counters.function_errors.add(1);
+        let when = match sabotage {
+            Sabotage::KillAfter(_) => "in the middle of an invocation",
+            Sabotage::LoseAnswer => "before Lambda got its answer",
+        };
+        tracing::info!("on purpose, the function's process was killed {when}; its batch is delivered again");
     }
 
     /// Sends what is given up to the on-failure destination, as often as it takes.
@@ -261,6 +279,9 @@ impl Lane {
     fn settle(&self, records: &[StreamRecord], redelivered: bool) {
         if !redelivered {
             self.budget.give_back(records);
+            if let Some(observer) = &self.shared.observer {
+                observer.finished(records);
+            }
         }
         self.shared.progress.counters.records_in_flight.subtract(records.len());
     }

@@ -150,7 +150,7 @@ impl EventSourceMapping {
         Ok(())
     }
 
-    /// Ends the processes that are idle, as Lambda does, so that they tell what they have counted.
+    /// Ends the processes that are idle, as Lambda does, so that they print the metrics that they keep.
     pub async fn end_idle(&self) {
         self.shared.environments.end_idle().await;
     }

@@ -125,6 +125,9 @@ impl ShardReader {
         let counters = &self.shared.progress.counters;
         counters.records_read.add(records.len());
         counters.records_in_flight.add(records.len());
+        if let Some(observer) = &self.shared.observer {
+            observer.read(&records);
+        }
         // A read is at most 1 MB on AWS; a local database may return more than the budget has room for.
         while !records.is_empty() {
             let rest = records.split_off(ReadAhead::fitting(&records));
