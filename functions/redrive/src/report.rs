@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Limit for the listed reasons and ranges, so that the answer stays far below Lambda's 6 MB.
 const MAX_LISTED: usize = 50;
 /// Note of a dry run.
-const CAVEAT: &str =
-    "a dry run compares versions only: whether OpenSearch takes what would be written is not known";
+const CAVEAT: &str = "a dry run compares versions only: whether OpenSearch takes what would be written is not known";
 
 /// Result of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,9 +97,8 @@ impl Report {
     pub fn note_kept(&mut self, message_id: &str, why: Rejection) {
         self.letters.kept += 1;
         let Cause { class, status, field, shape } = Cause::of(&why);
-        let same = |kept: &&mut Kept| {
-            (&kept.class, kept.status, &kept.field, &kept.shape) == (&class, status, &field, &shape)
-        };
+        let same =
+            |kept: &&mut Kept| (&kept.class, kept.status, &kept.field, &kept.shape) == (&class, status, &field, &shape);
         if let Some(kept) = self.kept.iter_mut().find(same) {
             kept.count += 1;
         } else if self.kept.len() < MAX_LISTED {

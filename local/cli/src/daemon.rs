@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use driftless_display::console;
-use driftless_harness::services::{DYNAMODB_ENDPOINT, DynamoDbKind, Existing, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, Services};
+use driftless_harness::services::{
+    DYNAMODB_ENDPOINT, DynamoDbKind, Existing, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, Services,
+};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 

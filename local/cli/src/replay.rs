@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use driftless_display::console;
 use driftless_display::style;
-use driftless_harness::replay::{LogLine, Progress, ReplayArgs, Replayed, replay};
+use driftless_harness::replay::{LogLine, ReplayArgs, ReplayStep, Replayed, replay};
 use driftless_harness::words::counted;
 
 const QUEUE: &str = "DEAD_LETTER_QUEUE_URL";
@@ -14,7 +14,7 @@ const REJECTED: &str = "rejected";
 pub(crate) async fn run(args: ReplayArgs) -> Result<()> {
     let (mut waits, mut rejected) = (false, false);
     let replayed = replay(&args, |step| match step {
-        Progress::Logged(line) => {
+        ReplayStep::Logged(line) => {
             console::note(shown(line));
             rejected |= line.message == REJECTED;
             if line.is_configuration() && !std::mem::replace(&mut waits, true) {
@@ -24,13 +24,15 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<()> {
                 ));
             }
         }
-        Progress::Replayed(replayed) => console::result(result_line(replayed)),
+        ReplayStep::Replayed(replayed) => console::result(result_line(replayed)),
     })
     .await?;
     let failed = replayed.iter().filter(|replayed| !replayed.is_success()).count();
     let has_queue = args.source.environment.iter().any(|(name, _)| name == QUEUE) || std::env::var_os(QUEUE).is_some();
     if failed > 0 && rejected && !has_queue {
-        console::note(format!("a rejected record fails where {QUEUE} is not set: set it, and the record becomes a dead letter"));
+        console::note(format!(
+            "a rejected record fails where {QUEUE} is not set: set it, and the record becomes a dead letter"
+        ));
     }
     ensure!(failed == 0, "{} of {} failed", failed, counted(replayed.len() as u64, "event"));
     Ok(())

@@ -31,7 +31,10 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     if let State::Up(running) = daemon.state()? {
         if let Some(lack) = running.lacks(&args.services.demand()) {
-            bail!("services run already (pid {}), and they {lack}: stop them first with `cargo local down`", running.pid);
+            bail!(
+                "services run already (pid {}), and they {lack}: stop them first with `cargo local down`",
+                running.pid
+            );
         }
         console::note(format!("services run already (pid {})", running.pid));
         print(&running);

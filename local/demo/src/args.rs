@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use driftless_harness::load::Load;
-use driftless_harness::mapping::{Faults, MappingConfig};
+use driftless_harness::mapping::{MappingConfig, MappingFaults};
 
 use crate::stage::faults;
 
@@ -89,7 +89,7 @@ impl Args {
             bisect_batch_on_function_error: true,
             report_batch_item_failures: true,
             faults: match self.calm {
-                true => Faults::default(),
+                true => MappingFaults::default(),
                 false => faults(self.load().writes() / self.batch_size.max(1) as u64),
             },
             ..MappingConfig::default()

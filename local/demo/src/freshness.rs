@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use driftless_harness::lag::Lag;
 use driftless_harness::mapping::Observe;
-use driftless_harness::mapping::record::{SequenceNumber, StreamRecord};
+use driftless_harness::mapping::record::{StreamRecord, StreamSequence};
 
 /// Observer of the event source mapping.
 #[derive(Debug, Default)]
@@ -14,12 +14,12 @@ pub struct Freshness {
     /// Lag of the changes that are done.
     pub lag: Arc<Lag>,
     /// Records that were read and are not done, by arrival in milliseconds since 1970.
-    waiting: Mutex<BTreeSet<(i64, SequenceNumber)>>,
+    waiting: Mutex<BTreeSet<(i64, StreamSequence)>>,
 }
 
 /// Changes that wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitingChanges {
     /// Number of changes.
     pub changes: usize,
     /// Age of the oldest one, to the second as DynamoDB's records have it.
@@ -29,20 +29,21 @@ pub struct Waiting {
 impl Freshness {
     /// Returns the changes that wait now.
     #[must_use]
-    pub fn waiting(&self) -> Waiting {
+    pub fn waiting(&self) -> WaitingChanges {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let records = self.records();
-        let age = |(arrival, _): &(i64, SequenceNumber)| u64::try_from(now.saturating_sub(*arrival)).unwrap_or_default();
-        Waiting { changes: records.len(), oldest: Duration::from_millis(records.first().map_or(0, age)) }
+        let age =
+            |(arrival, _): &(i64, StreamSequence)| u64::try_from(now.saturating_sub(*arrival)).unwrap_or_default();
+        WaitingChanges { changes: records.len(), oldest: Duration::from_millis(records.first().map_or(0, age)) }
     }
 
-    fn records(&self) -> MutexGuard<'_, BTreeSet<(i64, SequenceNumber)>> {
+    fn records(&self) -> MutexGuard<'_, BTreeSet<(i64, StreamSequence)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn place(record: &StreamRecord) -> (i64, SequenceNumber) {
+fn place(record: &StreamRecord) -> (i64, StreamSequence) {
     (record.arrival_ms(), record.sequence_number().clone())
 }
 
@@ -83,6 +84,6 @@ mod tests {
         freshness.finished(&[record(1, now - 30)]);
         assert_eq!(freshness.waiting().oldest.as_secs() / 10, 1);
         freshness.finished(&[record(2, now - 10)]);
-        assert_eq!(freshness.waiting(), Waiting::default());
+        assert_eq!(freshness.waiting(), WaitingChanges::default());
     }
 }

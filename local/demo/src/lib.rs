@@ -31,7 +31,7 @@ use driftless_harness::load::{self, Load, Meter};
 use driftless_harness::services::{Existing, Jdks, Purpose, Services, Wanted, check_requirements};
 
 pub use args::Args;
-use stage::{Functions, Plan, Stage};
+use stage::{Functions, StagePlan, Stage};
 use summary::Summary;
 
 /// Time between two lines of progress.
@@ -113,7 +113,7 @@ fn draw(file: &Path) -> Result<()> {
 /// # Errors
 /// Where a service refuses, or table and index differ.
 pub async fn play(args: &Args, services: &Services, functions: Functions) -> Result<Summary> {
-    let plan = Plan { functions, mapping: args.mapping(), timeout: Duration::from_secs(args.timeout) };
+    let plan = StagePlan { functions, mapping: args.mapping(), timeout: Duration::from_secs(args.timeout) };
     let stage = Stage::set_up(services, plan).await?;
     let result = replicate(args, &args.load(), &stage, services).await;
     if args.keep {
@@ -183,7 +183,7 @@ async fn load_with_outage(
     stage: &Stage,
     services: &Services,
     (items, meter): (&Arc<ActivityItems>, &Arc<Meter>),
-) -> Result<load::Report> {
+) -> Result<load::LoadReport> {
     let written = load::run(load, &stage.tables, &stage.table, Arc::clone(items) as _, Arc::clone(meter));
     if args.outage == 0.0 {
         return written.await;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use driftless_display::style;
 use driftless_display::chart::{Limit, LineChart, Series};
+use driftless_display::style;
 use driftless_harness::lag::Lag;
 use driftless_harness::services::local_dir;
 
@@ -53,7 +53,9 @@ fn compare(p50: f64, p99: f64, outage: f64) -> String {
         "p50 {p50:.0} ms (limit {LIMIT_P50_MS}, the poll alone {POLL_P50_MS}), p99 {p99:.0} ms (limit {LIMIT_P99_MS}, the poll alone {POLL_P99_MS})"
     );
     if outage > 0.0 {
-        return format!("lag with the outage of {outage} s, to which no limit applies: p50 {p50:.0} ms, p99 {p99:.0} ms");
+        return format!(
+            "lag with the outage of {outage} s, to which no limit applies: p50 {p50:.0} ms, p99 {p99:.0} ms"
+        );
     }
     match p50 < LIMIT_P50_MS && p99 < LIMIT_P99_MS {
         true => format!("lag is {}: {measured}", style::good("WITHIN its limit")),

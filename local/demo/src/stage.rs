@@ -15,9 +15,9 @@ use driftless_harness::activity::{self, INDEX_DEFINITION, PARTITION_KEY, TABLE};
 use driftless_harness::function::{BuildProfile, FunctionConfig, build_functions};
 use driftless_harness::load::Meter;
 use driftless_harness::mapping::{
-    Backoff, DynamoDbStream, EventSourceMapping, Faults, MappingConfig, StartingPosition,
+    DynamoDbStream, EventSourceMapping, MappingConfig, MappingFaults, RetryBackoff, StartingPosition,
 };
-use driftless_harness::outcomes::{Counts, Tally};
+use driftless_harness::outcomes::{FunctionCounts, Tally};
 use driftless_harness::services::{
     SQS_ENDPOINT, STREAMS_ENDPOINT, Services, client_error, dynamodb_client, sqs_client, streams_client,
 };
@@ -39,7 +39,7 @@ const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is played.
 #[derive(Debug)]
-pub struct Plan {
+pub struct StagePlan {
     /// The functions.
     pub functions: Functions,
     /// How `replicate` is fed.
@@ -96,9 +96,9 @@ pub async fn build(profile: BuildProfile) -> Result<Functions> {
 
 /// Redeliveries, kills in the middle of an invocation and lost answers, each a few times in this many invocations.
 #[must_use]
-pub fn faults(invocations: u64) -> Faults {
+pub fn faults(invocations: u64) -> MappingFaults {
     let times = |count: u64| NonZeroU64::new((invocations / (count + 1)).max(2));
-    Faults {
+    MappingFaults {
         redeliver_every: times(20),
         redelivered_batches: 3,
         kill_during_every: times(2),
@@ -112,7 +112,7 @@ impl Stage {
     ///
     /// # Errors
     /// Where a service refuses, or the function does not start.
-    pub async fn set_up(services: &Services, plan: Plan) -> Result<Self> {
+    pub async fn set_up(services: &Services, plan: StagePlan) -> Result<Self> {
         let tables = dynamodb_client(services.dynamodb_endpoint());
         let table = create_table(&tables).await?;
         let (queues, queue_url) = create_queue(services, &table).await?;
@@ -138,12 +138,12 @@ impl Stage {
         let streams = streams_client(services.dynamodb_endpoint());
         let stream = Arc::new(DynamoDbStream::of_table(&tables, streams, &table).await?);
         // Lambda does not document its back-off; this one is short, so that a killed process costs little.
-        let retry_backoff = Backoff { initial: Duration::from_millis(50), ..Backoff::default() };
+        let retry_backoff = RetryBackoff { initial: Duration::from_millis(50), ..RetryBackoff::default() };
         let config = MappingConfig { retry_backoff, ..plan.mapping };
         {
             let _progress = Progress::spinner("warming up OpenSearch: its Java code is compiled as it runs");
             warm_up::engine(&engine, &table).await?;
-            let mapping = MappingConfig { faults: Faults::default(), ..config.clone() };
+            let mapping = MappingConfig { faults: MappingFaults::default(), ..config.clone() };
             let launcher = Arc::new(function.clone());
             warm_up::function((&tables, &table), &queue, (mapping, Arc::clone(&stream) as _, launcher)).await?;
         }
@@ -177,7 +177,7 @@ impl Stage {
     }
 
     /// Counts all records of the run, by outcome. The processes end for that, as they keep the counts of up to a second.
-    pub async fn counts(&self) -> Counts {
+    pub async fn counts(&self) -> FunctionCounts {
         self.mapping.end_idle().await;
         self.tally.settled().await
     }
@@ -228,6 +228,10 @@ async fn create_table(tables: &Tables) -> Result<String> {
 async fn create_queue(services: &Services, table: &str) -> Result<(Queues, String)> {
     let client = sqs_client(services.sqs_endpoint().context("find the queues")?);
     let created = client.create_queue().queue_name(format!("{table}-dead-letters")).send().await;
-    let url = created.map_err(client_error).context("create the dead-letter queue")?.queue_url.context("read the queue's URL")?;
+    let url = created
+        .map_err(client_error)
+        .context("create the dead-letter queue")?
+        .queue_url
+        .context("read the queue's URL")?;
     Ok((client, url))
 }

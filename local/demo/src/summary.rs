@@ -2,8 +2,8 @@
 
 use driftless_display::style;
 use driftless_harness::compare::Comparison;
-use driftless_harness::load::Report;
-use driftless_harness::outcomes::Counts;
+use driftless_harness::load::LoadReport;
+use driftless_harness::outcomes::FunctionCounts;
 use driftless_harness::words::counted;
 use serde::Serialize;
 
@@ -57,7 +57,7 @@ pub struct Summary {
     /// From the first write until the stream had drained.
     pub seconds: f64,
     /// What the function said of its records.
-    pub function: Counts,
+    pub function: FunctionCounts,
     /// Invocations, failed ones and redeliveries included.
     pub invocations: u64,
     /// Batches that were delivered again on purpose.
@@ -79,11 +79,11 @@ pub struct Summary {
 impl Summary {
     pub(crate) fn of(
         args: &Args,
-        written: &Report,
+        written: &LoadReport,
         stage: &Stage,
         comparison: &Comparison,
         (seconds, poison, recovery): (f64, u64, Recovery),
-        function: Counts,
+        function: FunctionCounts,
     ) -> Self {
         let (stats, lag) = (stage.mapping.stats(), &stage.freshness.lag);
         let halves = lag.quantile_of_halves_ms(0.99);

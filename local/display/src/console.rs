@@ -14,8 +14,7 @@ use tracing_subscriber::EnvFilter;
 const TICK: Duration = Duration::from_millis(120);
 
 /// Every bar that is drawn now.
-static BARS: LazyLock<MultiProgress> =
-    LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
+static BARS: LazyLock<MultiProgress> = LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
 
 /// Lines printed since [`record`], in colour.
 static RECORD: Mutex<Option<Vec<String>>> = Mutex::new(None);

@@ -12,8 +12,7 @@ const MARGIN: usize = 20;
 const FIRST_LINE: usize = 46;
 const FOREGROUND: &str = "#d6dae3";
 /// Colours 30 to 37.
-const COLOURS: [&str; 8] =
-    ["#6b7385", "#f28b82", "#8fd694", "#f0d58a", "#7fb4ff", "#d7a5f5", "#7fd8e0", FOREGROUND];
+const COLOURS: [&str; 8] = ["#6b7385", "#f28b82", "#8fd694", "#f0d58a", "#7fb4ff", "#d7a5f5", "#7fd8e0", FOREGROUND];
 
 /// Text of one look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -34,10 +34,9 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
             "panic" => panic!("as the record says"),
             "garble" => return Ok(json!("no list of failures")),
             "swell" => return Ok(json!("x".repeat(7 * 1024 * 1024))),
-            "warn" => writeln!(
-                std::io::stdout(),
-                r#"{{"level":"WARN","class":"test","message":"as the record says"}}"#
-            )?,
+            "warn" => {
+                writeln!(std::io::stdout(), r#"{{"level":"WARN","class":"test","message":"as the record says"}}"#)?
+            }
             "print" => writeln!(std::io::stdout(), "record {number} of {}", event.context.invoked_function_arn)?,
             _ => {}
         }

@@ -6,9 +6,9 @@ use driftless::dead_letter::cause::Cause;
 use redrive::report::Report;
 use redrive::request::Request;
 
+use crate::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
 use crate::list_dead_letters::cause_in_words;
 use crate::words::counted;
-use crate::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome};
 
 /// Invokes the function once.
 ///
@@ -20,7 +20,7 @@ pub async fn invoke(function: FunctionConfig, request: &Request) -> Result<Repor
     let invocation = function.invoke(Bytes::from(payload), None).await?;
     function.kill().await;
     match invocation.outcome {
-        Outcome::Response(body) => serde_json::from_slice(&body).context("read what the function answered"),
+        InvocationOutcome::Response(body) => serde_json::from_slice(&body).context("read what the function answered"),
         error => bail!("the function redrive failed: {error}"),
     }
 }
@@ -59,12 +59,8 @@ pub fn lines(report: &Report) -> Vec<String> {
     let mut lines = vec![first];
     lines.extend(report.caveat.iter().map(|caveat| format!("  {caveat}")));
     for kept in &report.kept {
-        let cause = Cause {
-            class: kept.class.clone(),
-            status: kept.status,
-            field: kept.field.clone(),
-            shape: String::new(),
-        };
+        let cause =
+            Cause { class: kept.class.clone(), status: kept.status, field: kept.field.clone(), shape: String::new() };
         let cause = cause_in_words(&cause);
         lines.push(format!("  kept {}: {cause}, such as message {}: {}", kept.count, kept.message_id, kept.reason));
     }

@@ -20,7 +20,9 @@ use serde_json::Value;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
 
-use crate::function::{BuildProfile, FunctionConfig, FunctionProcess, Invocation, Invoke, Outcome, build_function};
+use crate::function::{
+    BuildProfile, FunctionConfig, FunctionProcess, Invocation, InvocationOutcome, Invoke, build_function,
+};
 
 /// Longest wait for a line that was printed before the answer.
 const LAST_LINES: Duration = Duration::from_millis(20);
@@ -109,7 +111,7 @@ pub struct Replayed {
 
 /// A step of a replay.
 #[derive(Debug)]
-pub enum Progress<'a> {
+pub enum ReplayStep<'a> {
     /// A warning or an error that the function logged.
     Logged(&'a LogLine),
     /// A finished invocation.
@@ -160,13 +162,14 @@ impl Replayed {
     /// Returns `true` if the function answered, and reported no record as failed.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        !self.invocation.outcome.is_function_error() && self.batch_item_failures().is_none_or(|failed| failed.is_empty())
+        !self.invocation.outcome.is_function_error()
+            && self.batch_item_failures().is_none_or(|failed| failed.is_empty())
     }
 
     /// The records that the function reported as failed, if it answered in that form.
     #[must_use]
     pub fn batch_item_failures(&self) -> Option<Vec<String>> {
-        let Outcome::Response(body) = &self.invocation.outcome else {
+        let InvocationOutcome::Response(body) = &self.invocation.outcome else {
             return None;
         };
         let answer: Value = serde_json::from_slice(body).ok()?;
@@ -180,9 +183,9 @@ impl std::fmt::Display for Replayed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: ", self.file.display())?;
         match (&self.invocation.outcome, self.batch_item_failures()) {
-            (Outcome::Response(_), Some(failures)) if failures.is_empty() => f.write_str("succeeded")?,
-            (Outcome::Response(_), Some(failures)) => write!(f, "batchItemFailures {}", failures.join(", "))?,
-            (Outcome::Response(body), None) => write!(f, "answered {}", String::from_utf8_lossy(body))?,
+            (InvocationOutcome::Response(_), Some(failures)) if failures.is_empty() => f.write_str("succeeded")?,
+            (InvocationOutcome::Response(_), Some(failures)) => write!(f, "batchItemFailures {}", failures.join(", "))?,
+            (InvocationOutcome::Response(body), None) => write!(f, "answered {}", String::from_utf8_lossy(body))?,
             (error, _) => write!(f, "FUNCTION ERROR, {error}")?,
         }
         write!(f, " ({:.1} ms)", self.invocation.duration.as_secs_f64() * 1_000.0)
@@ -193,7 +196,7 @@ impl std::fmt::Display for Replayed {
 ///
 /// # Errors
 /// When the function cannot be built or started, or a file is not JSON.
-pub async fn replay(args: &ReplayArgs, mut report: impl FnMut(Progress<'_>)) -> Result<Vec<Replayed>> {
+pub async fn replay(args: &ReplayArgs, mut report: impl FnMut(ReplayStep<'_>)) -> Result<Vec<Replayed>> {
     // All files are read first: a mistake in the last one shall not leave the others half done.
     let events = args.files.iter().map(|file| event(file)).collect::<Result<Vec<_>>>()?;
     let (sender, mut lines) = unbounded_channel();
@@ -205,7 +208,7 @@ pub async fn replay(args: &ReplayArgs, mut report: impl FnMut(Progress<'_>)) -> 
     for (file, event) in args.files.iter().zip(events) {
         let mut pass_on = |line: &str| {
             if let Some(line) = LogLine::parse(line) {
-                report(Progress::Logged(&line));
+                report(ReplayStep::Logged(&line));
             }
         };
         let invoking = function.invoke(event, None);
@@ -222,7 +225,7 @@ pub async fn replay(args: &ReplayArgs, mut report: impl FnMut(Progress<'_>)) -> 
             pass_on(&line);
         }
         let replayed = Replayed { file: file.clone(), invocation };
-        report(Progress::Replayed(&replayed));
+        report(ReplayStep::Replayed(&replayed));
         all.push(replayed);
     }
     function.end().await;
@@ -262,23 +265,23 @@ fn variable(text: &str) -> Result<(String, String), String> {
 mod tests {
     use super::*;
 
-    fn replayed(outcome: Outcome) -> Replayed {
+    fn replayed(outcome: InvocationOutcome) -> Replayed {
         let invocation = Invocation { request_id: "id".into(), outcome, duration: Duration::from_micros(1_500) };
         Replayed { file: PathBuf::from("insert.json"), invocation }
     }
 
     #[track_caller]
-    fn check(outcome: Outcome, line: &str) {
+    fn check(outcome: InvocationOutcome, line: &str) {
         assert_eq!(replayed(outcome).to_string(), line);
     }
 
     #[test]
     fn each_outcome_has_its_line() {
-        check(Outcome::Response(r#"{"batchItemFailures":[]}"#.into()), "insert.json: succeeded (1.5 ms)");
+        check(InvocationOutcome::Response(r#"{"batchItemFailures":[]}"#.into()), "insert.json: succeeded (1.5 ms)");
         let failures = r#"{"batchItemFailures":[{"itemIdentifier":"1"},{"itemIdentifier":"2"}]}"#;
-        check(Outcome::Response(failures.into()), "insert.json: batchItemFailures 1, 2 (1.5 ms)");
-        check(Outcome::Response("null".into()), "insert.json: answered null (1.5 ms)");
-        check(Outcome::TimedOut, "insert.json: FUNCTION ERROR, timed out (1.5 ms)");
+        check(InvocationOutcome::Response(failures.into()), "insert.json: batchItemFailures 1, 2 (1.5 ms)");
+        check(InvocationOutcome::Response("null".into()), "insert.json: answered null (1.5 ms)");
+        check(InvocationOutcome::TimedOut, "insert.json: FUNCTION ERROR, timed out (1.5 ms)");
     }
 
     #[test]

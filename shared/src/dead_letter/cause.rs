@@ -99,10 +99,14 @@ mod tests {
         let other = DISCOUNT.replace("10%", "it's free").replace("a-1", "b");
         assert_eq!(cause(DISCOUNT), cause(&other));
         assert_ne!(cause(DISCOUNT), cause(&DISCOUNT.replace("discount", "rebate")));
-        let address = "object mapping for [address] tried to parse field [address] as object, but found a concrete value";
+        let address =
+            "object mapping for [address] tried to parse field [address] as object, but found a concrete value";
         assert_eq!(cause(address).field.as_deref(), Some("address"));
         assert_eq!(cause("failed to parse date field [soon] with format [x]").field, None, "a value");
-        assert_eq!(cause("Limit of total fields [1000] exceeded at 1:45"), cause("Limit of total fields [9] exceeded at 2:7"));
+        assert_eq!(
+            cause("Limit of total fields [1000] exceeded at 1:45"),
+            cause("Limit of total fields [9] exceeded at 2:7")
+        );
     }
 
     #[test]

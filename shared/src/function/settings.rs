@@ -117,9 +117,13 @@ fn definition(env: &mut Environment<'_>) -> IndexDefinition {
     };
     let read = std::fs::read_to_string(&path)
         .map_err(|error| {
-            format!("names the file {path}, which cannot be read ({error}): it must be in the deployment package or a layer")
+            format!(
+                "names the file {path}, which cannot be read ({error}): it must be in the deployment package or a layer"
+            )
         })
-        .and_then(|text| IndexDefinition::from_json(&text).map_err(|problem| format!("names the file {path}, which {problem}")));
+        .and_then(|text| {
+            IndexDefinition::from_json(&text).map_err(|problem| format!("names the file {path}, which {problem}"))
+        });
     read.unwrap_or_else(|problem| {
         env.problem("INDEX_DEFINITION", problem);
         IndexDefinition::default()

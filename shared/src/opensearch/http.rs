@@ -55,7 +55,11 @@ impl HttpClient {
 
     /// Sends a request and receives its answer, without a time-out of its own.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Answer, Problem> {
-        let answer = self.client.execute(self.signed(request).await?).await.map_err(|error| unreachable(&self.endpoint, error))?;
+        let answer = self
+            .client
+            .execute(self.signed(request).await?)
+            .await
+            .map_err(|error| unreachable(&self.endpoint, error))?;
         let status = answer.status().as_u16();
         let body = answer.bytes().await.map_err(|error| unreachable(&self.endpoint, error))?;
         Ok(Answer { status, body })

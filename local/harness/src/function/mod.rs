@@ -31,7 +31,7 @@ pub const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
 /// How one invocation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum InvocationOutcome {
     /// The function answered.
     Response(Bytes),
     /// The function, or its initialisation, reported an error.
@@ -47,7 +47,7 @@ pub enum Outcome {
     Exited(Option<ExitStatus>),
 }
 
-impl Outcome {
+impl InvocationOutcome {
     /// Whether Lambda would call this a function error.
     #[must_use]
     pub fn is_function_error(&self) -> bool {
@@ -55,7 +55,7 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for InvocationOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Response(_) => f.write_str("answered"),
@@ -73,7 +73,7 @@ pub struct Invocation {
     /// The id that the function saw, too.
     pub request_id: String,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: InvocationOutcome,
     /// From the hand-over of the event to the end.
     pub duration: Duration,
 }
@@ -99,7 +99,7 @@ pub trait Invoke: Send + Sync {
     /// Invokes the function once with `payload`.
     ///
     /// # Errors
-    /// When the function could not be invoked at all; what the function did wrong is an [`Outcome`].
+    /// When the function could not be invoked at all; what the function did wrong is an [`InvocationOutcome`].
     async fn invoke(&mut self, payload: Bytes, sabotage: Option<Sabotage>) -> Result<Invocation>;
 
     /// Ends the function at once, as `SIGKILL` does. The next invocation starts it again.

@@ -15,7 +15,7 @@ use anyhow::{Result, ensure};
 
 pub use items::{Item, Items, PlainItems, WRITTEN_AT};
 pub use mix::Mix;
-pub use report::{Meter, Report};
+pub use report::{LoadReport, Meter};
 pub use schedule::{Kind, Schedule, Write};
 pub use writer::run;
 

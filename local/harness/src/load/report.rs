@@ -42,7 +42,7 @@ impl Meter {
 
 /// What became of one write.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct WriteOutcome {
     /// What the write turned out to be by the table's own answer; `None` for a removal of nothing.
     pub(super) effect: Result<Option<Kind>>,
     pub(super) waited: Waited,
@@ -62,7 +62,7 @@ pub(super) enum Waited {
 
 /// The result of a load. Planned = inserted + modified + removed + without effect + failed: nothing is dropped.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct LoadReport {
     /// Writes of the schedule.
     pub planned: u64,
     /// By what the table answered, not by what was planned.
@@ -91,7 +91,7 @@ pub struct Report {
     pub service_us: Histogram<u64>,
 }
 
-impl Report {
+impl LoadReport {
     pub(super) fn new(planned: u64) -> Result<Self> {
         let histogram: Histogram<u64> = Histogram::new_with_max(LONGEST_US, DIGITS).context("make a histogram")?;
         Ok(Self {
@@ -117,7 +117,7 @@ impl Report {
         self.inserted + self.modified + self.removed
     }
 
-    pub(super) fn add(&mut self, outcome: Outcome) {
+    pub(super) fn add(&mut self, outcome: WriteOutcome) {
         match outcome.waited {
             Waited::Not => (),
             Waited::ForItsKey => self.waited_for_key += 1,

@@ -21,7 +21,7 @@ fn load() -> Load {
     Load { rate: 400.0, seconds: 1.0, keys: 40, skew: 1.0, seed: 3, ..Load::default() }
 }
 
-async fn run_plain(load: &Load, client: &Client, table: &str) -> Report {
+async fn run_plain(load: &Load, client: &Client, table: &str) -> LoadReport {
     let items = Arc::new(PlainItems::of(client, table).await.unwrap());
     run(load, client, table, items, Arc::default()).await.unwrap()
 }

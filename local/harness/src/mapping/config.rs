@@ -39,11 +39,11 @@ pub struct MappingConfig {
     /// How often each shard is read; Lambda's base rate is four times per second ("Polling and batching streams").
     pub poll_interval: Duration,
     /// Ours: how long to wait before a failed batch is tried again.
-    pub retry_backoff: Backoff,
+    pub retry_backoff: RetryBackoff,
     /// Ours: time added to every invocation, for what Lambda itself takes and a local process does not.
     pub invocation_overhead: Duration,
     /// Ours: faults on purpose.
-    pub faults: Faults,
+    pub faults: MappingFaults,
 }
 
 impl Default for MappingConfig {
@@ -58,9 +58,9 @@ impl Default for MappingConfig {
             report_batch_item_failures: false,
             starting_position: StartingPosition::default(),
             poll_interval: Duration::from_millis(250),
-            retry_backoff: Backoff::default(),
+            retry_backoff: RetryBackoff::default(),
             invocation_overhead: Duration::ZERO,
-            faults: Faults::default(),
+            faults: MappingFaults::default(),
         }
     }
 }
@@ -100,20 +100,20 @@ fn whole_seconds(duration: Duration) -> u64 {
 ///
 /// Lambda says that it backs off between attempts, but not how; this is short, so that local runs are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
+pub struct RetryBackoff {
     /// The wait before the first repetition; it doubles from then on.
     pub initial: Duration,
     /// The longest wait.
     pub maximum: Duration,
 }
 
-impl Default for Backoff {
+impl Default for RetryBackoff {
     fn default() -> Self {
         Self { initial: Duration::from_millis(200), maximum: Duration::from_secs(10) }
     }
 }
 
-impl Backoff {
+impl RetryBackoff {
     /// The wait before the `repetition`-th repetition, counted from 1.
     #[must_use]
     pub fn delay(&self, repetition: u32) -> Duration {
@@ -124,7 +124,7 @@ impl Backoff {
 
 /// Faults that are put into a run on purpose; without them a local run never shows what "at least once" means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
+pub struct MappingFaults {
     /// After every so many successful batches, a lane's last batches are delivered again: a lost checkpoint.
     pub redeliver_every: Option<NonZeroU64>,
     /// How many batches such a redelivery repeats, oldest first; zero is taken as one.
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_backoff_doubles_up_to_its_cap() {
-        let backoff = Backoff { initial: Duration::from_millis(100), maximum: Duration::from_secs(1) };
+        let backoff = RetryBackoff { initial: Duration::from_millis(100), maximum: Duration::from_secs(1) };
         let delays = [1, 2, 3, 4, 5, 99].map(|repetition| backoff.delay(repetition).as_millis());
         assert_eq!(delays, [100, 200, 400, 800, 1_000, 1_000]);
     }

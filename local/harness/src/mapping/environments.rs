@@ -8,7 +8,7 @@ use futures::future::{join_all, try_join_all};
 use crate::function::{Invoke, Launch};
 
 /// Place for the environment of one lane, locked while it is invoked.
-pub(super) type Slot = Arc<tokio::sync::Mutex<Option<Box<dyn Invoke>>>>;
+pub(super) type LaneEnvironment = Arc<tokio::sync::Mutex<Option<Box<dyn Invoke>>>>;
 
 /// Idle environments, those of the lanes, and the means to make more.
 pub(super) struct Environments {
@@ -40,8 +40,8 @@ impl Environments {
     }
 
     /// Makes the place for the environment of a lane.
-    pub(super) fn slot(&self) -> Slot {
-        let slot = Slot::default();
+    pub(super) fn slot(&self) -> LaneEnvironment {
+        let slot = LaneEnvironment::default();
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|slot| slot.strong_count() > 0);
         slots.push(Arc::downgrade(&slot));

@@ -9,14 +9,14 @@ use tokio::{
 };
 
 use super::{
-    batch::{Batch, Then, batch_length},
-    config::{Faults, MappingConfig},
-    environments::{Environments, Slot},
+    batch::{Delivery, FollowUp, batch_length},
+    config::{MappingConfig, MappingFaults},
+    environments::{Environments, LaneEnvironment},
     on_failure::{Condition, FailureMessage, OnFailure},
     read_ahead::ReadAhead,
     record::{StreamRecord, payload},
     response::{Verdict, verdict},
-    stats::{Counter, Progress},
+    stats::{Counter, MappingProgress},
     stream::ShardId,
 };
 use crate::function::{Invocation, Sabotage, epoch_ms};
@@ -40,7 +40,7 @@ pub(super) struct Shared {
     pub(super) environments: Environments,
     pub(super) on_failure: Option<Arc<dyn OnFailure>>,
     pub(super) observer: Option<Arc<dyn Observe>>,
-    pub(super) progress: Progress,
+    pub(super) progress: MappingProgress,
     /// Numbers the invocations, for faults on purpose.
     pub(super) attempts: Counter,
 }
@@ -53,7 +53,7 @@ pub(super) struct Lane {
     budget: ReadAhead,
     inbox: mpsc::UnboundedReceiver<Vec<StreamRecord>>,
     waiting: VecDeque<StreamRecord>,
-    environment: Slot,
+    environment: LaneEnvironment,
     /// The last successful batches, kept for redelivery on purpose.
     recent: VecDeque<Vec<StreamRecord>>,
     /// Batches that were delivered as a whole.
@@ -88,7 +88,7 @@ impl Lane {
     }
 
     /// As [`finish`](Self::finish), and every so often delivers the last successful batches again.
-    async fn finish_and_redeliver(&mut self, batch: Batch, every: NonZeroU64) {
+    async fn finish_and_redeliver(&mut self, batch: Delivery, every: NonZeroU64) {
         let shared = Arc::clone(&self.shared);
         let counters = &shared.progress.counters;
         // Held for the whole time, so that the mapping is not drained between a batch and its redelivery.
@@ -103,7 +103,7 @@ impl Lane {
                 for records in self.recent.clone() {
                     counters.redelivered_batches.add(1);
                     counters.records_in_flight.add(records.len());
-                    self.finish(Batch { redelivered: true, ..Batch::new(records) }).await;
+                    self.finish(Delivery { redelivered: true, ..Delivery::new(records) }).await;
                 }
             }
         }
@@ -111,7 +111,7 @@ impl Lane {
     }
 
     /// Waits for records, and then for a full batch or the end of the batching window.
-    async fn next_batch(&mut self) -> Option<Batch> {
+    async fn next_batch(&mut self) -> Option<Delivery> {
         if self.waiting.is_empty() {
             self.waiting.extend(self.inbox.recv().await?);
         }
@@ -128,12 +128,12 @@ impl Lane {
                 self.waiting.extend(records);
                 continue;
             }
-            return Some(Batch::new(self.waiting.drain(..length).collect()));
+            return Some(Delivery::new(self.waiting.drain(..length).collect()));
         }
     }
 
     /// Delivers a batch, with all retries and splits that it takes. Tells whether nothing of it was given up.
-    async fn finish(&mut self, batch: Batch) -> bool {
+    async fn finish(&mut self, batch: Delivery) -> bool {
         let shared = Arc::clone(&self.shared);
         let mut pending = VecDeque::from([batch]);
         let mut last = None;
@@ -170,7 +170,7 @@ impl Lane {
     }
 
     /// Accounts for what an invocation did with `batch`, and tells what follows for the rest of it.
-    fn account(&self, batch: Batch, invocation: &Invocation, sabotage: Option<Sabotage>) -> Then {
+    fn account(&self, batch: Delivery, invocation: &Invocation, sabotage: Option<Sabotage>) -> FollowUp {
         let config = &self.shared.config;
         let verdict = verdict(&invocation.outcome, &batch.records, config.report_batch_item_failures);
         match sabotage {
@@ -190,21 +190,21 @@ impl Lane {
     }
 
     /// Puts what is to be delivered again to the front of `pending`. Tells whether nothing was given up.
-    async fn follow_up(&self, then: Then, pending: &mut VecDeque<Batch>, last: Option<&Invocation>) -> bool {
+    async fn follow_up(&self, then: FollowUp, pending: &mut VecDeque<Delivery>, last: Option<&Invocation>) -> bool {
         let counters = &self.shared.progress.counters;
         match then {
-            Then::Done => {}
-            Then::Bisect(parts) => {
+            FollowUp::Done => {}
+            FollowUp::Bisect(parts) => {
                 counters.bisects.add(1);
                 parts.into_iter().rev().for_each(|part| pending.push_front(part));
             }
-            Then::Retry(batch) => {
+            FollowUp::Retry(batch) => {
                 counters.retries.add(1);
                 let delay = self.shared.config.retry_backoff.delay(batch.retries);
                 pending.push_front(batch);
                 sleep(delay).await;
             }
-            Then::GiveUp(batch) => {
+            FollowUp::GiveUp(batch) => {
                 self.give_up(batch, Condition::RetryAttemptsExhausted, last).await;
                 return false;
             }
@@ -212,7 +212,7 @@ impl Lane {
         true
     }
 
-    async fn invoke(&self, batch: &Batch) -> anyhow::Result<(Invocation, Option<Sabotage>)> {
+    async fn invoke(&self, batch: &Delivery) -> anyhow::Result<(Invocation, Option<Sabotage>)> {
         let shared = &self.shared;
         let mut slot = self.environment.lock().await;
         let environment = match &mut *slot {
@@ -231,7 +231,7 @@ impl Lane {
         Ok((invocation, sabotage))
     }
 
-    fn report(&self, batch: &Batch, invocation: &Invocation, verdict: Verdict) {
+    fn report(&self, batch: &Delivery, invocation: &Invocation, verdict: Verdict) {
         if verdict == Verdict::Succeeded {
             return;
         }
@@ -252,7 +252,7 @@ impl Lane {
     }
 
     /// Sends what is given up to the on-failure destination, as often as it takes.
-    async fn give_up(&self, batch: Batch, condition: Condition, last: Option<&Invocation>) {
+    async fn give_up(&self, batch: Delivery, condition: Condition, last: Option<&Invocation>) {
         let shared = &self.shared;
         let counters = &shared.progress.counters;
         // Only an invocation with these very records is told of.
@@ -288,7 +288,7 @@ impl Lane {
 }
 
 /// Which fault, if any, the invocation `number` suffers.
-fn sabotage(faults: &Faults, number: u64) -> Option<Sabotage> {
+fn sabotage(faults: &MappingFaults, number: u64) -> Option<Sabotage> {
     let due = |every: Option<NonZeroU64>| every.is_some_and(|every| number.is_multiple_of(every.get()));
     if due(faults.kill_during_every) {
         Some(Sabotage::KillAfter(faults.kill_after))

@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 
 use super::{
     memory_shards::{MemoryShard, MemoryShards},
-    record::{SequenceNumber, StreamRecord},
-    stream::{ChangeStream, Page, Position, READ_LIMIT, Shard, ShardId, ShardIterator, StreamError},
+    record::{StreamRecord, StreamSequence},
+    stream::{ChangeStream, Page, READ_LIMIT, Shard, ShardId, ShardIterator, ShardPosition, StreamError},
 };
 use crate::function::epoch_ms;
 
@@ -67,7 +67,7 @@ impl MemoryStream {
     ///
     /// # Errors
     /// When `keys` lack the partition key, or its shard was closed.
-    pub fn push(&self, change: &MemoryChange) -> Result<SequenceNumber> {
+    pub fn push(&self, change: &MemoryChange) -> Result<StreamSequence> {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch fit into 53 bits")]
         let now_s = (epoch_ms() / 1_000) as f64;
         self.push_at(change, now_s)
@@ -77,7 +77,7 @@ impl MemoryStream {
     ///
     /// # Errors
     /// When `keys` lack the partition key, or its shard was closed.
-    pub fn push_at(&self, change: &MemoryChange, arrival_s: f64) -> Result<SequenceNumber> {
+    pub fn push_at(&self, change: &MemoryChange, arrival_s: f64) -> Result<StreamSequence> {
         let mut state = self.state();
         let number = (state.last_number + 1).to_string();
         let record = self.record(change, &number, arrival_s)?;
@@ -214,7 +214,7 @@ impl ChangeStream for MemoryStream {
         Ok(state.shards.iter().map(describe).collect())
     }
 
-    async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, StreamError> {
+    async fn iterator(&self, shard: &ShardId, position: &ShardPosition) -> Result<ShardIterator, StreamError> {
         let mut state = self.state();
         let epoch = state.epoch;
         let index = state.find(shard)?.index(position)?;

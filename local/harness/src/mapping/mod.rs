@@ -47,7 +47,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Backoff, Faults, MappingConfig, StartingPosition};
+pub use config::{MappingConfig, MappingFaults, RetryBackoff, StartingPosition};
 pub use dynamodb_stream::DynamoDbStream;
 pub use lane::Observe;
 pub use memory_stream::{JsonItem, MemoryChange, MemoryStream};
@@ -58,7 +58,7 @@ use environments::Environments;
 use lane::Shared;
 use lineage::Lineage;
 use shard::ShardReader;
-use stats::{Counter, Progress};
+use stats::{Counter, MappingProgress};
 use stream::{ChangeStream, ShardId};
 
 /// How often the stream is asked for new shards, besides whenever one ends.
@@ -109,7 +109,7 @@ impl EventSourceMapping {
             environments: Environments::new(launcher),
             on_failure,
             observer,
-            progress: Progress::new(),
+            progress: MappingProgress::new(),
             attempts: Counter::default(),
         });
         shared.environments.warm_up(warm).await.context("start the function")?;

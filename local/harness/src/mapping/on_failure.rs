@@ -16,7 +16,7 @@ use driftless::queue::sqs::SqsQueue;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{batch::Batch, record::StreamRecord, stream::ShardId};
+use super::{batch::Delivery, record::StreamRecord, stream::ShardId};
 use crate::function::{Invocation, new_request_id};
 
 /// How long one try to store a message may take.
@@ -100,7 +100,7 @@ impl FailureMessage {
     /// The message for `batch`, given up at `now_ms` after `last`, the last invocation with it.
     pub(super) fn new(
         (function_arn, stream_arn, shard): (&str, &str, &ShardId),
-        batch: &Batch,
+        batch: &Delivery,
         condition: Condition,
         last: Option<&Invocation>,
         now_ms: i64,
@@ -193,10 +193,10 @@ mod tests {
     use serde_json::json;
 
     use super::{super::testing::record, *};
-    use crate::function::Outcome;
+    use crate::function::InvocationOutcome;
 
     fn message(last: Option<&Invocation>) -> serde_json::Value {
-        let mut batch = Batch::new(vec![record(7, "key"), record(9, "key")]);
+        let mut batch = Delivery::new(vec![record(7, "key"), record(9, "key")]);
         batch.invocations = 2;
         let shard = ShardId::new("shardId-1");
         let about = ("arn:function", "arn:stream", &shard);
@@ -204,14 +204,14 @@ mod tests {
         serde_json::to_value(FailureMessage::new(about, &batch, condition, last, 1_573_690_429_717).unwrap()).unwrap()
     }
 
-    fn invocation(outcome: Outcome) -> Invocation {
+    fn invocation(outcome: InvocationOutcome) -> Invocation {
         Invocation { request_id: "id".into(), outcome, duration: Duration::ZERO }
     }
 
     #[test]
     fn the_message_has_the_shape_that_lambda_documents() {
         assert_eq!(
-            message(Some(&invocation(Outcome::TimedOut))),
+            message(Some(&invocation(InvocationOutcome::TimedOut))),
             json!({
                 "requestContext": {
                     "requestId": "id", "functionArn": "arn:function", "condition": "RetryAttemptsExhausted",
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_partial_response_is_no_function_error_and_no_invocation_leaves_no_response() {
-        let answered = message(Some(&invocation(Outcome::Response("{}".into()))));
+        let answered = message(Some(&invocation(InvocationOutcome::Response("{}".into()))));
         assert_eq!(answered["responseContext"], json!({"statusCode": 200, "executedVersion": "$LATEST"}));
         assert!(message(None).get("responseContext").is_none());
     }

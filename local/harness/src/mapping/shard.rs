@@ -15,7 +15,7 @@ use super::{
     lane::{Lane, Shared},
     read_ahead::ReadAhead,
     record::StreamRecord,
-    stream::{ChangeStream, Page, Position, READ_LIMIT, ShardId, ShardIterator, StreamError},
+    stream::{ChangeStream, Page, READ_LIMIT, ShardId, ShardIterator, ShardPosition, StreamError},
 };
 
 /// Reads one shard.
@@ -24,7 +24,7 @@ pub(super) struct ShardReader {
     stream: Arc<dyn ChangeStream>,
     shard: ShardId,
     /// Where the next iterator starts: after the last record that was read.
-    position: Position,
+    position: ShardPosition,
     iterator: Option<ShardIterator>,
     budget: ReadAhead,
     lanes: Vec<mpsc::UnboundedSender<Vec<StreamRecord>>>,
@@ -36,7 +36,7 @@ impl ShardReader {
         shared: Arc<Shared>,
         stream: Arc<dyn ChangeStream>,
         shard: ShardId,
-        position: Position,
+        position: ShardPosition,
     ) -> bool {
         let budget = ReadAhead::new(shared.config.parallelization_factor);
         let mut tasks = JoinSet::new();
@@ -110,7 +110,7 @@ impl ShardReader {
             StreamError::TrimmedData => {
                 counters.trimmed.add(1);
                 tracing::error!(shard = %self.shard, "unread records were trimmed; going on with the oldest");
-                (self.iterator, self.position) = (None, Position::TrimHorizon);
+                (self.iterator, self.position) = (None, ShardPosition::TrimHorizon);
             }
             StreamError::Other(_) => {
                 counters.stream_errors.add(1);
@@ -121,7 +121,7 @@ impl ShardReader {
 
     async fn hand_over(&mut self, mut records: Vec<StreamRecord>) {
         let Some(last) = records.last() else { return };
-        self.position = Position::After(last.sequence_number().clone());
+        self.position = ShardPosition::After(last.sequence_number().clone());
         let counters = &self.shared.progress.counters;
         counters.records_read.add(records.len());
         counters.records_in_flight.add(records.len());

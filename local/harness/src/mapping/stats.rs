@@ -117,7 +117,7 @@ impl Counter {
 
 /// What readers and lanes tell, and what the mapping's owner asks.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct MappingProgress {
     pub(super) counters: Counters,
     durations: Mutex<Histogram<u64>>,
     shards: Mutex<Shards>,
@@ -139,7 +139,7 @@ struct ShardState {
     caught_up_at: Option<Instant>,
 }
 
-impl Progress {
+impl MappingProgress {
     pub(super) fn new() -> Self {
         let durations = Histogram::new_with_max(LONGEST_US, 3);
         Self {

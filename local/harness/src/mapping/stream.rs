@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::record::{SequenceNumber, StreamRecord};
+use super::record::{StreamRecord, StreamSequence};
 
 /// The most records that one read returns ("GetRecords", DynamoDB Streams API reference).
 pub const READ_LIMIT: usize = 1_000;
@@ -50,15 +50,15 @@ pub struct Shard {
 
 /// Where to start reading a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Position {
+pub enum ShardPosition {
     /// At the oldest record that is still there.
     TrimHorizon,
     /// After the newest record.
     Latest,
     /// At this record.
-    At(SequenceNumber),
+    At(StreamSequence),
     /// After this record.
-    After(SequenceNumber),
+    After(StreamSequence),
 }
 
 /// A place in a shard; opaque outside of its stream, and valid for 15 minutes on AWS.
@@ -119,7 +119,7 @@ pub trait ChangeStream: Send + Sync {
     ///
     /// # Errors
     /// [`StreamError::TrimmedData`] when the position is no longer in the stream.
-    async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, StreamError>;
+    async fn iterator(&self, shard: &ShardId, position: &ShardPosition) -> Result<ShardIterator, StreamError>;
 
     /// At most `limit` records from `iterator` on, and never more than [`READ_LIMIT`].
     ///

@@ -8,7 +8,7 @@ use std::{
 
 /// What happens to one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Fault {
+pub enum ProxyFault {
     /// Nothing.
     #[default]
     Pass,
@@ -35,22 +35,22 @@ pub(super) struct Rules(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     /// A text that paths are looked up by, and the fault of all that contain it.
-    every: (String, Fault),
+    every: (String, ProxyFault),
     /// The same for single requests; the first that fits is used up.
-    next: Vec<(String, VecDeque<Fault>)>,
+    next: Vec<(String, VecDeque<ProxyFault>)>,
     /// Of all requests, and of those that the service answered.
     paths: Vec<String>,
     answered: Vec<String>,
 }
 
 impl Rules {
-    pub(super) fn every(&self, part: &str, fault: Fault) {
+    pub(super) fn every(&self, part: &str, fault: ProxyFault) {
         let mut state = self.state();
         state.every = (part.to_owned(), fault);
         state.next.clear();
     }
 
-    pub(super) fn next(&self, part: &str, faults: VecDeque<Fault>) {
+    pub(super) fn next(&self, part: &str, faults: VecDeque<ProxyFault>) {
         self.state().next.push((part.to_owned(), faults));
     }
 
@@ -68,7 +68,7 @@ impl Rules {
     }
 
     /// The fault of a request that has just begun; counts it.
-    pub(super) fn fault_of(&self, path: &str) -> Fault {
+    pub(super) fn fault_of(&self, path: &str) -> ProxyFault {
         let mut state = self.state();
         state.paths.push(path.to_owned());
         let single = state.next.iter_mut().filter(|(part, _)| path.contains(part.as_str()));
@@ -76,7 +76,7 @@ impl Rules {
             return fault;
         }
         let (part, fault) = &state.every;
-        if path.contains(part.as_str()) { fault.clone() } else { Fault::Pass }
+        if path.contains(part.as_str()) { fault.clone() } else { ProxyFault::Pass }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

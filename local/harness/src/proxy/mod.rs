@@ -29,7 +29,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-pub use fault::Fault;
+pub use fault::ProxyFault;
 
 use fault::Rules;
 use relay::Relay;
@@ -77,23 +77,23 @@ impl Proxy {
     }
 
     /// Every request suffers `fault` from now on, in place of all that was set before.
-    pub fn every(&self, fault: Fault) {
+    pub fn every(&self, fault: ProxyFault) {
         self.rules.every("", fault);
     }
 
     /// Every request whose path contains `part` suffers `fault` from now on, in place of all that was set before.
-    pub fn on(&self, part: &str, fault: Fault) {
+    pub fn on(&self, part: &str, fault: ProxyFault) {
         self.rules.every(part, fault);
     }
 
     /// The next requests whose path contains `part` suffer these, one each; those after them what was set for every one.
-    pub fn next(&self, part: &str, faults: impl IntoIterator<Item = Fault>) {
+    pub fn next(&self, part: &str, faults: impl IntoIterator<Item = ProxyFault>) {
         self.rules.next(part, faults.into_iter().collect());
     }
 
     /// Everything passes from now on; faults that have begun go on.
     pub fn pass(&self) {
-        self.every(Fault::Pass);
+        self.every(ProxyFault::Pass);
     }
 
     /// Closes the listener and every connection, as a process does that ends: who connects is refused.

@@ -94,7 +94,9 @@ fn shown(url: &str) -> String {
 
 async fn connect(url: &str) -> Result<()> {
     let url = Url::parse(url).map_err(|error| anyhow!("it is no URL ({error})"))?;
-    let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else { bail!("it names no host and port") };
+    let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else {
+        bail!("it names no host and port")
+    };
     let host = host.trim_matches(['[', ']']);
     let connected = timeout(CONNECT_LIMIT, TcpStream::connect((host, port))).await;
     match connected.unwrap_or_else(|_| Err(IoError::from(ErrorKind::TimedOut))) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::jdk::Jdk;
-use super::process::Launch;
+use super::process::ProcessLaunch;
 use super::workspace;
 
 /// How long a Java service may take until it answers, on a machine that is busy with a build.
@@ -27,13 +27,13 @@ pub(super) struct Program<'a> {
 }
 
 impl Program<'_> {
-    pub(super) fn launch(self, scratch: Option<PathBuf>) -> Launch {
+    pub(super) fn launch(self, scratch: Option<PathBuf>) -> ProcessLaunch {
         let mut command: Vec<OsString> = vec![self.jdk.java().into()];
         command.extend(self.options);
         command.extend(["-cp".into(), self.jars.join("*").into(), self.main_class.into()]);
         command.extend(self.arguments);
         let log = format!("{}-{}.log", self.name.to_lowercase().replace(' ', "-"), self.port);
-        Launch {
+        ProcessLaunch {
             name: self.name.to_owned(),
             command,
             log: workspace::local_dir().join("logs").join(log),

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use tokio::time::sleep;
 
 use super::jdk::Jdk;
-use super::process::{Launch, Process};
+use super::process::{Process, ProcessLaunch};
 use super::workspace;
 
 /// Pinned, so that every machine resolves in the same way.
@@ -152,7 +152,7 @@ async fn run_maven(pom: &Path, into: &Path, jdk: &Jdk) -> Result<()> {
         text.push(path);
         text
     };
-    let launch = Launch {
+    let launch = ProcessLaunch {
         name: "mvn".to_owned(),
         command: vec![
             "env".into(),

@@ -34,7 +34,7 @@ pub use failure::client_error;
 pub use jdk::{Jdk, Jdks};
 pub use opensearch::{OpenSearch, Purpose};
 pub use port::PortLease;
-pub use process::{Launch, Process, Signal, last_lines};
+pub use process::{Process, ProcessLaunch, Signal, last_lines};
 pub use requirements::check_requirements;
 pub use service::{Provided, Service};
 pub use shared::shared;

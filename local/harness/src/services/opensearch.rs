@@ -20,7 +20,7 @@ use super::engine::{Engine, Release};
 use super::java::{self, Program};
 use super::jdk::{Jdk, Jdks};
 use super::port::PortLease;
-use super::process::{Launch, Process, Signal};
+use super::process::{Process, ProcessLaunch, Signal};
 use super::service::Service;
 use super::workspace;
 
@@ -63,7 +63,7 @@ pub struct OpenSearch {
     release: &'static Release,
     endpoint: String,
     cluster: String,
-    launch: Launch,
+    launch: ProcessLaunch,
     /// `None` between a kill and a restart.
     process: Mutex<Option<Process>>,
     _data: TempDir,
@@ -195,7 +195,7 @@ fn launch(
     cluster: &str,
     port: u16,
     options: &[&str],
-) -> Launch {
+) -> ProcessLaunch {
     let arguments: [OsString; 8] = [
         "-basePath".into(),
         data.path().into(),

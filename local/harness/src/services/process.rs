@@ -27,7 +27,7 @@ const SUPERVISOR_MARGIN: Duration = Duration::from_secs(5);
 
 /// What to run, and how.
 #[derive(Clone, Debug)]
-pub struct Launch {
+pub struct ProcessLaunch {
     /// For messages.
     pub name: String,
     /// The program, and its arguments.
@@ -43,7 +43,7 @@ pub struct Launch {
 /// A running child. Dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct Process {
-    launch: Launch,
+    launch: ProcessLaunch,
     /// The supervising shell; it ends when the child has ended.
     supervisor: Child,
     /// While this is open the child runs.
@@ -69,7 +69,7 @@ impl Process {
     ///
     /// # Errors
     /// Where the log cannot be written or no process can be started.
-    pub async fn start(launch: Launch) -> Result<Self> {
+    pub async fn start(launch: ProcessLaunch) -> Result<Self> {
         if let Some(folder) = launch.log.parent() {
             std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
         }
@@ -189,7 +189,7 @@ impl Process {
     }
 }
 
-fn supervising(launch: &Launch) -> Command {
+fn supervising(launch: &ProcessLaunch) -> Command {
     let scratch = launch.scratch.as_deref().unwrap_or(Path::new(""));
     let mut command = Command::new("sh");
     command

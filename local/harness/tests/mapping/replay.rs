@@ -1,6 +1,6 @@
 //! Replaying sample events against a real process.
 
-use driftless_harness::replay::{FunctionArgs, Progress, ReplayArgs, replay};
+use driftless_harness::replay::{FunctionArgs, ReplayArgs, ReplayStep, replay};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -31,8 +31,8 @@ async fn each_file_is_replayed_and_told() {
     };
     let (mut told, mut logged) = (0, Vec::new());
     let replayed = replay(&args, |progress| match progress {
-        Progress::Replayed(_) => told += 1,
-        Progress::Logged(line) => logged.push((told, line.to_string())),
+        ReplayStep::Replayed(_) => told += 1,
+        ReplayStep::Logged(line) => logged.push((told, line.to_string())),
     });
     let replayed = replayed.await.unwrap();
     assert_eq!((replayed.len(), told), (4, 4));
