@@ -31,7 +31,7 @@ const FUNCTION_HINTS: [&str; 3] = [
 /// Services that a caller asks for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demand {
-    /// Any search engine.
+    /// True if there must be a search engine.
     pub(crate) engine: bool,
     /// The one of this name and version.
     pub(crate) engine_name: Option<&'static str>,
@@ -45,7 +45,7 @@ pub(crate) struct Daemon {
     home: PathBuf,
 }
 
-/// What is known about running services.
+/// Services that run in the background.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Running {
     /// The process that holds them.
@@ -74,7 +74,7 @@ pub(crate) struct Held {
 }
 
 impl Daemon {
-    /// Kept in `home`.
+    /// Creates the folder's handle at `home`.
     #[must_use]
     pub(crate) fn at(home: PathBuf) -> Self {
         Self { home }
@@ -101,7 +101,7 @@ impl Daemon {
         &self.home
     }
 
-    /// Where the background process logs.
+    /// Returns the log of the background process.
     pub(crate) fn log_file(&self) -> PathBuf {
         self.home.join("services.log")
     }

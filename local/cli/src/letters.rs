@@ -8,7 +8,7 @@ use driftless_harness::words::counted;
 /// List what waits in the dead-letter queue.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The queue's URL.
+    /// URL of the dead-letter queue.
     #[arg(long, env = "DEAD_LETTER_QUEUE_URL", value_name = "URL")]
     queue: Option<String>,
     /// The most dead letters to list.

@@ -2,7 +2,8 @@
 //!
 //! # Layout
 //! - `up`, `down`, `status`, `serve`: the services in the background, which `daemon` finds and holds.
-//! - `load`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the rooms of those names.
+//! - `load`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the rooms of those
+//!   names.
 //! - `demo` and `bench` are whole in their own crates, arguments included.
 
 mod daemon;
@@ -30,7 +31,7 @@ use daemon::Daemon;
 #[derive(Debug, Parser)]
 #[command(name = "local", version)]
 struct Cli {
-    /// Where the state of the running services is kept instead of the target folder.
+    /// Folder for the state of the running services, instead of the target folder.
     #[arg(long, global = true, hide = true)]
     home: Option<PathBuf>,
     #[command(subcommand)]

@@ -10,7 +10,8 @@ use redrive::request::{Filter, Request, Shape};
 
 /// Redrive dead letters with the real function.
 ///
-/// The function is configured by the caller's variables, as `replicate` is: DEAD_LETTER_QUEUE_URL, OPENSEARCH_ENDPOINT, INDEX …
+/// The function is configured by the caller's variables, as `replicate` is: DEAD_LETTER_QUEUE_URL, OPENSEARCH_ENDPOINT,
+/// INDEX …
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The most dead letters to work on; those that do not match do not count.
@@ -34,7 +35,7 @@ pub(crate) struct Args {
     /// Only dead letters of this document.
     #[arg(long)]
     document_id: Option<String>,
-    /// Only this message.
+    /// Only the message with this id.
     #[arg(long)]
     message_id: Option<String>,
     /// Not this message; may be given several times.
@@ -49,7 +50,7 @@ pub(crate) struct Args {
     /// Write dead letters whose order is in doubt (class order_anomaly) over what stands in the index.
     #[arg(long)]
     apply_order_anomalies: bool,
-    /// Where the function comes from, and what it sees.
+    /// Binary and environment of the function.
     #[command(flatten)]
     source: FunctionArgs,
     /// The function's timeout, 1 to 900.

@@ -6,19 +6,19 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::daemon::{Daemon, Demand, Running};
 
-/// Which services to hold.
+/// Choice of services to hold.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Choice {
-    /// Which DynamoDB: in this process, or AWS's own
+    /// DynamoDB to start: in this process, or AWS's own
     #[arg(long, value_enum, default_value_t)]
     dynamodb: DynamoDbKind,
-    /// Which search engine
+    /// Search engine to start
     #[arg(long, value_enum, default_value_t)]
     engine: Engine,
     /// Start no search engine
     #[arg(long, conflicts_with = "engine")]
     no_engine: bool,
-    /// Start no queues
+    /// Start no queues for dead letters
     #[arg(long)]
     no_sqs: bool,
 }

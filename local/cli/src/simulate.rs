@@ -15,11 +15,12 @@ const REFRESH: Duration = Duration::from_millis(200);
 
 /// Play the whole path as a model that a seed decides, and hold its promises against it
 ///
-/// Table, stream, event source mapping, engine and queue are models; the function and the core are the real ones. Nothing runs
-/// but this process. Where a promise is broken, the schedule is shrunk, kept in a file, and can be replayed.
+/// Table, stream, event source mapping, engine and queue are models; the function and the core are the real ones.
+/// Nothing runs but this process. Where a promise is broken, the schedule is shrunk, kept in a file, and can be
+/// replayed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How many schedules
+    /// Number of schedules to play
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     schedules: u64,
     /// The first schedule's seed; the next one's is one more

@@ -16,10 +16,10 @@ const SET_UP_SECONDS: f64 = 40.0;
 /// Replicate a realistic activity history for half a minute, with faults, then compare table and index item by item
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Changes per second
+    /// Number of changes per second
     #[arg(long, default_value_t = 63.0)]
     pub rate: f64,
-    /// For how long
+    /// Length of the run in seconds
     #[arg(long, default_value_t = 30.0)]
     pub seconds: f64,
     /// Parallelization factor of the event source mapping, 1 to 10
@@ -31,7 +31,7 @@ pub struct Args {
     /// The same seed writes the same
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Which share of the writes is poison: a text where the index expects a date
+    /// Share of the writes that is poison: a text where the index expects a date
     #[arg(long, default_value_t = 0.002)]
     pub poison: f64,
     /// Kill the engine after a quarter of the run, and start it again after so many seconds

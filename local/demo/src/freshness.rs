@@ -17,10 +17,10 @@ pub struct Freshness {
     waiting: Mutex<BTreeSet<(i64, StreamSequence)>>,
 }
 
-/// Changes that wait.
+/// Changes that were read and are not done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WaitingChanges {
-    /// Number of changes.
+    /// Number of these changes.
     pub changes: usize,
     /// Age of the oldest one, to the second as DynamoDB's records have it.
     pub oldest: Duration,

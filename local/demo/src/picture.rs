@@ -12,7 +12,7 @@ const FILE: &str = "demo-lag.svg";
 /// The stream is polled every 250 ms, as Lambda does: a change waits between nothing and all of it.
 const POLL_P50_MS: f64 = 125.0;
 const POLL_P99_MS: f64 = 247.5;
-/// What the lag must stay under: row B2 of the benchmark.
+/// Limit for the lag, as in row B2 of the benchmark.
 const LIMIT_P50_MS: f64 = 200.0;
 const LIMIT_P99_MS: f64 = 300.0;
 

@@ -22,17 +22,17 @@ const READ: usize = 20_000;
 /// Requirement of an outage.
 pub(crate) const OWN_ENGINE: &str =
     "--outage kills and starts the engine, so it must be the tool's own: unset OPENSEARCH_ENDPOINT";
-/// How often the redrive is invoked at most.
+/// Limit for invocations of the redrive.
 const INVOCATIONS: usize = 20;
 
-/// What waited in the dead-letter queue, and what became of it.
+/// Messages of the dead-letter queue before and after the redrive.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Recovery {
-    /// Letters.
+    /// Number of messages before the redrive.
     pub letters: u64,
     /// Different records among those of ours.
     pub records: u64,
-    /// Letters of Lambda's.
+    /// On-failure messages of Lambda among them.
     pub ranges: u64,
     /// Letters that were redriven.
     pub redriven: u64,

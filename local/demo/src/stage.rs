@@ -31,39 +31,40 @@ use crate::warm_up;
 
 /// Longest start of the event source mapping.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// A change that waits longer than this is worth a remark: the poll, and DynamoDB's times to the second, account for less.
+/// A change that waits longer than this is worth a remark: the poll, and DynamoDB's times to the second, account for
+/// less.
 const LONG_WAIT: Duration = Duration::from_secs(3);
 
-/// How long one redrive may take.
+/// Timeout of one redrive.
 const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What is played.
+/// Functions and settings of a run.
 #[derive(Debug)]
 pub struct StagePlan {
-    /// The functions.
+    /// Binaries of the functions.
     pub functions: Functions,
-    /// How `replicate` is fed.
+    /// Settings of the mapping that feeds `replicate`.
     pub mapping: MappingConfig,
-    /// How long one invocation of it may take.
+    /// Timeout of `replicate`.
     pub timeout: Duration,
 }
 
 /// The binaries of the functions that the demo runs.
 #[derive(Clone, Debug)]
 pub struct Functions {
-    /// `replicate`.
+    /// Binary of `replicate`.
     pub replicate: PathBuf,
-    /// `redrive`.
+    /// Binary of `redrive`.
     pub redrive: PathBuf,
 }
 
 /// The stage, set up.
 pub struct Stage {
-    /// The table's client.
+    /// Client of the table's DynamoDB.
     pub tables: Tables,
-    /// The table's name.
+    /// Name of the table.
     pub table: String,
-    /// The engine's client.
+    /// Client of the search engine.
     pub engine: OpenSearch,
     /// The index's public name.
     pub index: String,
@@ -108,7 +109,8 @@ pub fn faults(invocations: u64) -> MappingFaults {
 }
 
 impl Stage {
-    /// Creates table and queue, warms everything up, and starts the event source mapping. The function creates its index.
+    /// Creates table and queue, warms everything up, and starts the event source mapping. The function creates its
+    /// index.
     ///
     /// # Errors
     /// Where a service refuses, or the function does not start.
@@ -176,7 +178,8 @@ impl Stage {
         })
     }
 
-    /// Counts all records of the run, by outcome. The processes end for that, as they keep the counts of up to a second.
+    /// Counts all records of the run, by outcome. The processes end for that, as they keep the counts of up to a
+    /// second.
     pub async fn counts(&self) -> FunctionCounts {
         self.mapping.end_idle().await;
         self.tally.settled().await

@@ -1,4 +1,4 @@
-//! What the demo showed, as lines and as one JSON object.
+//! Result of the demo, as lines and as one JSON object.
 
 use driftless_display::style;
 use driftless_harness::compare::Comparison;
@@ -14,7 +14,7 @@ use crate::stage::Stage;
 /// The demo's result. Milliseconds and counts; absent lags mean that no change was seen.
 #[derive(Debug, Serialize)]
 pub struct Summary {
-    /// Whether table and index hold the same, item by item.
+    /// True if table and index hold the same, item by item, and no dead letter is left.
     pub equal: bool,
     /// Items of the table.
     pub items: u64,
@@ -26,9 +26,9 @@ pub struct Summary {
     pub changes: u64,
     /// Changes by what they did.
     pub inserted: u64,
-    /// Likewise.
+    /// Changes that replaced an item.
     pub modified: u64,
-    /// Likewise.
+    /// Changes that removed an item.
     pub removed: u64,
     /// Deliveries that the guard found to have been applied before.
     pub duplicates: u64,
@@ -46,9 +46,9 @@ pub struct Summary {
     pub letters_left: u64,
     /// Lag from the writer's clock to the function's answer.
     pub lag_p50_ms: Option<f64>,
-    /// Likewise.
+    /// 99th percentile of the same lag.
     pub lag_p99_ms: Option<f64>,
-    /// Likewise.
+    /// Longest such lag of any change.
     pub lag_max_ms: Option<f64>,
     /// The 99th percentile of the first half of the changes: with the next one, whether the lag grows.
     pub lag_p99_first_half_ms: Option<f64>,
@@ -56,7 +56,7 @@ pub struct Summary {
     pub lag_p99_second_half_ms: Option<f64>,
     /// From the first write until the stream had drained.
     pub seconds: f64,
-    /// What the function said of its records.
+    /// Outcomes that the function counted in its metrics.
     pub function: FunctionCounts,
     /// Invocations, failed ones and redeliveries included.
     pub invocations: u64,
@@ -68,11 +68,11 @@ pub struct Summary {
     pub retries: u64,
     /// Settings of the run.
     pub rate: f64,
-    /// Likewise.
+    /// Parallelization factor of the mapping.
     pub factor: usize,
-    /// Likewise.
+    /// Limit for records of one invocation.
     pub batch_size: usize,
-    /// Likewise.
+    /// Seed of the load's plan.
     pub seed: u64,
 }
 

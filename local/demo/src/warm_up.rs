@@ -43,8 +43,8 @@ pub(crate) async fn engine(engine: &OpenSearch, index: &str) -> Result<()> {
     Ok(())
 }
 
-/// Lets items come and go through a mapping of their own, so that the function has made its index. The items are poison,
-/// for the way to the queue; their dead letters are taken off it again.
+/// Lets items come and go through a mapping of their own, so that the function has made its index. The items are
+/// poison, for the way to the queue; their dead letters are taken off it again.
 ///
 /// # Errors
 /// Where a service refuses, or the items are not replicated.

@@ -104,7 +104,7 @@ impl Progress {
         Self::drawn(ProgressBar::new(length), style, message)
     }
 
-    /// Replaces the message.
+    /// Replaces the message beside the bar.
     pub fn say(&self, message: impl Into<String>) {
         self.0.set_message(message.into());
     }

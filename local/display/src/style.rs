@@ -22,7 +22,7 @@ pub fn warning(text: impl Display) -> String {
     styled(AnsiColor::Yellow.on_default(), text)
 }
 
-/// Marks a heading.
+/// Marks the heading of some lines.
 #[must_use]
 pub fn heading(text: impl Display) -> String {
     styled(AnsiColor::Yellow.on_default().bold(), text)

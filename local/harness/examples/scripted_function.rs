@@ -1,10 +1,9 @@
 //! A Lambda function whose behaviour is written in its events; the tests of the event source mapping drive it.
 //!
 //! A record's new image may hold a string attribute `do`: `fail` (a function error), `report` (its sequence number goes
-//! into `batchItemFailures`), `exit`, `hang`, `panic`, `garble` (an answer without meaning), `swell`
-//! (an answer above Lambda's limit), `print` (one line), `warn` (one line of the log). Anything
-//! else succeeds. With `FAIL_INIT` set, its initialisation fails. With `DELIVERIES` set, every record is appended to that
-//! file before anything else happens.
+//! into `batchItemFailures`), `exit`, `hang`, `panic`, `garble` (an answer without meaning), `swell` (an answer above
+//! Lambda's limit), `print` (one line), `warn` (one line of the log). Anything else succeeds. With `FAIL_INIT` set, its
+//! initialisation fails. With `DELIVERIES` set, every record is appended to that file before anything else happens.
 
 use std::{env, fs::OpenOptions, io::Write, time::Duration};
 

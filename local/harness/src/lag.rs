@@ -1,5 +1,5 @@
-//! How fresh the index is: from the writer's clock in each item to the moment when the function has reported its record
-//! as done, which is after the engine has acknowledged the write.
+//! Lag of the index: from the writer's clock in each item to the moment when the function has reported its record as
+//! done, which is after the engine has acknowledged the write.
 //!
 //! Removals carry no new image, so their lag is not known; they pass through the same lanes as all others. Poison is
 //! delivered, too, but never indexed: it has no lag.

@@ -1,5 +1,5 @@
-//! The harness that the tests, the benchmark, the simulation and the command line drive: real services on this machine, and
-//! Lambda's side of them.
+//! The harness that the tests, the benchmark, the simulation and the command line drive: real services on this machine,
+//! and Lambda's side of them.
 //!
 //! # Layout
 //! - [`services`]: DynamoDB, SQS and a search engine, started and stopped; [`table`]: a table to write to.
@@ -8,7 +8,8 @@
 //! - [`mapping`]: a stream's records into functions, with Lambda's semantics; [`lag`]: how fresh the index is.
 //! - [`proxy`]: stands between a function and a service, and goes wrong on purpose.
 //! - [`replay`]: sample events into a function; [`redrive`](mod@redrive): the function that redrives, invoked.
-//! - [`list_dead_letters`]: what waits in the dead-letter queue; [`compare`](mod@compare): whether table and index hold the same.
+//! - [`list_dead_letters`]: what waits in the dead-letter queue; [`compare`](mod@compare): whether table and index hold
+//!   the same.
 //! - [`words`]: numbers with their nouns.
 
 pub mod activity;

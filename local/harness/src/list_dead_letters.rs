@@ -1,4 +1,4 @@
-//! What waits in the dead-letter queue, as a list that a person can act on.
+//! Messages of the dead-letter queue, as a list that a person can act on.
 //!
 //! Every message is received, and given back when all are read: a redrive at the same moment would miss them.
 
@@ -25,9 +25,9 @@ const AT_ONCE: usize = 16;
 /// A message of the queue, read.
 #[derive(Debug)]
 pub struct Entry {
-    /// The message.
+    /// Message as it was received.
     pub message: Received,
-    /// What it is.
+    /// Dead letter that the message holds.
     pub letter: Result<Letter, Unreadable>,
 }
 
@@ -116,7 +116,7 @@ impl Entry {
         }
     }
 
-    /// What a person needs to know of it.
+    /// Describes the message for a person.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());

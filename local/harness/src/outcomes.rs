@@ -1,4 +1,4 @@
-//! What the function says of its records: its EMF lines, added up.
+//! Outcomes of the function's records: its EMF lines, added up.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ const SETTLING: Duration = Duration::from_millis(50);
 pub struct FunctionCounts {
     /// Records of all invocations, redeliveries included.
     pub records: u64,
-    /// Documents written.
+    /// Changes that were written to the index.
     pub applied: u64,
     /// Changes that had been applied before.
     pub duplicate: u64,
@@ -36,7 +36,7 @@ pub struct FunctionCounts {
 pub struct Tally(Arc<Mutex<FunctionCounts>>);
 
 impl Tally {
-    /// Where processes send the lines that they print. Must be called within a runtime.
+    /// Creates the channel for the lines that processes print. Must be called within a runtime.
     #[must_use]
     pub fn lines(&self) -> UnboundedSender<String> {
         let (sender, mut lines) = unbounded_channel::<String>();

@@ -1,10 +1,10 @@
 //! Replays sample events: gives each file to a real function binary, as Lambda would, and reports its answer.
 //!
-//! Warnings and errors that the function logs are passed on while it works: it may wait for its whole timeout, such as with
-//! a wrong configuration.
+//! Warnings and errors that the function logs are passed on while it works: it may wait for its whole timeout, such as
+//! with a wrong configuration.
 //!
-//! The files hold the event as Lambda delivers it. The function sees nothing of the caller's environment but the variables
-//! that functions of this workspace are configured with, and what `--env` adds.
+//! The files hold the event as Lambda delivers it. The function sees nothing of the caller's environment but the
+//! variables that functions of this workspace are configured with, and what `--env` adds.
 
 use std::{
     env,
@@ -57,7 +57,7 @@ pub struct ReplayArgs {
     /// The function to build and run.
     #[arg(long, default_value = "replicate", value_name = "NAME")]
     pub function: String,
-    /// Where the function comes from, and what it sees.
+    /// Binary and environment of the function.
     #[command(flatten)]
     pub source: FunctionArgs,
     /// The function's timeout, 1 to 900.
@@ -68,13 +68,13 @@ pub struct ReplayArgs {
     pub log: Option<PathBuf>,
 }
 
-/// Where a function that is invoked by hand comes from, and what it sees.
+/// Binary and environment of a function that is invoked by hand.
 #[derive(Args, Clone, Debug, Default)]
 pub struct FunctionArgs {
     /// A binary to run as it is, instead of building the function.
     #[arg(long, value_name = "PATH")]
     pub binary: Option<PathBuf>,
-    /// How to build the function.
+    /// Profile in which the function is built.
     #[arg(long, value_enum, default_value_t)]
     pub profile: BuildProfile,
     /// A variable of the function's environment; may be given several times.
@@ -100,12 +100,12 @@ impl FunctionArgs {
     }
 }
 
-/// What became of one file.
+/// Result of one file.
 #[derive(Debug)]
 pub struct Replayed {
-    /// The file.
+    /// Path of the file.
     pub file: PathBuf,
-    /// How the invocation ended.
+    /// End of the invocation.
     pub invocation: Invocation,
 }
 
@@ -114,14 +114,14 @@ pub struct Replayed {
 pub enum ReplayStep<'a> {
     /// A warning or an error that the function logged.
     Logged(&'a LogLine),
-    /// A finished invocation.
+    /// A file whose invocation is finished.
     Replayed(&'a Replayed),
 }
 
 /// A warning or an error that a function logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// `WARN` or `ERROR`.
+    /// Level of the event, `WARN` or `ERROR`.
     pub level: String,
     /// Text of the event.
     pub message: String,

@@ -12,10 +12,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// How a function is compiled.
+/// Profile in which a function is compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum BuildProfile {
-    /// Fast to build.
+    /// The development profile: fast to build.
     #[default]
     Debug,
     /// As it is deployed.

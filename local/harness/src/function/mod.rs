@@ -4,7 +4,8 @@
 //! loopback, one invocation at a time. It knows nothing of streams; the event source mapping and `replay` drive it
 //! through the [`Invoke`] trait, which tests replace by a scripted double.
 //!
-//! Deliberately absent: events for extensions, response streaming, SnapStart, freezing between invocations, memory limits.
+//! Deliberately absent: events for extensions, response streaming, SnapStart, freezing between invocations, memory
+//! limits.
 
 use std::{
     fmt,
@@ -29,16 +30,16 @@ pub use process::FunctionProcess;
 /// The largest payload of a synchronous invocation, and of its answer: 6 MB ("Lambda quotas").
 pub const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
-/// How one invocation ended.
+/// End of one invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvocationOutcome {
-    /// The function answered.
+    /// An answer of the function.
     Response(Bytes),
     /// The function, or its initialisation, reported an error.
     FunctionError {
         /// The error's type, as the runtime names it.
         kind: String,
-        /// What the runtime said about it.
+        /// Message of the runtime about it.
         message: String,
     },
     /// The function did not answer within its time-out; its process was killed.
@@ -48,7 +49,7 @@ pub enum InvocationOutcome {
 }
 
 impl InvocationOutcome {
-    /// Whether Lambda would call this a function error.
+    /// Returns `true` if Lambda would call this a function error.
     #[must_use]
     pub fn is_function_error(&self) -> bool {
         !matches!(self, Self::Response(_))
@@ -67,12 +68,12 @@ impl fmt::Display for InvocationOutcome {
     }
 }
 
-/// One finished invocation.
+/// A finished invocation, with its duration.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     /// The id that the function saw, too.
     pub request_id: String,
-    /// How it ended.
+    /// End of the invocation.
     pub outcome: InvocationOutcome,
     /// From the hand-over of the event to the end.
     pub duration: Duration,
@@ -87,7 +88,7 @@ pub enum Sabotage {
     LoseAnswer,
 }
 
-/// What can be invoked: a real process, or a scripted double in tests.
+/// Something to invoke: a real process, or a scripted double in tests.
 #[async_trait]
 pub trait Invoke: Send + Sync {
     /// Starts the function and waits until it asks for its first event.

@@ -36,7 +36,7 @@ pub struct FunctionProcess {
 struct Running {
     child: Child,
     api: RuntimeApi,
-    /// What it printed last, and the tasks that read it.
+    /// Last lines of its output, and the tasks that read it.
     tail: Tail,
     output: Vec<JoinHandle<()>>,
 }

@@ -1,4 +1,4 @@
-//! What the items of a load look like.
+//! Items of a load: their keys and attributes.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,8 @@ use rand::rngs::StdRng;
 
 use crate::services::client_error;
 
-/// The attribute that the generator adds to every item: when it was sent, in microseconds since 1970 by the writer's clock.
+/// The attribute that the generator adds to every item: when it was sent, in microseconds since 1970 by the writer's
+/// clock.
 pub const WRITTEN_AT: &str = "written_at_us";
 
 /// An item, or its key.

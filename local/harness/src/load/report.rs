@@ -1,4 +1,4 @@
-//! What a load did, while it runs and afterwards.
+//! Report of a load, while it runs and afterwards.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -33,17 +33,17 @@ impl Meter {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Those that failed.
+    /// Returns the number of those that failed.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
 }
 
-/// What became of one write.
+/// End of one write.
 #[derive(Debug)]
 pub(super) struct WriteOutcome {
-    /// What the write turned out to be by the table's own answer; `None` for a removal of nothing.
+    /// Kind of the write by the table's own answer; `None` for a removal of nothing.
     pub(super) effect: Result<Option<Kind>>,
     pub(super) waited: Waited,
     /// From its time in the schedule to its start.
@@ -52,7 +52,7 @@ pub(super) struct WriteOutcome {
     pub(super) service: Duration,
 }
 
-/// Why a write did not start at its time.
+/// Reason why a write did not start at its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waited {
     Not,
@@ -67,15 +67,15 @@ pub struct LoadReport {
     pub planned: u64,
     /// By what the table answered, not by what was planned.
     pub inserted: u64,
-    /// Likewise.
+    /// Items replaced, by the same answers.
     pub modified: u64,
-    /// Likewise.
+    /// Items removed, by the same answers.
     pub removed: u64,
     /// Removals of what was not there; they leave no trace in a stream.
     pub without_effect: u64,
     /// Writes that failed after the client's own retries; whether they happened is unknown.
     pub failed: u64,
-    /// Why the first of them failed.
+    /// Error of the first of them.
     pub first_failure: Option<String>,
     /// Writes that were held back because the previous one of the same key was under way.
     pub waited_for_key: u64,
@@ -111,7 +111,7 @@ impl LoadReport {
         })
     }
 
-    /// How many records a stream of the table has for this load, unless a write failed.
+    /// Returns the number of records that a stream of the table has for this load, unless a write failed.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.inserted + self.modified + self.removed

@@ -26,7 +26,7 @@ async fn run_plain(load: &Load, client: &Client, table: &str) -> LoadReport {
     run(load, client, table, items, Arc::default()).await.unwrap()
 }
 
-/// What the table must hold after the plan: the number of the last write of each live key.
+/// Returns the number of the last write of each live key, as the table must hold it after the plan.
 fn expected(load: &Load) -> HashMap<u64, u64> {
     let mut live = HashMap::new();
     for write in Schedule::new(load) {

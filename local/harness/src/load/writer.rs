@@ -1,7 +1,7 @@
 //! Carries out the plan of a load.
 //!
-//! Each write is a task that begins at its time, waits for the previous write of its key, then for a slot, and then sends.
-//! So the writes of a key reach the table in the order of the plan, and the schedule never waits.
+//! Each write is a task that begins at its time, waits for the previous write of its key, then for a slot, and then
+//! sends. So the writes of a key reach the table in the order of the plan, and the schedule never waits.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! What to do with a batch after an invocation: the mapping's policy as pure functions.
+//! Policy of the mapping after an invocation, as pure functions.
 //!
-//! The rules are those of "Retain discarded records for a DynamoDB event source in Lambda" (services-dynamodb-errors) and
-//! "Configuring partial batch response with DynamoDB and Lambda" (services-ddb-batchfailurereporting). Where AWS is
+//! The rules are those of "Retain discarded records for a DynamoDB event source in Lambda" (services-dynamodb-errors)
+//! and "Configuring partial batch response with DynamoDB and Lambda" (services-ddb-batchfailurereporting). Where AWS is
 //! silent, the choice is the one that is harder on the function, and a comment says so.
 
 use super::{
@@ -16,27 +16,27 @@ use crate::function::PAYLOAD_LIMIT_BYTES;
 pub struct Delivery {
     /// The records, in the order of the stream; never none.
     pub records: Vec<StreamRecord>,
-    /// How many of the allowed retries these records have used up.
+    /// Number of allowed retries that these records have used up.
     pub retries: u32,
-    /// How many invocations these records were part of.
+    /// Number of invocations that these records were part of.
     pub invocations: u32,
-    /// Whether this is a redelivery on purpose, whose records are accounted for already.
+    /// True for a redelivery on purpose, whose records are accounted for already.
     pub redelivered: bool,
 }
 
-/// What a batch's invocation led to.
+/// Result of the invocation of a batch.
 #[derive(Debug, Default)]
 pub struct Decision {
     /// Records that are done.
     pub delivered: Vec<StreamRecord>,
-    /// What happens to the others.
+    /// Follow-up for the other records.
     pub then: FollowUp,
 }
 
-/// What happens to the records of a batch that did not succeed.
+/// Follow-up for the records of a batch that did not succeed.
 #[derive(Debug, Default)]
 pub enum FollowUp {
-    /// There are none.
+    /// Nothing: all records are done.
     #[default]
     Done,
     /// They are delivered again, after a back-off.
@@ -48,7 +48,7 @@ pub enum FollowUp {
 }
 
 impl Delivery {
-    /// A new batch.
+    /// Creates a delivery whose records were not invoked yet.
     #[must_use]
     pub fn new(records: Vec<StreamRecord>) -> Self {
         Self { records, ..Self::default() }
@@ -117,7 +117,7 @@ impl Delivery {
     }
 }
 
-/// How many of `records`, from the first on, make the next batch: up to `batch_size`, and up to the payload limit.
+/// Counts the `records`, from the first on, that make the next batch: up to `batch_size`, and up to the payload limit.
 ///
 /// The second value tells that the batch is full, so that there is nothing to wait for.
 #[must_use]

@@ -7,7 +7,7 @@ use std::{num::NonZeroU64, ops::RangeInclusive, time::Duration};
 
 use anyhow::{Result, ensure};
 
-/// Where a new mapping starts in the stream.
+/// Position at which a new mapping starts in the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StartingPosition {
     /// At the oldest record. The safe choice: nothing is missed while the mapping is being created.
@@ -22,21 +22,21 @@ pub enum StartingPosition {
 pub struct MappingConfig {
     /// The most records in one invocation, 1 to 10,000.
     pub batch_size: usize,
-    /// How long to wait for a batch to fill up, at most 300 s.
+    /// Longest wait for a batch to fill up, at most 300 s.
     pub batching_window: Duration,
-    /// How many batches of one shard are in work at the same time, 1 to 10.
+    /// Number of batches of one shard that are in work concurrently, 1 to 10.
     pub parallelization_factor: usize,
-    /// How often a failed batch is tried again, at most 10,000; `None` (-1 on AWS) is without end.
+    /// Limit for retries of a failed batch, at most 10,000; `None` (-1 on AWS) is without end.
     pub maximum_retry_attempts: Option<u32>,
     /// Records older than this are given up: 60 s to 7 days; `None` (-1 on AWS) is never.
     pub maximum_record_age: Option<Duration>,
-    /// Whether a failed batch is split in two.
+    /// True if a failed batch is split in two.
     pub bisect_batch_on_function_error: bool,
-    /// Whether the function's `batchItemFailures` are read (`ReportBatchItemFailures`).
+    /// True if the function's `batchItemFailures` are read (`ReportBatchItemFailures`).
     pub report_batch_item_failures: bool,
-    /// Where to start.
+    /// Position at which to start.
     pub starting_position: StartingPosition,
-    /// How often each shard is read; Lambda's base rate is four times per second ("Polling and batching streams").
+    /// Interval between reads of a shard; Lambda's base rate is four times per second ("Polling and batching streams").
     pub poll_interval: Duration,
     /// Ours: how long to wait before a failed batch is tried again.
     pub retry_backoff: RetryBackoff,
@@ -103,7 +103,7 @@ fn whole_seconds(duration: Duration) -> u64 {
 pub struct RetryBackoff {
     /// The wait before the first repetition; it doubles from then on.
     pub initial: Duration,
-    /// The longest wait.
+    /// Limit for the growing wait.
     pub maximum: Duration,
 }
 
@@ -127,11 +127,11 @@ impl RetryBackoff {
 pub struct MappingFaults {
     /// After every so many successful batches, a lane's last batches are delivered again: a lost checkpoint.
     pub redeliver_every: Option<NonZeroU64>,
-    /// How many batches such a redelivery repeats, oldest first; zero is taken as one.
+    /// Number of batches that such a redelivery repeats, oldest first; zero is taken as one.
     pub redelivered_batches: usize,
     /// At every so many invocations, the process is killed while it works on the event.
     pub kill_during_every: Option<NonZeroU64>,
-    /// How long after the process took the event it is killed.
+    /// Time from the process taking the event until it is killed.
     pub kill_after: Duration,
     /// At every so many invocations, the function answers, but its answer is lost and its process is killed.
     pub lose_answer_every: Option<NonZeroU64>,

@@ -33,7 +33,7 @@ pub trait Observe: Send + Sync {
     fn finished(&self, _records: &[StreamRecord]) {}
 }
 
-/// What all lanes of a mapping share.
+/// State that all lanes of a mapping share.
 pub(super) struct Shared {
     pub(super) config: MappingConfig,
     pub(super) stream_arn: String,
@@ -45,7 +45,7 @@ pub(super) struct Shared {
     pub(super) attempts: Counter,
 }
 
-/// One lane.
+/// Lane of a shard, with its records and its environment.
 pub(super) struct Lane {
     shared: Arc<Shared>,
     shard: ShardId,
@@ -287,7 +287,7 @@ impl Lane {
     }
 }
 
-/// Which fault, if any, the invocation `number` suffers.
+/// Chooses the fault of the invocation `number`, if it suffers one.
 fn sabotage(faults: &MappingFaults, number: u64) -> Option<Sabotage> {
     let due = |every: Option<NonZeroU64>| every.is_some_and(|every| number.is_multiple_of(every.get()));
     if due(faults.kill_during_every) {

@@ -1,4 +1,4 @@
-//! Which shards of a stream may be read: a shard waits for its parent, siblings run side by side.
+//! Lineage of the shards of a stream: a shard waits for its parent, siblings run side by side.
 //!
 //! "A parent shard is processed before its children" is what keeps the order of a key across a split ("Working with
 //! streams", DynamoDB developer guide). A parent is over when all of its records are finished, retries included.

@@ -24,7 +24,7 @@ pub(super) struct MemoryShard {
     first_hash: u64,
     last_hash: u64,
     pub(super) records: Vec<StreamRecord>,
-    /// How many records are gone from the start of `records`; positions count them.
+    /// Number of records that are gone from the start of `records`; positions count them.
     pub(super) trimmed: usize,
 }
 

@@ -1,7 +1,7 @@
 //! A change stream generated in memory, for loads that no local database reaches and for tests.
 //!
-//! It behaves like a DynamoDB stream: a change goes to the open shard that owns its partition key; a shard that is split
-//! ends and has two children; iterators can expire, old records can be trimmed. Nothing is trimmed by itself.
+//! It behaves like a DynamoDB stream: a change goes to the open shard that owns its partition key; a shard that is
+//! split ends and has two children; iterators can expire, old records can be trimmed. Nothing is trimmed by itself.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -30,13 +30,13 @@ pub type JsonItem = Map<String, Value>;
 pub struct MemoryChange {
     /// `INSERT`, `MODIFY` or `REMOVE`.
     pub event_name: &'static str,
-    /// The item's key.
+    /// Key attributes of the item.
     pub keys: JsonItem,
     /// The item after the change; `None` leaves the image out.
     pub new_image: Option<JsonItem>,
     /// The item before the change; `None` leaves the image out.
     pub old_image: Option<JsonItem>,
-    /// Whether time to live removed the item.
+    /// True if time to live removed the item.
     pub expired: bool,
 }
 
@@ -87,13 +87,13 @@ impl MemoryStream {
         Ok(sequence_number)
     }
 
-    /// How many records the stream holds.
+    /// Returns the number of records in the stream.
     #[must_use]
     pub fn len(&self) -> usize {
         self.state().shards.iter().map(|shard| shard.records.len()).sum()
     }
 
-    /// Whether the stream holds no record.
+    /// Returns `true` if the stream holds no record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

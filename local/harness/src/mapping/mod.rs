@@ -1,14 +1,16 @@
 //! The local event source mapping: reads a change stream and drives a function with Lambda's documented semantics.
 //!
-//! What it keeps, as Lambda does: shard lineage (a parent is finished before its children start), order per partition key,
-//! batch size, window and payload limit, parallelization factor, `ReportBatchItemFailures`, retries, bisecting, maximum
-//! record age and the on-failure destination. Every record that is read ends as delivered or in an on-failure message.
+//! What it keeps, as Lambda does: shard lineage (a parent is finished before its children start), order per partition
+//! key, batch size, window and payload limit, parallelization factor, `ReportBatchItemFailures`, retries, bisecting,
+//! maximum record age and the on-failure destination. Every record that is read ends as delivered or in an on-failure
+//! message.
 //!
 //! # Layout
 //! - [`stream`], [`record`]: what a stream is, and a record in Lambda's JSON.
-//!   [`DynamoDbStream`] reads a real one, [`MemoryStream`] is filled by a generator.
+//! [`DynamoDbStream`] reads a real one, [`MemoryStream`] is filled by a generator.
 //! - [`batch`], [`response`], `lineage`: the semantics as pure functions.
-//! - `shard`, `lane`: the loops that read a shard and deliver its records; `read_ahead`: how far one may be ahead of the other.
+//! - `shard`, `lane`: the loops that read a shard and deliver its records; `read_ahead`: how far one may be ahead of
+//!   the other.
 //! - [`on_failure`], `stats`, `config`: what goes in and comes out.
 //!
 //! Deliberately absent: event filtering, tumbling windows, and checkpoints that outlive the process. A mapping that is
@@ -61,9 +63,9 @@ use shard::ShardReader;
 use stats::{Counter, MappingProgress};
 use stream::{ChangeStream, ShardId};
 
-/// How often the stream is asked for new shards, besides whenever one ends.
+/// Interval between listings of the shards; the end of a shard causes another one.
 const LISTING_INTERVAL: Duration = Duration::from_secs(1);
-/// How often a wait for the stream to drain looks.
+/// Interval between looks while waiting for the stream to drain.
 const DRAIN_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running event source mapping. It stops when this is dropped; [`shutdown`](Self::shutdown) also waits for the end.
@@ -118,13 +120,13 @@ impl EventSourceMapping {
         Ok(Self { shared, relist, supervisor })
     }
 
-    /// What the mapping did so far.
+    /// Returns the counts of the mapping so far.
     #[must_use]
     pub fn stats(&self) -> MappingStats {
         self.shared.progress.stats()
     }
 
-    /// Whether nothing is in flight, and the last look at each shard found nothing new.
+    /// Returns `true` if nothing is in flight, and the last look at each shard found nothing new.
     #[must_use]
     pub fn drained(&self) -> bool {
         self.shared.progress.drained(None)

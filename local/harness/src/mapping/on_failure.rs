@@ -19,10 +19,10 @@ use tokio::time::Instant;
 use super::{batch::Delivery, record::StreamRecord, stream::ShardId};
 use crate::function::{Invocation, new_request_id};
 
-/// How long one try to store a message may take.
+/// Timeout of one try to store a message.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 
-/// Why records were given up.
+/// Reason why records were given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Condition {
     /// Their retries are used up.
@@ -35,64 +35,64 @@ pub enum Condition {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailureMessage {
-    /// Which function, and why.
+    /// Function, and reason why the records were given up.
     pub request_context: RequestContext,
-    /// How the last invocation ended; absent when there was none.
+    /// End of the last invocation; absent when there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_context: Option<ResponseContext>,
-    /// Always `1.0`.
+    /// Version of the message's format, always `1.0`.
     pub version: &'static str,
     /// When the records were given up.
     pub timestamp: String,
-    /// Which records.
+    /// Range of records that were given up.
     #[serde(rename = "DDBStreamBatchInfo")]
     pub batch: BatchInfo,
 }
 
-/// Which function, and why.
+/// Function, and reason why its records were given up.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestContext {
     /// The id of the last invocation.
     pub request_id: String,
-    /// The function.
+    /// ARN of the function.
     pub function_arn: String,
-    /// Why the records were given up.
+    /// Reason why the records were given up.
     pub condition: Condition,
-    /// How often the function was invoked with them.
+    /// Number of invocations with them.
     pub approximate_invoke_count: u32,
 }
 
-/// How the last invocation ended.
+/// End of the last invocation.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResponseContext {
     /// 200: Lambda itself did its part.
     pub status_code: u16,
-    /// Always `$LATEST` here.
+    /// Version of the function, always `$LATEST` here.
     pub executed_version: &'static str,
     /// `Unhandled`; absent when the function answered with `batchItemFailures`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function_error: Option<&'static str>,
 }
 
-/// Which records were given up.
+/// Range of records that were given up.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchInfo {
-    /// Their shard.
+    /// Id of their shard.
     pub shard_id: String,
-    /// The first one.
+    /// Sequence number of the first one.
     pub start_sequence_number: String,
-    /// The last one.
+    /// Sequence number of the last one.
     pub end_sequence_number: String,
     /// When the first one was written.
     pub approximate_arrival_of_first_record: String,
     /// When the last one was written.
     pub approximate_arrival_of_last_record: String,
-    /// How many they are.
+    /// Number of these records.
     pub batch_size: usize,
-    /// Their stream.
+    /// ARN of their stream.
     pub stream_arn: String,
 }
 
@@ -168,7 +168,7 @@ impl OnFailure for SqsQueue {
     }
 }
 
-/// Messages in memory.
+/// On-failure messages kept in memory.
 #[derive(Debug, Default)]
 pub struct MemoryMessages(Mutex<Vec<FailureMessage>>);
 

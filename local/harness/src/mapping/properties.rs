@@ -20,7 +20,7 @@ use super::{
 };
 use crate::function::InvocationOutcome;
 
-/// What happens to the stream, in this order.
+/// Events of the stream, in this order.
 #[derive(Clone, Debug)]
 enum Step {
     Push(u8),
@@ -117,7 +117,7 @@ impl Case {
     }
 }
 
-/// What went in and what came out of one run.
+/// Input and output of one run.
 struct Run {
     parents: HashMap<ShardId, Option<ShardId>>,
     records: HashMap<ShardId, Vec<StreamRecord>>,

@@ -26,7 +26,7 @@ impl StreamSequence {
         Self(digits.into())
     }
 
-    /// The digits.
+    /// Returns the digits of the number.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -110,7 +110,7 @@ impl StreamRecord {
         self.key_hash
     }
 
-    /// Which of `lanes` the record belongs to: the same for all records of a partition key.
+    /// Returns the lane of the record among `lanes`: the same for all records of a partition key.
     #[must_use]
     pub fn lane(&self, lanes: usize) -> usize {
         // The remainder is below `lanes`, so it fits.
@@ -140,7 +140,7 @@ pub fn payload_bytes(records: &[StreamRecord]) -> usize {
     PAYLOAD_FRAME_BYTES + records.iter().map(|record| record.json.len() + 1).sum::<usize>()
 }
 
-/// What [`payload`] adds around the records.
+/// Bytes that [`payload`] adds around the records.
 pub(super) const PAYLOAD_FRAME_BYTES: usize = 14;
 
 #[derive(Deserialize)]

@@ -1,16 +1,17 @@
-//! What a function's answer to a batch means: which records succeeded.
+//! Meaning of a function's answer to a batch: the records that succeeded.
 //!
-//! The rules are those of "Configuring partial batch response with DynamoDB and Lambda" (services-ddb-batchfailurereporting).
+//! The rules are those of "Configuring partial batch response with DynamoDB and Lambda"
+//! (services-ddb-batchfailurereporting).
 
 use serde_json::Value;
 
 use super::record::StreamRecord;
 use crate::function::InvocationOutcome;
 
-/// What became of a batch in one invocation.
+/// Result of a batch in one invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every record succeeded.
+    /// All records of the batch succeeded.
     Succeeded,
     /// The function reported failures; everything from this index on is to be tried again.
     FailedFrom(usize),

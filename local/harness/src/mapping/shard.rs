@@ -1,7 +1,7 @@
 //! Reads one shard to its end and hands its records to the shard's lanes.
 //!
-//! A lane is as many lanes as the parallelization factor; a record's lane follows from its partition key, so the order of
-//! each key is kept. How far the reader may be ahead of the lanes is bounded in bytes.
+//! A lane is as many lanes as the parallelization factor; a record's lane follows from its partition key, so the order
+//! of each key is kept. How far the reader may be ahead of the lanes is bounded in bytes.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use super::{
     stream::{ChangeStream, Page, READ_LIMIT, ShardId, ShardIterator, ShardPosition, StreamError},
 };
 
-/// Reads one shard.
+/// Reader of one shard, and its lanes.
 pub(super) struct ShardReader {
     shared: Arc<Shared>,
     stream: Arc<dyn ChangeStream>,
     shard: ShardId,
-    /// Where the next iterator starts: after the last record that was read.
+    /// Start of the next iterator: after the last record that was read.
     position: ShardPosition,
     iterator: Option<ShardIterator>,
     budget: ReadAhead,

@@ -52,7 +52,7 @@ pub(super) fn quick_config() -> MappingConfig {
     }
 }
 
-/// What the function saw and did in one invocation.
+/// Records that the function saw in one invocation, and what it did.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) environment: usize,
@@ -102,7 +102,7 @@ pub(super) fn success() -> InvocationOutcome {
     InvocationOutcome::Response(Bytes::from_static(b"{\"batchItemFailures\":[]}"))
 }
 
-/// A function error.
+/// Returns a function error of some kind.
 pub(super) fn function_error() -> InvocationOutcome {
     InvocationOutcome::FunctionError { kind: "Scripted".into(), message: "as the script says".into() }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a request, and the rules that say with which one.
+//! Faults of requests, and the rules that choose the requests.
 
 use std::{
     collections::VecDeque,
@@ -6,17 +6,19 @@ use std::{
     time::Duration,
 };
 
-/// What happens to one request.
+/// Fault of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ProxyFault {
-    /// Nothing.
+    /// None: the request passes.
     #[default]
     Pass,
     /// So many bytes of the request reach the service, then both connections are closed. With 0 it sees nothing of it.
     CutRequest(usize),
-    /// The service answers, so its work is done; so many bytes of the answer reach the client, then both connections are closed.
+    /// The service answers, so its work is done; so many bytes of the answer reach the client, then both connections
+    /// are closed.
     CutAnswer(usize),
-    /// The answer arrives as a well-formed one whose body has only so many bytes, as from a proxy that cuts too large ones.
+    /// The answer arrives as a well-formed one whose body has only so many bytes, as from a proxy that cuts too large
+    /// ones.
     Truncate(usize),
     /// The request reaches the service this much later, also when the client has given up.
     DelayRequest(Duration),
@@ -28,7 +30,7 @@ pub enum ProxyFault {
     Answer(u16),
 }
 
-/// Which requests suffer what, and the paths that were seen.
+/// Faults for requests to come, and the paths that were seen.
 #[derive(Debug, Default)]
 pub(super) struct Rules(Mutex<State>);
 

@@ -20,7 +20,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 /// A client's connection, and one to the service once it is needed.
 pub(super) struct Relay {
     client: TcpStream,
-    /// What was read from the client and not used yet: the start of the next request.
+    /// Bytes from the client that are not used yet: the start of the next request.
     ahead: Vec<u8>,
     service: Option<TcpStream>,
     address: Arc<str>,
@@ -29,7 +29,7 @@ pub(super) struct Relay {
     unanswered: Option<String>,
 }
 
-/// Whether the connection goes on after a request.
+/// Use of the connection after a request.
 enum NextStep {
     Next,
     Close,

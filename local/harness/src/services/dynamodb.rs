@@ -26,9 +26,9 @@ pub enum DynamoDbKind {
 /// A running DynamoDB with streams, empty at the start. Dropping it stops it.
 #[derive(Debug)]
 pub enum DynamoDb {
-    /// See [`DynamoDbKind::Embedded`].
+    /// The kind of [`DynamoDbKind::Embedded`], running.
     Embedded(EmbeddedDynamoDb),
-    /// See [`DynamoDbKind::DynamoDbLocal`].
+    /// The kind of [`DynamoDbKind::DynamoDbLocal`], running.
     Local(Box<DynamoDbLocal>),
 }
 

@@ -1,4 +1,5 @@
-//! Services that the environment names, used instead of services of the tool's own: named and checked before they are used.
+//! Services that the environment names, used instead of services of the tool's own: named and checked before they are
+//! used.
 
 use std::io::{Error as IoError, ErrorKind};
 use std::time::Duration;
@@ -17,11 +18,11 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// URLs of services that exist already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Existing {
-    /// From [`DYNAMODB_ENDPOINT`].
+    /// URL of DynamoDB, from [`DYNAMODB_ENDPOINT`].
     pub dynamodb: Option<String>,
-    /// From [`SQS_ENDPOINT`].
+    /// URL of SQS, from [`SQS_ENDPOINT`].
     pub sqs: Option<String>,
-    /// From [`OPENSEARCH_ENDPOINT`].
+    /// URL of the search engine, from [`OPENSEARCH_ENDPOINT`].
     pub opensearch: Option<String>,
 }
 

@@ -5,7 +5,8 @@ use std::error::Error;
 use anyhow::anyhow;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-/// Words an error of an AWS client. The client's own text repeats the service's words twice, or says "service error" only.
+/// Words an error of an AWS client. The client's own text repeats the service's words twice, or says "service error"
+/// only.
 pub fn client_error<E, R>(error: SdkError<E, R>) -> anyhow::Error
 where
     E: ProvideErrorMetadata + Error + 'static,

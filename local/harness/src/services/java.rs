@@ -1,4 +1,4 @@
-//! What the Java services have in common: a main class on a folder of jars, a log, a leased port.
+//! Java services: a main class on a folder of jars, a log, a leased port.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::jdk::Jdk;
 use super::process::ProcessLaunch;
 use super::workspace;
 
-/// How long a Java service may take until it answers, on a machine that is busy with a build.
+/// Longest start of a Java service, on a machine that is busy with a build.
 pub(super) const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// A Java program to run.

@@ -1,8 +1,8 @@
 //! Fetches a Java service and everything it needs from Maven, once, into `<target dir>/local/<artifact>-<version>/lib`.
 //!
 //! The folder `lib` appears by a rename when all jars are there, so it is complete or absent. A file lock keeps
-//! concurrent processes (two test binaries, the demo beside the tests) from fetching at the same time: Maven's own local
-//! repository does not bear that either.
+//! concurrent processes (two test binaries, the demo beside the tests) from fetching at the same time: Maven's own
+//! local repository does not bear that either.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -19,25 +19,25 @@ use super::workspace;
 
 /// Pinned, so that every machine resolves in the same way.
 const DEPENDENCY_PLUGIN: &str = "3.6.1";
-/// What a shell answers for a program that it cannot find.
+/// Exit code of a shell for a program that it cannot find.
 const NOT_FOUND: i32 = 127;
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The coordinates of something in a Maven repository.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Coordinates {
-    /// `groupId`
+    /// Maven's `groupId` of the artifact.
     pub(super) group: &'static str,
-    /// `artifactId`
+    /// Maven's `artifactId` of the artifact.
     pub(super) artifact: &'static str,
-    /// `version`
+    /// Maven's `version` of the artifact.
     pub(super) version: &'static str,
 }
 
 /// A service to be fetched with its dependencies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Artifact {
-    /// The service itself.
+    /// Coordinates of the service itself.
     pub(super) coordinates: Coordinates,
     /// A bill of materials which overrides versions that the service names and no repository has.
     pub(super) bom: Option<Coordinates>,

@@ -1,8 +1,8 @@
 //! The real services that the tool and the tests run on: DynamoDB, SQS and a search engine, without Docker.
 //!
-//! [`Services::start`] starts what is wanted, concurrently, and stops it when the bundle is dropped or the process ends,
-//! in whatever way. A service whose URL the environment gives is used instead of one of our own. Tests share one bundle
-//! per process: [`shared`].
+//! [`Services::start`] starts what is wanted, concurrently, and stops it when the bundle is dropped or the process
+//! ends, in whatever way. A service whose URL the environment gives is used instead of one of our own. Tests share one
+//! bundle per process: [`shared`].
 
 mod clients;
 mod dynamodb;
@@ -52,16 +52,16 @@ pub const STREAMS_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB_STREAMS";
 /// The SDK's own variable for SQS.
 pub const SQS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
 
-/// Which services to start.
+/// Choice of services to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Wanted {
-    /// Which DynamoDB; there is always one.
+    /// DynamoDB to start; there is always one.
     pub dynamodb: DynamoDbKind,
-    /// Whether there are queues.
+    /// True if there are queues.
     pub sqs: bool,
-    /// Which search engine, if any.
+    /// Search engine to start, if any.
     pub engine: Option<Engine>,
-    /// What the engine is run for.
+    /// Purpose for which the engine runs.
     pub purpose: Purpose,
 }
 
@@ -90,7 +90,8 @@ impl Services {
     /// instead; the log names it first.
     ///
     /// # Errors
-    /// The first service that cannot be started; the others are stopped. A service of the environment that does not answer.
+    /// The first service that cannot be started; the others are stopped. A service of the environment that does not
+    /// answer.
     pub async fn start(wanted: Wanted) -> Result<Self> {
         let existing = Existing::from_env().wanted(wanted);
         existing.lines().iter().for_each(|line| tracing::info!("{line}"));

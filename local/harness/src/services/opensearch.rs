@@ -26,8 +26,8 @@ use super::workspace;
 
 /// A small heap, and the simple collector: few cores.
 const JVM_OPTIONS: [&str; 3] = ["-Xms1g", "-Xmx1g", "-XX:+UseSerialGC"];
-/// The optimising compiler would be at work, on the cores that the engine needs, until a short run is over. Warmed up for
-/// the better part of a minute, a write takes half as long with it.
+/// The optimising compiler would be at work, on the cores that the engine needs, until a short run is over. Warmed up
+/// for the better part of a minute, a write takes half as long with it.
 const QUICK_COMPILER: &str = "-XX:TieredStopAtLevel=1";
 /// A file system in memory, and how much must be free there for an engine's data.
 const MEMORY: &str = "/dev/shm";
@@ -40,18 +40,19 @@ discovery.type: single-node
 # A developer's disk is often almost full; the engine would make every index read-only.
 cluster.routing.allocation.disk.threshold_enabled: false
 ";
-/// The simple collector leaves garbage until the heap is full; counted as memory in use, it makes the engine refuse bulks.
+/// The simple collector leaves garbage until the heap is full; counted as memory in use, it makes the engine refuse
+/// bulks.
 const GARBAGE_IS_FREE: &str = "indices.breaker.total.use_real_memory: false\n";
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an engine is run for.
+/// Purpose for which an engine runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Tests, and trying things out: the quick compiler, data on disk.
     #[default]
     Tests,
-    /// Half a minute of lag: data in memory where there is room, because every single write waits for the disk, and that
-    /// of a developer's machine says nothing about anybody's cluster.
+    /// Half a minute of lag: data in memory where there is room, because every single write waits for the disk, and
+    /// that of a developer's machine says nothing about anybody's cluster.
     Demo,
     /// The same for minutes, warmed up: with the optimising compiler, as in production.
     Benchmark,
@@ -101,7 +102,7 @@ impl OpenSearch {
         Ok(engine)
     }
 
-    /// Name and version.
+    /// Returns name and version of the engine.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.release.name
