@@ -32,7 +32,7 @@ use driftless_harness::load::{self, Load, Meter};
 use driftless_harness::services::{Existing, Jdks, Purpose, Services, Wanted, check_requirements};
 
 pub use args::Args;
-use stage::{Functions, StagePlan, Stage};
+use stage::{Functions, Stage, StagePlan};
 use summary::Summary;
 
 /// Time between two lines of progress.

@@ -19,7 +19,7 @@ use crate::services::{SQS_ENDPOINT, sqs_client};
 
 /// The whole reading; well within the time for which SQS hides a message (30 s unless the queue says more).
 const LIMIT: Duration = Duration::from_secs(20);
-/// Letters that are given back at once.
+/// Messages that are given back concurrently.
 const AT_ONCE: usize = 16;
 
 /// A message of the queue, read.

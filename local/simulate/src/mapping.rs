@@ -8,7 +8,7 @@ use driftless_harness::mapping::batch::{Delivery, FollowUp, batch_length};
 use driftless_harness::mapping::on_failure::Condition;
 use driftless_harness::mapping::record::StreamRecord;
 use driftless_harness::mapping::response::verdict;
-use driftless_harness::mapping::{RetryBackoff, MappingConfig};
+use driftless_harness::mapping::{MappingConfig, RetryBackoff};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;

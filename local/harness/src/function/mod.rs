@@ -103,7 +103,7 @@ pub trait Invoke: Send + Sync {
     /// When the function could not be invoked at all; what the function did wrong is an [`InvocationOutcome`].
     async fn invoke(&mut self, payload: Bytes, sabotage: Option<Sabotage>) -> Result<Invocation>;
 
-    /// Ends the function at once, as `SIGKILL` does. The next invocation starts it again.
+    /// Ends the function immediately, as `SIGKILL` does. The next invocation starts it again.
     async fn kill(&mut self);
 
     /// Ends the function as Lambda ends an idle environment: it may still tell what it has kept.

@@ -23,7 +23,7 @@ use super::schedule::{Kind, Schedule, Write};
 use super::{Item, Load};
 use crate::services::client_error;
 
-/// Writes `load` to `table` and waits for the last answer. Dropping the future ends the load at once.
+/// Writes `load` to `table` and waits for the last answer. Dropping the future ends the load immediately.
 ///
 /// # Errors
 /// Where the load makes no sense. Writes that fail are counted in the report.

@@ -79,7 +79,7 @@ impl EventSourceMapping {
     /// Starts to deliver `stream` to the function that `launcher` starts; what is given up goes to `on_failure`.
     ///
     /// As with provisioned concurrency, one environment for each lane of a shard is started before this returns: a
-    /// function that cannot start says so at once, and the first records do not wait for a cold start.
+    /// function that cannot start says so immediately, and the first records do not wait for a cold start.
     ///
     /// # Errors
     /// When a setting is out of its range, or the function does not start.
@@ -157,7 +157,7 @@ impl EventSourceMapping {
         self.shared.environments.end_idle().await;
     }
 
-    /// Stops at once: invocations in progress are cut off and all processes are killed. Tells what was done.
+    /// Stops immediately: invocations in progress are cut off and all processes are killed. Returns what was done.
     ///
     /// To lose nothing, [`wait_until_drained`](Self::wait_until_drained) first.
     pub async fn shutdown(mut self) -> MappingStats {

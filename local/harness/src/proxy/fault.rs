@@ -22,7 +22,7 @@ pub enum ProxyFault {
     Truncate(usize),
     /// The request reaches the service this much later, also when the client has given up.
     DelayRequest(Duration),
-    /// The service does its work at once; its answer reaches the client this much later.
+    /// The service does its work immediately; its answer reaches the client this much later.
     DelayAnswer(Duration),
     /// The request is swallowed and never answered; the connection stays open.
     Swallow,
