@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftless::change::{Change, Reading};
+use driftless::dead_letter::Sender;
 use driftless::dead_letter::{DeadLetter, Letter};
 use driftless::environment::Environment;
 use driftless::function::clock::now;
@@ -72,8 +73,7 @@ impl Stage {
             reading: &reading,
             writer: Some(&self.writer),
             queue: Some(&queue),
-            index: &self.index.name,
-            version: "test",
+            sender: Sender { index: &self.index.name, function_version: "test" },
         };
         let mut metrics = Metrics::new(raw.len());
         let deadlines = Deadlines::before(Instant::now() + 2 * TIMEOUT, TIMEOUT);

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::guard::Guard;
 use crate::index::Index;
 use crate::mailbox::Mailbox;
-use crate::process::{FUNCTION_VERSION, INDEX, Processes};
+use crate::process::{Processes, SENDER};
 use crate::world::World;
 
 /// The time of one redrive; the function keeps two seconds of it for closing.
@@ -36,10 +36,9 @@ pub(crate) async fn redrive<I: Index>(processes: Arc<Processes<I>>, is_named: bo
         writer: &process.writer,
         queue: &mailbox,
         ranges: &Records(world),
-        index: INDEX,
+        sender: SENDER,
         table: None,
         patience: PATIENCE,
-        version: FUNCTION_VERSION,
     };
     let request = Request { generation: is_named.then_some(reading.generation.0), ..Request::default() };
     let ended = tokio::select! {
