@@ -49,20 +49,27 @@ impl Stage {
     /// With an index definition of the user's own.
     pub(crate) async fn defined(name: &str, definition: &IndexDefinition) -> Self {
         let index = Index::new(name);
-        let writer = writer(index.settings(), definition).await;
+        let writer = writer(index.settings(), definition, TIMEOUT).await;
         Self { index, writer }
     }
 
     /// With the engine behind another URL.
     pub(crate) async fn through(name: &str, endpoint: &str) -> Self {
         let index = Index::at(endpoint, name);
-        let writer = writer(index.settings_at(endpoint), &IndexDefinition::default()).await;
+        let writer = writer(index.settings_at(endpoint), &IndexDefinition::default(), TIMEOUT).await;
+        Self { index, writer }
+    }
+
+    /// With the engine at another URL, a definition of the user's own, and this much time for a request.
+    pub(crate) async fn impatient(name: &str, endpoint: &str, definition: &IndexDefinition, request: Duration) -> Self {
+        let index = Index::at(endpoint, name);
+        let writer = writer(index.settings_at(endpoint), definition, request).await;
         Self { index, writer }
     }
 
     /// As if the process had ended and another one begun, which remembers nothing.
     pub(crate) async fn restart(&mut self) {
-        self.writer = writer(self.index.settings(), &IndexDefinition::default()).await;
+        self.writer = writer(self.index.settings(), &IndexDefinition::default(), TIMEOUT).await;
     }
 
     /// Hands the function a batch.
@@ -113,12 +120,18 @@ impl Stage {
     }
 }
 
-async fn writer(settings: Vec<(String, String)>, definition: &IndexDefinition) -> Writer<OpenSearchTarget> {
+async fn writer(
+    settings: Vec<(String, String)>,
+    definition: &IndexDefinition,
+    request_timeout: Duration,
+) -> Writer<OpenSearchTarget> {
     let lookup = |name: &str| settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let mut config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
     config.request_timeout = TIMEOUT;
     let engine = Engine::connect(&config).await.expect("a client");
     let wanted = Wanted { identity: &identity(), create: Some(definition) };
     let made = engine.ensure_index(wanted, Instant::now() + TIMEOUT).await.expect("an index");
+    config.request_timeout = request_timeout;
+    let engine = Engine::connect(&config).await.expect("a client");
     Writer::new(OpenSearchTarget::new(Arc::new(engine), made), Generation(1))
 }

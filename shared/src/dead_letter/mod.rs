@@ -45,11 +45,10 @@ impl Rejection {
     /// Reason of a refusal by the engine.
     #[must_use]
     pub fn from_problem(problem: &Problem) -> Self {
-        let reason = match problem {
-            Problem::Request(refusal) | Problem::Item(refusal) if !refusal.reason.is_empty() => {
-                refusal.reason.to_string()
-            }
-            problem => problem.to_string(),
+        let reason = match (problem, engine_words(problem)) {
+            (Problem::Suspect { .. }, Some(words)) => format!("{problem}: {words}"),
+            (_, Some(words)) => words.to_owned(),
+            (_, None) => problem.to_string(),
         };
         Self { class: problem.class().to_owned(), status: problem.status(), reason }
     }
@@ -66,6 +65,15 @@ impl Rejection {
     #[must_use]
     pub fn from_record_error(error: &RecordError) -> Self {
         Self { class: "malformed_record".to_owned(), status: None, reason: error.to_string() }
+    }
+}
+
+/// Words of the engine's own, where it gave any.
+fn engine_words(problem: &Problem) -> Option<&str> {
+    match problem {
+        Problem::Request(refusal) | Problem::Item(refusal) => Some(&*refusal.reason).filter(|words| !words.is_empty()),
+        Problem::Suspect { last, .. } => engine_words(last),
+        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::message::{MAX_MESSAGE_BYTES, Message};
 use super::*;
+use crate::outcome::Refusal;
 
 fn letter(record: &str) -> DeadLetter {
     DeadLetter {
@@ -22,6 +23,19 @@ fn letter(record: &str) -> DeadLetter {
         function_version: "0.1.0 ($LATEST)".into(),
         record: RawValue::from_string(record.to_owned()).expect("JSON"),
     }
+}
+
+#[test]
+fn the_reason_of_a_document_that_failed_alone_ends_with_the_engines_own_words() {
+    let refusal = Refusal { status: 500, kind: "index_out_of_bounds_exception".into(), reason: "No group 1".into() };
+    let rejected = Rejection::from_problem(&Problem::Suspect { failures: 8, last: Box::new(Problem::Item(refusal)) });
+    assert_eq!(
+        rejected.reason,
+        "the document failed 8 times alone, while OpenSearch took others: OpenSearch refused the document with 500: No group 1"
+    );
+    let timed_out = Problem::TimedOut(std::time::Duration::from_secs(4));
+    let rejected = Rejection::from_problem(&Problem::Suspect { failures: 3, last: Box::new(timed_out) });
+    assert!(rejected.reason.ends_with("OpenSearch did not answer within 4000 ms"), "{}", rejected.reason);
 }
 
 fn read(message: &Message) -> DeadLetter {

@@ -5,6 +5,7 @@
 //! per process: [`shared`].
 
 mod clients;
+mod cluster;
 mod dynamodb;
 mod engine;
 mod java;
@@ -24,6 +25,7 @@ use anyhow::Result;
 
 pub use clients::{CREDENTIALS, REGION, dynamodb as dynamodb_client, sdk_config};
 pub use clients::{sqs as sqs_client, streams as streams_client};
+pub use cluster::Cluster;
 pub use dynamodb::{DynamoDb, DynamoDbKind, DynamoDbLocal, EmbeddedDynamoDb};
 pub use engine::{Engine, Release};
 pub use jdk::{Jdk, Jdks};
