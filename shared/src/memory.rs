@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::change::Content;
 use crate::document_id::DocumentId;
 use crate::outcome::{Problem, Refusal, Treatment};
-use crate::target::{Call, Guard, GuardedWrite, Position, Stored, Target, Written};
+use crate::target::{Call, ConditionalWrite, Position, Stored, Target, WriteCondition, Written};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -172,16 +172,16 @@ impl State {
         })
     }
 
-    fn write(&mut self, write: &GuardedWrite<'_>) -> Result<Written, Problem> {
+    fn write(&mut self, write: &ConditionalWrite<'_>) -> Result<Written, Problem> {
         if let Content::Document(document) = write.content
             && let Some(&status) = self.refused.get(document.as_bytes())
         {
             return Err(item(status));
         }
         let current = self.documents.get(write.id).map(|document| position(document.seq_no));
-        let holds = match write.guard {
-            Guard::Absent => current.is_none(),
-            Guard::At(position) => current == Some(position),
+        let holds = match write.condition {
+            WriteCondition::IfAbsent => current.is_none(),
+            WriteCondition::IfUnchanged(position) => current == Some(position),
         };
         if !holds {
             return Ok(Written::Conflict);
@@ -212,7 +212,7 @@ impl Target for MemoryTarget {
         }
     }
 
-    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn write(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let fault = {
             let mut state = self.state();
             state.writes += 1;
@@ -242,11 +242,11 @@ impl Target for MemoryTarget {
 
 impl MemoryTarget {
     /// Sends one bulk request. A slow document costs all documents of the request their answer.
-    async fn request(&self, part: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn request(&self, part: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let (slow, answers): (bool, Vec<_>) = {
             let mut state = self.state();
             state.sizes.push(part.len());
-            let is_slow = |state: &State, write: &GuardedWrite<'_>| match write.content {
+            let is_slow = |state: &State, write: &ConditionalWrite<'_>| match write.content {
                 Content::Document(document) => state.slow.contains(document.as_bytes()),
                 Content::Removed => false,
             };

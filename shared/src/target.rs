@@ -39,20 +39,20 @@ pub struct Stored {
 
 /// Condition for a write to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guard {
+pub enum WriteCondition {
     /// The document does not exist.
-    Absent,
+    IfAbsent,
     /// The document is still at this position.
-    At(Position),
+    IfUnchanged(Position),
 }
 
 /// One conditional write of one document.
 #[derive(Debug, Clone, Copy)]
-pub struct GuardedWrite<'a> {
+pub struct ConditionalWrite<'a> {
     /// Document to write.
     pub id: &'a DocumentId,
     /// Condition of the write.
-    pub guard: Guard,
+    pub condition: WriteCondition,
     /// New content of the document.
     pub content: &'a Content,
     /// New version of the document.
@@ -106,7 +106,7 @@ pub trait Target: Send + Sync {
     /// Writes documents, each at most once per call.
     fn write(
         &self,
-        writes: &[GuardedWrite<'_>],
+        writes: &[ConditionalWrite<'_>],
         call: Call,
     ) -> impl Future<Output = Vec<Result<Written, Problem>>> + Send;
 

@@ -8,7 +8,7 @@ use super::engine::{Engine, Wait};
 use super::index::PhysicalIndex;
 use crate::document_id::DocumentId;
 use crate::outcome::Problem;
-use crate::target::{Call, GuardedWrite, Stored, Target, Written};
+use crate::target::{Call, ConditionalWrite, Stored, Target, Written};
 
 /// Reads with `_mget`, writes with `_bulk`, both through the index's write alias.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ impl Target for OpenSearchTarget {
         self.engine.mget(&self.index.alias, ids, wait).await
     }
 
-    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn write(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         self.engine.bulk(self.index.alias.bulk_path(), writes, call).await
     }
 

@@ -10,7 +10,7 @@ use super::pending::is_anomaly;
 use super::{Limits, Writer};
 use crate::change::Change;
 use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
-use crate::target::{Call, Guard, GuardedWrite, Position, Stored, Target, Written};
+use crate::target::{Call, ConditionalWrite, Position, Stored, Target, WriteCondition, Written};
 use crate::version::Version;
 
 /// Consecutive conflicts after which the change is left to a later run.
@@ -33,9 +33,9 @@ impl<T: Target> Writer<T> {
                 let report = self.apply(std::slice::from_ref(change), limits).await?;
                 return Ok(report.outcomes.into_iter().next().expect("one outcome per change"));
             };
-            let write = GuardedWrite {
+            let write = ConditionalWrite {
                 id: &change.id,
-                guard: Guard::At(position),
+                condition: WriteCondition::IfUnchanged(position),
                 content: &change.content,
                 version: &version,
                 event_time: change.event_time,
@@ -92,7 +92,7 @@ mod tests {
             self.target.read(ids, call).await
         }
 
-        async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+        async fn write(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
             let other = self.others.lock().expect("no panic").pop_front();
             if let Some(other) = other {
                 Writer::new(self.target.clone(), Generation::default())

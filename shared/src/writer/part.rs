@@ -11,7 +11,7 @@ use crate::change::Change;
 use crate::document_id::DocumentId;
 use crate::fold::Folded;
 use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
-use crate::target::{Call, GuardedWrite, Target, Written};
+use crate::target::{Call, ConditionalWrite, Target, Written};
 
 /// Consecutive conflicts after which a document is left to Lambda's retry.
 const MAX_CONFLICTS: u32 = 16;
@@ -187,7 +187,7 @@ impl<'c, T: Target> Part<'c, T> {
         let call = Call { deadline: self.limits.deadline, max_documents: share, doublings, with_probe };
         let started = Instant::now();
         let answers = {
-            let writes: Vec<_> = due.iter().map(|&at| self.guarded_write(&self.pending[at])).collect();
+            let writes: Vec<_> = due.iter().map(|&at| self.conditional_write(&self.pending[at])).collect();
             self.writer.target.write(&writes, call).await
         };
         self.count(started);
@@ -206,11 +206,11 @@ impl<'c, T: Target> Part<'c, T> {
         Ok(())
     }
 
-    fn guarded_write<'b>(&'b self, pending: &'b Pending<'c>) -> GuardedWrite<'b> {
+    fn conditional_write<'b>(&'b self, pending: &'b Pending<'c>) -> ConditionalWrite<'b> {
         let change = &self.changes[pending.newest()];
-        GuardedWrite {
+        ConditionalWrite {
             id: pending.id,
-            guard: pending.guard(),
+            condition: pending.condition(),
             content: &change.content,
             version: &change.version,
             event_time: change.event_time,

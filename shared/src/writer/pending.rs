@@ -5,7 +5,7 @@ use crate::change::{Change, ChangeKind};
 use crate::document_id::DocumentId;
 use crate::fold::Folded;
 use crate::outcome::{Outcome, Problem};
-use crate::target::{Guard, Position, Stored};
+use crate::target::{Position, Stored, WriteCondition};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -137,10 +137,10 @@ impl<'c> Pending<'c> {
     }
 
     /// Returns the condition of the next write.
-    pub(super) fn guard(&self) -> Guard {
+    pub(super) fn condition(&self) -> WriteCondition {
         match &self.known {
-            Known::At(state) => Guard::At(state.position),
-            Known::Absent | Known::Unread => Guard::Absent,
+            Known::At(state) => WriteCondition::IfUnchanged(state.position),
+            Known::Absent | Known::Unread => WriteCondition::IfAbsent,
         }
     }
 
