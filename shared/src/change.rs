@@ -41,7 +41,7 @@ pub enum Content {
     /// The whole new document.
     Document(Document),
     /// A tombstone, as after a REMOVE.
-    Removed,
+    Tombstone,
 }
 
 /// One change of one item.
@@ -199,7 +199,7 @@ fn read_change(record: &RawRecord<'_>, change: &RawChange<'_>, reading: &Reading
         version: Version::new(reading.generation, &label, &sequence),
         event_time: change.approximate_creation_date_time.and_then(|raw| Timestamp::from_any_unit(raw.get())),
         kind,
-        content: if kind == ChangeKind::Remove { Content::Removed } else { Content::Document(new_image(change)?) },
+        content: if kind == ChangeKind::Remove { Content::Tombstone } else { Content::Document(new_image(change)?) },
     })
 }
 

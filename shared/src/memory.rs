@@ -112,7 +112,7 @@ impl MemoryTarget {
         let mut state = self.state();
         let seq_no = state.next_seq_no();
         let document =
-            MemoryDocument { content: Content::Removed, version: None, event_time: None, written_at: None, seq_no };
+            MemoryDocument { content: Content::Tombstone, version: None, event_time: None, written_at: None, seq_no };
         state.documents.insert(DocumentId::from_stored(id.to_owned()), document);
     }
 
@@ -127,7 +127,7 @@ impl MemoryTarget {
     pub fn visible(&self) -> BTreeMap<String, String> {
         let live = |(id, document): (&DocumentId, &MemoryDocument)| match &document.content {
             Content::Document(json) => Some((id.to_string(), String::from_utf8_lossy(json.as_bytes()).into_owned())),
-            Content::Removed => None,
+            Content::Tombstone => None,
         };
         self.state().documents.iter().filter_map(live).collect()
     }
@@ -248,7 +248,7 @@ impl MemoryTarget {
             state.sizes.push(part.len());
             let is_slow = |state: &State, write: &ConditionalWrite<'_>| match write.content {
                 Content::Document(document) => state.slow.contains(document.as_bytes()),
-                Content::Removed => false,
+                Content::Tombstone => false,
             };
             let slow = part.iter().any(|write| is_slow(&state, write));
             let fast: Vec<_> = part.iter().filter(|write| !is_slow(&state, write)).collect();

@@ -40,7 +40,7 @@ fn an_insert_is_read() {
 fn a_remove_needs_no_image() {
     let json = record("REMOVE", r#"{"Keys":{"pk":{"S":"a"}},"OldImage":{"pk":{"S":"a"}},"SequenceNumber":"111"}"#);
     let change = read(&json).change.expect("a change");
-    assert_eq!((change.kind, change.content, change.event_time), (ChangeKind::Remove, Content::Removed, None));
+    assert_eq!((change.kind, change.content, change.event_time), (ChangeKind::Remove, Content::Tombstone, None));
 }
 
 #[test]

@@ -180,7 +180,7 @@ fn write_source(write: &ConditionalWrite<'_>, out: &mut Vec<u8>) {
             }
             false
         }
-        Content::Removed => {
+        Content::Tombstone => {
             out.push(b'{');
             true
         }

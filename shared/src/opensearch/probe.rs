@@ -40,7 +40,7 @@ impl Probe {
         ConditionalWrite {
             id: &self.id,
             condition,
-            content: &Content::Removed,
+            content: &Content::Tombstone,
             version: &self.version,
             event_time: None,
             // Long ago, so that a purge of old tombstones takes one that a dying process has left.

@@ -260,7 +260,7 @@ proptest! {
             for change in &changes {
                 match &change.content {
                     Content::Document(json) => table.insert(change.id.to_string(), String::from_utf8(json.as_bytes().to_vec()).unwrap()),
-                    Content::Removed => table.remove(change.id.as_str()),
+                    Content::Tombstone => table.remove(change.id.as_str()),
                 };
             }
             prop_assert_eq!(target.visible(), table);
