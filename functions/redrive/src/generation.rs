@@ -43,7 +43,8 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         let ids: BTreeSet<&DocumentId> = changes.iter().map(|change| &change.id).collect();
         let ids: Vec<_> = ids.into_iter().collect();
         let mut undecided = BTreeSet::new();
-        for (id, state) in ids.iter().zip(self.writer.target().read(&ids, Call::until(self.limits(run).deadline)).await)
+        for (id, state) in
+            ids.iter().zip(self.writer.target().read(&ids, Call::until(self.apply_options(run).deadline)).await)
         {
             match state {
                 Ok(state) if written_in(state.as_ref()) >= Some(own) => {}

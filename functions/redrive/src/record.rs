@@ -64,7 +64,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         match outcome {
             Outcome::OrderAnomaly if run.request.apply_order_anomalies && run.request.dry_run => Ok(Outcome::Applied),
             Outcome::OrderAnomaly if run.request.apply_order_anomalies => {
-                self.writer.overrule(change, self.limits(run)).await
+                self.writer.overrule(change, self.apply_options(run)).await
             }
             outcome => Ok(outcome),
         }

@@ -14,7 +14,7 @@ use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::{Queue, Received};
 use driftless::stream::range::Ranges;
 use driftless::target::Target;
-use driftless::writer::{Limits, Writer};
+use driftless::writer::{ApplyOptions, Writer};
 use futures::{StreamExt as _, future, stream};
 use tokio::time::Instant;
 
@@ -133,16 +133,16 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
 
     /// Writes changes conditionally. A dry run returns their expected outcomes.
     pub(crate) async fn apply(&self, changes: &[Change], run: &Run<'_>) -> Result<Vec<Outcome>, ConfigurationError> {
-        let limits = self.limits(run);
+        let options = self.apply_options(run);
         if run.request.dry_run {
-            return self.writer.preview(changes, limits).await;
+            return self.writer.preview(changes, options).await;
         }
-        Ok(self.writer.apply(changes, limits).await?.outcomes)
+        Ok(self.writer.apply(changes, options).await?.outcomes)
     }
 
     /// Returns the options for writing now.
-    pub(crate) fn limits(&self, run: &Run<'_>) -> Limits {
-        Limits { deadline: run.stop().min(Instant::now() + self.patience), written_at: now() }
+    pub(crate) fn apply_options(&self, run: &Run<'_>) -> ApplyOptions {
+        ApplyOptions { deadline: run.stop().min(Instant::now() + self.patience), written_at: now() }
     }
 
     /// Returns the end of a dead letter that another table sent; `None` if nothing shows that.

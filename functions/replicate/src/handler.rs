@@ -15,7 +15,7 @@ use driftless::function::{Context, Deadlines, FunctionError};
 use driftless::outcome::Outcome;
 use driftless::queue::Queue;
 use driftless::target::Target;
-use driftless::writer::{Limits, Report, Writer};
+use driftless::writer::{ApplyOptions, Report, Writer};
 use lambda_runtime::LambdaEvent;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -164,9 +164,9 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
         deadlines: Deadlines,
         metrics: &mut Metrics,
     ) -> Result<DynamoDbEventResponse, FunctionError> {
-        let limits = Limits { deadline: deadlines.work, written_at: now() };
+        let options = ApplyOptions { deadline: deadlines.work, written_at: now() };
         let report = match self.writer {
-            Some(writer) => writer.apply(batch.changes(), limits).await?,
+            Some(writer) => writer.apply(batch.changes(), options).await?,
             None => Report::default(),
         };
         let mut failed = conclude(batch, &report, metrics);

@@ -49,7 +49,7 @@ pub struct Writer<T> {
 
 /// Options for one call of [`Writer::apply`].
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct ApplyOptions {
     /// Deadline for all outcomes.
     pub deadline: Instant,
     /// Time of writing by the function's clock, for `_driftless.written_at`.
@@ -90,13 +90,13 @@ impl<T: Target> Writer<T> {
     ///
     /// # Errors
     /// Fails if the deployment is wrong. Some changes may have been applied, and none has been rejected for it.
-    pub async fn apply(&self, changes: &[Change], limits: Limits) -> Result<Report, ConfigurationError> {
+    pub async fn apply(&self, changes: &[Change], options: ApplyOptions) -> Result<Report, ConfigurationError> {
         let parts = parts(fold(changes)).into_iter().enumerate().map(|(nth, documents)| async move {
             if nth > 0 {
                 // The previous part sends its request before this one prepares its own.
                 tokio::task::yield_now().await;
             }
-            Part::new(documents, changes, self, limits).apply().await
+            Part::new(documents, changes, self, options).apply().await
         });
         Ok(Report::of(try_join_all(parts).await?))
     }
@@ -106,8 +106,8 @@ impl<T: Target> Writer<T> {
     ///
     /// # Errors
     /// As for [`Writer::apply`].
-    pub async fn preview(&self, changes: &[Change], limits: Limits) -> Result<Vec<Outcome>, ConfigurationError> {
-        let ended = Part::new(fold(changes), changes, self, limits).preview().await?;
+    pub async fn preview(&self, changes: &[Change], options: ApplyOptions) -> Result<Vec<Outcome>, ConfigurationError> {
+        let ended = Part::new(fold(changes), changes, self, options).preview().await?;
         Ok(Report::of(vec![ended]).outcomes)
     }
 
