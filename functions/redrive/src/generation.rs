@@ -23,7 +23,7 @@ use crate::run::{End, Run};
 impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     /// Returns the generation of messages that do not name one.
     pub(crate) fn assumed_generation(&self, run: &Run<'_>) -> Generation {
-        run.request.generation.map_or(self.reading.generation, Generation)
+        run.request.generation.map_or(self.read_options.generation, Generation)
     }
 
     /// Returns the documents of which nobody knows if the changes are newer. Empty if the request names a generation,
@@ -36,7 +36,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         changes: &[Change],
         run: &Run<'_>,
     ) -> Result<Result<BTreeSet<DocumentId>, Problem>, ConfigurationError> {
-        let own = self.reading.generation;
+        let own = self.read_options.generation;
         if run.request.generation.is_some() || own <= Generation::default() || changes.is_empty() {
             return Ok(Ok(BTreeSet::new()));
         }
@@ -59,7 +59,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
 
     /// Returns the end of a dead letter with undecided documents.
     pub(crate) fn undecided_end(&self) -> End {
-        let own = self.reading.generation.0;
+        let own = self.read_options.generation.0;
         End::keep(
             "generation",
             format!(

@@ -37,7 +37,7 @@ pub async fn invoke<R: Ranges>(
 async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Value>) -> Result<Report, FunctionError> {
     let request = Request::read(event.payload)?;
     let settings = context.settings()?;
-    let own = settings.reading.generation.0;
+    let own = settings.read_options.generation.0;
     if request.generation.is_some_and(|generation| generation > own) {
         return Err(FunctionError::Request(format!(
             "generation is above GENERATION, which is {own}: no letter was sent in it; give the one it was sent in"
@@ -52,7 +52,7 @@ async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Va
     // A stream may send dead letters before its first write succeeds, so the index may not exist yet.
     let writer = context.writer(settings.table_arn.as_deref(), deadlines.work).await?;
     let redrive = Redrive {
-        reading: &settings.reading,
+        read_options: &settings.read_options,
         writer: &writer,
         queue,
         ranges,

@@ -1,7 +1,7 @@
 //! Replays Lambda's on-failure messages: reads their range of the stream again, and writes it like any batch.
 
 use driftless::batch::{Batch, Rejected};
-use driftless::change::Reading;
+use driftless::change::ReadOptions;
 use driftless::dead_letter::StreamRange;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
@@ -68,8 +68,8 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
 
     /// Applies one page of a range.
     async fn redrive_page(&self, raw: &[Box<RawValue>], run: &mut Run<'_>) -> Result<Page, ConfigurationError> {
-        let reading = Reading { generation: self.assumed_generation(run), ..self.reading.clone() };
-        let mut batch = match Batch::read(raw, &reading) {
+        let read_options = ReadOptions { generation: self.assumed_generation(run), ..self.read_options.clone() };
+        let mut batch = match Batch::read(raw, &read_options) {
             Ok(batch) => batch,
             // Concerns this message only: the others may be of another stream.
             Err(error) => return Ok(Page::Over(End::keep("configuration", error.to_string()))),

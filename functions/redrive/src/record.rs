@@ -1,6 +1,6 @@
 //! Replays our own dead letters: parses the record, and writes it in the generation that its version names.
 
-use driftless::change::{Change, Reading, Record, RecordError};
+use driftless::change::{Change, ReadOptions, Record, RecordError};
 use driftless::dead_letter::{DeadLetter, Rejection};
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::Queue;
@@ -31,8 +31,8 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         // A raise of the generation since then must not make an old change newer.
         let said = letter.version.clone().map(Version::from_stored).and_then(|version| version.generation());
         let generation = said.unwrap_or_else(|| self.assumed_generation(run));
-        let reading = Reading { generation, ..self.reading.clone() };
-        let change = match Record::read(letter.record.get(), &reading).change {
+        let read_options = ReadOptions { generation, ..self.read_options.clone() };
+        let change = match Record::read(letter.record.get(), &read_options).change {
             Ok(change) => change,
             // Concerns this dead letter only: the others may be of another stream.
             Err(RecordError::Configuration(error)) => return Ok(End::keep("configuration", error.to_string())),

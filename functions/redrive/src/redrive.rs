@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use driftless::change::{Change, Reading};
+use driftless::change::{Change, ReadOptions};
 use driftless::dead_letter::{Letter, Sender};
 use driftless::function::FunctionError;
 use driftless::function::clock::now;
@@ -28,7 +28,7 @@ const CONCURRENT_RELEASES: usize = 16;
 #[derive(Debug, Clone, Copy)]
 pub struct Redrive<'f, T, Q, R> {
     /// Settings for reading records.
-    pub reading: &'f Reading,
+    pub read_options: &'f ReadOptions,
     /// Writer on the index.
     pub writer: &'f Writer<T>,
     /// The dead-letter queue.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use driftless::backoff::Backoff;
 use driftless::batch::{Batch, Rejected};
-use driftless::change::Reading;
+use driftless::change::ReadOptions;
 use driftless::dead_letter::Sender;
 use driftless::function::clock::now;
 use driftless::function::settings::DEFAULT_ANSWER_MARGIN;
@@ -113,13 +113,13 @@ async fn handle_once(
     metrics: &mut Metrics,
 ) -> Result<DynamoDbEventResponse, FunctionError> {
     let settings = context.settings()?;
-    let batch = Batch::read(records, &settings.reading)?;
+    let batch = Batch::read(records, &settings.read_options)?;
     let writer = match batch.table_arn()? {
         Some(table) => Some(context.writer(Some(table), deadlines.work).await?),
         None => None,
     };
     let function = Function {
-        reading: &settings.reading,
+        read_options: &settings.read_options,
         writer: writer.as_deref(),
         queue: context.queue(),
         sender: settings.sender(),
@@ -131,7 +131,7 @@ async fn handle_once(
 #[derive(Debug, Clone, Copy)]
 pub struct Function<'f, T, Q> {
     /// Settings for reading records.
-    pub reading: &'f Reading,
+    pub read_options: &'f ReadOptions,
     /// Writer on the index. Not needed if no record holds a change.
     pub writer: Option<&'f Writer<T>>,
     /// Queue for dead letters. Without it, rejected records fail.
@@ -151,7 +151,7 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
         deadlines: Deadlines,
         metrics: &mut Metrics,
     ) -> Result<DynamoDbEventResponse, FunctionError> {
-        self.handle_batch(&Batch::read(raw, self.reading)?, deadlines, metrics).await
+        self.handle_batch(&Batch::read(raw, self.read_options)?, deadlines, metrics).await
     }
 
     /// Handles a batch whose records are parsed.

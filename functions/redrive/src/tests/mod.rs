@@ -9,7 +9,7 @@ mod runs;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use driftless::change::{Reading, Record};
+use driftless::change::{ReadOptions, Record};
 use driftless::dead_letter::range::BatchInfo;
 use driftless::dead_letter::{DeadLetter, Rejection, Sender};
 use driftless::function::FunctionError;
@@ -78,14 +78,14 @@ struct Scene {
     target: MemoryTarget,
     queue: MemoryQueue,
     ranges: MemoryRanges,
-    reading: Reading,
+    read_options: ReadOptions,
     table: Option<String>,
 }
 
 impl Scene {
     /// Sends a dead letter as `replicate` does.
     async fn letter(&self, raw: &RawValue, class: &str) {
-        let Record { origin, change } = Record::read(raw.get(), &self.reading);
+        let Record { origin, change } = Record::read(raw.get(), &self.read_options);
         let why = Rejection { class: class.to_owned(), status: Some(400), reason: "a reason".to_owned() };
         let letter = DeadLetter::new(raw, &origin, change.as_ref().ok(), why, SENDER, now());
         self.queue.send(&letter.message().expect("fits"), Instant::now()).await.expect("sent");
@@ -106,10 +106,10 @@ impl Scene {
     }
 
     async fn run_for(&self, time: Duration, request: serde_json::Value) -> Result<Report, FunctionError> {
-        let writer = Writer::new(self.target.clone(), self.reading.generation);
-        let Self { queue, ranges, reading, table, .. } = self;
+        let writer = Writer::new(self.target.clone(), self.read_options.generation);
+        let Self { queue, ranges, read_options, table, .. } = self;
         let (sender, table, patience) = (SENDER, table.as_deref(), Duration::from_secs(15));
-        let redrive = Redrive { reading, writer: &writer, queue, ranges, sender, table, patience };
+        let redrive = Redrive { read_options, writer: &writer, queue, ranges, sender, table, patience };
         redrive.run(&Request::read(request)?, Instant::now() + time).await
     }
 

@@ -34,10 +34,10 @@ impl Process {
 
     async fn invoke(&self, records: &[Box<RawValue>]) -> (Result<Vec<String>, FunctionError>, serde_json::Value) {
         let mut metrics = Metrics::new(records.len());
-        let reading = Reading::default();
+        let read_options = ReadOptions::default();
         let queue = self.queue.as_ref();
         let sender = Sender { index: "i", function_version: "1" };
-        let function = Function { reading: &reading, writer: Some(&self.writer), queue, sender };
+        let function = Function { read_options: &read_options, writer: Some(&self.writer), queue, sender };
         let deadlines = Deadlines::before(Instant::now() + Duration::from_millis(10_400), Duration::from_millis(400));
         let result = function.handle(records, deadlines, &mut metrics).await;
         let failures = result.map(|response| {

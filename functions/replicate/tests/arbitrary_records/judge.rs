@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use driftless::change::{Change, Content, Reading, Record, RecordError};
+use driftless::change::{Change, Content, ReadOptions, Record, RecordError};
 use driftless::dead_letter::ORDER_ANOMALY;
 use driftless::dead_letter::{DeadLetter, Letter, Sender};
 use driftless::document::Document;
@@ -75,7 +75,7 @@ impl Judge {
         let mut unusable = Vec::new();
         for (json, torn) in batch {
             let raw = RawValue::from_string(json).expect("JSON");
-            let record = Record::read(raw.get(), &Reading::default());
+            let record = Record::read(raw.get(), &ReadOptions::default());
             let is_configuration = matches!(record.change, Err(RecordError::Configuration(_)));
             self.count(&record, torn);
             if is_configuration { unusable.push(raw) } else { reads.push(Read { raw, record }) }
@@ -116,7 +116,7 @@ impl Judge {
         let unread = reads.iter().filter(|read| read.record.change.is_err()).map(|read| spelled(read.raw.get()));
         assert_eq!(sorted(malformed.iter().map(|letter| letter.record.get().to_owned())), sorted(unread));
         for letter in refused {
-            let change = Record::read(letter.record.get(), &Reading::default()).change.expect("a change");
+            let change = Record::read(letter.record.get(), &ReadOptions::default()).change.expect("a change");
             // A damaged time can make an old change look new. Its version is right, and decides.
             if letter.rejected.class != ORDER_ANOMALY {
                 assert_eq!(change.content, self.refused);
@@ -130,9 +130,9 @@ impl Judge {
 
     async fn invoke(&self, records: &[Box<RawValue>]) -> Invoked {
         let mut metrics = Metrics::new(records.len());
-        let (reading, queue) = (Reading::default(), MemoryQueue::default());
+        let (read_options, queue) = (ReadOptions::default(), MemoryQueue::default());
         let function = Function {
-            reading: &reading,
+            read_options: &read_options,
             writer: Some(&self.writer),
             queue: Some(&queue),
             sender: Sender { index: "i", function_version: "test" },
