@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::change::Content;
 use crate::document_id::DocumentId;
 use crate::outcome::{Problem, Refusal, Treatment};
-use crate::target::{Call, ConditionalWrite, Position, Stored, Target, WriteCondition, Written};
+use crate::target::{Call, ConditionalWrite, Position, StoredState, Target, WriteCondition, Written};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -163,8 +163,8 @@ impl State {
         self.next_seq_no
     }
 
-    fn stored(&self, id: &DocumentId) -> Option<Stored> {
-        self.documents.get(id).map(|document| Stored {
+    fn stored(&self, id: &DocumentId) -> Option<StoredState> {
+        self.documents.get(id).map(|document| StoredState {
             version: document.version.clone(),
             event_time: document.event_time,
             written_at: document.written_at,
@@ -200,7 +200,7 @@ impl State {
 }
 
 impl Target for MemoryTarget {
-    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<Stored>, Problem>> {
+    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<StoredState>, Problem>> {
         let fault = {
             let mut state = self.state();
             state.reads += 1;

@@ -26,7 +26,7 @@ pub struct Position {
 
 /// Known state of an existing document, tombstones included.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredState {
     /// Version of the stored change. Absent for a foreign document, which is older than every change.
     pub version: Option<Version>,
     /// Event time of the stored change.
@@ -101,7 +101,7 @@ pub trait Target: Send + Sync {
         &self,
         ids: &[&DocumentId],
         call: Call,
-    ) -> impl Future<Output = Vec<Result<Option<Stored>, Problem>>> + Send;
+    ) -> impl Future<Output = Vec<Result<Option<StoredState>, Problem>>> + Send;
 
     /// Writes documents, each at most once per call.
     fn write(

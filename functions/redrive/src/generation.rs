@@ -14,7 +14,7 @@ use driftless::document_id::DocumentId;
 use driftless::outcome::{ConfigurationError, Problem};
 use driftless::queue::Queue;
 use driftless::stream::range::Ranges;
-use driftless::target::{Call, Stored, Target};
+use driftless::target::{Call, StoredState, Target};
 use driftless::version::Generation;
 
 use crate::redrive::Redrive;
@@ -71,6 +71,6 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     }
 }
 
-fn written_in(state: Option<&Stored>) -> Option<Generation> {
+fn written_in(state: Option<&StoredState>) -> Option<Generation> {
     state?.version.as_ref()?.generation()
 }

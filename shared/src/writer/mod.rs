@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::change::Change;
 use crate::fold::{Folded, fold};
 use crate::outcome::{ConfigurationError, Outcome};
-use crate::target::{Stored, Target};
+use crate::target::{StoredState, Target};
 use crate::time::Timestamp;
 use crate::version::Generation;
 
@@ -112,7 +112,7 @@ impl<T: Target> Writer<T> {
     }
 
     /// Fails under documents of a higher generation: every change would be stale, and count as done.
-    fn check(&self, found: Option<&Stored>) -> Result<(), ConfigurationError> {
+    fn check(&self, found: Option<&StoredState>) -> Result<(), ConfigurationError> {
         let Some(version) = found.and_then(|stored| stored.version.as_ref()) else { return Ok(()) };
         self.versions_are_shown();
         match version.generation() {

@@ -10,7 +10,7 @@ use super::pending::is_anomaly;
 use super::{ApplyOptions, Writer};
 use crate::change::Change;
 use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
-use crate::target::{Call, ConditionalWrite, Position, Stored, Target, WriteCondition, Written};
+use crate::target::{Call, ConditionalWrite, Position, StoredState, Target, WriteCondition, Written};
 use crate::version::Version;
 
 /// Consecutive conflicts after which the change is left to a later run.
@@ -58,7 +58,7 @@ impl<T: Target> Writer<T> {
 }
 
 /// Returns version and position of a document to which the change is an order anomaly.
-fn overruled(change: &Change, stored: Stored) -> Option<(Version, Position)> {
+fn overruled(change: &Change, stored: StoredState) -> Option<(Version, Position)> {
     let version = stored.version.filter(|version| *version > change.version)?;
     is_anomaly(change.event_time, stored.event_time).then_some((version, stored.position))
 }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     impl Target for Busy {
-        async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<Stored>, Problem>> {
+        async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<StoredState>, Problem>> {
             self.target.read(ids, call).await
         }
 

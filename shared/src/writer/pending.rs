@@ -5,7 +5,7 @@ use crate::change::{Change, ChangeKind};
 use crate::document_id::DocumentId;
 use crate::fold::Folded;
 use crate::outcome::{Outcome, Problem};
-use crate::target::{Position, Stored, WriteCondition};
+use crate::target::{Position, StoredState, WriteCondition};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -145,12 +145,12 @@ impl<'c> Pending<'c> {
     }
 
     /// Takes the result of a read.
-    pub(super) fn learn(&mut self, found: Option<Stored>, states: &StateCache) {
+    pub(super) fn learn(&mut self, found: Option<StoredState>, states: &StateCache) {
         self.problem = None;
         self.presumed = false;
         self.known = match found {
             None => Known::Absent,
-            Some(Stored { version, event_time, written_at, position }) => {
+            Some(StoredState { version, event_time, written_at, position }) => {
                 let ours = states.get(self.id);
                 let acknowledged = ours.is_some_and(|(ours, at)| Some(&ours) == version.as_ref() && at == position);
                 Known::At(State { version, event_time, written_at, position, acknowledged })
