@@ -6,7 +6,7 @@ use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
 use crate::redrive::{Redrive, patience};
-use crate::report::Report;
+use crate::report::RedriveReport;
 use crate::request::Request;
 
 /// Handles one invocation.
@@ -17,7 +17,7 @@ pub async fn invoke<R: Ranges>(
     context: &Context,
     ranges: &R,
     event: LambdaEvent<Value>,
-) -> Result<Report, FunctionError> {
+) -> Result<RedriveReport, FunctionError> {
     let result = redrive(context, ranges, event).await;
     match &result {
         Ok(report) => {
@@ -34,7 +34,11 @@ pub async fn invoke<R: Ranges>(
     result
 }
 
-async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Value>) -> Result<Report, FunctionError> {
+async fn redrive<R: Ranges>(
+    context: &Context,
+    ranges: &R,
+    event: LambdaEvent<Value>,
+) -> Result<RedriveReport, FunctionError> {
     let request = Request::read(event.payload)?;
     let settings = context.settings()?;
     let own = settings.read_options.generation.0;

@@ -18,7 +18,7 @@ use driftless::writer::{ApplyOptions, Writer};
 use futures::{StreamExt as _, future, stream};
 use tokio::time::Instant;
 
-use crate::report::Report;
+use crate::report::RedriveReport;
 use crate::request::Request;
 use crate::run::{End, Run, Then};
 
@@ -57,7 +57,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     ///
     /// # Errors
     /// Fails if the deployment is wrong, or the queue cannot be read.
-    pub async fn run(&self, request: &Request, end: Instant) -> Result<Report, FunctionError> {
+    pub async fn run(&self, request: &Request, end: Instant) -> Result<RedriveReport, FunctionError> {
         let mut run = Run::new(request, end);
         let result = self.receive_loop(&mut run).await;
         let released = stream::iter(run.held.values()).map(|message| self.queue.release(message, end));
@@ -74,7 +74,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         }
         result?;
         let waiting = self.queue.waiting(end).await.unwrap_or_default();
-        Ok(Report { left: waiting.max(run.held.len() as u64), ..run.report })
+        Ok(RedriveReport { left: waiting.max(run.held.len() as u64), ..run.report })
     }
 
     async fn receive_loop(&self, run: &mut Run<'_>) -> Result<(), FunctionError> {

@@ -9,7 +9,7 @@ const MAX_LISTED: usize = 50;
 
 /// Result of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct RedriveReport {
     /// True if nothing was written or deleted.
     pub dry_run: bool,
     /// Messages of the queue, counted by their end.
@@ -74,7 +74,7 @@ pub struct Trimmed {
     pub next: String,
 }
 
-impl Report {
+impl RedriveReport {
     /// Notes a message that stays.
     pub fn note_kept(&mut self, message_id: &str, why: Rejection) {
         self.letters.kept += 1;

@@ -15,7 +15,7 @@ use driftless::function::{Context, Deadlines, FunctionError};
 use driftless::outcome::Outcome;
 use driftless::queue::Queue;
 use driftless::target::Target;
-use driftless::writer::{ApplyOptions, Report, Writer};
+use driftless::writer::{ApplyOptions, ApplyReport, Writer};
 use lambda_runtime::LambdaEvent;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -167,7 +167,7 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
         let options = ApplyOptions { deadline: deadlines.work, written_at: now() };
         let report = match self.writer {
             Some(writer) => writer.apply(batch.changes(), options).await?,
-            None => Report::default(),
+            None => ApplyReport::default(),
         };
         let mut failed = conclude(batch, &report, metrics);
         let rejected = batch.rejected(&report.outcomes);
@@ -188,7 +188,7 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
 }
 
 /// Counts and logs the outcomes. Returns the places of the failed changes.
-fn conclude(batch: &Batch<'_>, report: &Report, metrics: &mut Metrics) -> BTreeSet<usize> {
+fn conclude(batch: &Batch<'_>, report: &ApplyReport, metrics: &mut Metrics) -> BTreeSet<usize> {
     let written = now();
     metrics.engine(report.engine_time, report.round_trips);
     let mut failed = BTreeSet::new();

@@ -58,7 +58,7 @@ pub struct ApplyOptions {
 
 /// Outcomes of a batch, and their cost.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct ApplyReport {
     /// One outcome per change, in the order of the changes.
     pub outcomes: Vec<Outcome>,
     /// Time spent waiting for the engine.
@@ -90,7 +90,7 @@ impl<T: Target> Writer<T> {
     ///
     /// # Errors
     /// Fails if the deployment is wrong. Some changes may have been applied, and none has been rejected for it.
-    pub async fn apply(&self, changes: &[Change], options: ApplyOptions) -> Result<Report, ConfigurationError> {
+    pub async fn apply(&self, changes: &[Change], options: ApplyOptions) -> Result<ApplyReport, ConfigurationError> {
         let parts = parts(fold(changes)).into_iter().enumerate().map(|(nth, documents)| async move {
             if nth > 0 {
                 // The previous part sends its request before this one prepares its own.
@@ -98,7 +98,7 @@ impl<T: Target> Writer<T> {
             }
             Part::new(documents, changes, self, options).apply().await
         });
-        Ok(Report::of(try_join_all(parts).await?))
+        Ok(ApplyReport::of(try_join_all(parts).await?))
     }
 
     /// Returns the outcomes that versions suggest, and writes nothing. A change that would be written counts as
@@ -108,7 +108,7 @@ impl<T: Target> Writer<T> {
     /// As for [`Writer::apply`].
     pub async fn preview(&self, changes: &[Change], options: ApplyOptions) -> Result<Vec<Outcome>, ConfigurationError> {
         let ended = Part::new(fold(changes), changes, self, options).preview().await?;
-        Ok(Report::of(vec![ended]).outcomes)
+        Ok(ApplyReport::of(vec![ended]).outcomes)
     }
 
     /// Fails under documents of a higher generation: every change would be stale, and count as done.
@@ -142,7 +142,7 @@ impl<T: Target> Writer<T> {
     }
 }
 
-impl Report {
+impl ApplyReport {
     /// Combines the parts of a batch, which ran concurrently.
     fn of(parts: Vec<Ended>) -> Self {
         let engine_time = parts.iter().map(|part| part.engine_time).max().unwrap_or_default();

@@ -27,7 +27,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::redrive::{Redrive, patience};
-use crate::report::{Letters, Report};
+use crate::report::{Letters, RedriveReport};
 use crate::request::Request;
 
 const SENDER: Sender<'_> = Sender { index: "i", function_version: "1" };
@@ -101,11 +101,11 @@ impl Scene {
         );
     }
 
-    async fn run(&self, request: serde_json::Value) -> Result<Report, FunctionError> {
+    async fn run(&self, request: serde_json::Value) -> Result<RedriveReport, FunctionError> {
         self.run_for(Duration::from_secs(300), request).await
     }
 
-    async fn run_for(&self, time: Duration, request: serde_json::Value) -> Result<Report, FunctionError> {
+    async fn run_for(&self, time: Duration, request: serde_json::Value) -> Result<RedriveReport, FunctionError> {
         let writer = Writer::new(self.target.clone(), self.read_options.generation);
         let Self { queue, ranges, read_options, table, .. } = self;
         let (sender, table, patience) = (SENDER, table.as_deref(), Duration::from_secs(15));
@@ -113,7 +113,7 @@ impl Scene {
         redrive.run(&Request::read(request)?, Instant::now() + time).await
     }
 
-    async fn succeed(&self, request: serde_json::Value) -> Report {
+    async fn succeed(&self, request: serde_json::Value) -> RedriveReport {
         self.run(request).await.expect("redriven")
     }
 
@@ -123,7 +123,7 @@ impl Scene {
 }
 
 /// Returns the classes of the kept messages, and their counts.
-fn kept(report: &Report) -> Vec<(&str, u64)> {
+fn kept(report: &RedriveReport) -> Vec<(&str, u64)> {
     report.kept.iter().map(|kept| (kept.class.as_str(), kept.count)).collect()
 }
 
