@@ -13,14 +13,14 @@ use driftless::change::Change;
 use driftless::document_id::DocumentId;
 use driftless::outcome::{ConfigurationError, Problem};
 use driftless::queue::Queue;
-use driftless::stream::range::Ranges;
+use driftless::stream::range::RangeReader;
 use driftless::target::{Call, StoredState, Target};
 use driftless::version::Generation;
 
 use crate::redrive::Redrive;
 use crate::run::{End, Run};
 
-impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
+impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     /// Returns the generation of messages that do not name one.
     pub(crate) fn assumed_generation(&self, run: &Run<'_>) -> Generation {
         run.request.generation.map_or(self.read_options.generation, Generation)

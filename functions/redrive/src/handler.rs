@@ -1,7 +1,7 @@
 //! The function without Lambda around it: takes a request and returns a report.
 
 use driftless::function::{Context, Deadlines, FunctionError};
-use driftless::stream::range::Ranges;
+use driftless::stream::range::RangeReader;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::request::Request;
 ///
 /// # Errors
 /// Fails if the request or the deployment is wrong, or the queue cannot be read. No dead letter is lost.
-pub async fn invoke<R: Ranges>(
+pub async fn invoke<R: RangeReader>(
     context: &Context,
     ranges: &R,
     event: LambdaEvent<Value>,
@@ -34,7 +34,7 @@ pub async fn invoke<R: Ranges>(
     result
 }
 
-async fn redrive<R: Ranges>(
+async fn redrive<R: RangeReader>(
     context: &Context,
     ranges: &R,
     event: LambdaEvent<Value>,

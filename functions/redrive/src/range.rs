@@ -6,7 +6,7 @@ use driftless::dead_letter::StreamRange;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::{Queue, Received};
-use driftless::stream::range::{RangeError, Ranges};
+use driftless::stream::range::{RangeError, RangeReader};
 use driftless::target::Target;
 use serde_json::value::RawValue;
 
@@ -27,7 +27,7 @@ enum Page {
     Over(End),
 }
 
-impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
+impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     /// Reads the range again, page by page, and writes it conditionally.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use driftless::change::{Change, ReadOptions, Record, RecordError};
 use driftless::dead_letter::{DeadLetter, Rejection};
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::Queue;
-use driftless::stream::range::Ranges;
+use driftless::stream::range::RangeReader;
 use driftless::target::Target;
 use driftless::version::Version;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::redrive::Redrive;
 use crate::run::{End, Run};
 
-impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
+impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     /// Writes the change of one dead letter.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use driftless::function::FunctionError;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::{Queue, Received};
-use driftless::stream::range::Ranges;
+use driftless::stream::range::RangeReader;
 use driftless::target::Target;
 use driftless::writer::{ApplyOptions, Writer};
 use futures::{StreamExt as _, future, stream};
@@ -52,7 +52,7 @@ pub fn patience(request_timeout: Duration) -> Duration {
     request_timeout.saturating_mul(TIMEOUTS).max(LEAST)
 }
 
-impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
+impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     /// Handles dead letters until the queue is empty, `max` are done, or the time is up.
     ///
     /// # Errors

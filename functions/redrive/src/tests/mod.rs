@@ -18,7 +18,7 @@ use driftless::memory::{Fault, MemoryTarget};
 use driftless::outcome::OutcomeCounts;
 use driftless::queue::Queue as _;
 use driftless::queue::memory::{MemoryQueue, SendFault};
-use driftless::stream::range::{RangeError, RangePage, Ranges};
+use driftless::stream::range::{RangeError, RangePage, RangeReader};
 use driftless::testing::{RecordBuilder, STREAM_ARN};
 use driftless::version::Generation;
 use driftless::writer::Writer;
@@ -44,13 +44,13 @@ fn modify_at(key: &str, sequence: u32, second: u64) -> Box<RawValue> {
 
 /// A stream in memory: pages of at most two records; the stream has trimmed those below `horizon`.
 #[derive(Default)]
-struct MemoryRanges {
+struct MemoryRangeReader {
     records: BTreeMap<u32, Box<RawValue>>,
     horizon: u32,
     down: bool,
 }
 
-impl Ranges for MemoryRanges {
+impl RangeReader for MemoryRangeReader {
     type Cursor = (u32, u32, bool);
 
     async fn open(&self, range: &BatchInfo, _: Instant) -> Result<Self::Cursor, RangeError> {
@@ -77,7 +77,7 @@ impl Ranges for MemoryRanges {
 struct Scene {
     target: MemoryTarget,
     queue: MemoryQueue,
-    ranges: MemoryRanges,
+    ranges: MemoryRangeReader,
     read_options: ReadOptions,
     table: Option<String>,
 }
