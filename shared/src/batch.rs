@@ -136,7 +136,7 @@ impl<'r> Batch<'r> {
 impl Rejected<'_> {
     /// Makes the record's dead letter.
     #[must_use]
-    pub fn letter(&self, sender: Sender<'_>, rejected_at: Timestamp) -> DeadLetter {
+    pub fn dead_letter(&self, sender: Sender<'_>, rejected_at: Timestamp) -> DeadLetter {
         DeadLetter::new(self.raw, self.origin, self.change, self.why.clone(), sender, rejected_at)
     }
 }

@@ -106,7 +106,7 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     /// Sends dead letters for rejected records of a range, before its message is deleted.
     async fn send_rejected(&self, rejected: &[Rejected<'_>], run: &Run<'_>) -> Result<(), End> {
         for rejected in rejected {
-            let message = rejected.letter(self.sender, now()).message();
+            let message = rejected.dead_letter(self.sender, now()).message();
             let message = message.map_err(|error| End::keep("queue", error.to_string()))?;
             self.queue.send(&message, run.stop()).await.map_err(|error| End::keep("queue", error.to_string()))?;
         }

@@ -19,20 +19,20 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     /// Fails if the deployment is wrong.
     pub(crate) async fn redrive_record(
         &self,
-        letter: &DeadLetter,
+        dead_letter: &DeadLetter,
         run: &mut Run<'_>,
     ) -> Result<End, ConfigurationError> {
-        if letter.index != self.sender.index {
-            return Ok(End::keep("other_index", format!("the letter is of the index `{}`", letter.index)));
+        if dead_letter.index != self.sender.index {
+            return Ok(End::keep("other_index", format!("the letter is of the index `{}`", dead_letter.index)));
         }
-        if let Some(end) = self.end_of_other_table(stream_arn(letter.record.get()).as_deref()) {
+        if let Some(end) = self.end_of_other_table(stream_arn(dead_letter.record.get()).as_deref()) {
             return Ok(end);
         }
         // A raise of the generation since then must not make an old change newer.
-        let said = letter.version.clone().map(Version::from_stored).and_then(|version| version.generation());
+        let said = dead_letter.version.clone().map(Version::from_stored).and_then(|version| version.generation());
         let generation = said.unwrap_or_else(|| self.assumed_generation(run));
         let read_options = ReadOptions { generation, ..self.read_options.clone() };
-        let change = match Record::read(letter.record.get(), &read_options).change {
+        let change = match Record::read(dead_letter.record.get(), &read_options).change {
             Ok(change) => change,
             // Concerns this dead letter only: the others may be of another stream.
             Err(RecordError::Configuration(error)) => return Ok(End::keep("configuration", error.to_string())),

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use driftless::change::{Change, ReadOptions};
-use driftless::dead_letter::{Letter, Sender};
+use driftless::dead_letter::{DeadLetterMessage, Sender};
 use driftless::function::FunctionError;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
@@ -108,16 +108,16 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     /// Handles one message of the queue.
     async fn redrive_message(&self, message: &Received, run: &mut Run<'_>) -> Result<Then, ConfigurationError> {
         run.report.letters.received += 1;
-        let letter = Letter::read(&message.body);
-        if !run.request.filter.matches(&message.id, &letter) {
+        let dead_letter = DeadLetterMessage::read(&message.body);
+        if !run.request.filter.matches(&message.id, &dead_letter) {
             run.report.letters.skipped += 1;
             return Ok(Then::Hold);
         }
-        let end = match letter {
+        let end = match dead_letter {
             _ if run.request.discard => End::Done,
             Err(error) => End::keep("unreadable", error.to_string()),
-            Ok(Letter::Record(letter)) => self.redrive_record(&letter, run).await?,
-            Ok(Letter::Range(range)) => self.redrive_range(message, &range, run).await?,
+            Ok(DeadLetterMessage::Record(dead_letter)) => self.redrive_record(&dead_letter, run).await?,
+            Ok(DeadLetterMessage::Range(range)) => self.redrive_range(message, &range, run).await?,
         };
         if !matches!(end, End::Done) {
             return Ok(run.note_kept(&message.id, end));

@@ -13,7 +13,7 @@ pub struct RedriveReport {
     /// True if nothing was written or deleted.
     pub dry_run: bool,
     /// Messages of the queue, counted by their end.
-    pub letters: Letters,
+    pub letters: MessageCounts,
     /// Changes counted by outcome. In a dry run, the outcome that their versions suggest.
     pub changes: OutcomeCounts,
     /// Reasons for keeping messages.
@@ -28,7 +28,7 @@ pub struct RedriveReport {
 
 /// Messages of the queue, counted by their end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Letters {
+pub struct MessageCounts {
     /// Received from the queue.
     pub received: u64,
     /// Applied or superseded, and deleted; in a dry run, those that would be.

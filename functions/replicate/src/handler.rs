@@ -21,7 +21,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::letters::{self, SendOptions};
+use crate::dead_letters::{self, SendOptions};
 use crate::metrics::{Metrics, Outbox};
 use crate::response::partial_batch_response;
 
@@ -180,8 +180,8 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
             tracing::error!(event_id, class, status, reason, "rejected");
             metrics.problem(class);
         }
-        let options = SendOptions { queue: self.queue, sender: self.sender, deadline: deadlines.letters };
-        let sent = letters::send(&rejected, &mut failed, options).await;
+        let options = SendOptions { queue: self.queue, sender: self.sender, deadline: deadlines.dead_letters };
+        let sent = dead_letters::send(&rejected, &mut failed, options).await;
         metrics.settle(sent, failed.len() as u64);
         partial_batch_response(batch.origins(), failed).map_err(|_| FunctionError::NothingToName)
     }

@@ -1,7 +1,7 @@
 //! Guarantees of the redrive, on a target, a queue and a stream in memory.
 
+mod dead_letters;
 mod generation;
-mod letters;
 mod order_anomalies;
 mod ranges;
 mod runs;
@@ -27,7 +27,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::redrive::{Redrive, patience};
-use crate::report::{Letters, RedriveReport};
+use crate::report::{MessageCounts, RedriveReport};
 use crate::request::Request;
 
 const SENDER: Sender<'_> = Sender { index: "i", function_version: "1" };
@@ -84,11 +84,11 @@ struct Scene {
 
 impl Scene {
     /// Sends a dead letter as `replicate` does.
-    async fn letter(&self, raw: &RawValue, class: &str) {
+    async fn dead_letter(&self, raw: &RawValue, class: &str) {
         let Record { origin, change } = Record::read(raw.get(), &self.read_options);
         let why = Rejection { class: class.to_owned(), status: Some(400), reason: "a reason".to_owned() };
-        let letter = DeadLetter::new(raw, &origin, change.as_ref().ok(), why, SENDER, now());
-        self.queue.send(&letter.message().expect("fits"), Instant::now()).await.expect("sent");
+        let dead_letter = DeadLetter::new(raw, &origin, change.as_ref().ok(), why, SENDER, now());
+        self.queue.send(&dead_letter.message().expect("fits"), Instant::now()).await.expect("sent");
     }
 
     /// Sends Lambda's on-failure message about records of the stream.

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_that_accepts_and_never_answers_leaves_time_for_the_other_letters() {
+    async fn a_stream_that_accepts_and_never_answers_leaves_time_for_the_other_dead_letters() {
         let (_listener, settings) = silence::endpoint().await;
         let ranges = DynamoDbRangeReader { client: LazyClient::new(Client::new).with_client(Client::new(&settings)) };
         let started = Instant::now();
