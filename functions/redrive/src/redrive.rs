@@ -67,10 +67,7 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
             .count()
             .await;
         if refused > 0 {
-            tracing::warn!(
-                refused,
-                "letters could not be given back: they come back when their time of being hidden is over"
-            );
+            tracing::warn!(refused, "dead letters could not be released: they reappear after the visibility timeout");
         }
         result?;
         let waiting = self.queue.waiting(end).await.unwrap_or_default();

@@ -26,8 +26,8 @@ use crate::metrics::{Metrics, Outbox};
 use crate::response::partial_batch_response;
 
 /// Backoff while a configuration error persists.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
-const LONGEST_LOOK: Duration = Duration::from_secs(4);
+const FIRST_CONFIGURATION_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_CONFIGURATION_PAUSE: Duration = Duration::from_secs(4);
 
 /// A DynamoDB Streams event. Its records are still unparsed, so that a malformed one fails no other.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ async fn try_until_mended(
     deadlines: Deadlines,
     metrics: &mut Metrics,
 ) -> Result<DynamoDbEventResponse, FunctionError> {
-    let mut backoff = Backoff::new(FIRST_LOOK, LONGEST_LOOK);
+    let mut backoff = Backoff::new(FIRST_CONFIGURATION_PAUSE, LONGEST_CONFIGURATION_PAUSE);
     let mut looked_again = false;
     let mut last: Option<FunctionError> = None;
     loop {

@@ -101,7 +101,7 @@ impl<'c, T: Target> Part<'c, T> {
             return Ok(());
         }
         let ids: Vec<&DocumentId> = unread.iter().map(|pending| pending.id).collect();
-        let doublings = unread.iter().map(|pending| pending.trouble.doublings).max().unwrap_or_default();
+        let doublings = unread.iter().map(|pending| pending.retry_plan.doublings).max().unwrap_or_default();
         let call = Call { doublings, ..Call::until(self.options.deadline) };
         let started = Instant::now();
         let answers = self.writer.target.read(&ids, call).await;
@@ -119,7 +119,7 @@ impl<'c, T: Target> Part<'c, T> {
                 Err(problem) => {
                     let problem = problem.unless_configuration()?;
                     if matches!(problem, Problem::TimedOut(_)) {
-                        pending.trouble.note(&problem, all.max(2), true);
+                        pending.retry_plan.note(&problem, all.max(2), true);
                     }
                     pending.problem = Some(problem);
                 }
@@ -133,7 +133,7 @@ impl<'c, T: Target> Part<'c, T> {
         for at in 0..self.pending.len() {
             let pending = &self.pending[at];
             let unversioned = pending.is_unversioned() && !self.writer.shows_versions();
-            if !unversioned && !pending.trouble.is_suspect {
+            if !unversioned && !pending.retry_plan.is_suspect {
                 continue;
             }
             let answer = self.writer.target.probe_beside(pending.id, self.options.deadline).await;
@@ -144,7 +144,7 @@ impl<'c, T: Target> Part<'c, T> {
                     pending.answer_suspicion(&mut self.ended.outcomes);
                 }
                 Err(problem) if problem.treatment() == Treatment::Retry => {
-                    pending.trouble.engine_is_well = false;
+                    pending.retry_plan.engine_is_well = false;
                     if unversioned {
                         pending.forget();
                     }
@@ -168,7 +168,7 @@ impl<'c, T: Target> Part<'c, T> {
     /// own.
     async fn write(&mut self) -> Result<(), ConfigurationError> {
         let known = self.pending.iter().filter(|pending| !pending.is_unread());
-        let mut shares: Vec<usize> = known.map(|pending| pending.trouble.share).collect();
+        let mut shares: Vec<usize> = known.map(|pending| pending.retry_plan.share).collect();
         shares.sort_unstable_by(|a, b| b.cmp(a));
         shares.dedup();
         for share in shares {
@@ -179,10 +179,11 @@ impl<'c, T: Target> Part<'c, T> {
     }
 
     async fn write_sharing(&mut self, share: usize) -> Result<(), ConfigurationError> {
-        let is_due =
-            |pending: &Pending<'_>| pending.trouble.share == share && !pending.is_unread() && !pending.open.is_empty();
+        let is_due = |pending: &Pending<'_>| {
+            pending.retry_plan.share == share && !pending.is_unread() && !pending.open.is_empty()
+        };
         let due: Vec<usize> = (0..self.pending.len()).filter(|&at| is_due(&self.pending[at])).collect();
-        let doublings = due.iter().map(|&at| self.pending[at].trouble.doublings).max().unwrap_or_default();
+        let doublings = due.iter().map(|&at| self.pending[at].retry_plan.doublings).max().unwrap_or_default();
         let with_probe = due.iter().any(|&at| self.pending[at].is_in_doubt);
         let call = Call { deadline: self.options.deadline, max_documents: share, doublings, with_probe };
         let started = Instant::now();
@@ -199,7 +200,7 @@ impl<'c, T: Target> Part<'c, T> {
             if let Err(problem) = &answer
                 && problem.may_lie_in_the_document()
             {
-                self.pending[at].trouble.note(problem, documents, all_failed);
+                self.pending[at].retry_plan.note(problem, documents, all_failed);
             }
             self.conclude(at, answer)?;
         }
