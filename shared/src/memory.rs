@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::change::Content;
 use crate::document_id::DocumentId;
 use crate::outcome::{Problem, Refusal, Treatment};
-use crate::target::{Call, Guard, GuardedWrite, Position, Stored, Target, Written};
+use crate::target::{Call, ConditionalWrite, Position, StoredState, Target, WriteCondition, Written};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -112,7 +112,7 @@ impl MemoryTarget {
         let mut state = self.state();
         let seq_no = state.next_seq_no();
         let document =
-            MemoryDocument { content: Content::Removed, version: None, event_time: None, written_at: None, seq_no };
+            MemoryDocument { content: Content::Tombstone, version: None, event_time: None, written_at: None, seq_no };
         state.documents.insert(DocumentId::from_stored(id.to_owned()), document);
     }
 
@@ -127,7 +127,7 @@ impl MemoryTarget {
     pub fn visible(&self) -> BTreeMap<String, String> {
         let live = |(id, document): (&DocumentId, &MemoryDocument)| match &document.content {
             Content::Document(json) => Some((id.to_string(), String::from_utf8_lossy(json.as_bytes()).into_owned())),
-            Content::Removed => None,
+            Content::Tombstone => None,
         };
         self.state().documents.iter().filter_map(live).collect()
     }
@@ -163,8 +163,8 @@ impl State {
         self.next_seq_no
     }
 
-    fn stored(&self, id: &DocumentId) -> Option<Stored> {
-        self.documents.get(id).map(|document| Stored {
+    fn stored(&self, id: &DocumentId) -> Option<StoredState> {
+        self.documents.get(id).map(|document| StoredState {
             version: document.version.clone(),
             event_time: document.event_time,
             written_at: document.written_at,
@@ -172,16 +172,16 @@ impl State {
         })
     }
 
-    fn write(&mut self, write: &GuardedWrite<'_>) -> Result<Written, Problem> {
+    fn write(&mut self, write: &ConditionalWrite<'_>) -> Result<Written, Problem> {
         if let Content::Document(document) = write.content
             && let Some(&status) = self.refused.get(document.as_bytes())
         {
             return Err(item(status));
         }
         let current = self.documents.get(write.id).map(|document| position(document.seq_no));
-        let holds = match write.guard {
-            Guard::Absent => current.is_none(),
-            Guard::At(position) => current == Some(position),
+        let holds = match write.condition {
+            WriteCondition::IfAbsent => current.is_none(),
+            WriteCondition::IfUnchanged(position) => current == Some(position),
         };
         if !holds {
             return Ok(Written::Conflict);
@@ -200,7 +200,7 @@ impl State {
 }
 
 impl Target for MemoryTarget {
-    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<Stored>, Problem>> {
+    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<StoredState>, Problem>> {
         let fault = {
             let mut state = self.state();
             state.reads += 1;
@@ -212,7 +212,7 @@ impl Target for MemoryTarget {
         }
     }
 
-    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn write(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let fault = {
             let mut state = self.state();
             state.writes += 1;
@@ -242,13 +242,13 @@ impl Target for MemoryTarget {
 
 impl MemoryTarget {
     /// Sends one bulk request. A slow document costs all documents of the request their answer.
-    async fn request(&self, part: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn request(&self, part: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let (slow, answers): (bool, Vec<_>) = {
             let mut state = self.state();
             state.sizes.push(part.len());
-            let is_slow = |state: &State, write: &GuardedWrite<'_>| match write.content {
+            let is_slow = |state: &State, write: &ConditionalWrite<'_>| match write.content {
                 Content::Document(document) => state.slow.contains(document.as_bytes()),
-                Content::Removed => false,
+                Content::Tombstone => false,
             };
             let slow = part.iter().any(|write| is_slow(&state, write));
             let fast: Vec<_> = part.iter().filter(|write| !is_slow(&state, write)).collect();

@@ -56,6 +56,12 @@ impl Index {
         Self { name: unique(name), client }
     }
 
+    /// The same index, asked through another node.
+    pub(crate) fn seen_at(&self, engine: &str) -> Self {
+        let client = OpenSearch::new(Transport::single_node(engine).expect("a URL"));
+        Self { name: self.name.clone(), client }
+    }
+
     /// The engine's client.
     pub(crate) fn client(&self) -> &OpenSearch {
         &self.client

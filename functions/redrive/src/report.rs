@@ -12,11 +12,11 @@ const CAVEAT: &str = "a dry run compares versions only: whether OpenSearch takes
 
 /// Result of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct RedriveReport {
     /// True if nothing was written or deleted.
     pub dry_run: bool,
     /// Messages of the queue, counted by their end.
-    pub letters: Letters,
+    pub letters: MessageCounts,
     /// Changes counted by outcome. In a dry run, the outcome that their versions suggest.
     pub changes: OutcomeCounts,
     /// Reasons for keeping messages.
@@ -34,7 +34,7 @@ pub struct Report {
 
 /// Messages of the queue, counted by their end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Letters {
+pub struct MessageCounts {
     /// Received from the queue.
     pub received: u64,
     /// Applied or superseded, and deleted; in a dry run, those that would be.
@@ -86,7 +86,7 @@ pub struct Trimmed {
     pub next: String,
 }
 
-impl Report {
+impl RedriveReport {
     /// Begins the report of a run.
     #[must_use]
     pub fn new(dry_run: bool) -> Self {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn kept_messages_are_grouped_by_field_and_cause() {
-        let mut report = Report::new(false);
+        let mut report = RedriveReport::new(false);
         for (id, field, value) in [("m1", "discount", "10%"), ("m2", "address", "x"), ("m3", "discount", "free")] {
             report.note_kept(id, rejection(field, value));
         }
@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn only_a_dry_run_has_a_caveat() {
-        assert!(Report::new(true).caveat.is_some_and(|caveat| caveat.contains("not known")));
-        let answer = serde_json::to_string(&Report::new(false)).expect("JSON");
+        assert!(RedriveReport::new(true).caveat.is_some_and(|caveat| caveat.contains("not known")));
+        let answer = serde_json::to_string(&RedriveReport::new(false)).expect("JSON");
         assert!(!answer.contains("caveat"), "{answer}");
     }
 }

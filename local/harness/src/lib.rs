@@ -10,7 +10,7 @@
 //! - [`replay`]: sample events into a function; [`redrive`](mod@redrive): the function that redrives, invoked.
 //! - [`list_dead_letters`]: what waits in the dead-letter queue; [`compare`](mod@compare): whether table and index hold
 //!   the same.
-//! - [`words`]: numbers with their nouns.
+//! - [`stable_hash`]: what keys and seeds decide by; [`words`]: numbers with their nouns.
 
 pub mod activity;
 pub mod compare;
@@ -24,5 +24,6 @@ pub mod proxy;
 pub mod redrive;
 pub mod replay;
 pub mod services;
+pub mod stable_hash;
 pub mod table;
 pub mod words;

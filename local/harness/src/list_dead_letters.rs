@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use driftless::dead_letter::cause::Cause;
-use driftless::dead_letter::{Letter, Unreadable};
+use driftless::dead_letter::{DeadLetterMessage, Unreadable};
 use driftless::queue::sqs::SqsQueue;
 use driftless::queue::{Queue, QueueError, Received};
 use driftless::time::Timestamp;
@@ -28,7 +28,7 @@ pub struct Entry {
     /// Message as it was received.
     pub message: Received,
     /// Dead letter that the message holds.
-    pub letter: Result<Letter, Unreadable>,
+    pub letter: Result<DeadLetterMessage, Unreadable>,
 }
 
 /// The queue at a URL: on this machine, or AWS's with the variables of the SDK.
@@ -67,7 +67,9 @@ async fn receive(queue: &SqsQueue, max: usize, deadline: Instant, entries: &mut 
         if messages.is_empty() {
             break;
         }
-        entries.extend(messages.into_iter().map(|message| Entry { letter: Letter::read(&message.body), message }));
+        entries.extend(
+            messages.into_iter().map(|message| Entry { letter: DeadLetterMessage::read(&message.body), message }),
+        );
     }
     Ok(())
 }
@@ -106,8 +108,8 @@ pub(crate) fn cause_in_words(cause: &Cause) -> String {
 impl Entry {
     fn cause(&self) -> Cause {
         match &self.letter {
-            Ok(Letter::Record(letter)) => Cause::of(&letter.rejected),
-            Ok(Letter::Range(range)) => Cause {
+            Ok(DeadLetterMessage::Record(letter)) => Cause::of(&letter.rejected),
+            Ok(DeadLetterMessage::Range(range)) => Cause {
                 class: range.request.condition.clone(),
                 shape: "records that Lambda gave up".to_owned(),
                 ..Cause::default()
@@ -121,7 +123,7 @@ impl Entry {
     pub fn lines(&self) -> Vec<String> {
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         match &self.letter {
-            Ok(Letter::Record(letter)) => {
+            Ok(DeadLetterMessage::Record(letter)) => {
                 let status = letter.rejected.status.map_or_else(String::new, |status| format!(" {status}"));
                 vec![
                     format!(
@@ -137,7 +139,7 @@ impl Entry {
                     format!("    message {}, record of {} bytes", self.message.id, letter.record.get().len()),
                 ]
             }
-            Ok(Letter::Range(range)) => {
+            Ok(DeadLetterMessage::Range(range)) => {
                 let batch = &range.batch;
                 vec![
                     format!(
@@ -176,7 +178,7 @@ mod tests {
         })
         .to_string();
         let (id, receipt, sent_at) = ("m".to_owned(), "r".to_owned(), None);
-        Entry { letter: Letter::read(&body), message: Received { id, receipt, body, sent_at } }
+        Entry { letter: DeadLetterMessage::read(&body), message: Received { id, receipt, body, sent_at } }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use driftless::dead_letter::cause::Cause;
-use redrive::report::Report;
+use redrive::report::RedriveReport;
 use redrive::request::Request;
 
 use crate::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
@@ -14,7 +14,7 @@ use crate::words::counted;
 ///
 /// # Errors
 /// When it cannot be started, or answers with an error.
-pub async fn invoke(function: FunctionConfig, request: &Request) -> Result<Report> {
+pub async fn invoke(function: FunctionConfig, request: &Request) -> Result<RedriveReport> {
     let mut function = FunctionProcess::new(function);
     let payload = serde_json::to_vec(request).context("write the request")?;
     let invocation = function.invoke(Bytes::from(payload), None).await?;
@@ -27,7 +27,7 @@ pub async fn invoke(function: FunctionConfig, request: &Request) -> Result<Repor
 
 /// Words a report for people.
 #[must_use]
-pub fn lines(report: &Report) -> Vec<String> {
+pub fn lines(report: &RedriveReport) -> Vec<String> {
     let (letters, changes) = (&report.letters, &report.changes);
     let dry = |dry, wet| if report.dry_run { dry } else { wet };
     let messages = counts([

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use driftless::change::Content;
 use driftless::document_id::DocumentId;
 use driftless::outcome::{Problem, Refusal};
-use driftless::target::{Call, Guard as State, GuardedWrite, Position, Stored, Target, Written};
+use driftless::target::{Call, ConditionalWrite, Position, StoredState, Target, WriteCondition, Written};
 use driftless::time::Timestamp;
 use tokio::time::Instant;
 
@@ -46,7 +46,7 @@ pub trait Index: Target + Clone + 'static {
         &self,
         ids: &[&DocumentId],
         call: Call,
-    ) -> impl Future<Output = Vec<Result<Option<Stored>, Problem>>> + Send {
+    ) -> impl Future<Output = Vec<Result<Option<StoredState>, Problem>>> + Send {
         self.read(ids, call)
     }
 
@@ -54,7 +54,7 @@ pub trait Index: Target + Clone + 'static {
     /// before. Only the model can.
     fn write_to_primary(
         &self,
-        writes: &[GuardedWrite<'_>],
+        writes: &[ConditionalWrite<'_>],
         call: Call,
     ) -> impl Future<Output = Vec<Result<Written, Problem>>> + Send {
         self.write(writes, call)
@@ -72,7 +72,7 @@ pub trait Index: Target + Clone + 'static {
     /// Writes whatever the documents' states are. Only the model can: it is what a missing guard looks like.
     fn force(
         &self,
-        writes: &[GuardedWrite<'_>],
+        writes: &[ConditionalWrite<'_>],
         call: Call,
     ) -> impl Future<Output = Vec<Result<Written, Problem>>> + Send {
         self.write(writes, call)
@@ -82,9 +82,9 @@ pub trait Index: Target + Clone + 'static {
 #[derive(Clone)]
 struct Document {
     content: Content,
-    stored: Stored,
+    stored: StoredState,
     /// The state before, which a copy that lags behind still has.
-    before: Option<Stored>,
+    before: Option<StoredState>,
     written_at: Timestamp,
     deleted: bool,
 }
@@ -128,7 +128,7 @@ enum Reach {
 impl Documents {
     fn write(
         &mut self,
-        write: &GuardedWrite<'_>,
+        write: &ConditionalWrite<'_>,
         forced: bool,
         (reach, call): (Reach, Call),
     ) -> Result<Written, Problem> {
@@ -139,9 +139,9 @@ impl Documents {
             return Err(refusal("strict_dynamic_mapping_exception"));
         }
         let current = self.documents.get(write.id).map(|document| document.stored.position);
-        let holds = match write.guard {
-            State::Absent => current.is_none(),
-            State::At(position) => current == Some(position),
+        let holds = match write.condition {
+            WriteCondition::IfAbsent => current.is_none(),
+            WriteCondition::IfUnchanged(position) => current == Some(position),
         };
         if !holds && !forced && self.missing.stands(Guard::AtomicWrite) {
             return Ok(Written::Conflict);
@@ -154,11 +154,11 @@ impl Documents {
             Reach::AllCopies => drop(self.copies.remove(write.id)),
             Reach::PrimaryOnly => drop(self.copies.entry(write.id.clone()).or_insert_with(|| before.clone())),
         }
-        let deleted = *write.content == Content::Removed;
+        let deleted = *write.content == Content::Tombstone;
         if deleted && !self.missing.stands(Guard::Tombstone) {
             return Ok(Written::Done(position));
         }
-        let stored = Stored {
+        let stored = StoredState {
             version: Some(write.version.clone()),
             event_time: write.event_time,
             written_at: Some(write.written_at),
@@ -183,12 +183,12 @@ fn refusal(kind: &str) -> Problem {
 }
 
 impl Target for ModelIndex {
-    async fn read(&self, ids: &[&DocumentId], _: Call) -> Vec<Result<Option<Stored>, Problem>> {
+    async fn read(&self, ids: &[&DocumentId], _: Call) -> Vec<Result<Option<StoredState>, Problem>> {
         let documents = self.documents();
         ids.iter().map(|id| Ok(documents.documents.get(id).map(|document| document.stored.clone()))).collect()
     }
 
-    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn write(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let mut documents = self.documents();
         writes.iter().map(|write| documents.write(write, false, (Reach::AllCopies, call))).collect()
     }
@@ -203,7 +203,7 @@ impl Index for ModelIndex {
         let documents = self.documents();
         let shown = documents.documents.iter().filter_map(|(id, document)| match &document.content {
             Content::Document(json) => Some((id.to_string(), String::from_utf8_lossy(json.as_bytes()).into_owned())),
-            Content::Removed => None,
+            Content::Tombstone => None,
         });
         shown.collect()
     }
@@ -232,7 +232,7 @@ impl Index for ModelIndex {
         self.documents().mended = true;
     }
 
-    async fn write_to_primary(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn write_to_primary(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let mut documents = self.documents();
         writes.iter().map(|write| documents.write(write, false, (Reach::PrimaryOnly, call))).collect()
     }
@@ -259,12 +259,12 @@ impl Index for ModelIndex {
         self.documents().closed = closed;
     }
 
-    async fn read_outdated(&self, ids: &[&DocumentId], _: Call) -> Vec<Result<Option<Stored>, Problem>> {
+    async fn read_outdated(&self, ids: &[&DocumentId], _: Call) -> Vec<Result<Option<StoredState>, Problem>> {
         let documents = self.documents();
         ids.iter().map(|id| Ok(documents.documents.get(id).and_then(|document| document.before.clone()))).collect()
     }
 
-    async fn force(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn force(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let mut documents = self.documents();
         writes.iter().map(|write| documents.write(write, true, (Reach::AllCopies, call))).collect()
     }

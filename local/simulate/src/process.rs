@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use driftless::dead_letter::Sender;
 use driftless::function::Deadlines;
 use driftless::writer::Writer;
 use driftless_harness::function::InvocationOutcome;
@@ -25,10 +26,8 @@ const TIMEOUT: Duration = Duration::from_millis(2_000);
 /// The time that the function keeps for its answer.
 const MARGIN: Duration = Duration::from_millis(200);
 
-/// The index's public name, as letters have it.
-pub(crate) const INDEX: &str = "i";
-/// The function's version, as letters have it.
-pub(crate) const FUNCTION_VERSION: &str = "simulated";
+/// Sender of the function's dead letters.
+pub(crate) const SENDER: Sender<'_> = Sender { index: "i", function_version: "simulated" };
 
 /// An execution environment.
 pub(crate) struct Process<I> {
@@ -108,11 +107,10 @@ impl<I: Index> Processes<I> {
         let deadlines = Deadlines::before(Instant::now() + TIMEOUT, MARGIN);
         let mut metrics = Metrics::new(records.len());
         let function = Function {
-            reading: &self.world.reading(),
+            read_options: &self.world.reading(),
             writer: Some(&process.writer),
             queue: Some(&process.mailbox),
-            index: INDEX,
-            version: FUNCTION_VERSION,
+            sender: SENDER,
         };
         match function.handle(&event.records, deadlines, &mut metrics).await {
             Ok(mut response) => {

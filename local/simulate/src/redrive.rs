@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftless::dead_letter::range::BatchInfo;
-use driftless::stream::range::{RangeError, RangePage, Ranges};
+use driftless::stream::range::{RangeError, RangePage, RangeReader};
 use driftless_harness::mapping::record::{StreamRecord, StreamSequence};
 use redrive::redrive::Redrive;
 use redrive::request::Request;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::guard::Guard;
 use crate::index::Index;
 use crate::mailbox::Mailbox;
-use crate::process::{FUNCTION_VERSION, INDEX, Processes};
+use crate::process::{Processes, SENDER};
 use crate::world::World;
 
 /// The time of one redrive; the function keeps two seconds of it for closing.
@@ -32,14 +32,13 @@ pub(crate) async fn redrive<I: Index>(processes: Arc<Processes<I>>, is_named: bo
     let mailbox = Mailbox::new(Arc::clone(world), Arc::clone(&process.killed));
     let reading = world.reading();
     let redrive = Redrive {
-        reading: &reading,
+        read_options: &reading,
         writer: &process.writer,
         queue: &mailbox,
         ranges: &Records(world),
-        index: INDEX,
+        sender: SENDER,
         table: None,
         patience: PATIENCE,
-        version: FUNCTION_VERSION,
     };
     let request = Request { generation: is_named.then_some(reading.generation.0), ..Request::default() };
     let ended = tokio::select! {
@@ -63,7 +62,7 @@ struct Cursor {
     pages: u64,
 }
 
-impl<I: Index> Ranges for Records<'_, I> {
+impl<I: Index> RangeReader for Records<'_, I> {
     type Cursor = Cursor;
 
     async fn open(&self, range: &BatchInfo, _: Instant) -> Result<Cursor, RangeError> {

@@ -66,7 +66,7 @@ impl Engine {
         };
         let index = self.identified(found, wanted.identity, deadline).await?;
         self.probe_alias(&index.name, deadline).await.map_err(ensure_error)?;
-        self.probe_guard(&index.alias, deadline).await.map_err(ensure_error)?;
+        self.probe_condition(&index.alias, deadline).await.map_err(ensure_error)?;
         Ok(index)
     }
 

@@ -4,10 +4,13 @@
 //! - `network`: the way to the engine, cut, slow or silent; `status`: engines and gateways that refuse.
 //! - `index`: an index that is blocked, gone or not ours; `process`: a function that is killed, step by step.
 //! - `engine`: an engine that is killed, frozen, or out of disk.
+//! - `cluster`: a primary that dies while its replica hangs.
+//! - `slow_documents`: one document that takes the engine too long, or makes it throw.
 //! - `on_failure`: what the event source mapping gives up; `dead_letters`: what the function does; `trimmed`: what the stream
 //!   no longer holds; `logs`: what is printed about it, and what is not.
 
 mod answers;
+mod cluster;
 mod dead_letters;
 mod deployment;
 mod engine;
@@ -16,6 +19,7 @@ mod logs;
 mod network;
 mod on_failure;
 mod process;
+mod slow_documents;
 mod status;
 mod trimmed;
 

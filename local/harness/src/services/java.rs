@@ -22,7 +22,8 @@ pub(super) struct Program<'a> {
     pub(super) jars: &'a Path,
     /// `-X` and `-D` options.
     pub(super) options: Vec<OsString>,
-    pub(super) main_class: &'a str,
+    /// A main class, or the file with its source.
+    pub(super) main: OsString,
     pub(super) arguments: Vec<OsString>,
 }
 
@@ -30,7 +31,7 @@ impl Program<'_> {
     pub(super) fn launch(self, scratch: Option<PathBuf>) -> ProcessLaunch {
         let mut command: Vec<OsString> = vec![self.jdk.java().into()];
         command.extend(self.options);
-        command.extend(["-cp".into(), self.jars.join("*").into(), self.main_class.into()]);
+        command.extend(["-cp".into(), self.jars.join("*").into(), self.main]);
         command.extend(self.arguments);
         let log = format!("{}-{}.log", self.name.to_lowercase().replace(' ', "-"), self.port);
         ProcessLaunch {

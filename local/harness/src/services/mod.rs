@@ -5,6 +5,7 @@
 //! bundle per process: [`shared`].
 
 mod clients;
+mod cluster;
 mod dynamodb;
 mod engine;
 mod existing;
@@ -27,6 +28,7 @@ use anyhow::Result;
 
 pub use clients::{CREDENTIALS, REGION, dynamodb as dynamodb_client, sdk_config};
 pub use clients::{sqs as sqs_client, streams as streams_client};
+pub use cluster::Cluster;
 pub use dynamodb::{DynamoDb, DynamoDbKind, DynamoDbLocal, EmbeddedDynamoDb};
 pub use engine::{Engine, Release};
 pub use existing::Existing;

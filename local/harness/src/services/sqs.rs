@@ -50,7 +50,7 @@ impl ElasticMq {
                 "-XX:+UseSerialGC".into(),
                 path_property("config.file", &config),
             ],
-            main_class: "org.elasticmq.server.Main",
+            main: "org.elasticmq.server.Main".into(),
             arguments: Vec::new(),
         };
         let endpoint = format!("http://127.0.0.1:{number}");

@@ -43,7 +43,7 @@ impl DynamoDbLocal {
             jars: &jars,
             // Its native SQLite lies among the jars.
             options: vec!["-Xmx512m".into(), path_property("java.library.path", &jars)],
-            main_class: "software.amazon.dynamodb.services.local.main.ServerRunner",
+            main: "software.amazon.dynamodb.services.local.main.ServerRunner".into(),
             arguments: ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", &number].map(Into::into).to_vec(),
         };
         let endpoint = format!("http://127.0.0.1:{number}");
