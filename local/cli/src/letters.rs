@@ -34,10 +34,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         console::note("no dead letter waits in the queue");
         return Ok(());
     }
-    console::note(format!(
-        "{}; `cargo local redrive` writes them again:",
-        counted(entries.len() as u64, "dead letter")
-    ));
+    console::note(format!("{} for `cargo local redrive`, by cause:", counted(entries.len() as u64, "dead letter")));
     summary(&entries).into_iter().for_each(|line| console::note(format!("  {line}")));
     Ok(())
 }

@@ -79,7 +79,11 @@ fn announce(args: &Args, existing: &Existing) {
             .into_iter()
             .filter_map(|(service, url)| url.is_none().then_some(service))
             .collect();
-    let starts = if own.is_empty() { String::new() } else { format!(", starts {}", own.join(", ")) };
+    let starts = match own.as_slice() {
+        [] => String::new(),
+        [service] => format!(", starts {service}"),
+        [services @ .., last] => format!(", starts {} and {last}", services.join(", ")),
+    };
     console::note(format!(
         "builds the functions{starts}, and replicates changes for {} s: about {:.0} s in all, some minutes more the first time",
         args.seconds,

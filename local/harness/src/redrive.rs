@@ -57,7 +57,8 @@ pub fn lines(report: &RedriveReport) -> Vec<String> {
         first.push_str("; time was up: run it again");
     }
     let mut lines = vec![first];
-    lines.extend(report.caveat.iter().map(|caveat| format!("  {caveat}")));
+    let caveat = report.caveat.iter().filter(|_| changes.applied > 0);
+    lines.extend(caveat.map(|caveat| format!("  {caveat}")));
     for kept in &report.kept {
         let cause =
             Cause { class: kept.class.clone(), status: kept.status, field: kept.field.clone(), shape: String::new() };

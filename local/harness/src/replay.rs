@@ -136,7 +136,7 @@ impl LogLine {
         let Value::Object(mut members) = serde_json::from_str(line).ok()? else { return None };
         let level = members.get("level")?.as_str().filter(|level| matches!(*level, "WARN" | "ERROR"))?.to_owned();
         let message = members.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
-        for known in ["level", "message", "timestamp", "target"] {
+        for known in ["level", "message", "timestamp", "target", "span", "spans"] {
             members.remove(known);
         }
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -206,9 +206,12 @@ pub async fn replay(args: &ReplayArgs, mut report: impl FnMut(ReplayStep<'_>)) -
     function.warm_up().await?;
     let mut all = Vec::with_capacity(events.len());
     for (file, event) in args.files.iter().zip(events) {
+        let mut last = String::new();
         let mut pass_on = |line: &str| {
-            if let Some(line) = LogLine::parse(line) {
+            // The runtime logs the function's own error once more.
+            if let Some(line) = LogLine::parse(line).filter(|line| line.message != last) {
                 report(ReplayStep::Logged(&line));
+                last = line.message;
             }
         };
         let invoking = function.invoke(event, None);
@@ -286,7 +289,7 @@ mod tests {
 
     #[test]
     fn warnings_and_errors_are_read_and_nothing_else() {
-        let line = r#"{"timestamp":"t","level":"ERROR","class":"Configuration","records":1,"message":"INDEX is not set","target":"replicate"}"#;
+        let line = r#"{"timestamp":"t","level":"ERROR","class":"Configuration","records":1,"message":"INDEX is not set","target":"replicate","span":{"requestId":"r"}}"#;
         let line = LogLine::parse(line).expect("an error");
         assert_eq!(line.to_string(), "INDEX is not set (class=Configuration, records=1)");
         assert!(line.is_configuration());

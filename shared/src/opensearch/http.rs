@@ -1,6 +1,7 @@
 //! The HTTP client, with settings that the `opensearch` crate's transport lacks: a time-out for connecting, another for
 //! unacknowledged bytes, and no redirects. That crate's names, paths and credentials are used nevertheless.
 
+use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::ProvideCredentials as _;
@@ -140,7 +141,8 @@ fn unreachable(endpoint: &Url, error: reqwest::Error) -> Problem {
     let mut is_tls = false;
     while let Some(cause) = source {
         let io = cause.downcast_ref::<std::io::Error>();
-        is_tls |= io.is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData);
+        // What the system refuses has kinds of its own.
+        is_tls |= io.is_some_and(|io| matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::Other));
         let words = cause.to_string();
         if !text.contains(&words) {
             text = format!("{text}: {words}");
