@@ -38,6 +38,7 @@ mod promise;
 mod redrive;
 mod run;
 mod schedule;
+mod shown;
 mod shrink;
 mod table;
 #[cfg(test)]

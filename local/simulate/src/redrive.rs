@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use driftless::dead_letter::Sender;
 use driftless::dead_letter::range::BatchInfo;
 use driftless::stream::range::{RangeError, RangePage, Ranges};
 use driftless_harness::mapping::record::{SequenceNumber, StreamRecord};
@@ -15,6 +16,7 @@ use crate::guard::Guard;
 use crate::index::Index;
 use crate::mailbox::Mailbox;
 use crate::process::{FUNCTION_VERSION, INDEX, Processes};
+use crate::shown::shown;
 use crate::world::World;
 
 /// The time of one redrive; the function keeps two seconds of it for closing.
@@ -36,10 +38,9 @@ pub(crate) async fn redrive<I: Index>(processes: Arc<Processes<I>>, is_named: bo
         writer: &process.writer,
         queue: &mailbox,
         ranges: &Records(world),
-        index: INDEX,
+        sender: Sender { index: INDEX, function_version: FUNCTION_VERSION },
         table: None,
         patience: PATIENCE,
-        version: FUNCTION_VERSION,
     };
     let request = Request { generation: is_named.then_some(reading.generation.0), ..Request::default() };
     let ended = tokio::select! {
@@ -88,7 +89,7 @@ impl<I: Index> Ranges for Records<'_, I> {
         let table = self.0.table();
         let records = &table.streams[cursor.stream].shards[cursor.shard].records;
         let rest = records[cursor.next..].iter().take_while(|record| *record.sequence_number() <= cursor.last);
-        let page: Vec<Box<RawValue>> = rest.take(PAGE).map(raw).collect();
+        let page: Vec<_> = rest.take(PAGE).map(|record| raw(&shown(self.0, record))).collect();
         cursor.next += page.len();
         let last = records.get(cursor.next).is_none_or(|record| *record.sequence_number() > cursor.last);
         Ok(RangePage { records: page, last })

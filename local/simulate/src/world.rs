@@ -77,8 +77,12 @@ impl<I: Index> World<I> {
         self.missing.stands(guard)
     }
 
+    /// Generation in the functions' settings.
     pub(crate) fn generation(&self) -> Generation {
-        Generation(self.generation.load(Ordering::Relaxed))
+        match self.stands(Guard::Generation) {
+            true => Generation(self.generation.load(Ordering::Relaxed)),
+            false => Generation::default(),
+        }
     }
 
     pub(crate) fn raise_generation(&self) {
