@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::backfill::{PURGE_AGE, backfill, purge};
 use crate::counts::Counts;
 use crate::guard::Missing;
-use crate::index::{Index, ModelIndex};
+use crate::index::{self, Index};
 use crate::letters::Letters;
 use crate::log::Closed;
 use crate::mapping::Mappings;
@@ -50,7 +50,7 @@ pub fn play(schedule: &Schedule, missing: Missing, verbose: bool) -> Played {
     let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime needs no resources");
     // What the function logs about faults on purpose is of no interest.
     tracing::dispatcher::with_default(&tracing::Dispatch::none(), || {
-        runtime.block_on(play_on(schedule, ModelIndex::new(missing), missing, verbose))
+        runtime.block_on(play_on(schedule, index::model(), missing, verbose))
     })
 }
 

@@ -127,12 +127,12 @@ impl<I: Index> World<I> {
 
     /// The index refuses everything for a while.
     pub(crate) fn close_index(self: &Arc<Self>, time: Duration) {
-        self.index.close(true);
+        self.index.set_closed(true);
         self.count("closed indices", 1);
         let world = Arc::clone(self);
         self.activities.spawn(async move {
             tokio::time::sleep(time).await;
-            world.index.close(false);
+            world.index.set_closed(false);
         });
     }
 
