@@ -9,6 +9,7 @@
 //! - [`proxy`]: stands between a function and a service, and goes wrong on purpose.
 //! - [`replay`]: sample events into a function; [`redrive`](mod@redrive): the function that redrives, invoked.
 //! - [`list_dead_letters`]: what waits in the dead-letter queue; [`compare`](mod@compare): whether table and index hold the same.
+//! - [`stable_hash`]: what keys and seeds decide by.
 
 pub mod activity;
 pub mod compare;
@@ -22,4 +23,5 @@ pub mod proxy;
 pub mod redrive;
 pub mod replay;
 pub mod services;
+pub mod stable_hash;
 pub mod table;

@@ -1,23 +1,30 @@
 //! What goes on in the background of a run, and the end of it: a stream has drained when nothing is under way any more.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Activities that must end before the stream counts as drained.
 pub(crate) struct Activities {
     background: Mutex<JoinSet<()>>,
-    changed: watch::Sender<()>,
+    /// Not a watch: that wakes its receivers in a random order.
+    changed: Notify,
+    changes: AtomicU64,
     draining: AtomicBool,
 }
 
 impl Activities {
     pub(crate) fn new() -> Self {
-        Self { background: Mutex::default(), changed: watch::Sender::new(()), draining: AtomicBool::new(false) }
+        Self {
+            background: Mutex::default(),
+            changed: Notify::new(),
+            changes: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+        }
     }
 
     /// Runs one beside all others.
@@ -27,12 +34,13 @@ impl Activities {
 
     /// Tells those that wait for changes.
     pub(crate) fn notify(&self) {
-        self.changed.send_replace(());
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.changed.notify_waiters();
     }
 
-    /// Changes as they come.
-    pub(crate) fn changes(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    /// Changes from now on.
+    pub(crate) fn changes(&self) -> Changes<'_> {
+        Changes { activities: self, seen: self.changes.load(Ordering::Relaxed) }
     }
 
     /// Whether whoever reads the stream shall end when nothing new is there.
@@ -61,5 +69,26 @@ impl Activities {
         let in_time = ended.await.is_ok();
         self.draining.store(false, Ordering::Relaxed);
         in_time
+    }
+}
+
+/// Changes, as one of those that wait for them has seen them.
+pub(crate) struct Changes<'a> {
+    activities: &'a Activities,
+    seen: u64,
+}
+
+impl Changes<'_> {
+    /// Counts everything until now as seen.
+    pub(crate) fn mark_seen(&mut self) {
+        self.seen = self.activities.changes.load(Ordering::Relaxed);
+    }
+
+    /// Waits until something has changed that was not seen.
+    pub(crate) async fn next(&mut self) {
+        while self.seen == self.activities.changes.load(Ordering::Relaxed) {
+            self.activities.changed.notified().await;
+        }
+        self.mark_seen();
     }
 }

@@ -1,12 +1,12 @@
-//! Chance that follows from a seed.
+//! Chance that follows from a seed, the same for ever: a noted seed replays with any later build.
 
-use std::hash::{DefaultHasher, Hasher};
+use driftless_harness::stable_hash::StableHash;
 
 /// A number that follows from the seed, and from who asks for the how manieth time.
 pub(crate) fn chance(seed: u64, who: u64, nth: u64) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write_u64(seed);
-    hasher.write_u64(who);
-    hasher.write_u64(nth);
-    hasher.finish()
+    let mut hash = StableHash::default();
+    for number in [seed, who, nth] {
+        hash.write(&number.to_le_bytes());
+    }
+    hash.finish()
 }

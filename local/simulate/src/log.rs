@@ -1,8 +1,9 @@
 //! What a run shows of itself: everything observable, in order; counts; and the first promise that was broken.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use driftless_harness::stable_hash::StableHash;
 
 use crate::counts::Counts;
 use crate::promise::Broken;
@@ -14,7 +15,7 @@ struct Entries {
     counts: Counts,
     broken: Option<Broken>,
     /// Everything observable, as one number.
-    trace: DefaultHasher,
+    trace: StableHash,
     /// The same as lines, if asked for.
     lines: Option<Vec<String>>,
 }
@@ -30,7 +31,7 @@ pub(crate) struct Closed {
 impl Log {
     /// An empty log; a verbose one keeps its lines.
     pub(crate) fn new(verbose: bool) -> Self {
-        let trace = DefaultHasher::new();
+        let trace = StableHash::default();
         Self(Mutex::new(Entries { counts: Counts::default(), broken: None, trace, lines: verbose.then(Vec::new) }))
     }
 

@@ -136,7 +136,7 @@ async fn run<I: Index>(mappings: Arc<Mappings<I>>, number: usize) {
     let mut started = BTreeSet::new();
     let mut readers = JoinSet::new();
     loop {
-        changes.borrow_and_update();
+        changes.mark_seen();
         for shard in mappings.ready(number, &started) {
             started.insert(shard);
             readers.spawn_local(read_shard(Arc::clone(&mappings), number, shard));
@@ -147,7 +147,7 @@ async fn run<I: Index>(mappings: Arc<Mappings<I>>, number: usize) {
         tokio::select! {
             biased;
             Some(ended) = readers.join_next() => pass_on_panic(ended),
-            _ = changes.changed() => {}
+            () = changes.next() => {}
         }
     }
 }
@@ -174,7 +174,7 @@ async fn read_shard<I: Index>(mappings: Arc<Mappings<I>>, number: usize, shard: 
         })
         .collect();
     loop {
-        changes.borrow_and_update();
+        changes.mark_seen();
         let (records, over) = mappings.take_new(number, shard);
         let new = !records.is_empty();
         for record in records {
@@ -185,7 +185,7 @@ async fn read_shard<I: Index>(mappings: Arc<Mappings<I>>, number: usize, shard: 
             break;
         }
         if !new {
-            let _ = changes.changed().await;
+            changes.next().await;
         }
     }
     drop(senders);

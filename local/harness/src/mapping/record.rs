@@ -3,17 +3,14 @@
 //! The JSON is made once, when the record is read or generated; batches only join these bytes. A record does not say
 //! which of its keys is the partition key, so whoever makes a record names it.
 
-use std::{
-    cmp::Ordering,
-    fmt,
-    hash::{DefaultHasher, Hasher},
-    sync::Arc,
-};
+use std::{cmp::Ordering, fmt, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::stable_hash::StableHash;
 
 /// A DynamoDB Streams sequence number: 21 to 40 decimal digits, compared as an integer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -159,10 +156,8 @@ struct Change {
 }
 
 fn hash(key: &impl Serialize) -> Result<u64> {
-    // Its keys are fixed, so that a record's lane is the same in every run.
-    let mut hasher = DefaultHasher::new();
-    hasher.write(&serde_json::to_vec(key).context("write the partition key")?);
-    Ok(hasher.finish())
+    // The same in every build, so that a record's lane is the same in every run.
+    Ok(StableHash::of(&serde_json::to_vec(key).context("write the partition key")?))
 }
 
 #[cfg(test)]
