@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftless::change::{Change, Reading};
-use driftless::dead_letter::{DeadLetter, Letter};
+use driftless::change::{Change, ReadOptions};
+use driftless::dead_letter::{DeadLetter, DeadLetterMessage};
 use driftless::environment::Environment;
 use driftless::function::clock::now;
 use driftless::function::{Deadlines, FunctionError};
@@ -12,7 +12,7 @@ use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTar
 use driftless::outcome::Outcome;
 use driftless::queue::memory::MemoryQueue;
 use driftless::version::Generation;
-use driftless::writer::{Limits, Writer};
+use driftless::writer::{ApplyOptions, Writer};
 use replicate::handler::Function;
 use replicate::metrics::Metrics;
 use serde_json::Value;
@@ -67,13 +67,12 @@ impl Stage {
     /// Hands the function a batch.
     pub(crate) async fn invoke(&self, records: &[String]) -> Ended {
         let raw: Vec<_> = records.iter().map(|json| RawValue::from_string(json.clone()).expect("JSON")).collect();
-        let (reading, queue) = (Reading::default(), MemoryQueue::default());
+        let (reading, queue) = (ReadOptions::default(), MemoryQueue::default());
         let function = Function {
-            reading: &reading,
+            read_options: &reading,
             writer: Some(&self.writer),
             queue: Some(&queue),
-            index: &self.index.name,
-            version: "test",
+            sender: driftless::dead_letter::Sender { index: &self.index.name, function_version: "test" },
         };
         let mut metrics = Metrics::new(raw.len());
         let deadlines = Deadlines::before(Instant::now() + 2 * TIMEOUT, TIMEOUT);
@@ -81,9 +80,9 @@ impl Stage {
         let answer = answer.map(|response| {
             response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect()
         });
-        let letter = |body: String| match Letter::read(&body).expect("a letter") {
-            Letter::Record(letter) => *letter,
-            Letter::Range(range) => panic!("{range:?}"),
+        let letter = |body: String| match DeadLetterMessage::read(&body).expect("a letter") {
+            DeadLetterMessage::Record(letter) => *letter,
+            DeadLetterMessage::Range(range) => panic!("{range:?}"),
         };
         let letters = queue.bodies().into_iter().map(letter).collect();
         let lines = metrics.lines(&self.index.name);
@@ -94,8 +93,8 @@ impl Stage {
 
     /// Says how changes would end, by version.
     pub(crate) async fn preview(&self, changes: &[Change]) -> Vec<Outcome> {
-        let limits = Limits { deadline: Instant::now() + TIMEOUT, written_at: now() };
-        self.writer.preview(changes, limits).await.expect("configured")
+        let options = ApplyOptions { deadline: Instant::now() + TIMEOUT, written_at: now() };
+        self.writer.preview(changes, options).await.expect("configured")
     }
 
     /// Hands it a batch that it must answer without a failure; gives its letters and metrics.

@@ -9,11 +9,11 @@ const MAX_LISTED: usize = 50;
 
 /// Result of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct RedriveReport {
     /// True if nothing was written or deleted.
     pub dry_run: bool,
     /// Messages of the queue, counted by their end.
-    pub letters: Letters,
+    pub letters: MessageCounts,
     /// Changes counted by outcome. In a dry run, the outcome that their versions suggest.
     pub changes: OutcomeCounts,
     /// Reasons for keeping messages.
@@ -28,7 +28,7 @@ pub struct Report {
 
 /// Messages of the queue, counted by their end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Letters {
+pub struct MessageCounts {
     /// Received from the queue.
     pub received: u64,
     /// Applied or superseded, and deleted; in a dry run, those that would be.
@@ -74,7 +74,7 @@ pub struct Trimmed {
     pub next: String,
 }
 
-impl Report {
+impl RedriveReport {
     /// Notes a message that stays.
     pub fn note_kept(&mut self, message_id: &str, why: Rejection) {
         self.letters.kept += 1;

@@ -2,7 +2,7 @@
 //! operation that an unguarded writer would send for the same change.
 
 use anyhow::{Context, Result, anyhow, bail};
-use driftless::change::{Change, Content, Reading, Record};
+use driftless::change::{Change, Content, ReadOptions, Record};
 use driftless::document_id::DocumentId;
 use driftless_harness::mapping::record::StreamRecord;
 use driftless_harness::mapping::stream::{ChangeStream, Position, READ_LIMIT};
@@ -119,7 +119,7 @@ fn text(record: &StreamRecord) -> Result<&str> {
 }
 
 fn read(record: &str) -> Result<Change> {
-    Record::read(record, &Reading::default()).change.map_err(|error| anyhow!("read a record: {error}"))
+    Record::read(record, &ReadOptions::default()).change.map_err(|error| anyhow!("read a record: {error}"))
 }
 
 /// What a writer sends that keeps no metadata: the items of these records as they are.
@@ -144,7 +144,7 @@ pub(crate) fn plain_operation(record: &str, out: &mut Vec<u8>) -> Result<()> {
     let time = change.event_time.map(|time| time.as_millis()).unwrap_or_default();
     let (document, deleted) = match &change.content {
         Content::Document(document) => (document.as_bytes(), String::new()),
-        Content::Removed => (&b"{}"[..], format!(r#","deleted":true,"deleted_at":{time}"#)),
+        Content::Tombstone => (&b"{}"[..], format!(r#","deleted":true,"deleted_at":{time}"#)),
     };
     let Some((b'}', members)) = document.split_last() else { bail!("a document is not an object") };
     let comma = if members.len() > 1 { "," } else { "" };

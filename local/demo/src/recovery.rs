@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use driftless::dead_letter::Letter;
+use driftless::dead_letter::DeadLetterMessage;
 use driftless_display::console;
 use driftless_harness::list_dead_letters::{Entry, peek};
 use driftless_harness::redrive::{invoke, lines};
@@ -84,10 +84,10 @@ fn count(entries: &[Entry]) -> (u64, u64) {
     let mut ranges = 0;
     for entry in entries {
         match &entry.letter {
-            Ok(Letter::Record(letter)) => {
+            Ok(DeadLetterMessage::Record(letter)) => {
                 records.insert((&letter.event_id, &letter.version));
             }
-            Ok(Letter::Range(_)) => ranges += 1,
+            Ok(DeadLetterMessage::Range(_)) => ranges += 1,
             Err(_) => {}
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
-use driftless::dead_letter::{Letter, Unreadable};
+use driftless::dead_letter::{DeadLetterMessage, Unreadable};
 use driftless::queue::sqs::SqsQueue;
 use driftless::queue::{Queue, QueueError, Received};
 use driftless::time::Timestamp;
@@ -26,7 +26,7 @@ pub struct Entry {
     /// The message.
     pub message: Received,
     /// What it is.
-    pub letter: Result<Letter, Unreadable>,
+    pub letter: Result<DeadLetterMessage, Unreadable>,
 }
 
 /// The queue at a URL: on this machine, or AWS's with the variables of the SDK.
@@ -65,7 +65,9 @@ async fn receive(queue: &SqsQueue, max: usize, deadline: Instant, entries: &mut 
         if messages.is_empty() {
             break;
         }
-        entries.extend(messages.into_iter().map(|message| Entry { letter: Letter::read(&message.body), message }));
+        entries.extend(
+            messages.into_iter().map(|message| Entry { letter: DeadLetterMessage::read(&message.body), message }),
+        );
     }
     Ok(())
 }
@@ -76,7 +78,7 @@ impl Entry {
     pub fn lines(&self) -> Vec<String> {
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         match &self.letter {
-            Ok(Letter::Record(letter)) => {
+            Ok(DeadLetterMessage::Record(letter)) => {
                 let status = letter.rejected.status.map_or_else(String::new, |status| format!(" {status}"));
                 vec![
                     format!(
@@ -92,7 +94,7 @@ impl Entry {
                     format!("    message {}, record of {} bytes", self.message.id, letter.record.get().len()),
                 ]
             }
-            Ok(Letter::Range(range)) => {
+            Ok(DeadLetterMessage::Range(range)) => {
                 let batch = &range.batch;
                 vec![
                     format!(

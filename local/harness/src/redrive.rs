@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use redrive::report::Report;
+use redrive::report::RedriveReport;
 use redrive::request::Request;
 
 use crate::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome};
@@ -11,7 +11,7 @@ use crate::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome};
 ///
 /// # Errors
 /// When it cannot be started, or answers with an error.
-pub async fn invoke(function: FunctionConfig, request: &Request) -> Result<Report> {
+pub async fn invoke(function: FunctionConfig, request: &Request) -> Result<RedriveReport> {
     let mut function = FunctionProcess::new(function);
     let payload = serde_json::to_vec(request).context("write the request")?;
     let invocation = function.invoke(Bytes::from(payload), None).await?;
@@ -24,7 +24,7 @@ pub async fn invoke(function: FunctionConfig, request: &Request) -> Result<Repor
 
 /// A report for people.
 #[must_use]
-pub fn lines(report: &Report) -> Vec<String> {
+pub fn lines(report: &RedriveReport) -> Vec<String> {
     let (letters, changes) = (&report.letters, &report.changes);
     let mut lines = vec![format!(
         "{}{} letters: {} redriven, {} discarded, {} kept, {} skipped; changes: {} applied, {} duplicate, {} stale, {} superseded, {} order anomalies, {} rejected, {} failed; {} letters left{}",

@@ -111,7 +111,7 @@ impl<I: Index> Processes<I> {
         let deadlines = Deadlines::before(Instant::now() + TIMEOUT, MARGIN);
         let mut metrics = Metrics::new(records.len());
         let function = Function {
-            reading: &self.world.reading(),
+            read_options: &self.world.reading(),
             writer: Some(&process.writer),
             queue: Some(&process.mailbox),
             sender: Sender { index: INDEX, function_version: FUNCTION_VERSION },

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use driftless::dead_letter::Sender;
 use driftless::dead_letter::range::BatchInfo;
-use driftless::stream::range::{RangeError, RangePage, Ranges};
+use driftless::stream::range::{RangeError, RangePage, RangeReader};
 use driftless_harness::mapping::record::{SequenceNumber, StreamRecord};
 use redrive::redrive::Redrive;
 use redrive::request::Request;
@@ -34,7 +34,7 @@ pub(crate) async fn redrive<I: Index>(processes: Arc<Processes<I>>, is_named: bo
     let mailbox = Mailbox::new(Arc::clone(world), Arc::clone(&process.killed));
     let reading = world.reading();
     let redrive = Redrive {
-        reading: &reading,
+        read_options: &reading,
         writer: &process.writer,
         queue: &mailbox,
         ranges: &Records(world),
@@ -64,7 +64,7 @@ struct Cursor {
     pages: u64,
 }
 
-impl<I: Index> Ranges for Records<'_, I> {
+impl<I: Index> RangeReader for Records<'_, I> {
     type Cursor = Cursor;
 
     async fn open(&self, range: &BatchInfo, _: Instant) -> Result<Cursor, RangeError> {

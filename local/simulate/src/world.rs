@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use driftless::change::Reading;
+use driftless::change::ReadOptions;
 use driftless::version::Generation;
 use driftless_harness::mapping::record::StreamRecord;
 
@@ -89,8 +89,8 @@ impl<I: Index> World<I> {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn reading(&self) -> Reading {
-        Reading { generation: self.generation(), partition_key: None }
+    pub(crate) fn reading(&self) -> ReadOptions {
+        ReadOptions { generation: self.generation(), partition_key: None }
     }
 
     /// A number below `end` that follows from the seed, and from who asks for the how manieth time.

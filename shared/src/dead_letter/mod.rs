@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //! - [`DeadLetter`]: our dead letter, as JSON; [`message`]: as a message for the queue, compressed if it is large.
-//! - [`range`]: Lambda's on-failure message; [`Letter::read`] tells the two apart.
+//! - [`range`]: Lambda's on-failure message; [`DeadLetterMessage::read`] tells the two apart.
 
 pub mod message;
 pub mod range;
@@ -104,7 +104,7 @@ pub struct DeadLetter {
 
 /// A message of the dead-letter queue, in either shape.
 #[derive(Debug)]
-pub enum Letter {
+pub enum DeadLetterMessage {
     /// Our own dead letter, with its record.
     Record(Box<DeadLetter>),
     /// Lambda's on-failure message, with a range of the stream.
@@ -121,7 +121,7 @@ pub struct Unreadable(String);
 struct Envelope<'l> {
     format: &'static str,
     #[serde(flatten, with = "DeadLetter")]
-    letter: &'l DeadLetter,
+    dead_letter: &'l DeadLetter,
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<&'l RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,7 +132,7 @@ struct Envelope<'l> {
 #[derive(Deserialize)]
 struct ReceivedEnvelope {
     #[serde(flatten, with = "DeadLetter")]
-    letter: DeadLetter,
+    dead_letter: DeadLetter,
     #[serde(default, deserialize_with = "present")]
     record: Option<Box<RawValue>>,
     #[serde(default)]
@@ -180,7 +180,7 @@ impl DeadLetter {
             (None, Some(packed)) => unpack(&packed)?,
             _ => return Err(Unreadable("expected either record or record_gzip".to_owned())),
         };
-        Ok(Self { record, ..envelope.letter })
+        Ok(Self { record, ..envelope.dead_letter })
     }
 }
 
@@ -193,7 +193,7 @@ pub struct Sender<'a> {
     pub function_version: &'a str,
 }
 
-impl Letter {
+impl DeadLetterMessage {
     /// Parses a message of the queue.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub struct Deadlines {
     /// Deadline for set-up, reading and writing.
     pub work: Instant,
     /// Deadline for sending dead letters afterwards.
-    pub letters: Instant,
+    pub dead_letters: Instant,
     /// Deadline for the answer. An invocation that is not over by then fails.
     pub answer: Instant,
 }
@@ -29,7 +29,7 @@ impl Deadlines {
     #[must_use]
     pub fn before(end: Instant, margin: Duration) -> Self {
         let work = end.checked_sub(margin).unwrap_or(end);
-        Self { work, letters: work + margin / 4, answer: work + margin / 2 }
+        Self { work, dead_letters: work + margin / 4, answer: work + margin / 2 }
     }
 
     /// Awaits an invocation until its answer is due.

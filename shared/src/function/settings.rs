@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::change::Reading;
+use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
 use crate::opensearch::{EngineConfig, IndexDefinition};
@@ -30,7 +30,7 @@ pub struct Settings {
     /// Policy for an index that does not exist.
     pub create_index: CreateIndex,
     /// Settings for reading records.
-    pub reading: Reading,
+    pub read_options: ReadOptions,
     /// Time between the answer and Lambda's time-out.
     pub answer_margin: Duration,
     /// ARN of the table, for functions that no record names it to.
@@ -69,7 +69,7 @@ impl Settings {
             engine: engine.expect("without a problem there is a value"),
             definition,
             create_index,
-            reading: Reading { generation: Generation(generation), partition_key },
+            read_options: ReadOptions { generation: Generation(generation), partition_key },
             answer_margin: Duration::from_millis(margin),
             table_arn,
             dead_letter_queue_url,
@@ -138,19 +138,19 @@ mod tests {
     #[test]
     fn the_least_configuration_has_the_documented_defaults() {
         let config = read(&LEAST).expect("valid");
-        assert_eq!(config.reading.generation, Generation(1));
+        assert_eq!(config.read_options.generation, Generation(1));
         assert_eq!(config.answer_margin, Duration::from_millis(500));
         assert_eq!(config.engine.request_timeout, Duration::from_secs(10));
         assert_eq!(config.definition, IndexDefinition::default());
         assert_eq!(config.create_index, CreateIndex::IfMissing);
-        assert_eq!((config.reading.partition_key, config.dead_letter_queue_url), (None, None));
+        assert_eq!((config.read_options.partition_key, config.dead_letter_queue_url), (None, None));
     }
 
     #[test]
     fn empty_variables_count_as_unset() {
         let vars = [&LEAST[..], &[("GENERATION", ""), ("PARTITION_KEY", " "), ("DEAD_LETTER_QUEUE_URL", "")]].concat();
         let config = read(&vars).expect("valid");
-        assert_eq!((config.reading.generation, config.reading.partition_key), (Generation(1), None));
+        assert_eq!((config.read_options.generation, config.read_options.partition_key), (Generation(1), None));
     }
 
     #[test]

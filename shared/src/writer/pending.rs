@@ -5,7 +5,7 @@ use crate::change::{Change, ChangeKind};
 use crate::document_id::DocumentId;
 use crate::fold::Folded;
 use crate::outcome::{Outcome, Problem};
-use crate::target::{Guard, Position, Stored};
+use crate::target::{Position, StoredState, WriteCondition};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -137,20 +137,20 @@ impl<'c> Pending<'c> {
     }
 
     /// Returns the condition of the next write.
-    pub(super) fn guard(&self) -> Guard {
+    pub(super) fn condition(&self) -> WriteCondition {
         match &self.known {
-            Known::At(state) => Guard::At(state.position),
-            Known::Absent | Known::Unread => Guard::Absent,
+            Known::At(state) => WriteCondition::IfUnchanged(state.position),
+            Known::Absent | Known::Unread => WriteCondition::IfAbsent,
         }
     }
 
     /// Takes the result of a read.
-    pub(super) fn learn(&mut self, found: Option<Stored>, states: &StateCache) {
+    pub(super) fn learn(&mut self, found: Option<StoredState>, states: &StateCache) {
         self.problem = None;
         self.presumed = false;
         self.known = match found {
             None => Known::Absent,
-            Some(Stored { version, event_time, written_at, position }) => {
+            Some(StoredState { version, event_time, written_at, position }) => {
                 let ours = states.get(self.id);
                 let acknowledged = ours.is_some_and(|(ours, at)| Some(&ours) == version.as_ref() && at == position);
                 Known::At(State { version, event_time, written_at, position, acknowledged })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftless::dead_letter::message::Message;
-use driftless::dead_letter::{DeadLetter, Letter};
+use driftless::dead_letter::{DeadLetter, DeadLetterMessage};
 use driftless::queue::sqs::SqsQueue;
 use driftless::queue::{Queue as _, QueueError};
 use driftless_harness::function::FunctionConfig;
@@ -46,8 +46,8 @@ impl Desk {
     /// The letters in the queue.
     async fn letters(&self) -> Vec<DeadLetter> {
         let messages = self.queue.messages().await;
-        let letters = messages.iter().map(|message| match Letter::read(message.body().expect("a body")) {
-            Ok(Letter::Record(letter)) => *letter,
+        let letters = messages.iter().map(|message| match DeadLetterMessage::read(message.body().expect("a body")) {
+            Ok(DeadLetterMessage::Record(letter)) => *letter,
             other => panic!("{other:?}"),
         });
         letters.collect()
@@ -232,9 +232,9 @@ async fn a_letter_too_large_even_compressed_leaves_the_record_to_lambdas_own_fai
     mapping.shutdown().await;
     let (mut records, mut ranges) = (Vec::new(), Vec::new());
     for message in desk.queue.messages().await {
-        match Letter::read(message.body().expect("a body")).expect("a letter") {
-            Letter::Record(letter) => records.push(letter.document_id.clone().expect("an id")),
-            Letter::Range(_) => ranges.push(body(&message)["DDBStreamBatchInfo"].clone()),
+        match DeadLetterMessage::read(message.body().expect("a body")).expect("a letter") {
+            DeadLetterMessage::Record(letter) => records.push(letter.document_id.clone().expect("an id")),
+            DeadLetterMessage::Range(_) => ranges.push(body(&message)["DDBStreamBatchInfo"].clone()),
         }
     }
     assert_eq!((records, ranges.len()), (vec!["large".to_owned()], 1));

@@ -116,7 +116,7 @@ async fn corrected_poison_that_is_delivered_again_is_stale_and_leaves_no_letter(
         assert_eq!((letters.len(), metrics["Stale"].as_u64()), (0, Some(1)));
         stage.restart().await;
     }
-    let reading = driftless::change::Reading::default();
+    let reading = driftless::change::ReadOptions::default();
     let change = driftless::change::Record::read(&poison, &reading).change.expect("a change");
     assert_eq!(stage.preview(&[change]).await, [Outcome::Stale], "a dry run says the same");
 }
