@@ -49,7 +49,7 @@ impl Timing {
         let mut values = Self::FIGURES.into_iter().map(|name| {
             let figure = row.figures.iter().find(|figure| figure.name == name);
             figure
-                .map(|figure| figure.value)
+                .and_then(|figure| figure.value)
                 .with_context(|| format!("row B7 of {} has no figure `{name}`", file.display()))
         });
         let mut next = || values.next().unwrap_or(Ok(f64::NAN));
@@ -72,7 +72,7 @@ impl Timing {
     }
 }
 
-/// What is read of a benchmark's file.
+/// Parts of a benchmark's file that are read.
 #[derive(Deserialize)]
 struct Measured {
     rows: Vec<MeasuredRow>,
@@ -87,5 +87,28 @@ struct MeasuredRow {
 #[derive(Deserialize)]
 struct MeasuredFigure {
     name: String,
-    value: f64,
+    /// Value in milliseconds, or nothing where none was found.
+    value: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn times_are_read_from_the_row_of_the_benchmark_that_has_them() {
+        let figures = Timing::FIGURES.into_iter().zip([0.5, 0.25, 1.0, 2.0]);
+        let figures: Vec<_> = figures.map(|(name, value)| json!({"name": name, "value": value})).collect();
+        let empty = json!({"id": "B2", "figures": [{"name": "none", "value": null}]});
+        let report = json!({"rows": [empty, {"id": "B7", "figures": figures}]});
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("times.json");
+        fs::write(&file, report.to_string()).unwrap();
+        let expected = Timing { cpu_first_ms: 0.5, cpu_further_ms: 0.25, engine_first_ms: 1.0, engine_further_ms: 2.0 };
+        assert_eq!(Timing::read(&file).unwrap(), expected);
+        fs::write(&file, r#"{"rows": []}"#).unwrap();
+        assert!(Timing::read(&file).unwrap_err().to_string().contains("has no row B7"));
+    }
 }

@@ -61,7 +61,7 @@ pub(crate) struct Args {
     markdown: bool,
 }
 
-/// What AWS charges, where it is not what is published.
+/// Prices that AWS charges, where they are not the published ones.
 #[derive(Debug, clap::Args)]
 struct PriceArgs {
     /// US dollars per million invocations

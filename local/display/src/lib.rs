@@ -1,4 +1,4 @@
-//! What a person sees of the tool: lines and progress on the console, and charts as pictures.
+//! Output for a person: lines and progress on the console, and charts as pictures.
 //!
 //! # Layout
 //! - [`console`]: results on standard output, everything else on standard error; a bar or a line while something goes on.

@@ -51,7 +51,7 @@ impl<I: Index> Processes<I> {
         Arc::new(Self { world, idle: Mutex::default(), started: AtomicU64::new(0) })
     }
 
-    /// The world that they write to.
+    /// World that the processes write to.
     pub(crate) fn world(&self) -> &Arc<World<I>> {
         &self.world
     }
@@ -65,7 +65,7 @@ impl<I: Index> Processes<I> {
         Process { number, writer: Writer::new(client, self.world.generation()), mailbox, killed }
     }
 
-    /// Ends those that are idle, as a new deployment does.
+    /// Ends the idle processes, as a new deployment does.
     pub(crate) fn end_idle(&self) {
         self.idle().clear();
     }

@@ -27,7 +27,7 @@ use crate::table::Table;
 /// After this, a stream that is not drained counts as blocked.
 const DRAIN_LIMIT: Duration = Duration::from_secs(120);
 
-/// One run.
+/// Everything that those who act in a run share.
 pub(crate) struct World<I> {
     pub(crate) index: I,
     pub(crate) setting: Setting,
