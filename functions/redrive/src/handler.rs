@@ -53,6 +53,7 @@ async fn redrive<R: RangeReader>(
         )
     })?;
     let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
+    let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
     // A stream may send dead letters before its first write succeeds, so the index may not exist yet.
     let writer = context.writer(settings.table_arn.as_deref(), deadlines.work).await?;
     let redrive = Redrive {

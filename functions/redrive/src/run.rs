@@ -70,7 +70,7 @@ impl<'q> Run<'q> {
         let time = end.saturating_duration_since(Instant::now());
         Self {
             request,
-            report: RedriveReport { dry_run: request.dry_run, ..RedriveReport::default() },
+            report: RedriveReport::new(request.dry_run),
             held: HashMap::new(),
             end,
             closing: CLOSING_TIME.min(time / 5),

@@ -113,6 +113,7 @@ async fn handle_once(
     metrics: &mut Metrics,
 ) -> Result<DynamoDbEventResponse, FunctionError> {
     let settings = context.settings()?;
+    let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
     let batch = Batch::read(records, &settings.read_options)?;
     let writer = match batch.table_arn()? {
         Some(table) => Some(context.writer(Some(table), deadlines.work).await?),

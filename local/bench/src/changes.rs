@@ -5,7 +5,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use driftless::change::{Change, Content, ReadOptions, Record};
 use driftless::document_id::DocumentId;
 use driftless_harness::mapping::record::StreamRecord;
-use driftless_harness::mapping::stream::{ChangeStream, Position, READ_LIMIT};
+use driftless_harness::mapping::stream::{ChangeStream, READ_LIMIT, ShardPosition};
 use driftless_harness::mapping::{JsonItem, MemoryChange, MemoryStream};
 use serde_json::{Map, json};
 
@@ -87,7 +87,7 @@ pub(crate) async fn push(
     }
     let shard = stream.open_shards().into_iter().next().context("find the stream's shard")?;
     let Some(first) = first else { return Ok(Vec::new()) };
-    let mut iterator = Some(stream.iterator(&shard, &Position::At(first)).await?);
+    let mut iterator = Some(stream.iterator(&shard, &ShardPosition::At(first)).await?);
     let mut records = Vec::new();
     while let Some(next) = iterator {
         let page = stream.records(&next, READ_LIMIT).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use driftless_harness::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome};
+use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
 use driftless_harness::mapping::record::{StreamRecord, payload};
 use hdrhistogram::Histogram;
 
@@ -34,7 +34,7 @@ impl Lane {
 
     async fn invoke(&mut self, payload: Bytes) -> Result<Duration> {
         let invocation = self.0.invoke(payload, None).await?;
-        let Outcome::Response(answer) = &invocation.outcome else {
+        let InvocationOutcome::Response(answer) = &invocation.outcome else {
             anyhow::bail!("the function failed: {}", invocation.outcome);
         };
         // Every implementation reports failures so; one that answers something else reports none.

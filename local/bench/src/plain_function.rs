@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
-use driftless_harness::function::{Invocation, Invoke, Launch, Outcome, Sabotage};
+use driftless_harness::function::{Invocation, InvocationOutcome, Invoke, Launch, Sabotage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -59,7 +59,7 @@ impl Invoke for PlainLane {
             changes::plain_operation(record.get(), &mut operations)?;
         }
         self.0.bulk(operations).await?;
-        let outcome = Outcome::Response(Bytes::from_static(br#"{"batchItemFailures":[]}"#));
+        let outcome = InvocationOutcome::Response(Bytes::from_static(br#"{"batchItemFailures":[]}"#));
         Ok(Invocation { request_id: String::new(), outcome, duration: start.elapsed() })
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use driftless_display::console;
-use driftless_harness::function::{FunctionConfig, build_functions};
+use driftless_harness::function::{BuildProfile, FunctionConfig, build_functions};
 
 /// How long one invocation may take: as the template deploys it.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -29,7 +29,7 @@ impl Subject {
         console::note("building the function to measure, and one that does nothing (release)");
         let ours = command.is_none();
         let names: &[&str] = if ours { &["no-op", "replicate"] } else { &["no-op"] };
-        let built = tokio::task::spawn_blocking(|| build_functions(names));
+        let built = tokio::task::spawn_blocking(|| build_functions(names, BuildProfile::Release));
         let mut built = built.await.context("wait for cargo")??.into_iter();
         let nothing = built.next().context("cargo built no function that does nothing")?;
         let binary = command.or_else(|| built.next()).context("cargo built no function to measure")?;

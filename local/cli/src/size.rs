@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use driftless_capacity::{Plan, Prices, Setting, Timing, markdown, plans, text};
 use driftless_display::console;
 
-/// Tell which parallelization factor, batch size and concurrency a load needs, its lag, its cost, and which limit binds first
+/// Tell which parallelization factor, batch size and concurrency a load needs, its lag, its cost, and which limit binds
+/// first
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Writes per second at the peak; several for a table
@@ -33,13 +34,13 @@ pub(crate) struct Args {
     /// Memory of the function
     #[arg(long, default_value_t = Setting::default().memory_mb, value_name = "MB")]
     memory: u64,
-    /// What Lambda adds between two invocations of a lane
+    /// Time that Lambda adds between two invocations of a lane
     #[arg(long, default_value_t = Setting::default().overhead_ms, value_name = "MS")]
     overhead_ms: f64,
-    /// What a request to the engine takes more than on the measured machine: the network, replicas, a slower disk
+    /// Time that a request to the engine takes beyond the measured machine's: network, replicas, a slower disk
     #[arg(long, default_value_t = Setting::default().round_trip_ms, value_name = "MS")]
     round_trip_ms: f64,
-    /// Which share of the changes modifies a document that the process has not seen: these are read first
+    /// Share of the changes that modify a document which the process has not seen: these are read first
     #[arg(long, default_value_t = Setting::default().unseen)]
     unseen: f64,
     /// Bytes of a line of metrics, of which a busy process writes one per second, beside 14 bytes per invocation
@@ -61,7 +62,7 @@ pub(crate) struct Args {
     markdown: bool,
 }
 
-/// Prices that AWS charges, where they are not the published ones.
+/// Prices of AWS that differ from the published ones.
 #[derive(Debug, clap::Args)]
 struct PriceArgs {
     /// US dollars per million invocations

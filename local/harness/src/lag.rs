@@ -1,5 +1,5 @@
-//! How fresh the index is: from the writer's clock in each item to the moment when the function has reported its record
-//! as done, which is after the engine has acknowledged the write.
+//! Lag of the index: from the writer's clock in each item to the moment when the function has reported its record as
+//! done, which is after the engine has acknowledged the write.
 //!
 //! Removals carry no new image, so their lag is not known; they pass through the same lanes as all others. Poison is
 //! delivered, too, but never indexed: it has no lag.
@@ -26,11 +26,11 @@ pub struct Lag(Mutex<Halves>);
 struct Halves {
     all: Histogram<u64>,
     /// By order of arrival: shows whether the lag grows.
-    samples: Vec<Sample>,
+    samples: Vec<LagSample>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Sample {
+struct LagSample {
     written_at_us: u64,
     lag_us: u64,
 }
@@ -88,7 +88,7 @@ impl Lag {
     pub fn quantile_of_halves_ms(&self, quantile: f64) -> (Option<f64>, Option<f64>) {
         let halves = self.halves();
         let (first, second) = halves.samples.split_at(halves.samples.len() / 2);
-        let of = |samples: &[Sample]| {
+        let of = |samples: &[LagSample]| {
             let mut part = histogram();
             samples.iter().for_each(|sample| part.saturating_record(sample.lag_us));
             quantile_ms(&part, quantile)
@@ -109,27 +109,27 @@ impl Observe for Lag {
         for written_at_us in records.iter().filter_map(|record| written_at_us(record.json())) {
             let lag_us = now.saturating_sub(written_at_us);
             halves.all.saturating_record(lag_us);
-            halves.samples.push(Sample { written_at_us, lag_us });
+            halves.samples.push(LagSample { written_at_us, lag_us });
         }
     }
 }
 
 fn written_at_us(record: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
-    struct Record {
-        dynamodb: Change,
+    struct RecordJson {
+        dynamodb: ChangeJson,
     }
     #[derive(Deserialize)]
-    struct Change {
+    struct ChangeJson {
         #[serde(rename = "NewImage")]
-        new_image: Option<Image>,
+        new_image: Option<ImageJson>,
     }
     #[derive(Deserialize)]
-    struct Image {
+    struct ImageJson {
         written_at_us: Option<BTreeMap<String, String>>,
         follow_up: Option<BTreeMap<String, String>>,
     }
-    let record: Record = serde_json::from_slice(record).ok()?;
+    let record: RecordJson = serde_json::from_slice(record).ok()?;
     let image = record.dynamodb.new_image?;
     let poison = image.follow_up.is_some_and(|at| at.get("S").is_some_and(|at| at == POISON));
     if poison { None } else { image.written_at_us?.get("N")?.parse().ok() }

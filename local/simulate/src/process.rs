@@ -8,7 +8,7 @@ use bytes::Bytes;
 use driftless::dead_letter::Sender;
 use driftless::function::Deadlines;
 use driftless::writer::Writer;
-use driftless_harness::function::Outcome;
+use driftless_harness::function::InvocationOutcome;
 use driftless_harness::mapping::record::{StreamRecord, payload};
 use replicate::handler::{Function, StreamEvent};
 use replicate::metrics::Metrics;
@@ -80,27 +80,27 @@ impl<I: Index> Processes<I> {
     }
 
     /// Invokes the function with a batch, in any process that is idle.
-    pub(crate) async fn invoke(&self, records: &[StreamRecord]) -> Outcome {
+    pub(crate) async fn invoke(&self, records: &[StreamRecord]) -> InvocationOutcome {
         let process = self.take();
         self.world.count("invocations", 1);
         self.world.count("deliveries", records.len() as u64);
         let killed = Arc::clone(&process.killed);
         let ended = tokio::select! {
             biased;
-            () = killed.notified() => Outcome::Exited(None),
-            ended = timeout(TIMEOUT, self.handle(&process, records)) => ended.unwrap_or(Outcome::TimedOut),
+            () = killed.notified() => InvocationOutcome::Exited(None),
+            ended = timeout(TIMEOUT, self.handle(&process, records)) => ended.unwrap_or(InvocationOutcome::TimedOut),
         };
-        let ended = if self.loses_answer() { Outcome::Exited(None) } else { ended };
+        let ended = if self.loses_answer() { InvocationOutcome::Exited(None) } else { ended };
         self.world.note(format_args!("p{} {ended}, {} records", process.number, records.len()));
         // A time-out or an exit ends the process, and what it remembered with it.
-        if matches!(ended, Outcome::Response(_) | Outcome::FunctionError { .. }) {
+        if matches!(ended, InvocationOutcome::Response(_) | InvocationOutcome::FunctionError { .. }) {
             self.idle().push(process);
         }
         ended
     }
 
     /// What Lambda's runtime does around the handler.
-    async fn handle(&self, process: &Process<I>, records: &[StreamRecord]) -> Outcome {
+    async fn handle(&self, process: &Process<I>, records: &[StreamRecord]) -> InvocationOutcome {
         let batch = ShownBatch::new(&self.world, records);
         let event = payload(&batch.records);
         let event: StreamEvent = serde_json::from_slice(&event).expect("the model's records are records");
@@ -128,9 +128,11 @@ impl<I: Index> Processes<I> {
                 }
                 // The way back.
                 sleep(Duration::from_millis(self.world.chance(process.number, u64::MAX - 1, 5))).await;
-                Outcome::Response(Bytes::from(serde_json::to_vec(&response).expect("a response is JSON")))
+                InvocationOutcome::Response(Bytes::from(serde_json::to_vec(&response).expect("a response is JSON")))
             }
-            Err(error) => Outcome::FunctionError { kind: error.kind().to_owned(), message: error.to_string() },
+            Err(error) => {
+                InvocationOutcome::FunctionError { kind: error.kind().to_owned(), message: error.to_string() }
+            }
         }
     }
 

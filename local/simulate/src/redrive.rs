@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use driftless::dead_letter::range::BatchInfo;
 use driftless::stream::range::{RangeError, RangePage, RangeReader};
-use driftless_harness::mapping::record::{SequenceNumber, StreamRecord};
+use driftless_harness::mapping::record::{StreamRecord, StreamSequence};
 use redrive::redrive::Redrive;
 use redrive::request::Request;
 use serde_json::value::RawValue;
@@ -59,7 +59,7 @@ struct Cursor {
     stream: usize,
     shard: usize,
     next: usize,
-    last: SequenceNumber,
+    last: StreamSequence,
     pages: u64,
 }
 
@@ -72,10 +72,10 @@ impl<I: Index> RangeReader for Records<'_, I> {
         let (Some(stream), Ok(shard)) = (stream, range.shard_id.parse::<usize>()) else {
             return Err(RangeError::Malformed("no such shard".to_owned()));
         };
-        let first = SequenceNumber::new(&range.start_sequence_number);
+        let first = StreamSequence::new(&range.start_sequence_number);
         let records = &table.streams[stream].shards[shard].records;
         let next = records.iter().position(|record| *record.sequence_number() >= first).unwrap_or(records.len());
-        Ok(Cursor { stream, shard, next, last: SequenceNumber::new(&range.end_sequence_number), pages: 0 })
+        Ok(Cursor { stream, shard, next, last: StreamSequence::new(&range.end_sequence_number), pages: 0 })
     }
 
     async fn next(&self, cursor: &mut Cursor, _: Instant) -> Result<RangePage, RangeError> {

@@ -5,8 +5,10 @@
 //!
 //! # Layout
 //! - [`DeadLetter`]: our dead letter, as JSON; [`message`]: as a message for the queue, compressed if it is large.
+//! - [`cause`]: what dead letters are grouped by.
 //! - [`range`]: Lambda's on-failure message; [`DeadLetterMessage::read`] tells the two apart.
 
+pub mod cause;
 pub mod message;
 pub mod range;
 

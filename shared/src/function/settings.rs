@@ -81,8 +81,9 @@ impl Settings {
 fn table_arn(env: &mut Environment<'_>) -> Option<String> {
     let arn = env.optional("TABLE_ARN")?;
     if !arn.contains(":table/") || arn.contains("/stream/") {
-        env.problem(
+        env.problem_of(
             "TABLE_ARN",
+            &arn,
             "must be a table's ARN, without its stream: arn:aws:dynamodb:REGION:ACCOUNT:table/NAME",
         );
     }
@@ -93,7 +94,8 @@ fn queue_url(env: &mut Environment<'_>) -> Option<String> {
     let url = env.optional("DEAD_LETTER_QUEUE_URL")?;
     let valid = url::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "https" | "http"));
     if !valid {
-        env.problem("DEAD_LETTER_QUEUE_URL", "must be a queue's URL, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME");
+        let problem = "must be a queue's URL, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME";
+        env.problem_of("DEAD_LETTER_QUEUE_URL", &url, problem);
     }
     Some(url)
 }
@@ -102,8 +104,8 @@ fn create_index(env: &mut Environment<'_>) -> CreateIndex {
     match env.optional("CREATE_INDEX").as_deref() {
         None | Some("if-missing") => CreateIndex::IfMissing,
         Some("never") => CreateIndex::Never,
-        Some(_) => {
-            env.problem("CREATE_INDEX", "must be if-missing (the default) or never");
+        Some(other) => {
+            env.problem_of("CREATE_INDEX", other, "must be if-missing (the default) or never");
             CreateIndex::Never
         }
     }
@@ -115,9 +117,13 @@ fn definition(env: &mut Environment<'_>) -> IndexDefinition {
     };
     let read = std::fs::read_to_string(&path)
         .map_err(|error| {
-            format!("names a file that cannot be read ({error}): it is looked up in the deployment package")
+            format!(
+                "names the file {path}, which cannot be read ({error}): it must be in the deployment package or a layer"
+            )
         })
-        .and_then(|text| IndexDefinition::from_json(&text).map_err(|problem| format!("names a file that {problem}")));
+        .and_then(|text| {
+            IndexDefinition::from_json(&text).map_err(|problem| format!("names the file {path}, which {problem}"))
+        });
     read.unwrap_or_else(|problem| {
         env.problem("INDEX_DEFINITION", problem);
         IndexDefinition::default()
@@ -151,6 +157,25 @@ mod tests {
         let vars = [&LEAST[..], &[("GENERATION", ""), ("PARTITION_KEY", " "), ("DEAD_LETTER_QUEUE_URL", "")]].concat();
         let config = read(&vars).expect("valid");
         assert_eq!((config.read_options.generation, config.read_options.partition_key), (Generation(1), None));
+    }
+
+    #[test]
+    fn a_problem_shows_the_value_that_was_given() {
+        for (name, value) in [
+            ("GENERATION", "abc"),
+            ("CREATE_INDEX", "always"),
+            ("TABLE_ARN", "orders"),
+            ("DEAD_LETTER_QUEUE_URL", "letters"),
+            ("INDEX_DEFINITION", "/nowhere.json"),
+            ("OPENSEARCH_AUTH", "iam"),
+            ("INDEX", "Orders"),
+        ] {
+            let mut vars = LEAST.to_vec();
+            vars.retain(|(key, _)| *key != name);
+            vars.push((name, value));
+            let error = read(&vars).expect_err("wrong").to_string();
+            assert!(error.contains(name) && error.contains(value), "{error}");
+        }
     }
 
     #[test]

@@ -25,8 +25,8 @@ mod trimmed;
 
 use std::time::Duration;
 
-use driftless_harness::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome, Sabotage};
-use driftless_harness::outcomes::{Counts, Tally};
+use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, Sabotage};
+use driftless_harness::outcomes::{FunctionCounts, Tally};
 use driftless_harness::proxy::Proxy;
 use serde_json::Value;
 
@@ -82,16 +82,20 @@ impl Process {
     }
 
     /// Invokes it; gives the failed sequence numbers, or how it ended without an answer.
-    async fn invoke(&mut self, records: &[String], sabotage: Option<Sabotage>) -> Result<Vec<String>, Outcome> {
+    async fn invoke(
+        &mut self,
+        records: &[String],
+        sabotage: Option<Sabotage>,
+    ) -> Result<Vec<String>, InvocationOutcome> {
         let payload = format!(r#"{{"Records":[{}]}}"#, records.join(","));
         match self.process.invoke(payload.into(), sabotage).await.expect("invoked").outcome {
-            Outcome::Response(body) => Ok(failures(&body)),
+            InvocationOutcome::Response(body) => Ok(failures(&body)),
             outcome => Err(outcome),
         }
     }
 
     /// What it counted, once it has ended and told of so many records.
-    async fn counts(&mut self, records: u64) -> Counts {
+    async fn counts(&mut self, records: u64) -> FunctionCounts {
         self.process.end().await;
         eventually("the metrics are there", async || self.tally.counts().records >= records).await;
         self.tally.counts()

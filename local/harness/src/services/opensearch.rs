@@ -20,14 +20,14 @@ use super::engine::{Engine, Release};
 use super::java::{self, Program};
 use super::jdk::{Jdk, Jdks};
 use super::port::PortLease;
-use super::process::{Launch, Process, Signal};
+use super::process::{Process, ProcessLaunch, Signal};
 use super::service::Service;
 use super::workspace;
 
 /// A small heap, and the simple collector: few cores.
 const JVM_OPTIONS: [&str; 3] = ["-Xms1g", "-Xmx1g", "-XX:+UseSerialGC"];
-/// The optimising compiler would be at work, on the cores that the engine needs, until a short run is over. Warmed up for
-/// the better part of a minute, a write takes half as long with it.
+/// The optimising compiler would be at work, on the cores that the engine needs, until a short run is over. Warmed up
+/// for the better part of a minute, a write takes half as long with it.
 pub(super) const QUICK_COMPILER: &str = "-XX:TieredStopAtLevel=1";
 /// A file system in memory, and how much must be free there for an engine's data.
 const MEMORY: &str = "/dev/shm";
@@ -41,20 +41,21 @@ cluster.routing.allocation.disk.threshold_enabled: false
 const SINGLE_NODE: &str = "transport.port: 9300-9499
 discovery.type: single-node
 ";
-/// The simple collector leaves garbage until the heap is full; counted as memory in use, it makes the engine refuse bulks.
+/// The simple collector leaves garbage until the heap is full; counted as memory in use, it makes the engine refuse
+/// bulks.
 const GARBAGE_IS_FREE: &str = "indices.breaker.total.use_real_memory: false\n";
 /// See its head for arguments and behaviour.
 const CLUSTER_NODE: &str = include_str!("ClusterNode.java");
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an engine is run for.
+/// Purpose for which an engine runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Tests, and trying things out: the quick compiler, data on disk.
     #[default]
     Tests,
-    /// Half a minute of lag: data in memory where there is room, because every single write waits for the disk, and that
-    /// of a developer's machine says nothing about anybody's cluster.
+    /// Half a minute of lag: data in memory where there is room, because every single write waits for the disk, and
+    /// that of a developer's machine says nothing about anybody's cluster.
     Demo,
     /// The same for minutes, warmed up: with the optimising compiler, as in production.
     Benchmark,
@@ -86,7 +87,7 @@ pub struct OpenSearch {
     release: &'static Release,
     endpoint: String,
     cluster: String,
-    launch: Launch,
+    launch: ProcessLaunch,
     /// `None` between a kill and a restart.
     process: Mutex<Option<Process>>,
     _data: TempDir,
@@ -133,7 +134,7 @@ impl OpenSearch {
         Ok(engine)
     }
 
-    /// Name and version.
+    /// Returns name and version of the engine.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.release.name
@@ -232,7 +233,7 @@ fn launch(
     cluster: &str,
     port: u16,
     node: &Node<'_>,
-) -> Result<Launch> {
+) -> Result<ProcessLaunch> {
     let (main, roles) = match &node.member {
         Some(member) => (source_of_member(data)?, Some(member.roles.into())),
         None => (release.main_class.into(), None),

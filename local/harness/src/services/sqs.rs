@@ -69,6 +69,14 @@ impl ElasticMq {
     }
 }
 
+/// Returns what Maven fetches for it.
+///
+/// # Errors
+/// Where no installed Java can run it.
+pub(super) fn artifact(jdks: &Jdks) -> Result<Artifact> {
+    jdks.at_least(MINIMUM_JAVA, NAME).map(|_| ELASTICMQ)
+}
+
 impl Service for ElasticMq {
     fn endpoint(&self) -> &str {
         &self.endpoint

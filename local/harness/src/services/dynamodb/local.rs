@@ -55,6 +55,14 @@ impl DynamoDbLocal {
         Ok(Self { endpoint, process, _port: port })
     }
 
+    /// Returns what Maven fetches for it.
+    ///
+    /// # Errors
+    /// Where no installed Java can run it.
+    pub(in crate::services) fn artifact(jdks: &Jdks) -> Result<Artifact> {
+        jdks.at_least(MINIMUM_JAVA, NAME).map(|_| DYNAMODB_LOCAL)
+    }
+
     /// The pid of its Java process.
     #[must_use]
     pub fn pid(&self) -> u32 {
