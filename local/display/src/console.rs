@@ -1,4 +1,4 @@
-//! All that the tool says to its user: results on standard output, everything else on standard error.
+//! Output of the tool: results on standard output, everything else on standard error.
 //!
 //! Progress is drawn only where standard error is a terminal, so that logs of a pipeline stay readable.
 
@@ -38,31 +38,31 @@ pub fn show_logs(filter: &str) {
         .init();
 }
 
-/// A line or bar that shows how far something is, and vanishes when it is dropped.
+/// A line or bar that shows progress, and vanishes when it is dropped.
 #[derive(Debug)]
 pub struct Progress(ProgressBar);
 
 impl Progress {
-    /// For something of unknown length.
+    /// Creates a line for something of unknown length.
     #[must_use]
     pub fn spinner(message: &str) -> Self {
         let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
         Self::drawn(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()), style, message)
     }
 
-    /// For `length` steps.
+    /// Creates a bar for `length` steps.
     #[must_use]
     pub fn bar(length: u64, message: &str) -> Self {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} ({elapsed})");
         Self::drawn(ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr()), style, message)
     }
 
-    /// Replaces the message.
+    /// Replaces the message beside the bar.
     pub fn say(&self, message: impl Into<String>) {
         self.0.set_message(message.into());
     }
 
-    /// Moves the bar.
+    /// Moves the bar to this step.
     pub fn reach(&self, position: u64) {
         self.0.set_position(position);
     }
