@@ -6,8 +6,8 @@ use crate::figures::RowId;
 
 /// Measure freshness, throughput, start and memory, each beside its baseline
 ///
-/// The exit code is 1 if a row cannot be measured, a figure is worse than in the earlier run, or, with --strict, a bound
-/// is missed.
+/// The exit code is 1 if a row cannot be measured, or if a figure is worse than in the earlier run.
+/// With --strict, it is also 1 if a bound is missed.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Rows by name or number (`one-lane` or B1); all if none is named

@@ -1,5 +1,5 @@
-//! Changes of the benchmark: items of half a kilobyte, generated from their key and revision, and the bulk operation that
-//! an unguarded writer would send for the same change.
+//! Changes of the benchmark: items of half a kilobyte, generated from their key and revision.
+//! For the same change, an unguarded writer's bulk operation.
 
 use anyhow::{Context, Result, anyhow, bail};
 use driftless::change::{Change, Content, Reading, Record};

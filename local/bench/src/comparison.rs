@@ -19,7 +19,7 @@ pub(crate) fn changes_of(first: u64, revision: u64) -> Vec<MemoryChange> {
     (first..first + BATCH).map(|key| changes::put(key, revision, key)).collect()
 }
 
-/// Times of batches.
+/// Times of the batches of one kind.
 pub(crate) struct BatchTimes {
     function: Vec<Duration>,
     baseline: Vec<Duration>,
@@ -119,7 +119,7 @@ impl Comparison {
         changes::push(&self.stream, changes).await.map(drop)
     }
 
-    /// Delivers without measuring.
+    /// Delivers a batch to the function alone, without measuring.
     pub(crate) async fn deliver(&mut self, batch: Vec<MemoryChange>) -> Result<()> {
         let records: Vec<StreamRecord> = changes::push(&self.stream, batch).await?;
         self.function.deliver(&records).await.map(drop)

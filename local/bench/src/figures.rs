@@ -65,7 +65,7 @@ pub enum Bound {
     Under(f64),
 }
 
-/// One measured value.
+/// A measured value, with its unit and bound.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// Name, unique within its row; `case: quantity` where a row has several cases.
@@ -83,7 +83,7 @@ pub struct Figure {
     pub noise: Option<f64>,
 }
 
-/// A measured row.
+/// Figures and workload of a measured row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Number of the row.
@@ -117,7 +117,7 @@ impl Figure {
         Self { name: name.into(), value, unit: unit.into(), bound: None, noise: None }
     }
 
-    /// Adds a bound.
+    /// Adds a bound to the figure.
     #[must_use]
     pub fn bounded(self, bound: Bound) -> Self {
         Self { bound: Some(bound), ..self }
@@ -165,7 +165,7 @@ impl Figure {
 }
 
 impl Row {
-    /// Row without figures.
+    /// Creates a row without figures.
     pub fn new(id: RowId, workload: impl Into<String>) -> Self {
         let (measured, figures, charts) = (String::new(), Vec::new(), Vec::new());
         Self { id, workload: workload.into(), met: true, measured, figures, charts }

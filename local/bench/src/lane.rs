@@ -15,7 +15,7 @@ const LONGEST_US: u64 = 60_000_000;
 pub(crate) struct Lane(FunctionProcess);
 
 impl Lane {
-    /// Starts the process.
+    /// Starts the process, and waits until it asks for events.
     pub(crate) async fn start(config: FunctionConfig) -> Result<Self> {
         let mut process = FunctionProcess::new(config);
         process.warm_up().await?;

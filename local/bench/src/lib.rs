@@ -44,8 +44,8 @@ use test_bed::TestBed;
 /// Measures the rows, and reports.
 ///
 /// # Errors
-/// Fails if something cannot be started, a row cannot be measured, a figure is worse than in the earlier run, or, with
-/// `--strict`, a bound is missed.
+/// Fails if something cannot be started, a row cannot be measured, or a figure is worse than in the earlier run.
+/// With `--strict`, it also fails if a bound is missed.
 pub async fn run(args: Args) -> Result<()> {
     if let (Some(figures), Some(folder)) = (&args.from, &args.report) {
         return report::render_again(figures, folder);

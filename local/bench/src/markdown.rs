@@ -89,7 +89,7 @@ fn details(row: &Row) -> String {
 struct CaseTable<'r> {
     cases: Vec<&'r str>,
     quantities: Vec<&'r str>,
-    /// Figures without bounds.
+    /// Figures of these cases without bounds.
     figures: Vec<&'r Figure>,
 }
 

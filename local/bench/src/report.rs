@@ -69,7 +69,7 @@ pub(crate) fn render_again(figures: &Path, folder: &Path) -> Result<()> {
 }
 
 impl BenchReport {
-    /// Report without rows.
+    /// Creates a report without rows.
     pub(crate) fn new(args: &Args, subject: &str, engine: &str) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = DateTime::from_secs(i64::try_from(now.as_secs()).unwrap_or_default());

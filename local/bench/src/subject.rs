@@ -20,7 +20,7 @@ pub(crate) struct SubjectChoice {
 /// The function that is measured, and the no-op function, both built.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
-    /// Name for reports.
+    /// Name of the subject in reports.
     pub(crate) name: String,
     binary: PathBuf,
     environment: Vec<(String, String)>,

@@ -24,7 +24,7 @@ const ENSURE_LIMIT: Duration = Duration::from_secs(30);
 /// OpenSearch is warm once its compilers take less than this share of a processor in a round.
 const COMPILERS_QUIET: f64 = 0.015;
 const WARM_UP_ROUND: Duration = Duration::from_secs(3);
-/// Longest warm-up.
+/// Longest warm-up of a whole run.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(120);
 const QUICK_WARM_UP_LIMIT: Duration = Duration::from_secs(20);
 /// Longest wait for merges.
@@ -67,7 +67,7 @@ impl TestBed {
         self.subject.function(&self.endpoint, index)
     }
 
-    /// No-op function.
+    /// Function that does nothing but answer.
     pub(crate) fn no_op(&self) -> FunctionConfig {
         self.subject.no_op()
     }
@@ -184,7 +184,7 @@ impl TestBed {
     }
 }
 
-/// Writes changes from `first` on, through functions and as baseline writes, one by one and in batches of a backlog's size.
+/// Writes changes from `first` on, through functions and as baseline writes, one by one and in large batches.
 /// One lane creates and modifies the documents, then the other one, which has not seen them, modifies them.
 async fn write_as_rows_do(
     lanes: &mut [Lane; 2],

@@ -32,9 +32,9 @@ pub struct Prices {
 /// Cost of one month, in US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cost {
-    /// Cost of invocations.
+    /// Cost of the invocations themselves.
     pub requests: f64,
-    /// Cost of GB-seconds.
+    /// Cost of memory over time.
     pub duration: f64,
     /// Cost of log lines.
     pub logs: f64,

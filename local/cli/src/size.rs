@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use driftless_capacity::{Plan, Prices, Scenario, Timing, markdown, plans, text};
 use driftless_display::console;
 
-/// Tell which parallelization factor, batch size and concurrency a load needs, its lag, its cost, and which limit binds first
+/// Compute the batch size, factor, concurrency, lag and cost of a load, and the limit that binds first
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Writes per second at the peak; several for a table

@@ -30,7 +30,7 @@ const HOT_SHARE: f64 = 0.8;
 const KINDS: [(&str, f64); 4] =
     [("INSERT", 0.9), ("MODIFY, unseen", 0.6), ("MODIFY, known", 0.9), ("MODIFY, skewed", 1.0)];
 
-/// Measures the row.
+/// Measures the backlogs of all kinds.
 pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let (rounds, batches) = bed.scale((3, 100), (1, 12));
     let workload = format!(

@@ -46,7 +46,7 @@ struct Spent {
     log_bytes: f64,
 }
 
-/// Measures the row.
+/// Measures all batch sizes, and adds their costs.
 pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let scenario = Scenario::default();
     let workload = format!(

@@ -29,7 +29,7 @@ const UNSEEN_BATCHES: u64 = 10;
 /// Share of the rate that may be lost between the smallest and the largest index.
 const LOSS: f64 = 0.15;
 
-/// Measures the row.
+/// Measures all sizes of the index.
 pub(crate) async fn run(bed: &TestBed) -> Result<(Row, Vec<Drawing>)> {
     let sizes: &[u64] = bed.scale(&[10_000, 100_000, 1_000_000], &[10_000, 50_000, 100_000]);
     let processes = bed.scale(4, 1);

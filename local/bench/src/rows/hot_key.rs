@@ -23,7 +23,7 @@ const FACTOR: usize = 4;
 const HOT_SHARE: f64 = 0.5;
 const MOST_P99: f64 = 1.2;
 
-/// Measures the row.
+/// Measures both loads in turn.
 pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let (seconds, rounds) = bed.scale((30.0, 2), (7.0, 2));
     let workload = format!(

@@ -26,7 +26,7 @@ pub(crate) const ABOUT: About = About {
 const WARM_UP: usize = 200;
 const RATES: [f64; 3] = [1_000.0, 40_000.0, 100_000.0];
 
-/// Measures the row.
+/// Measures single records and batches.
 pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let (single, batches): (u64, u64) = bed.scale((5_000, 50), (1_500, 10));
     let workload = format!("one lane, {single} INSERTs in batches of one, then {batches} batches of {BATCH}");

@@ -24,7 +24,7 @@ pub(crate) const ABOUT: About = About {
     notes: include_str!("one_lane.md"),
 };
 
-/// Changes per block.
+/// Changes per block, of each kind.
 const BLOCK: u64 = 52;
 /// Number of the first change of a block that counts.
 const FIRST_COUNTED: usize = 2;
@@ -74,7 +74,7 @@ struct Turn {
     baseline: Duration,
 }
 
-/// Measures the row.
+/// Measures all kinds of changes.
 pub(crate) async fn run(bed: &TestBed) -> Result<(Row, Vec<Drawing>)> {
     let blocks = bed.scale(100, 24);
     let index = bed.index("one-lane");

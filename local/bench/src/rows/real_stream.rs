@@ -50,7 +50,7 @@ struct StreamLoad {
     overhead: Duration,
 }
 
-/// Measures the row.
+/// Measures all loads, with and without overhead.
 pub(crate) async fn run(bed: &TestBed) -> Result<(Row, Vec<Drawing>)> {
     let (seconds, overhead_seconds) = bed.scale((60.0, 20.0), (5.0, 3.0));
     let workload = format!(

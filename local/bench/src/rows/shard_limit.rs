@@ -27,7 +27,7 @@ const P99_MS: f64 = 300.0;
 /// Most that the median of the last quarter may be over that of the first.
 const GROWTH: f64 = 1.5;
 
-/// Measures the row.
+/// Measures all loads, each with its baseline.
 pub(crate) async fn run(bed: &TestBed) -> Result<(Row, Vec<Drawing>)> {
     let (seconds, baseline_seconds) = bed.scale((60.0, 20.0), (6.0, 3.0));
     let workload = format!(

@@ -24,7 +24,7 @@ const STARTS: usize = 20;
 const RATE: f64 = 1_000.0;
 const FACTOR: usize = 4;
 
-/// Measures the row.
+/// Measures starts, and then memory.
 pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let index = bed.index("start");
     let (mut function, mut no_op) = (Vec::new(), Vec::new());

@@ -25,7 +25,7 @@ pub(crate) const ABOUT: About = About {
     notes: include_str!("unguarded.md"),
 };
 
-/// Changes per delivery.
+/// Changes per delivery, in the order of measurement.
 const SIZES: [u64; 3] = [1, 100, 1_000];
 /// Deliveries of a round that warm up and do not count.
 const WARM_UP: u64 = 4;
@@ -34,7 +34,7 @@ const MOST_P50: f64 = 1.15;
 const LEAST_RATE: f64 = 0.90;
 const MOST_BYTES: f64 = 1.15;
 
-/// Measures the row.
+/// Measures all sizes of deliveries.
 pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let (rounds, deliveries) = bed.scale((5, [1_000, 300, 60]), (3, [300, 80, 16]));
     let deliveries_of = deliveries.iter().zip(SIZES).map(|(count, size)| format!("{count} of {size}"));
@@ -94,7 +94,7 @@ struct Writers {
     stream: MemoryStream,
 }
 
-/// What one delivery took.
+/// Times of one delivery.
 struct Took {
     function: Duration,
     baseline: Duration,
@@ -211,7 +211,8 @@ impl Writers {
         Ok(Took { function, baseline, no_op })
     }
 
-    /// Calls the no-op function before the bulk: OpenSearch answers later after an idle time, here as behind a function.
+    /// Calls the no-op function, and then sends the bulk.
+    /// OpenSearch answers later after an idle time, here as behind a function.
     async fn baseline_write(&mut self, records: &[StreamRecord], operations: Vec<u8>) -> Result<(Duration, Duration)> {
         let no_op = self.no_op.deliver(records).await?;
         Ok((no_op, self.baseline.bulk(operations).await?))

@@ -23,7 +23,7 @@ pub struct Axis {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Scale {
-    /// Begins at 0.
+    /// Equal distances for equal differences, from 0 on.
     Linear,
     /// Equal distances for equal factors.
     Log,

@@ -31,7 +31,7 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(230, 159, 0),
     RGBColor(90, 90, 90),
 ];
-/// Colour of references.
+/// Colour of all reference values.
 const GREY: RGBColor = RGBColor(120, 120, 120);
 /// Quantiles that a percentile curve is drawn through, per factor of ten.
 const STEPS_PER_DECADE: i32 = 20;
@@ -87,7 +87,7 @@ impl Series {
         Self::new(name, curve(histogram))
     }
 
-    /// Draws dashes.
+    /// Draws the line as dashes.
     #[must_use]
     pub fn dashed(self) -> Self {
         Self { dashed: true, ..self }
@@ -107,19 +107,19 @@ impl Series {
 }
 
 impl Chart {
-    /// Chart without lines.
+    /// Creates a chart without lines.
     pub fn new(title: impl Into<String>, x: Axis, y: Axis) -> Self {
         Self { title: title.into(), x, y, series: Vec::new(), marks: Vec::new() }
     }
 
-    /// Adds a line.
+    /// Adds one line to the chart.
     #[must_use]
     pub fn series(mut self, series: Series) -> Self {
         self.series.push(series);
         self
     }
 
-    /// Adds several lines.
+    /// Adds several lines to the chart.
     #[must_use]
     pub fn all_series(mut self, series: impl IntoIterator<Item = Series>) -> Self {
         self.series.extend(series);
