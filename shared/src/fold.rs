@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use crate::change::Change;
 use crate::document_id::DocumentId;
-use crate::guards::{self, Guard};
 
 /// Changes of one document in a batch.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,9 +28,7 @@ pub(crate) fn fold(changes: &[Change]) -> Vec<Folded<'_>> {
     }
     for group in &mut groups {
         // A batch keeps the order per key only while nothing fails. The version decides, not the place.
-        if guards::stands(Guard::FoldOrder) {
-            group.places.sort_by(|&a, &b| changes[a].version.cmp(&changes[b].version));
-        }
+        group.places.sort_by(|&a, &b| changes[a].version.cmp(&changes[b].version));
     }
     groups
 }

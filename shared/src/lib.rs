@@ -18,8 +18,6 @@
 //!
 //! For functions: [`environment`] reads settings and reports all problems together; `function`: the parts that all
 //! functions share.
-//!
-//! [`guards`] names what the promises rest on, for the simulation.
 
 pub mod attribute;
 #[cfg(any(feature = "sqs", feature = "stream"))]
@@ -35,7 +33,6 @@ pub mod field;
 mod fold;
 #[cfg(feature = "function")]
 pub mod function;
-pub mod guards;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod number;

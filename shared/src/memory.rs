@@ -1,5 +1,7 @@
 //! A target in memory with OpenSearch's conditional writes and scripted faults: the double for tests and simulation.
 
+mod documents;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,9 +11,11 @@ use tokio::time::Instant;
 use crate::change::Content;
 use crate::document_id::DocumentId;
 use crate::outcome::{Problem, Refusal, Treatment};
-use crate::target::{Call, ConditionalWrite, Position, StoredState, Target, WriteCondition, Written};
-use crate::time::Timestamp;
-use crate::version::Version;
+use crate::target::{Call, ConditionalWrite, Position, StoredState, Target, Written};
+
+use documents::{Documents, Reach};
+
+pub use documents::MemoryDocument;
 
 /// Fault of one call.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,34 +37,15 @@ pub enum Fault {
 /// Time-out of one request.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A document or a tombstone in the index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemoryDocument {
-    /// Content as it was written.
-    pub content: Content,
-    /// Version as it was written; absent for a foreign document.
-    pub version: Option<Version>,
-    event_time: Option<Timestamp>,
-    written_at: Option<Timestamp>,
-    seq_no: u64,
-}
-
-impl MemoryDocument {
-    /// Returns its sequence number: the number of writes before it.
-    #[must_use]
-    pub fn seq_no(&self) -> u64 {
-        self.seq_no
-    }
-}
-
 #[derive(Debug, Default)]
 struct State {
-    documents: BTreeMap<DocumentId, MemoryDocument>,
-    next_seq_no: u64,
+    documents: Documents,
+    is_closed: bool,
     read_faults: VecDeque<Fault>,
     write_faults: VecDeque<Fault>,
     probe_faults: VecDeque<Problem>,
     refused: BTreeMap<Vec<u8>, u16>,
+    refused_fields: BTreeSet<String>,
     slow: BTreeSet<Vec<u8>>,
     sizes: Vec<usize>,
     probes: u32,
@@ -107,19 +92,58 @@ impl MemoryTarget {
         self.state().refused.remove(document);
     }
 
+    /// Refuses every document with this field, as for a mapping conflict.
+    pub fn refuse_field(&self, name: &str) {
+        self.state().refused_fields.insert(name.to_owned());
+    }
+
+    /// Accepts documents with this field again.
+    pub fn accept_field(&self, name: &str) {
+        self.state().refused_fields.remove(name);
+    }
+
+    /// Closes the index, which then refuses every document and every probe; or opens it again.
+    pub fn set_closed(&self, is_closed: bool) {
+        self.state().is_closed = is_closed;
+    }
+
     /// Adds a document that driftless did not write.
     pub fn put_foreign(&self, id: &str) {
-        let mut state = self.state();
-        let seq_no = state.next_seq_no();
-        let document =
-            MemoryDocument { content: Content::Tombstone, version: None, event_time: None, written_at: None, seq_no };
-        state.documents.insert(DocumentId::from_stored(id.to_owned()), document);
+        self.state().documents.put_foreign(DocumentId::from_stored(id.to_owned()));
+    }
+
+    /// Deletes a document, tombstone and all, if it is in this state.
+    pub fn delete(&self, id: &DocumentId, state: Position) {
+        self.state().documents.delete(id, state);
+    }
+
+    /// Reads the states before the last writes, as from a copy that lags behind.
+    #[must_use]
+    pub fn read_outdated(&self, ids: &[&DocumentId]) -> Vec<Option<StoredState>> {
+        let state = self.state();
+        ids.iter().map(|id| state.documents.stored_before(id)).collect()
+    }
+
+    /// Writes to the primary only. The copies get the writes by [`Self::replicate`], or lose them by
+    /// [`Self::fail_over`].
+    pub fn write_to_primary(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+        self.state().request(writes.iter(), call, Reach::Primary)
+    }
+
+    /// Brings the copies up to the primary for one document, if it is still in this state.
+    pub fn replicate(&self, id: &DocumentId, state: Position) {
+        self.state().documents.replicate(id, state);
+    }
+
+    /// Promotes a copy to primary. Writes that it lacks are lost.
+    pub fn fail_over(&self) {
+        self.state().documents.fail_over();
     }
 
     /// Returns all documents in the index, tombstones included.
     #[must_use]
     pub fn documents(&self) -> BTreeMap<DocumentId, MemoryDocument> {
-        self.state().documents.clone()
+        self.state().documents.iter().map(|(id, document)| (id.clone(), document.clone())).collect()
     }
 
     /// Returns the search results of a reader: the JSON of live documents by id.
@@ -155,47 +179,51 @@ impl MemoryTarget {
 impl State {
     fn probe(&mut self) -> Result<(), Problem> {
         self.probes += 1;
-        self.probe_faults.pop_front().map_or(Ok(()), Err)
-    }
-
-    fn next_seq_no(&mut self) -> u64 {
-        self.next_seq_no += 1;
-        self.next_seq_no
-    }
-
-    fn stored(&self, id: &DocumentId) -> Option<StoredState> {
-        self.documents.get(id).map(|document| StoredState {
-            version: document.version.clone(),
-            event_time: document.event_time,
-            written_at: document.written_at,
-            position: position(document.seq_no),
-        })
-    }
-
-    fn write(&mut self, write: &ConditionalWrite<'_>) -> Result<Written, Problem> {
-        if let Content::Document(document) = write.content
-            && let Some(&status) = self.refused.get(document.as_bytes())
-        {
-            return Err(item(status));
+        match self.probe_faults.pop_front() {
+            Some(problem) => Err(problem),
+            None if self.is_closed => Err(Problem::Probe("the index is closed".into())),
+            None => Ok(()),
         }
-        let current = self.documents.get(write.id).map(|document| position(document.seq_no));
-        let holds = match write.condition {
-            WriteCondition::IfAbsent => current.is_none(),
-            WriteCondition::IfUnchanged(position) => current == Some(position),
+    }
+
+    /// Carries out one bulk request. If the index refuses the request's probe, no refusal is due to a document.
+    fn request<'w>(
+        &mut self,
+        writes: impl Iterator<Item = &'w ConditionalWrite<'w>>,
+        call: Call,
+        reach: Reach,
+    ) -> Vec<Result<Written, Problem>> {
+        let probed = if call.with_probe { self.probe() } else { Ok(()) };
+        let refusal = |problem: Problem| match &probed {
+            Err(shown) if problem.treatment() == Treatment::Reject => shown.clone(),
+            _ => problem,
         };
-        if !holds {
-            return Ok(Written::Conflict);
+        writes.map(|write| self.write(write, reach).map_err(refusal)).collect()
+    }
+
+    fn write(&mut self, write: &ConditionalWrite<'_>, reach: Reach) -> Result<Written, Problem> {
+        match self.refusal(write.content) {
+            Some(status) => Err(item(status)),
+            None => Ok(self.documents.write(write, reach)),
         }
-        let seq_no = self.next_seq_no();
-        let document = MemoryDocument {
-            content: write.content.clone(),
-            version: Some(write.version.clone()),
-            event_time: write.event_time,
-            written_at: Some(write.written_at),
-            seq_no,
+    }
+
+    /// Returns the status with which the index refuses a document, whatever its condition.
+    fn refusal(&self, content: &Content) -> Option<u16> {
+        if self.is_closed {
+            return Some(400);
+        }
+        let Content::Document(document) = content else { return None };
+        let has_field = |name: &String| {
+            let name = format!("\"{name}\":");
+            document.as_bytes().windows(name.len()).any(|bytes| bytes == name.as_bytes())
         };
-        self.documents.insert(write.id.clone(), document);
-        Ok(Written::Done(position(seq_no)))
+        let status = self.refused.get(document.as_bytes()).copied();
+        status.or_else(|| self.refused_fields.iter().any(has_field).then_some(400))
+    }
+
+    fn is_slow(&self, write: &ConditionalWrite<'_>) -> bool {
+        matches!(write.content, Content::Document(document) if self.slow.contains(document.as_bytes()))
     }
 }
 
@@ -208,7 +236,7 @@ impl Target for MemoryTarget {
         };
         match refuse(&fault, call).await {
             Some(problem) => vec![Err(problem); ids.len()],
-            None => ids.iter().map(|id| Ok(self.state().stored(id))).collect(),
+            None => ids.iter().map(|id| Ok(self.state().documents.stored(id))).collect(),
         }
     }
 
@@ -222,7 +250,7 @@ impl Target for MemoryTarget {
             let mut state = self.state();
             for write in writes {
                 // The fault: the write happens, and its answer is lost.
-                let _ = state.write(write);
+                let _ = state.write(write, Reach::AllCopies);
             }
         }
         if let Some(problem) = refuse(&fault, call).await {
@@ -243,21 +271,11 @@ impl Target for MemoryTarget {
 impl MemoryTarget {
     /// Sends one bulk request. A slow document costs all documents of the request their answer.
     async fn request(&self, part: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
-        let (slow, answers): (bool, Vec<_>) = {
+        let (slow, answers) = {
             let mut state = self.state();
             state.sizes.push(part.len());
-            let is_slow = |state: &State, write: &ConditionalWrite<'_>| match write.content {
-                Content::Document(document) => state.slow.contains(document.as_bytes()),
-                Content::Tombstone => false,
-            };
-            let slow = part.iter().any(|write| is_slow(&state, write));
-            let fast: Vec<_> = part.iter().filter(|write| !is_slow(&state, write)).collect();
-            let probed = if call.with_probe { state.probe() } else { Ok(()) };
-            let refusal = |problem: Problem| match &probed {
-                Err(shown) if problem.treatment() == Treatment::Reject => shown.clone(),
-                _ => problem,
-            };
-            (slow, fast.into_iter().map(|write| state.write(write).map_err(refusal)).collect())
+            let fast: Vec<_> = part.iter().filter(|write| !state.is_slow(write)).collect();
+            (fast.len() < part.len(), state.request(fast.into_iter(), call, Reach::AllCopies))
         };
         if slow { vec![Err(time_out(call).await); part.len()] } else { answers }
     }
@@ -285,8 +303,4 @@ async fn refuse(fault: &Fault, call: Call) -> Option<Problem> {
 
 fn item(status: u16) -> Problem {
     Problem::Item(Refusal { status, kind: "scripted".into(), reason: "scripted".into() })
-}
-
-fn position(seq_no: u64) -> Position {
-    Position { seq_no, primary_term: 1 }
 }

@@ -92,9 +92,8 @@ impl Playground for EngineIndex {
         .collect()
     }
 
-    async fn delete(&self, id: &DocumentId, state: Option<&Position>) {
+    async fn delete(&self, id: &DocumentId, Position { seq_no, primary_term }: Position) {
         let id = id.as_str().replace('|', "%7C");
-        let Position { seq_no, primary_term } = state.expect("every guard stands");
         let condition = format!("if_seq_no={seq_no}&if_primary_term={primary_term}");
         let path = format!("/{}-000001/_doc/{id}?{condition}", self.index.name);
         let (status, body) = self.index.send(Method::Delete, &path, None).await;

@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use driftless_display::chart::{Limit, LineChart, Series};
+use driftless_display::chart::{Axis, Chart, Series};
 use driftless_display::style;
 use driftless_harness::lag::Lag;
 use driftless_harness::services::local_dir;
 
 const FILE: &str = "demo-lag.svg";
+/// Interval of Lambda's polls.
+const POLL_MS: f64 = 250.0;
 /// The stream is polled every 250 ms, as Lambda does: a change waits between nothing and all of it.
 const POLL_P50_MS: f64 = 125.0;
 const POLL_P99_MS: f64 = 247.5;
@@ -22,13 +24,12 @@ const LIMIT_P99_MS: f64 = 300.0;
 /// Where it cannot be drawn or written.
 pub fn draw(lag: &Lag) -> Result<String> {
     let series = [("p50", 0.5), ("p99", 0.99)];
-    let chart = LineChart {
-        title: "Lag, from the write into the table to the answer of the engine".to_owned(),
-        x: "seconds since the first change".to_owned(),
-        y: "lag, ms".to_owned(),
-        series: series.map(|(name, share)| Series { name: name.to_owned(), points: lag.over_time_ms(share) }).into(),
-        limits: vec![Limit { name: "limit of the p99".to_owned(), value: LIMIT_P99_MS }],
-    };
+    let x = Axis::linear("seconds since the first write");
+    let chart =
+        Chart::new("Lag, from the write into the table to OpenSearch's answer", x, Axis::linear("lag of a change, ms"))
+            .all_series(series.map(|(name, share)| Series::new(name, lag.over_time_ms(share))))
+            .reference("Lambda's poll: 250 ms", POLL_MS)
+            .limit("limit of the p99: 300 ms", LIMIT_P99_MS);
     let folder = local_dir();
     std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
     let file = folder.join(FILE);

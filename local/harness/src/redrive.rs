@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_dry_run_says_what_it_does_not_know() {
-        let mut report = Report::new(true);
+        let mut report = RedriveReport::new(true);
         (report.letters.received, report.letters.redriven, report.changes.applied, report.left) = (2, 2, 2, 2);
         assert_eq!(
             lines(&report),
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_was_deleted_is_called_so() {
-        let mut report = Report::new(false);
+        let mut report = RedriveReport::new(false);
         (report.letters.received, report.letters.discarded) = (1, 1);
         let expected = "1 dead letter: 1 deleted for good, not applied; about 0 left in the queue";
         assert_eq!(lines(&report), [expected]);

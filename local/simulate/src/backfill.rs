@@ -8,6 +8,7 @@ use driftless::change::{Change, ChangeKind, Content};
 use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::outcome::Outcome;
+use driftless::target::{Call, Position};
 use driftless::time::Timestamp;
 use driftless::version::{Generation, SequenceNumber, StreamLabel, Version};
 use driftless::writer::ApplyOptions;
@@ -84,11 +85,22 @@ pub(crate) async fn purge<I: Index>(world: Arc<World<I>>, nth: u64) {
     let old = found.into_iter().filter(|tombstone| tombstone.written_at.as_millis() + age_ms <= now_ms);
     for (at, tombstone) in old.enumerate() {
         sleep(Duration::from_millis(world.chance(3_000 + nth, at as u64, 200))).await;
-        let state = world.stands(Guard::PurgeAtomic).then_some(&tombstone.position);
-        world.index.delete(&tombstone.id, state).await;
+        let state = match world.stands(Guard::PurgeAtomic) {
+            true => Some(tombstone.position),
+            false => position(&world.index, &tombstone.id).await,
+        };
+        if let Some(state) = state {
+            world.index.delete(&tombstone.id, state).await;
+        }
         world.note(format_args!("purged {}", tombstone.id));
         world.count("purged tombstones", 1);
     }
+}
+
+/// State that a document is in now.
+async fn position<I: Index>(index: &I, id: &DocumentId) -> Option<Position> {
+    let state = index.read(&[id], Call::until(Instant::now() + DEADLINE)).await.pop()?;
+    state.ok().flatten().map(|stored| stored.position)
 }
 
 fn backfill_version(oldest: bool) -> Version {

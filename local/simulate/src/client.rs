@@ -86,11 +86,15 @@ impl<I: Index> Client<I> {
         let written_at = self.clock();
         let stamped: Vec<_> = writes.iter().map(|write| ConditionalWrite { written_at, ..*write }).collect();
         let index = &self.world.index;
-        let answers = match (self.forced, answered) {
-            (true, _) => index.force(&stamped, call).await,
+        let forced = self.forced || !self.world.stands(Guard::AtomicWrite);
+        let answers = match (forced, answered) {
+            (true, _) => self.force(&stamped, call).await,
             (false, true) => index.write(&stamped, call).await,
             (false, false) => index.write_to_primary(&stamped, call).await,
         };
+        if !self.world.stands(Guard::Tombstone) {
+            self.delete_tombstones(writes, &answers).await;
+        }
         if !answered {
             self.replicate_later(writes, &answers);
         }
@@ -112,6 +116,30 @@ impl<I: Index> Client<I> {
             }
         }
         answers
+    }
+
+    /// Writes on the condition of the states that the documents are in now: always met, and so none at all.
+    async fn force(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+        let index = &self.world.index;
+        let ids: Vec<_> = writes.iter().map(|write| write.id).collect();
+        let states = index.read(&ids, call).await.into_iter().map(|state| state.ok().flatten());
+        let condition = |state: Option<StoredState>| {
+            state.map_or(WriteCondition::IfAbsent, |state| WriteCondition::IfUnchanged(state.position))
+        };
+        let forced =
+            writes.iter().zip(states).map(|(write, state)| ConditionalWrite { condition: condition(state), ..*write });
+        index.write(&forced.collect::<Vec<_>>(), call).await
+    }
+
+    /// Deletes each tombstone that was just written: a missing guard.
+    async fn delete_tombstones(&self, writes: &[ConditionalWrite<'_>], answers: &[Result<Written, Problem>]) {
+        for (write, answer) in writes.iter().zip(answers) {
+            if let Ok(Written::Done(position)) = answer
+                && *write.content == Content::Tombstone
+            {
+                self.world.index.delete(write.id, *position).await;
+            }
+        }
     }
 
     /// Lets the copies of the index get what nobody was told of.

@@ -1,4 +1,4 @@
-//! What is about to go wrong in a run: armed by a schedule's steps, met by whoever comes first, each once.
+//! Faults that are about to happen in a run. Steps of the schedule arm them, and whoever comes first meets each once.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,7 +27,7 @@ struct Armed {
     unreadable_ranges: u32,
 }
 
-/// What goes wrong with one call of the engine.
+/// Fault of one call of the engine.
 pub(crate) enum Trouble {
     Engine(EngineFault),
     CrashBefore,
@@ -75,17 +75,17 @@ impl Faults {
         }
     }
 
-    /// Forgets all of them.
+    /// Forgets all faults that nobody has met.
     pub(crate) fn disarm(&self) {
         *self.armed() = Armed::default();
     }
 
-    /// Whether nobody reaches the engine now.
+    /// Returns whether nobody reaches the engine now.
     pub(crate) fn is_outage(&self) -> bool {
         self.armed().outage_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// What goes wrong with the next call of the engine.
+    /// Takes the fault of the next call of the engine.
     pub(crate) fn next_call(&self, write: bool) -> Option<Trouble> {
         let mut armed = self.armed();
         if write && spend(&mut armed.crashes_before) {
@@ -98,32 +98,32 @@ impl Faults {
         faults.pop_front().map(Trouble::Engine)
     }
 
-    /// What goes wrong with sending the next letter.
+    /// Takes the fault of sending the next letter.
     pub(crate) fn next_send(&self) -> Option<QueueFault> {
         self.armed().sends.pop_front()
     }
 
-    /// How many batches a lane delivers once more.
+    /// Takes the number of batches that a lane delivers once more.
     pub(crate) fn next_redelivery(&self) -> Option<u8> {
         self.armed().redeliveries.pop_front()
     }
 
-    /// Whether the invocation's answer is lost.
+    /// Returns whether the answer of this invocation is lost.
     pub(crate) fn loses_answer(&self) -> bool {
         spend(&mut self.armed().lost_answers)
     }
 
-    /// Whether the letters that are received now stay visible.
+    /// Returns whether the letters that are received now stay visible.
     pub(crate) fn receives_twice(&self) -> bool {
         spend(&mut self.armed().received_twice)
     }
 
-    /// Whether the letter that is deleted now comes back.
+    /// Returns whether the letter that is deleted now comes back.
     pub(crate) fn reappears(&self) -> bool {
         spend(&mut self.armed().reappearances)
     }
 
-    /// Whether the stream cannot be read now.
+    /// Returns whether the stream cannot be read now.
     pub(crate) fn is_range_unreadable(&self) -> bool {
         spend(&mut self.armed().unreadable_ranges)
     }

@@ -1,9 +1,9 @@
-//! What the promises rest on, by name: each guard can be taken away, and the simulation must then fail.
+//! Guards that the promises rest on, by name. Without any one of them, the simulation must find a broken promise.
 //!
-//! Guards of the core are taken away by its own hooks ([`driftless::guards`]), all others in the model around it.
+//! Core and functions know nothing of this. The model takes a guard away from outside: in the records that a function is
+//! shown, in its settings, in an answer of index or queue, or in the function's own answer.
 
 use clap::ValueEnum;
-use driftless::guards as core;
 
 /// One guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,17 +69,6 @@ impl Guard {
         let value = self.to_possible_value();
         value.and_then(|value| value.get_help().map(ToString::to_string)).unwrap_or_default()
     }
-
-    /// The core's hook, for a guard of the core.
-    fn hook(self) -> Option<core::Guard> {
-        Some(match self {
-            Self::FoldOrder => core::Guard::FoldOrder,
-            Self::SequencePadding => core::Guard::SequencePadding,
-            Self::StreamLabel => core::Guard::StreamLabel,
-            Self::Generation => core::Guard::Generation,
-            _ => return None,
-        })
-    }
 }
 
 /// The guards that are missing.
@@ -96,12 +85,6 @@ impl Missing {
     /// The missing guards.
     pub fn guards(self) -> impl Iterator<Item = Guard> {
         Guard::value_variants().iter().copied().filter(move |guard| !self.stands(*guard))
-    }
-
-    /// Takes the core's part of them away in this thread, and gives all others back.
-    pub(crate) fn apply_to_core(self) {
-        let hooks: Vec<core::Guard> = self.guards().filter_map(Guard::hook).collect();
-        core::take_away(&hooks);
     }
 }
 

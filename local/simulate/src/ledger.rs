@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use driftless::document_id::DocumentId;
 use driftless::version::Version;
 
+use crate::shown::as_text;
 use crate::table::Written;
 
 /// The place of a change among all changes of the table.
@@ -34,7 +35,10 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     pub(crate) fn log(&mut self, written: Written) {
-        self.by_sequence.insert(written.sequence, self.changes.len());
+        let change = self.changes.len();
+        // A missing guard shows the number as a text.
+        let as_text = as_text(&written.sequence.to_string()).parse().expect("digits that fit");
+        self.by_sequence.extend([(written.sequence, change), (as_text, change)]);
         self.changes.push(Change { id: written.id, poison: written.poison });
     }
 

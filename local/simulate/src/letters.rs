@@ -47,7 +47,7 @@ impl Letters {
         visible.map(|(number, _)| *number).collect()
     }
 
-    /// Body of a message.
+    /// Body of the message of this number.
     pub(crate) fn body(&self, number: u64) -> Option<&str> {
         self.letters.get(&number).map(|letter| letter.body.as_str())
     }
@@ -57,7 +57,7 @@ impl Letters {
         self.show_at(number, Instant::now() + HIDDEN);
     }
 
-    /// Shows a message again.
+    /// Shows a message again immediately, as giving it back does.
     pub(crate) fn show(&mut self, number: u64) {
         self.show_at(number, Instant::now());
     }
@@ -71,12 +71,12 @@ impl Letters {
         self.letters.get(&number).map(|letter| (letter.changes.clone(), letter.own))
     }
 
-    /// Whether a letter is there that was sent for this change.
+    /// Returns whether a letter is there that was sent for this change.
     pub(crate) fn name(&self, change: Ordinal) -> bool {
         self.letters.values().any(|letter| letter.changes.contains(&change))
     }
 
-    /// Whether there is a letter that names a range.
+    /// Returns whether a letter names a range.
     pub(crate) fn has_range(&self) -> bool {
         self.letters.values().any(|letter| !letter.own)
     }

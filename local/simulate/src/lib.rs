@@ -38,6 +38,7 @@ mod promise;
 mod redrive;
 mod run;
 mod schedule;
+mod shown;
 mod shrink;
 mod table;
 #[cfg(test)]
@@ -47,7 +48,7 @@ mod world;
 pub use counts::Counts;
 pub use generate::generate;
 pub use guard::{Guard, Missing};
-pub use index::{Index, ModelIndex, POISON, Tombstone};
+pub use index::{Index, POISON, Tombstone};
 pub use play::{Played, play, play_on};
 pub use promise::Broken;
 pub use run::{Run, Summary, replay, shrunk};

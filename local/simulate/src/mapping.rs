@@ -39,7 +39,7 @@ pub(crate) struct Mappings<I> {
 }
 
 impl<I: Index> Mappings<I> {
-    /// None yet; they will invoke the function in these processes.
+    /// Creates a list without mappings; they will invoke the function in these processes.
     pub(crate) fn new(processes: Arc<Processes<I>>) -> Arc<Self> {
         let world = Arc::clone(processes.world());
         Arc::new(Self { world, processes, places: Mutex::default() })
@@ -67,7 +67,7 @@ impl<I: Index> Mappings<I> {
         }
     }
 
-    /// Forgets all of them.
+    /// Forgets all mappings and how far they have read.
     pub(crate) fn forget(&self) {
         self.places().clear();
     }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::backfill::{PURGE_AGE, backfill, purge};
 use crate::counts::Counts;
 use crate::guard::Missing;
-use crate::index::{Index, ModelIndex};
+use crate::index::{self, Index};
 use crate::letters::Letters;
 use crate::log::Closed;
 use crate::mapping::Mappings;
@@ -45,16 +45,13 @@ pub struct Played {
 /// Plays a schedule on the model, in no time. Must not be called within a runtime.
 #[must_use]
 pub fn play(schedule: &Schedule, missing: Missing, verbose: bool) -> Played {
-    missing.apply_to_core();
     fastrand::seed(schedule.seed);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime needs no resources");
     // What the function logs about faults on purpose is of no interest.
-    let played = tracing::dispatcher::with_default(&tracing::Dispatch::none(), || {
-        runtime.block_on(play_on(schedule, ModelIndex::new(missing), missing, verbose))
-    });
-    Missing::default().apply_to_core();
-    played
+    tracing::dispatcher::with_default(&tracing::Dispatch::none(), || {
+        runtime.block_on(play_on(schedule, index::model(), missing, verbose))
+    })
 }
 
 /// Plays a schedule on any index, in the time of the runtime that this is called in.

@@ -19,6 +19,7 @@ use crate::client::Client;
 use crate::guard::Guard;
 use crate::index::Index;
 use crate::mailbox::Mailbox;
+use crate::shown::ShownBatch;
 use crate::world::World;
 
 /// Lambda's time-out.
@@ -50,7 +51,7 @@ impl<I: Index> Processes<I> {
         Arc::new(Self { world, idle: Mutex::default(), started: AtomicU64::new(0) })
     }
 
-    /// The world that they write to.
+    /// World that the processes write to.
     pub(crate) fn world(&self) -> &Arc<World<I>> {
         &self.world
     }
@@ -64,7 +65,7 @@ impl<I: Index> Processes<I> {
         Process { number, writer: Writer::new(client, self.world.generation()), mailbox, killed }
     }
 
-    /// Ends those that are idle, as a new deployment does.
+    /// Ends the idle processes, as a new deployment does.
     pub(crate) fn end_idle(&self) {
         self.idle().clear();
     }
@@ -100,8 +101,9 @@ impl<I: Index> Processes<I> {
 
     /// What Lambda's runtime does around the handler.
     async fn handle(&self, process: &Process<I>, records: &[StreamRecord]) -> InvocationOutcome {
-        let folded = self.folded(records);
-        let event: StreamEvent = serde_json::from_slice(&payload(&folded)).expect("the model's records are records");
+        let batch = ShownBatch::new(&self.world, records);
+        let event = payload(&batch.records);
+        let event: StreamEvent = serde_json::from_slice(&event).expect("the model's records are records");
         process.mailbox.catch_up();
         process.mailbox.begin(&self.world.ordinals(records));
         let deadlines = Deadlines::before(Instant::now() + TIMEOUT, MARGIN);
@@ -115,6 +117,9 @@ impl<I: Index> Processes<I> {
         match function.handle(&event.records, deadlines, &mut metrics).await {
             Ok(mut response) => {
                 let failures = &mut response.batch_item_failures;
+                for failure in failures.iter_mut() {
+                    failure.item_identifier = failure.item_identifier.take().map(|shown| batch.number_in_stream(shown));
+                }
                 if !self.world.stands(Guard::FailureReport) {
                     failures.clear();
                 }
@@ -129,21 +134,6 @@ impl<I: Index> Processes<I> {
                 InvocationOutcome::FunctionError { kind: error.kind().to_owned(), message: error.to_string() }
             }
         }
-    }
-
-    /// The records that the function is shown: all of them, or, as if it could not fall back on older ones, the newest of
-    /// each key.
-    fn folded(&self, records: &[StreamRecord]) -> Vec<StreamRecord> {
-        if self.world.stands(Guard::FoldFallback) {
-            return records.to_vec();
-        }
-        let ledger = self.world.ledger();
-        let change = |record: &StreamRecord| ledger.ordinal(record.sequence_number().as_str());
-        let of = |record: &StreamRecord| change(record).map(|change| ledger.document(change));
-        let is_newest = |record: &&StreamRecord| {
-            !records.iter().any(|other| of(other) == of(record) && change(other) > change(record))
-        };
-        records.iter().filter(is_newest).cloned().collect()
     }
 
     fn loses_answer(&self) -> bool {

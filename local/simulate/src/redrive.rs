@@ -15,6 +15,7 @@ use crate::guard::Guard;
 use crate::index::Index;
 use crate::mailbox::Mailbox;
 use crate::process::{Processes, SENDER};
+use crate::shown::shown;
 use crate::world::World;
 
 /// The time of one redrive; the function keeps two seconds of it for closing.
@@ -87,7 +88,7 @@ impl<I: Index> RangeReader for Records<'_, I> {
         let table = self.0.table();
         let records = &table.streams[cursor.stream].shards[cursor.shard].records;
         let rest = records[cursor.next..].iter().take_while(|record| *record.sequence_number() <= cursor.last);
-        let page: Vec<Box<RawValue>> = rest.take(PAGE).map(raw).collect();
+        let page: Vec<_> = rest.take(PAGE).map(|record| raw(&shown(self.0, record))).collect();
         cursor.next += page.len();
         let last = records.get(cursor.next).is_none_or(|record| *record.sequence_number() > cursor.last);
         Ok(RangePage { records: page, last })

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use driftless_harness::mapping::record::StreamRecord;
 
+/// Name of the partition key.
+pub(crate) const PARTITION_KEY: &str = "pk";
 /// Partitions that keys are spread over.
 pub(crate) const PARTITIONS: u8 = 4;
 /// The end of the 21-digit numbers: 10^21.
@@ -140,7 +142,8 @@ impl Table {
             r#"{{"eventID":"e{sequence}","eventName":"{event}","eventSource":"aws:dynamodb","dynamodb":{{"ApproximateCreationDateTime":{at_s},"Keys":{{"pk":{{"S":"{partition}"}},"sk":{{"S":"{sort}"}}}},{image}"SequenceNumber":"{sequence}","StreamViewType":"NEW_IMAGE"}},"eventSourceARN":"{}"}}"#,
             stream.arn
         );
-        let record = StreamRecord::from_json(Bytes::from(json), "pk").expect("the model's records are records");
+        let record =
+            StreamRecord::from_json(Bytes::from(json), PARTITION_KEY).expect("the model's records are records");
         let open = |shard: &&mut Shard| !shard.closed && shard.partitions.contains(&(key % PARTITIONS));
         stream.shards.iter_mut().find(open).expect("every partition has an open shard").records.push(record);
         Written { sequence, id: document_id(key), poison: item.is_some_and(|item| item.poison) }

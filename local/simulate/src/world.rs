@@ -27,7 +27,7 @@ use crate::table::Table;
 /// After this, a stream that is not drained counts as blocked.
 const DRAIN_LIMIT: Duration = Duration::from_secs(120);
 
-/// One run.
+/// Everything that those who act in a run share.
 pub(crate) struct World<I> {
     pub(crate) index: I,
     pub(crate) setting: Setting,
@@ -77,8 +77,12 @@ impl<I: Index> World<I> {
         self.missing.stands(guard)
     }
 
+    /// Generation in the functions' settings.
     pub(crate) fn generation(&self) -> Generation {
-        Generation(self.generation.load(Ordering::Relaxed))
+        match self.stands(Guard::Generation) {
+            true => Generation(self.generation.load(Ordering::Relaxed)),
+            false => Generation::default(),
+        }
     }
 
     pub(crate) fn raise_generation(&self) {
@@ -123,12 +127,12 @@ impl<I: Index> World<I> {
 
     /// The index refuses everything for a while.
     pub(crate) fn close_index(self: &Arc<Self>, time: Duration) {
-        self.index.close(true);
+        self.index.set_closed(true);
         self.count("closed indices", 1);
         let world = Arc::clone(self);
         self.activities.spawn(async move {
             tokio::time::sleep(time).await;
-            world.index.close(false);
+            world.index.set_closed(false);
         });
     }
 

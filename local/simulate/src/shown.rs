@@ -1,0 +1,77 @@
+//! Records as the functions are shown them: as they are in the stream, or as if a guard of the core were missing.
+
+use bytes::Bytes;
+use driftless_harness::mapping::record::StreamRecord;
+use serde_json::Value;
+
+use crate::guard::Guard;
+use crate::index::Index;
+use crate::ledger::Ordinal;
+use crate::table::PARTITION_KEY;
+use crate::world::World;
+
+/// Label of every stream, if labels do not count.
+const ONE_STREAM: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/T/stream/2026-01-15T09:30:00.000";
+/// Digits of sequence numbers that compare as texts: as many as fit into 128 bits.
+const TEXT_DIGITS: usize = 38;
+
+/// A batch as the function is shown it.
+pub(crate) struct ShownBatch {
+    pub(crate) records: Vec<StreamRecord>,
+    /// Sequence numbers of these records in the stream.
+    numbers: Vec<String>,
+}
+
+impl ShownBatch {
+    /// Shows a batch to the function. A record that is left out counts as done, unless one before it fails.
+    pub(crate) fn new<I: Index>(world: &World<I>, records: &[StreamRecord]) -> Self {
+        let handed_on: Vec<_> =
+            records.iter().enumerate().filter(|(at, _)| is_handed_on(world, records, *at)).collect();
+        Self {
+            numbers: handed_on.iter().map(|(_, record)| record.sequence_number().to_string()).collect(),
+            records: handed_on.into_iter().map(|(_, record)| shown(world, record)).collect(),
+        }
+    }
+
+    /// Sequence number in the stream of the record that was shown under this one.
+    pub(crate) fn number_in_stream(&self, shown: String) -> String {
+        let at = self.records.iter().position(|record| record.sequence_number().as_str() == shown);
+        at.map_or(shown, |at| self.numbers[at].clone())
+    }
+}
+
+/// Returns `false` for a record that a missing guard hides behind another one of the same item.
+fn is_handed_on<I: Index>(world: &World<I>, records: &[StreamRecord], at: usize) -> bool {
+    let (in_order, fallback) = (world.stands(Guard::FoldOrder), world.stands(Guard::FoldFallback));
+    if in_order && fallback {
+        return true;
+    }
+    let ledger = world.ledger();
+    let change = |record: &StreamRecord| ledger.ordinal(record.sequence_number().as_str());
+    let document = |change: Option<Ordinal>| change.map(|change| ledger.document(change));
+    let own = change(&records[at]);
+    let others = records.iter().enumerate().filter(|(_, other)| document(change(other)) == document(own));
+    // Without an order, the last one in the batch is written. Without a fallback, nothing but the newest.
+    others.into_iter().all(|(place, other)| (in_order || place <= at) && (fallback || change(other) <= own))
+}
+
+/// A record as the functions are shown it.
+pub(crate) fn shown<I: Index>(world: &World<I>, record: &StreamRecord) -> StreamRecord {
+    let (labels, padding) = (world.stands(Guard::StreamLabel), world.stands(Guard::SequencePadding));
+    if labels && padding {
+        return record.clone();
+    }
+    let mut json: Value = serde_json::from_slice(record.json()).expect("the model's records are JSON");
+    if !labels {
+        json["eventSourceARN"] = ONE_STREAM.into();
+    }
+    if !padding {
+        json["dynamodb"]["SequenceNumber"] = as_text(record.sequence_number().as_str()).into();
+    }
+    StreamRecord::from_json(Bytes::from(json.to_string()), PARTITION_KEY).expect("the model's records are records")
+}
+
+/// A sequence number that compares with others as texts do: padded at its end.
+pub(crate) fn as_text(sequence: &str) -> String {
+    format!("{sequence:0<TEXT_DIGITS$}")
+}

@@ -1,0 +1,160 @@
+//! Documents of an index in memory: OpenSearch's conditional writes, on the primary of a shard and its copies.
+
+use std::collections::BTreeMap;
+
+use crate::change::Content;
+use crate::document_id::DocumentId;
+use crate::target::{ConditionalWrite, Position, StoredState, WriteCondition, Written};
+use crate::time::Timestamp;
+use crate::version::Version;
+
+/// A document or a tombstone in the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryDocument {
+    /// Content as it was written.
+    pub content: Content,
+    /// Version as it was written; absent for a foreign document.
+    pub version: Option<Version>,
+    /// Time of the write, by the writer's clock.
+    pub written_at: Option<Timestamp>,
+    /// Position of this state.
+    pub position: Position,
+    event_time: Option<Timestamp>,
+}
+
+impl MemoryDocument {
+    /// Returns its sequence number: the number of writes until then.
+    #[must_use]
+    pub fn seq_no(&self) -> u64 {
+        self.position.seq_no
+    }
+
+    /// Returns `true` for a document without content that driftless wrote.
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        self.content == Content::Tombstone && self.version.is_some()
+    }
+
+    fn stored(&self) -> StoredState {
+        StoredState {
+            version: self.version.clone(),
+            event_time: self.event_time,
+            written_at: self.written_at,
+            position: self.position,
+        }
+    }
+}
+
+/// Copies of a shard that have a write when it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The primary and all copies, as for a write that is acknowledged.
+    AllCopies,
+    /// Only the primary, which has not heard from the copies yet.
+    Primary,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    document: MemoryDocument,
+    /// State before the last write.
+    before: Option<StoredState>,
+}
+
+/// All documents of an index.
+#[derive(Debug, Default)]
+pub(super) struct Documents {
+    entries: BTreeMap<DocumentId, Entry>,
+    /// Entries of the copies where the primary is ahead of them.
+    behind: BTreeMap<DocumentId, Option<Entry>>,
+    writes: u64,
+    failovers: u64,
+}
+
+impl Documents {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&DocumentId, &MemoryDocument)> {
+        self.entries.iter().map(|(id, entry)| (id, &entry.document))
+    }
+
+    /// Returns the newest state.
+    pub(super) fn stored(&self, id: &DocumentId) -> Option<StoredState> {
+        self.entries.get(id).map(|entry| entry.document.stored())
+    }
+
+    /// Returns the state before the last write.
+    pub(super) fn stored_before(&self, id: &DocumentId) -> Option<StoredState> {
+        self.entries.get(id).and_then(|entry| entry.before.clone())
+    }
+
+    /// Writes a document if its condition holds.
+    pub(super) fn write(&mut self, write: &ConditionalWrite<'_>, reach: Reach) -> Written {
+        let current = self.position(write.id);
+        let holds = match write.condition {
+            WriteCondition::IfAbsent => current.is_none(),
+            WriteCondition::IfUnchanged(position) => current == Some(position),
+        };
+        if !holds {
+            return Written::Conflict;
+        }
+        let position = self.next_position();
+        let document = MemoryDocument {
+            content: write.content.clone(),
+            version: Some(write.version.clone()),
+            written_at: Some(write.written_at),
+            position,
+            event_time: write.event_time,
+        };
+        let old = self.entries.remove(write.id);
+        let before = old.as_ref().map(|entry| entry.document.stored());
+        match reach {
+            // A document is replicated as a whole: with this state, the copies have all before it.
+            Reach::AllCopies => drop(self.behind.remove(write.id)),
+            Reach::Primary => drop(self.behind.entry(write.id.clone()).or_insert(old)),
+        }
+        self.entries.insert(write.id.clone(), Entry { document, before });
+        Written::Done(position)
+    }
+
+    /// Adds a document that driftless did not write.
+    pub(super) fn put_foreign(&mut self, id: DocumentId) {
+        let position = self.next_position();
+        let content = Content::Tombstone;
+        let document = MemoryDocument { content, version: None, written_at: None, position, event_time: None };
+        self.entries.insert(id, Entry { document, before: None });
+    }
+
+    /// Deletes a document, tombstone and all, if it is in this state.
+    pub(super) fn delete(&mut self, id: &DocumentId, state: Position) {
+        if self.position(id) == Some(state) {
+            self.entries.remove(id);
+            self.behind.remove(id);
+        }
+    }
+
+    /// Brings the copies up to the primary for one document, if it is still in this state.
+    pub(super) fn replicate(&mut self, id: &DocumentId, state: Position) {
+        if self.position(id) == Some(state) {
+            self.behind.remove(id);
+        }
+    }
+
+    /// Promotes a copy to primary. What it lacks is lost.
+    pub(super) fn fail_over(&mut self) {
+        self.failovers += 1;
+        for (id, copy) in std::mem::take(&mut self.behind) {
+            match copy {
+                Some(entry) => self.entries.insert(id, entry),
+                None => self.entries.remove(&id),
+            };
+        }
+    }
+
+    fn position(&self, id: &DocumentId) -> Option<Position> {
+        self.entries.get(id).map(|entry| entry.document.position)
+    }
+
+    fn next_position(&mut self) -> Position {
+        self.writes += 1;
+        Position { seq_no: self.writes, primary_term: 1 + self.failovers }
+    }
+}
