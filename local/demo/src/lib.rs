@@ -67,7 +67,7 @@ pub async fn run(args: Args) -> Result<()> {
     services.stop().await?;
     result?;
     match &args.picture {
-        Some(file) => draw(file),
+        Some(file) => draw_terminal(file),
         None => Ok(()),
     }
 }
@@ -106,7 +106,7 @@ fn prompt(arguments: impl Iterator<Item = String>) -> String {
     shown.join(" ")
 }
 
-fn draw(file: &Path) -> Result<()> {
+fn draw_terminal(file: &Path) -> Result<()> {
     let picture = terminal::svg("A run of cargo demo: table and index are equal", &console::recorded());
     std::fs::write(file, picture).with_context(|| format!("write {}", file.display()))?;
     console::note(format!("the terminal is drawn in {}", file.display()));
@@ -122,7 +122,7 @@ pub async fn play(args: &Args, services: &Services, functions: Functions) -> Res
     let stage = Stage::set_up(services, plan).await?;
     let result = replicate(args, &args.load(), &stage, services).await;
     if args.keep {
-        keep(services, &stage).await?;
+        keep_running(services, &stage).await?;
     }
     stage.take_down().await;
     result
@@ -142,7 +142,7 @@ async fn replicate(args: &Args, load: &Load, stage: &Stage, services: &Services)
     let started = Instant::now();
     let written = tokio::select! {
         written = load_with_outage(args, load, stage, services, (&items, &meter)) => written?,
-        never = show(&meter, load.writes(), stage) => match never {},
+        never = show_progress(&meter, load.writes(), stage) => match never {},
     };
     let limit = DRAIN_LIMIT + Duration::from_secs_f64(args.outage);
     {
@@ -157,7 +157,7 @@ async fn replicate(args: &Args, load: &Load, stage: &Stage, services: &Services)
     let poison = items.poison_written();
     let function = stage.counts().await;
     let summary = Summary::of(args, &written, stage, &comparison, (seconds, poison, recovery), function);
-    tell(args, &summary, stage).await?;
+    print_verdict(args, &summary, stage).await?;
     if !summary.equal {
         bail!("table and index differ: {}", comparison.describe());
     }
@@ -168,7 +168,7 @@ async fn replicate(args: &Args, load: &Load, stage: &Stage, services: &Services)
 }
 
 /// Prints the verdict, the searches and, where it was asked for, the summary for machines.
-async fn tell(args: &Args, summary: &Summary, stage: &Stage) -> Result<()> {
+async fn print_verdict(args: &Args, summary: &Summary, stage: &Stage) -> Result<()> {
     let mut lines = summary.lines();
     lines.push(picture::verdict(&stage.freshness.lag, args.outage));
     lines.push(format!("the lag over time is drawn in {}", picture::draw(&stage.freshness.lag)?));
@@ -200,7 +200,7 @@ async fn load_with_outage(
 }
 
 /// Prints the progress for ever.
-async fn show(meter: &Meter, writes: u64, stage: &Stage) -> Infallible {
+async fn show_progress(meter: &Meter, writes: u64, stage: &Stage) -> Infallible {
     let started = Instant::now();
     let progress = Progress::bar(writes, "writes");
     let mut next = REPORT_INTERVAL;
@@ -215,7 +215,7 @@ async fn show(meter: &Meter, writes: u64, stage: &Stage) -> Infallible {
 }
 
 /// Says what is where, and how to see a change of one's own, and waits for Ctrl-C.
-async fn keep(services: &Services, stage: &Stage) -> Result<()> {
+async fn keep_running(services: &Services, stage: &Stage) -> Result<()> {
     let (table, index) = (&stage.table, &stage.index);
     console::note("\neverything goes on until Ctrl-C, and changes are replicated; in another terminal:");
     for (name, value) in services.environment() {

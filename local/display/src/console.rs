@@ -21,14 +21,14 @@ static RECORD: Mutex<Option<Vec<String>>> = Mutex::new(None);
 
 /// Prints a line of the result.
 pub fn result(line: impl AsRef<str>) {
-    keep(line.as_ref());
+    record_line(line.as_ref());
     // A reader that went away (`local status | head -1`) is no failure.
     let _ = BARS.suspend(|| writeln!(anstream::stdout(), "{}", line.as_ref()));
 }
 
 /// Prints a line about the result.
 pub fn note(line: impl AsRef<str>) {
-    keep(line.as_ref());
+    record_line(line.as_ref());
     let _ = BARS.suspend(|| writeln!(anstream::stderr(), "{}", line.as_ref()));
 }
 
@@ -48,7 +48,7 @@ pub fn recorded() -> Vec<String> {
     recorded_lines().take().unwrap_or_default()
 }
 
-fn keep(line: &str) {
+fn record_line(line: &str) {
     if let Some(lines) = recorded_lines().as_mut() {
         lines.extend(line.split('\n').map(str::to_owned));
     }
@@ -76,7 +76,7 @@ struct AboveBars;
 
 impl Write for AboveBars {
     fn write(&mut self, text: &[u8]) -> IoResult<usize> {
-        keep(String::from_utf8_lossy(text).trim_end_matches('\n'));
+        record_line(String::from_utf8_lossy(text).trim_end_matches('\n'));
         BARS.suspend(|| std::io::stderr().write(text))
     }
 
