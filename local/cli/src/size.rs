@@ -33,13 +33,13 @@ pub(crate) struct Args {
     /// Memory of the function
     #[arg(long, default_value_t = Scenario::default().memory_mb, value_name = "MB")]
     memory: u64,
-    /// What Lambda adds between two invocations of a lane
+    /// Time that Lambda adds between two invocations of a lane
     #[arg(long, default_value_t = Scenario::default().overhead_ms, value_name = "MS")]
     overhead_ms: f64,
-    /// What a request to the engine takes more than on the measured machine: the network, replicas, a slower disk
+    /// Time that a request to the engine takes beyond the measured machine's: network, replicas, a slower disk
     #[arg(long, default_value_t = Scenario::default().round_trip_ms, value_name = "MS")]
     round_trip_ms: f64,
-    /// Which share of the changes modifies a document that the process has not seen: these are read first
+    /// Share of the changes that modify a document which the process has not seen: these are read first
     #[arg(long, default_value_t = Scenario::default().unseen)]
     unseen: f64,
     /// Bytes of a line of metrics, of which a busy process writes one per second, beside 14 bytes per invocation

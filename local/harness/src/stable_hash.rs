@@ -1,6 +1,7 @@
 //! A hash that is the same in every build: what a key or a seed decides by it, it decides for ever.
 //!
-//! The standard library's hasher may change with any release of Rust. This is FNV-1a, its bits mixed as `SplitMix64` does.
+//! The standard library's hasher may change with any release of Rust. This is FNV-1a, its bits mixed as `SplitMix64`
+//! does.
 
 const FNV_START: u64 = 0xCBF2_9CE4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01B3;
