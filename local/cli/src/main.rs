@@ -3,7 +3,7 @@
 //! # Layout
 //! - `up`, `down`, `status`, `serve`: the services in the background, which `daemon` finds and holds.
 //! - `load`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the rooms of those
-//! names.
+//!   names.
 //! - `demo` and `bench` are whole in their own crates, arguments included.
 
 mod daemon;

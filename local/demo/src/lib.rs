@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`Args`]: what is asked for on the command line.
 //! - [`stage`]: services, table, function and event source mapping, set up and taken down; `warm_up`: before anything
-//! counts.
+//!   counts.
 //! - [`freshness`]: lag, and the changes that wait; [`picture`]: the lag, drawn and held against its limit.
 //! - [`recovery`]: an outage on the way, and what is in the dead-letter queue, redriven once it can be.
 //! - [`searches`]: what such a table is replicated for; [`summary`]: the verdict, for people and for machines.

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - [`console`]: results on standard output, everything else on standard error; a bar or a line while something goes
-//! on.
+//!   on.
 //! - [`style`]: colours of those lines.
 //! - [`chart`]: SVG files, from lines and from histograms; [`terminal`]: what the console showed, as an SVG picture.
 

@@ -10,7 +10,7 @@
 //! [`DynamoDbStream`] reads a real one, [`MemoryStream`] is filled by a generator.
 //! - [`batch`], [`response`], `lineage`: the semantics as pure functions.
 //! - `shard`, `lane`: the loops that read a shard and deliver its records; `read_ahead`: how far one may be ahead of
-//! the other.
+//!   the other.
 //! - [`on_failure`], `stats`, `config`: what goes in and comes out.
 //!
 //! Deliberately absent: event filtering, tumbling windows, and checkpoints that outlive the process. A mapping that is
