@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A row of the benchmark: its number and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
@@ -71,7 +71,7 @@ pub struct Figure {
     /// Name, unique within its row; `case: quantity` where a row has several cases.
     pub name: String,
     /// Value; NaN is null in JSON.
-    #[serde(deserialize_with = "number_or_null")]
+    #[serde(serialize_with = "six_digits", deserialize_with = "number_or_null")]
     pub value: f64,
     /// Unit; `ratio` for a quotient of two values of one run.
     pub unit: String,
@@ -79,7 +79,7 @@ pub struct Figure {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bound>,
     /// Variation within the run: half the interquartile range of its blocks, as a share of their median.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "six_digits_of_some")]
     pub noise: Option<f64>,
 }
 
@@ -145,6 +145,8 @@ impl Figure {
         let Self { value, unit, .. } = self;
         match unit.as_str() {
             _ if value.is_nan() => "none".to_owned(),
+            // A narrow miss must not read as met: 0.598 for at least 0.6.
+            "ratio" if !self.met() && self.rounded(2).met() => format!("{value:.3}"),
             "ratio" => format!("{value:.2}"),
             // "1 lane" and "2 lanes".
             _ if unit.ends_with('s') && (value - 1.0).abs() < f64::EPSILON && !unit.ends_with("ms") => {
@@ -152,6 +154,11 @@ impl Figure {
             }
             _ => format!("{} {unit}", digits(*value)),
         }
+    }
+
+    fn rounded(&self, decimals: i32) -> Self {
+        let factor = 10_f64.powi(decimals);
+        Self { value: (self.value * factor).round() / factor, ..self.clone() }
     }
 
     /// Bound with the figure's unit; empty without a bound.
@@ -191,7 +198,7 @@ fn digits(value: f64) -> String {
 }
 
 /// Whole number with commas.
-fn thousands(value: f64) -> String {
+pub(crate) fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |digits| ("-", digits));
     let mut text = sign.to_owned();
@@ -202,6 +209,16 @@ fn thousands(value: f64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Writes six digits that count: more say nothing, and would not survive reading and writing.
+fn six_digits<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    format!("{value:.5e}").parse().unwrap_or(f64::NAN).serialize(serializer)
+}
+
+#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
+fn six_digits_of_some<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    six_digits(&value.unwrap_or(f64::NAN), serializer)
 }
 
 fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -270,6 +287,8 @@ mod tests {
             (0.0027, "USD", "0.0027 USD"),
             (1.0, "ratio", "1.00"),
         ];
+        let narrow = |value: f64| Figure::new("x", value, "ratio").bounded(Bound::AtLeast(0.6)).text();
+        assert_eq!((narrow(0.598), narrow(0.59), narrow(0.604)), ("0.598".into(), "0.59".into(), "0.60".into()));
         for (value, unit, text) in cases {
             assert_eq!(Figure::new("x", value, unit).text(), text);
         }

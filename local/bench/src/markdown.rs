@@ -53,6 +53,9 @@ fn verdict(row: &Row) -> String {
 /// Table of the figures with bounds; the noise where the run knows it.
 fn bounded(row: &Row) -> String {
     let figures: Vec<&Figure> = row.figures.iter().filter(|figure| figure.bound.is_some()).collect();
+    if figures.is_empty() {
+        return String::new();
+    }
     let noisy = figures.iter().any(|figure| figure.noise.is_some());
     let noise_column = |cell: String| if noisy { format!(" {cell} |") } else { String::new() };
     let mut text = format!("| figure | value | bound |{} verdict |\n", noise_column("noise".to_owned()));

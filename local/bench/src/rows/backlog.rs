@@ -8,7 +8,7 @@ use rand::{Rng as _, SeedableRng as _};
 use super::About;
 use crate::changes;
 use crate::comparison::{BATCH, BatchTimes, Comparison, changes_of};
-use crate::figures::{Bound, Figure, Row, RowId};
+use crate::figures::{Bound, Figure, Row, RowId, thousands};
 use crate::test_bed::TestBed;
 
 pub(crate) const ABOUT: About = About {
@@ -34,8 +34,9 @@ const KINDS: [(&str, f64); 4] =
 pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let (rounds, batches) = bed.scale((3, 100), (1, 12));
     let workload = format!(
-        "one lane, batch size {BATCH}, {} changes of each kind in each of {rounds} rounds, from a stream in memory",
-        batches * BATCH
+        "one lane, batch size {}, {} changes of each kind in each of {rounds} rounds, from a stream in memory",
+        thousands(BATCH as f64),
+        thousands((batches * BATCH) as f64)
     );
     let mut row = Row::new(RowId::Backlog, workload);
     let mut all = [const { BatchTimes::new() }; KINDS.len()];

@@ -10,7 +10,7 @@ use super::About;
 use crate::baseline::BaselineClient;
 use crate::changes;
 use crate::comparison::{BATCH, BatchTimes, Comparison, changes_of};
-use crate::figures::{Bound, Figure, Row, RowId};
+use crate::figures::{Bound, Figure, Row, RowId, thousands};
 use crate::report::Drawing;
 use crate::test_bed::TestBed;
 
@@ -35,8 +35,9 @@ pub(crate) async fn run(bed: &TestBed) -> Result<(Row, Vec<Drawing>)> {
     let processes = bed.scale(4, 1);
     let names: Vec<String> = sizes.iter().map(|size| short(*size)).collect();
     let workload = format!(
-        "one lane, {} changes in batches of {BATCH} to each of the indices in turn, of {} documents",
-        2 * processes * UNSEEN_BATCHES * BATCH,
+        "one lane, {} changes in batches of {} to each of the indices in turn, of {} documents",
+        thousands((2 * processes * UNSEEN_BATCHES * BATCH) as f64),
+        thousands(BATCH as f64),
         names.join(", ")
     );
     let mut row = Row::new(RowId::Growth, workload);

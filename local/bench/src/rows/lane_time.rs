@@ -10,7 +10,7 @@ use driftless_harness::mapping::record::StreamRecord;
 use super::About;
 use crate::changes;
 use crate::comparison::{BATCH, changes_of};
-use crate::figures::{Bound, Figure, Row, RowId};
+use crate::figures::{Bound, Figure, Row, RowId, thousands};
 use crate::lane::{Lane, median};
 use crate::processes::processor_time;
 use crate::test_bed::TestBed;
@@ -29,7 +29,11 @@ const RATES: [f64; 3] = [1_000.0, 40_000.0, 100_000.0];
 /// Measures single records and batches.
 pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let (single, batches): (u64, u64) = bed.scale((5_000, 50), (1_500, 10));
-    let workload = format!("one lane, {single} INSERTs in batches of one, then {batches} batches of {BATCH}");
+    let workload = format!(
+        "one lane, {} INSERTs in batches of one, then {batches} batches of {}",
+        thousands(single as f64),
+        thousands(BATCH as f64)
+    );
     let mut row = Row::new(RowId::LaneTime, workload);
     let timing = measure(bed, single, batches).await?;
     let values = [timing.cpu_first_ms, timing.cpu_further_ms, timing.engine_first_ms, timing.engine_further_ms];

@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use super::About;
 use crate::baseline::BaselineClient;
 use crate::changes;
-use crate::figures::{Bound, Figure, Row, RowId};
+use crate::figures::{Bound, Figure, Row, RowId, thousands};
 use crate::lane::{Lane, histogram, median, micros, quantile_ms};
 use crate::report::Drawing;
 use crate::test_bed::TestBed;
@@ -108,7 +108,7 @@ pub(crate) async fn run(bed: &TestBed) -> Result<(Row, Vec<Drawing>)> {
         }
     }
     bed.expect_visible(&index, (WARM_UP_BLOCKS + blocks) * BLOCK * 2).await?;
-    let changes = blocks * (BLOCK - FIRST_COUNTED as u64);
+    let changes = thousands((blocks * (BLOCK - FIRST_COUNTED as u64)) as f64);
     let mut row = Row::new(RowId::OneLane, format!("one lane, batch size 1, {changes} changes of each kind"));
     cases.iter().for_each(|case| case.add_figures(&mut row));
     let drawings = cases.iter().map(Case::draw).collect();

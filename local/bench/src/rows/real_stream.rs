@@ -12,7 +12,7 @@ use driftless_harness::mapping::{DynamoDbStream, EventSourceMapping, MappingConf
 use driftless_harness::services::{dynamodb_client, streams_client};
 
 use super::About;
-use crate::figures::{Bound, Figure, Row, RowId};
+use crate::figures::{Bound, Figure, Row, RowId, thousands};
 use crate::open_loop::POLL_S;
 use crate::report::Drawing;
 use crate::test_bed::TestBed;
@@ -56,7 +56,7 @@ pub(crate) async fn run(bed: &TestBed) -> Result<(Row, Vec<Drawing>)> {
     let workload = format!(
         "polls every 250 ms, batch size 1, open loop, {} partition keys, {seconds} s per load; \
          with overhead, {overhead_seconds} s at {OVERHEAD_RATE} changes per second",
-        2 * MEMBERS
+        thousands((2 * MEMBERS) as f64)
     );
     let mut row = Row::new(RowId::RealStream, workload);
     let mut series = Vec::new();

@@ -7,7 +7,7 @@ use anyhow::Result;
 use driftless_harness::function::{FunctionConfig, FunctionProcess, Invoke as _};
 
 use super::About;
-use crate::figures::{Bound, Figure, Row, RowId, quantile};
+use crate::figures::{Bound, Figure, Row, RowId, quantile, thousands};
 use crate::open_loop::{self, OpenLoop};
 use crate::test_bed::TestBed;
 
@@ -39,7 +39,7 @@ pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let load =
         OpenLoop { rate: RATE, seconds, factor: FACTOR, hot_share: 0.0, seed: bed.seed, warm_up: bed.scale(4.0, 2.0) };
     let lags = open_loop::run(bed, &load, Arc::new(bed.function(&index)), None).await?;
-    let workload = format!("{STARTS} starts; {RATE} changes per second on {FACTOR} lanes for {seconds} s");
+    let workload = format!("{STARTS} starts; {} changes per second on {FACTOR} lanes for {seconds} s", thousands(RATE));
     let mut row = Row::new(RowId::Start, workload);
     row.add(
         Figure::new("start, median", quantile(&function, 0.5), "ms").bounded(Bound::Under(30.0)).with_noise(&function),

@@ -13,7 +13,7 @@ use hyper::Method;
 use super::About;
 use crate::baseline::BaselineClient;
 use crate::changes;
-use crate::figures::{Bound, Figure, Row, RowId};
+use crate::figures::{Bound, Figure, Row, RowId, thousands};
 use crate::lane::{Lane, histogram, median, micros, quantile_ms};
 use crate::test_bed::TestBed;
 
@@ -37,7 +37,10 @@ const MOST_BYTES: f64 = 1.15;
 /// Measures all sizes of deliveries.
 pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let (rounds, deliveries) = bed.scale((5, [1_000, 300, 60]), (3, [300, 80, 16]));
-    let deliveries_of = deliveries.iter().zip(SIZES).map(|(count, size)| format!("{count} of {size}"));
+    let deliveries_of = deliveries
+        .iter()
+        .zip(SIZES)
+        .map(|(count, size)| format!("{} of {}", thousands(*count as f64), thousands(size as f64)));
     let workload = format!(
         "one lane, INSERTs from a stream in memory, deliveries per round: {}; {rounds} rounds, each with a process and indices of its own",
         deliveries_of.collect::<Vec<_>>().join(", ")

@@ -79,6 +79,7 @@ struct Pen {
 impl Series {
     /// Solid line through these places, in the order of the horizontal axis.
     pub fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
+        let points = points.into_iter().map(|(x, y)| (six_digits(x), six_digits(y))).collect();
         Self { name: name.into(), points, dashed: false, markers: false, colour_of_previous: false }
     }
 
@@ -232,6 +233,11 @@ impl Pen {
         let (dash, gap) = if self.dashed { DASH } else { (i32::MAX / 4, 0) };
         DashedPathElement::new(points.to_vec(), dash, gap, self.colour.stroke_width(self.width))
     }
+}
+
+/// Six digits that count: more are not seen, and would not survive reading and writing.
+fn six_digits(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
 }
 
 /// Milliseconds over the number of nines of the quantile, as far as there are enough values for it.
