@@ -1,4 +1,4 @@
-//! What goes on in the background of a run, and the end of it: a stream has drained when nothing is under way any more.
+//! Background activities of a run. Its stream has drained when all of them have ended.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -27,12 +27,12 @@ impl Activities {
         }
     }
 
-    /// Runs one beside all others.
+    /// Starts an activity beside all others.
     pub(crate) fn spawn(&self, activity: impl Future<Output = ()> + 'static) {
         self.background.lock().unwrap_or_else(PoisonError::into_inner).spawn_local(activity);
     }
 
-    /// Tells those that wait for changes.
+    /// Wakes those that wait for changes.
     pub(crate) fn notify(&self) {
         self.changes.fetch_add(1, Ordering::Relaxed);
         self.changed.notify_waiters();
@@ -43,12 +43,12 @@ impl Activities {
         Changes { activities: self, seen: self.changes.load(Ordering::Relaxed) }
     }
 
-    /// Whether whoever reads the stream shall end when nothing new is there.
+    /// Returns `true` if readers of the stream shall end once nothing new is there.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Waits until all have ended, those that are started meanwhile included. Returns whether they did within `limit`.
+    /// Waits until all have ended, those that start meanwhile included. Returns `true` if they did within `limit`.
     pub(crate) async fn drain(&self, limit: Duration, on_panic: impl Fn(String)) -> bool {
         self.draining.store(true, Ordering::Relaxed);
         self.notify();
