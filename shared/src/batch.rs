@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::change::{Change, Origin, Reading, Record, RecordError};
+use crate::change::{Change, Origin, ReadOptions, Record, RecordError};
 use crate::dead_letter::{DeadLetter, Rejection, Sender};
 use crate::outcome::{ConfigurationError, Outcome};
 use crate::time::Timestamp;
@@ -38,7 +38,7 @@ impl<'r> Batch<'r> {
     ///
     /// # Errors
     /// Fails if a record shows that the deployment is wrong.
-    pub fn read(raw: &'r [Box<RawValue>], reading: &Reading) -> Result<Self, ConfigurationError> {
+    pub fn read(raw: &'r [Box<RawValue>], read_options: &ReadOptions) -> Result<Self, ConfigurationError> {
         let mut batch = Self {
             raw,
             origins: Vec::with_capacity(raw.len()),
@@ -47,7 +47,7 @@ impl<'r> Batch<'r> {
             malformed: Vec::new(),
         };
         for (place, raw) in raw.iter().enumerate() {
-            let Record { origin, change } = Record::read(raw.get(), reading);
+            let Record { origin, change } = Record::read(raw.get(), read_options);
             batch.origins.push(origin);
             match change {
                 Ok(change) => {
@@ -136,7 +136,7 @@ impl<'r> Batch<'r> {
 impl Rejected<'_> {
     /// Makes the record's dead letter.
     #[must_use]
-    pub fn letter(&self, sender: Sender<'_>, rejected_at: Timestamp) -> DeadLetter {
+    pub fn dead_letter(&self, sender: Sender<'_>, rejected_at: Timestamp) -> DeadLetter {
         DeadLetter::new(self.raw, self.origin, self.change, self.why.clone(), sender, rejected_at)
     }
 }
@@ -149,7 +149,7 @@ mod tests {
     fn a_batch_keeps_the_order_of_its_records() {
         let records: Vec<_> =
             (0..3).map(|n| RawValue::from_string(format!(r#"{{"eventID":"{n}"}}"#)).expect("JSON")).collect();
-        let batch = Batch::read(&records, &Reading::default()).expect("no error of configuration");
+        let batch = Batch::read(&records, &ReadOptions::default()).expect("no error of configuration");
         let ids: Vec<_> = batch.origins().iter().map(|origin| origin.event_id.clone().expect("an id")).collect();
         assert_eq!(ids, ["0", "1", "2"]);
         let places: Vec<_> = batch.rejected(&[]).iter().map(|rejected| rejected.place).collect();

@@ -41,7 +41,7 @@ pub enum Content {
     /// The whole new document.
     Document(Document),
     /// A tombstone, as after a REMOVE.
-    Removed,
+    Tombstone,
 }
 
 /// One change of one item.
@@ -61,7 +61,7 @@ pub struct Change {
 
 /// Settings for reading a record: facts that the record does not hold.
 #[derive(Debug, Clone, Default)]
-pub struct Reading {
+pub struct ReadOptions {
     /// First part of every version.
     pub generation: Generation,
     /// Key attribute that comes first in document ids.
@@ -165,7 +165,7 @@ struct RawChange<'a> {
 impl Record {
     /// Reads one record of a DynamoDB Streams event.
     #[must_use]
-    pub fn read(json: &str, reading: &Reading) -> Self {
+    pub fn read(json: &str, read_options: &ReadOptions) -> Self {
         let Some(record) = object(json) else {
             return damaged::record(json);
         };
@@ -173,7 +173,7 @@ impl Record {
         let sequence_number = record.dynamodb.as_ref().and_then(|change| change.sequence_number).and_then(text);
         let change = match &record.dynamodb {
             None => Err(malformed("dynamodb", "missing".to_owned())),
-            Some(change) => read_change(&record, change, reading),
+            Some(change) => read_change(&record, change, read_options),
         };
         // Lambda fails the whole batch for a sequence number that it does not know.
         let sequence_number = sequence_number.filter(|number| SequenceNumber::is_one(number)).map(Cow::into_owned);
@@ -182,7 +182,11 @@ impl Record {
     }
 }
 
-fn read_change(record: &RawRecord<'_>, change: &RawChange<'_>, reading: &Reading) -> Result<Change, RecordError> {
+fn read_change(
+    record: &RawRecord<'_>,
+    change: &RawChange<'_>,
+    read_options: &ReadOptions,
+) -> Result<Change, RecordError> {
     let source = required("eventSource", record.event_source)?;
     if source != "aws:dynamodb" {
         return Err(ConfigurationError::EventSource { found: source.into_owned() }.into());
@@ -195,11 +199,11 @@ fn read_change(record: &RawRecord<'_>, change: &RawChange<'_>, reading: &Reading
     refuse_view_without_new_image(change)?;
     let kind = kind(record)?;
     Ok(Change {
-        id: id(change, reading)?,
-        version: Version::new(reading.generation, &label, &sequence),
+        id: id(change, read_options)?,
+        version: Version::new(read_options.generation, &label, &sequence),
         event_time: change.approximate_creation_date_time.and_then(|raw| Timestamp::from_any_unit(raw.get())),
         kind,
-        content: if kind == ChangeKind::Remove { Content::Removed } else { Content::Document(new_image(change)?) },
+        content: if kind == ChangeKind::Remove { Content::Tombstone } else { Content::Document(new_image(change)?) },
     })
 }
 
@@ -232,9 +236,9 @@ fn refuse_view_without_new_image(change: &RawChange<'_>) -> Result<(), RecordErr
     }
 }
 
-fn id(change: &RawChange<'_>, reading: &Reading) -> Result<DocumentId, RecordError> {
+fn id(change: &RawChange<'_>, read_options: &ReadOptions) -> Result<DocumentId, RecordError> {
     let keys = item("dynamodb.Keys", change.keys)?;
-    DocumentId::from_keys(&keys, reading.partition_key.as_deref()).map_err(|error| match error {
+    DocumentId::from_keys(&keys, read_options.partition_key.as_deref()).map_err(|error| match error {
         KeyError::NoPartitionKey(name) => ConfigurationError::PartitionKey { name }.into(),
         error => malformed("dynamodb.Keys", error.to_string()),
     })

@@ -47,19 +47,21 @@ impl<'a> Environment<'a> {
 
     /// Returns a variable parsed as `T`, or the default.
     pub fn parsed<T: FromStr>(&mut self, name: &str, default: T, meaning: &str) -> T {
-        match self.optional(name).map(|text| text.parse()) {
-            None => default,
-            Some(Ok(value)) => value,
-            Some(Err(_)) => {
-                self.problem(name, format!("must be {meaning}"));
-                default
-            }
-        }
+        let Some(text) = self.optional(name) else { return default };
+        text.parse().unwrap_or_else(|_| {
+            self.problem_of(name, &text, format_args!("must be {meaning}"));
+            default
+        })
     }
 
     /// Notes a problem with a variable.
     pub fn problem(&mut self, name: &str, problem: impl fmt::Display) {
         self.problems.push(format!("{name} {problem}"));
+    }
+
+    /// Notes a problem with a variable that holds no secret, and its value.
+    pub fn problem_of(&mut self, name: &str, value: &str, problem: impl fmt::Display) {
+        self.problems.push(format!("{name} {problem} (it is `{value}`)"));
     }
 
     /// Finishes the reading.

@@ -37,5 +37,5 @@ pub(crate) fn insert(id: &str, sequence: u64) -> Change {
 
 /// A REMOVE at this version.
 pub(crate) fn remove(id: &str, sequence: u64) -> Change {
-    Change { kind: ChangeKind::Remove, content: Content::Removed, ..change(id, sequence) }
+    Change { kind: ChangeKind::Remove, content: Content::Tombstone, ..change(id, sequence) }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::change::Content;
 use crate::document_id::DocumentId;
 use crate::outcome::{Problem, Refusal, Treatment};
-use crate::target::{Call, GuardedWrite, Position, Stored, Target, Written};
+use crate::target::{Call, ConditionalWrite, Position, StoredState, Target, Written};
 
 use documents::{Documents, Reach};
 
@@ -119,14 +119,14 @@ impl MemoryTarget {
 
     /// Reads the states before the last writes, as from a copy that lags behind.
     #[must_use]
-    pub fn read_outdated(&self, ids: &[&DocumentId]) -> Vec<Option<Stored>> {
+    pub fn read_outdated(&self, ids: &[&DocumentId]) -> Vec<Option<StoredState>> {
         let state = self.state();
         ids.iter().map(|id| state.documents.stored_before(id)).collect()
     }
 
     /// Writes to the primary only. The copies get the writes by [`Self::replicate`], or lose them by
     /// [`Self::fail_over`].
-    pub fn write_to_primary(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    pub fn write_to_primary(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         self.state().request(writes.iter(), call, Reach::Primary)
     }
 
@@ -151,7 +151,7 @@ impl MemoryTarget {
     pub fn visible(&self) -> BTreeMap<String, String> {
         let live = |(id, document): (&DocumentId, &MemoryDocument)| match &document.content {
             Content::Document(json) => Some((id.to_string(), String::from_utf8_lossy(json.as_bytes()).into_owned())),
-            Content::Removed => None,
+            Content::Tombstone => None,
         };
         self.state().documents.iter().filter_map(live).collect()
     }
@@ -189,7 +189,7 @@ impl State {
     /// Carries out one bulk request. If the index refuses the request's probe, no refusal is due to a document.
     fn request<'w>(
         &mut self,
-        writes: impl Iterator<Item = &'w GuardedWrite<'w>>,
+        writes: impl Iterator<Item = &'w ConditionalWrite<'w>>,
         call: Call,
         reach: Reach,
     ) -> Vec<Result<Written, Problem>> {
@@ -201,7 +201,7 @@ impl State {
         writes.map(|write| self.write(write, reach).map_err(refusal)).collect()
     }
 
-    fn write(&mut self, write: &GuardedWrite<'_>, reach: Reach) -> Result<Written, Problem> {
+    fn write(&mut self, write: &ConditionalWrite<'_>, reach: Reach) -> Result<Written, Problem> {
         match self.refusal(write.content) {
             Some(status) => Err(item(status)),
             None => Ok(self.documents.write(write, reach)),
@@ -222,13 +222,13 @@ impl State {
         status.or_else(|| self.refused_fields.iter().any(has_field).then_some(400))
     }
 
-    fn is_slow(&self, write: &GuardedWrite<'_>) -> bool {
+    fn is_slow(&self, write: &ConditionalWrite<'_>) -> bool {
         matches!(write.content, Content::Document(document) if self.slow.contains(document.as_bytes()))
     }
 }
 
 impl Target for MemoryTarget {
-    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<Stored>, Problem>> {
+    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<StoredState>, Problem>> {
         let fault = {
             let mut state = self.state();
             state.reads += 1;
@@ -240,7 +240,7 @@ impl Target for MemoryTarget {
         }
     }
 
-    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn write(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let fault = {
             let mut state = self.state();
             state.writes += 1;
@@ -270,7 +270,7 @@ impl Target for MemoryTarget {
 
 impl MemoryTarget {
     /// Sends one bulk request. A slow document costs all documents of the request their answer.
-    async fn request(&self, part: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn request(&self, part: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let (slow, answers) = {
             let mut state = self.state();
             state.sizes.push(part.len());

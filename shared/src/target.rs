@@ -26,7 +26,7 @@ pub struct Position {
 
 /// Known state of an existing document, tombstones included.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredState {
     /// Version of the stored change. Absent for a foreign document, which is older than every change.
     pub version: Option<Version>,
     /// Event time of the stored change.
@@ -39,20 +39,20 @@ pub struct Stored {
 
 /// Condition for a write to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guard {
+pub enum WriteCondition {
     /// The document does not exist.
-    Absent,
+    IfAbsent,
     /// The document is still at this position.
-    At(Position),
+    IfUnchanged(Position),
 }
 
 /// One conditional write of one document.
 #[derive(Debug, Clone, Copy)]
-pub struct GuardedWrite<'a> {
+pub struct ConditionalWrite<'a> {
     /// Document to write.
     pub id: &'a DocumentId,
     /// Condition of the write.
-    pub guard: Guard,
+    pub condition: WriteCondition,
     /// New content of the document.
     pub content: &'a Content,
     /// New version of the document.
@@ -101,12 +101,12 @@ pub trait Target: Send + Sync {
         &self,
         ids: &[&DocumentId],
         call: Call,
-    ) -> impl Future<Output = Vec<Result<Option<Stored>, Problem>>> + Send;
+    ) -> impl Future<Output = Vec<Result<Option<StoredState>, Problem>>> + Send;
 
     /// Writes documents, each at most once per call.
     fn write(
         &self,
-        writes: &[GuardedWrite<'_>],
+        writes: &[ConditionalWrite<'_>],
         call: Call,
     ) -> impl Future<Output = Vec<Result<Written, Problem>>> + Send;
 

@@ -1,6 +1,6 @@
 //! Many writers at once: the index ends as the newest changes say.
 
-use driftless_harness::function::{FunctionProcess, Invoke, Outcome};
+use driftless_harness::function::{FunctionProcess, InvocationOutcome, Invoke};
 use futures::future::join_all;
 
 use crate::streams::function;
@@ -15,7 +15,9 @@ async fn ten_processes_writing_the_same_key_converge() {
             for round in 0..20 {
                 let event = format!(r#"{{"Records":[{}]}}"#, modify("hot", 1 + round * 10 + writer));
                 let invocation = process.invoke(event.into(), None).await.expect("invoked");
-                let Outcome::Response(answer) = invocation.outcome else { panic!("{:?}", invocation.outcome) };
+                let InvocationOutcome::Response(answer) = invocation.outcome else {
+                    panic!("{:?}", invocation.outcome)
+                };
                 assert_eq!(answer, r#"{"batchItemFailures":[]}"#);
             }
             process.kill().await;

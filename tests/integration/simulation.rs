@@ -8,7 +8,7 @@ use driftless::document_id::DocumentId;
 use driftless::environment::Environment;
 use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTarget, Wanted};
 use driftless::outcome::Problem;
-use driftless::target::{Call, GuardedWrite, Position, Stored, Target, Written};
+use driftless::target::{Call, ConditionalWrite, Position, StoredState, Target, Written};
 use driftless::time::Timestamp;
 use driftless_simulate::{Index as Playground, Missing, Played, Tombstone, generate, play_on, replay};
 use futures::StreamExt as _;
@@ -53,11 +53,11 @@ impl EngineIndex {
 }
 
 impl Target for EngineIndex {
-    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<Stored>, Problem>> {
+    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<StoredState>, Problem>> {
         self.target.read(ids, call).await
     }
 
-    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn write(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         self.target.write(writes, call).await
     }
 

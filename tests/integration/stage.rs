@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftless::change::{Change, Reading};
-use driftless::dead_letter::{DeadLetter, Letter};
+use driftless::change::{Change, ReadOptions};
+use driftless::dead_letter::Sender;
+use driftless::dead_letter::{DeadLetter, DeadLetterMessage};
 use driftless::environment::Environment;
 use driftless::function::clock::now;
 use driftless::function::{Deadlines, FunctionError};
@@ -12,7 +13,7 @@ use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTar
 use driftless::outcome::Outcome;
 use driftless::queue::memory::MemoryQueue;
 use driftless::version::Generation;
-use driftless::writer::{Limits, Writer};
+use driftless::writer::{ApplyOptions, Writer};
 use replicate::handler::Function;
 use replicate::metrics::Metrics;
 use serde_json::Value;
@@ -48,32 +49,38 @@ impl Stage {
     /// With an index definition of the user's own.
     pub(crate) async fn defined(name: &str, definition: &IndexDefinition) -> Self {
         let index = Index::new(name);
-        let writer = writer(index.settings(), definition).await;
+        let writer = writer(index.settings(), definition, TIMEOUT).await;
         Self { index, writer }
     }
 
     /// With the engine behind another URL.
     pub(crate) async fn through(name: &str, endpoint: &str) -> Self {
         let index = Index::at(endpoint, name);
-        let writer = writer(index.settings_at(endpoint), &IndexDefinition::default()).await;
+        let writer = writer(index.settings_at(endpoint), &IndexDefinition::default(), TIMEOUT).await;
+        Self { index, writer }
+    }
+
+    /// With the engine at another URL, a definition of the user's own, and this much time for a request.
+    pub(crate) async fn impatient(name: &str, endpoint: &str, definition: &IndexDefinition, request: Duration) -> Self {
+        let index = Index::at(endpoint, name);
+        let writer = writer(index.settings_at(endpoint), definition, request).await;
         Self { index, writer }
     }
 
     /// As if the process had ended and another one begun, which remembers nothing.
     pub(crate) async fn restart(&mut self) {
-        self.writer = writer(self.index.settings(), &IndexDefinition::default()).await;
+        self.writer = writer(self.index.settings(), &IndexDefinition::default(), TIMEOUT).await;
     }
 
     /// Hands the function a batch.
     pub(crate) async fn invoke(&self, records: &[String]) -> Ended {
         let raw: Vec<_> = records.iter().map(|json| RawValue::from_string(json.clone()).expect("JSON")).collect();
-        let (reading, queue) = (Reading::default(), MemoryQueue::default());
+        let (reading, queue) = (ReadOptions::default(), MemoryQueue::default());
         let function = Function {
-            reading: &reading,
+            read_options: &reading,
             writer: Some(&self.writer),
             queue: Some(&queue),
-            index: &self.index.name,
-            version: "test",
+            sender: Sender { index: &self.index.name, function_version: "test" },
         };
         let mut metrics = Metrics::new(raw.len());
         let deadlines = Deadlines::before(Instant::now() + 2 * TIMEOUT, TIMEOUT);
@@ -81,9 +88,9 @@ impl Stage {
         let answer = answer.map(|response| {
             response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect()
         });
-        let letter = |body: String| match Letter::read(&body).expect("a letter") {
-            Letter::Record(letter) => *letter,
-            Letter::Range(range) => panic!("{range:?}"),
+        let letter = |body: String| match DeadLetterMessage::read(&body).expect("a letter") {
+            DeadLetterMessage::Record(letter) => *letter,
+            DeadLetterMessage::Range(range) => panic!("{range:?}"),
         };
         let letters = queue.bodies().into_iter().map(letter).collect();
         let lines = metrics.lines(&self.index.name);
@@ -94,8 +101,8 @@ impl Stage {
 
     /// Says how changes would end, by version.
     pub(crate) async fn preview(&self, changes: &[Change]) -> Vec<Outcome> {
-        let limits = Limits { deadline: Instant::now() + TIMEOUT, written_at: now() };
-        self.writer.preview(changes, limits).await.expect("configured")
+        let options = ApplyOptions { deadline: Instant::now() + TIMEOUT, written_at: now() };
+        self.writer.preview(changes, options).await.expect("configured")
     }
 
     /// Hands it a batch that it must answer without a failure; gives its letters and metrics.
@@ -113,12 +120,18 @@ impl Stage {
     }
 }
 
-async fn writer(settings: Vec<(String, String)>, definition: &IndexDefinition) -> Writer<OpenSearchTarget> {
+async fn writer(
+    settings: Vec<(String, String)>,
+    definition: &IndexDefinition,
+    request_timeout: Duration,
+) -> Writer<OpenSearchTarget> {
     let lookup = |name: &str| settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let mut config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
     config.request_timeout = TIMEOUT;
     let engine = Engine::connect(&config).await.expect("a client");
     let wanted = Wanted { identity: &identity(), create: Some(definition) };
     let made = engine.ensure_index(wanted, Instant::now() + TIMEOUT).await.expect("an index");
+    config.request_timeout = request_timeout;
+    let engine = Engine::connect(&config).await.expect("a client");
     Writer::new(OpenSearchTarget::new(Arc::new(engine), made), Generation(1))
 }

@@ -10,7 +10,9 @@ use driftless_harness::activity::{ActivityItems, PARTITION_KEY, create_table};
 use driftless_harness::compare::compare;
 use driftless_harness::function::{BuildProfile, FunctionConfig, build_function};
 use driftless_harness::load::{self, Load, Meter};
-use driftless_harness::mapping::{Backoff, DynamoDbStream, EventSourceMapping, Faults, MappingConfig, MemoryMessages};
+use driftless_harness::mapping::{
+    DynamoDbStream, EventSourceMapping, MappingConfig, MappingFaults, MemoryMessages, RetryBackoff,
+};
 use driftless_harness::services::{DynamoDbKind, Wanted, dynamodb_client, shared, streams_client};
 use opensearch::OpenSearch;
 use opensearch::http::transport::Transport;
@@ -43,8 +45,8 @@ fn troubled() -> MappingConfig {
         maximum_retry_attempts: Some(3),
         bisect_batch_on_function_error: true,
         report_batch_item_failures: true,
-        retry_backoff: Backoff { initial: Duration::from_millis(20), maximum: Duration::from_secs(1) },
-        faults: Faults {
+        retry_backoff: RetryBackoff { initial: Duration::from_millis(20), maximum: Duration::from_secs(1) },
+        faults: MappingFaults {
             redeliver_every: NonZeroU64::new(5),
             redelivered_batches: 4,
             kill_during_every: NonZeroU64::new(23),
@@ -98,14 +100,16 @@ async fn a_troubled_stream_of_dynamodb_local_converges() {
 
 #[tokio::test]
 async fn a_wrong_configuration_is_what_every_invocation_answers() {
-    use driftless_harness::function::{FunctionProcess, Invoke, Outcome};
+    use driftless_harness::function::{FunctionProcess, InvocationOutcome, Invoke};
     let mut config =
         FunctionConfig::new("replicate", BINARY.clone()).env("OPENSEARCH_AUTH", "iam").env("GENERATION", "x");
     config.timeout = HELD;
     let mut process = FunctionProcess::new(config);
     for _ in 0..2 {
         let invocation = process.invoke(r#"{"Records":[]}"#.into(), None).await.expect("invoked");
-        let Outcome::FunctionError { kind, message } = invocation.outcome else { panic!("{:?}", invocation.outcome) };
+        let InvocationOutcome::FunctionError { kind, message } = invocation.outcome else {
+            panic!("{:?}", invocation.outcome)
+        };
         assert_eq!(kind, "Configuration");
         for variable in
             ["OPENSEARCH_ENDPOINT is not set", "INDEX is not set", "OPENSEARCH_AUTH must be", "GENERATION must be"]

@@ -56,6 +56,12 @@ impl Index {
         Self { name: unique(name), client }
     }
 
+    /// The same index, asked through another node.
+    pub(crate) fn seen_at(&self, engine: &str) -> Self {
+        let client = OpenSearch::new(Transport::single_node(engine).expect("a URL"));
+        Self { name: self.name.clone(), client }
+    }
+
     /// The engine's client.
     pub(crate) fn client(&self) -> &OpenSearch {
         &self.client
@@ -185,7 +191,7 @@ pub(crate) fn identity() -> Identity {
 
 /// A stream record in the making.
 #[derive(Clone)]
-pub(crate) struct Record {
+pub(crate) struct TestRecord {
     pub(crate) kind: &'static str,
     pub(crate) label: &'static str,
     pub(crate) keys: String,
@@ -193,7 +199,7 @@ pub(crate) struct Record {
     pub(crate) sequence: u64,
 }
 
-impl Record {
+impl TestRecord {
     fn new(kind: &'static str, key: &str, sequence: u64, image: Option<String>) -> Self {
         let key = serde_json::to_string(key).expect("JSON");
         Self { kind, label: "2026-01-15T09:30:00.000", keys: format!(r#"{{"pk":{{"S":{key}}}}}"#), image, sequence }
@@ -214,32 +220,32 @@ fn counted(sequence: u64) -> Option<String> {
 
 /// An INSERT whose document is `{"n": sequence}`.
 pub(crate) fn insert(key: &str, sequence: u64) -> String {
-    Record::new("INSERT", key, sequence, counted(sequence)).json()
+    TestRecord::new("INSERT", key, sequence, counted(sequence)).json()
 }
 
 /// The same as a MODIFY.
 pub(crate) fn modify(key: &str, sequence: u64) -> String {
-    Record::new("MODIFY", key, sequence, counted(sequence)).json()
+    TestRecord::new("MODIFY", key, sequence, counted(sequence)).json()
 }
 
 /// A REMOVE.
 pub(crate) fn remove(key: &str, sequence: u64) -> String {
-    Record::new("REMOVE", key, sequence, None).json()
+    TestRecord::new("REMOVE", key, sequence, None).json()
 }
 
 /// An INSERT with this image.
 pub(crate) fn with_image(key: &str, sequence: u64, image: &str) -> String {
-    Record::new("INSERT", key, sequence, Some(image.to_owned())).json()
+    TestRecord::new("INSERT", key, sequence, Some(image.to_owned())).json()
 }
 
 /// An INSERT with these keys.
 pub(crate) fn with_keys(keys: &str, sequence: u64) -> String {
-    Record { keys: keys.to_owned(), ..Record::new("INSERT", "", sequence, counted(sequence)) }.json()
+    TestRecord { keys: keys.to_owned(), ..TestRecord::new("INSERT", "", sequence, counted(sequence)) }.json()
 }
 
 /// A MODIFY from a stream with another label.
 pub(crate) fn with_label(key: &str, label: &'static str, sequence: u64) -> String {
-    Record { label, ..Record::new("MODIFY", key, sequence, counted(sequence)) }.json()
+    TestRecord { label, ..TestRecord::new("MODIFY", key, sequence, counted(sequence)) }.json()
 }
 
 /// Documents by id, for comparison.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use driftless_harness::services::{Launch, PortLease, Process, last_lines, local_dir};
+use driftless_harness::services::{PortLease, Process, ProcessLaunch, last_lines, local_dir};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -102,7 +102,8 @@ impl Watch {
             .extend(["cargo", "lambda", "watch", "--ignore-changes", "--invoke-address", "127.0.0.1"].map(Into::into));
         command.extend(["--invoke-port".into(), number.into(), "--env-file".into(), settings.into()]);
         let grace = Duration::from_secs(10);
-        let launch = Launch { name: "cargo lambda watch".to_owned(), command, log: log.clone(), scratch: None, grace };
+        let launch =
+            ProcessLaunch { name: "cargo lambda watch".to_owned(), command, log: log.clone(), scratch: None, grace };
         let mut process = Process::start(launch).await.expect("a process");
         let answers = || async { Ok(TcpStream::connect(("127.0.0.1", port.port())).await.map(drop)?) };
         process.ready(START_LIMIT, answers).await.expect("cargo lambda watch");

@@ -13,17 +13,17 @@ use driftless::change::Change;
 use driftless::document_id::DocumentId;
 use driftless::outcome::{ConfigurationError, Problem};
 use driftless::queue::Queue;
-use driftless::stream::range::Ranges;
-use driftless::target::{Call, Stored, Target};
+use driftless::stream::range::RangeReader;
+use driftless::target::{Call, StoredState, Target};
 use driftless::version::Generation;
 
 use crate::redrive::Redrive;
 use crate::run::{End, Run};
 
-impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
+impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     /// Returns the generation of messages that do not name one.
     pub(crate) fn assumed_generation(&self, run: &Run<'_>) -> Generation {
-        run.request.generation.map_or(self.reading.generation, Generation)
+        run.request.generation.map_or(self.read_options.generation, Generation)
     }
 
     /// Returns the documents of which nobody knows if the changes are newer. Empty if the request names a generation,
@@ -36,14 +36,15 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         changes: &[Change],
         run: &Run<'_>,
     ) -> Result<Result<BTreeSet<DocumentId>, Problem>, ConfigurationError> {
-        let own = self.reading.generation;
+        let own = self.read_options.generation;
         if run.request.generation.is_some() || own <= Generation::default() || changes.is_empty() {
             return Ok(Ok(BTreeSet::new()));
         }
         let ids: BTreeSet<&DocumentId> = changes.iter().map(|change| &change.id).collect();
         let ids: Vec<_> = ids.into_iter().collect();
         let mut undecided = BTreeSet::new();
-        for (id, state) in ids.iter().zip(self.writer.target().read(&ids, Call::until(self.limits(run).deadline)).await)
+        for (id, state) in
+            ids.iter().zip(self.writer.target().read(&ids, Call::until(self.apply_options(run).deadline)).await)
         {
             match state {
                 Ok(state) if written_in(state.as_ref()) >= Some(own) => {}
@@ -58,7 +59,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
 
     /// Returns the end of a dead letter with undecided documents.
     pub(crate) fn undecided_end(&self) -> End {
-        let own = self.reading.generation.0;
+        let own = self.read_options.generation.0;
         End::keep(
             "generation",
             format!(
@@ -70,6 +71,6 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     }
 }
 
-fn written_in(state: Option<&Stored>) -> Option<Generation> {
+fn written_in(state: Option<&StoredState>) -> Option<Generation> {
     state?.version.as_ref()?.generation()
 }

@@ -1,23 +1,23 @@
 //! The function without Lambda around it: takes a request and returns a report.
 
 use driftless::function::{Context, Deadlines, FunctionError};
-use driftless::stream::range::Ranges;
+use driftless::stream::range::RangeReader;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
 use crate::redrive::{Redrive, patience};
-use crate::report::Report;
+use crate::report::RedriveReport;
 use crate::request::Request;
 
 /// Handles one invocation.
 ///
 /// # Errors
 /// Fails if the request or the deployment is wrong, or the queue cannot be read. No dead letter is lost.
-pub async fn invoke<R: Ranges>(
+pub async fn invoke<R: RangeReader>(
     context: &Context,
     ranges: &R,
     event: LambdaEvent<Value>,
-) -> Result<Report, FunctionError> {
+) -> Result<RedriveReport, FunctionError> {
     let result = redrive(context, ranges, event).await;
     match &result {
         Ok(report) => {
@@ -34,10 +34,14 @@ pub async fn invoke<R: Ranges>(
     result
 }
 
-async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Value>) -> Result<Report, FunctionError> {
+async fn redrive<R: RangeReader>(
+    context: &Context,
+    ranges: &R,
+    event: LambdaEvent<Value>,
+) -> Result<RedriveReport, FunctionError> {
     let request = Request::read(event.payload)?;
     let settings = context.settings()?;
-    let own = settings.reading.generation.0;
+    let own = settings.read_options.generation.0;
     if request.generation.is_some_and(|generation| generation > own) {
         return Err(FunctionError::Request(format!(
             "generation is above GENERATION, which is {own}: no letter was sent in it; give the one it was sent in"
@@ -49,10 +53,11 @@ async fn redrive<R: Ranges>(context: &Context, ranges: &R, event: LambdaEvent<Va
         )
     })?;
     let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
+    let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
     // A stream may send dead letters before its first write succeeds, so the index may not exist yet.
     let writer = context.writer(settings.table_arn.as_deref(), deadlines.work).await?;
     let redrive = Redrive {
-        reading: &settings.reading,
+        read_options: &settings.read_options,
         writer: &writer,
         queue,
         ranges,

@@ -1,7 +1,7 @@
 //! Set-up only: logs, settings, and the Lambda runtime around the handler.
 
 use driftless::function::{Context, Settings, log_to_stdout};
-use driftless::stream::range::DynamoDbRanges;
+use driftless::stream::range::DynamoDbRangeReader;
 use lambda_runtime::{LambdaEvent, service_fn};
 use redrive::handler::invoke;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 async fn main() -> Result<(), lambda_runtime::Error> {
     log_to_stdout();
     let context = Context::new(Settings::from_env(&|name| std::env::var(name).ok()));
-    let ranges = DynamoDbRanges::default();
+    let ranges = DynamoDbRangeReader::default();
     let (context, ranges) = (&context, &ranges);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| invoke(context, ranges, event))).await
 }

@@ -1,12 +1,12 @@
 //! Replays Lambda's on-failure messages: reads their range of the stream again, and writes it like any batch.
 
 use driftless::batch::{Batch, Rejected};
-use driftless::change::Reading;
+use driftless::change::ReadOptions;
 use driftless::dead_letter::StreamRange;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::{Queue, Received};
-use driftless::stream::range::{RangeError, Ranges};
+use driftless::stream::range::{RangeError, RangeReader};
 use driftless::target::Target;
 use serde_json::value::RawValue;
 
@@ -27,7 +27,7 @@ enum Page {
     Over(End),
 }
 
-impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
+impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     /// Reads the range again, page by page, and writes it conditionally.
     ///
     /// # Errors
@@ -68,8 +68,8 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
 
     /// Applies one page of a range.
     async fn redrive_page(&self, raw: &[Box<RawValue>], run: &mut Run<'_>) -> Result<Page, ConfigurationError> {
-        let reading = Reading { generation: self.assumed_generation(run), ..self.reading.clone() };
-        let mut batch = match Batch::read(raw, &reading) {
+        let read_options = ReadOptions { generation: self.assumed_generation(run), ..self.read_options.clone() };
+        let mut batch = match Batch::read(raw, &read_options) {
             Ok(batch) => batch,
             // Concerns this message only: the others may be of another stream.
             Err(error) => return Ok(Page::Over(End::keep("configuration", error.to_string()))),
@@ -106,7 +106,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     /// Sends dead letters for rejected records of a range, before its message is deleted.
     async fn send_rejected(&self, rejected: &[Rejected<'_>], run: &Run<'_>) -> Result<(), End> {
         for rejected in rejected {
-            let message = rejected.letter(self.sender, now()).message();
+            let message = rejected.dead_letter(self.sender, now()).message();
             let message = message.map_err(|error| End::keep("queue", error.to_string()))?;
             self.queue.send(&message, run.stop()).await.map_err(|error| End::keep("queue", error.to_string()))?;
         }

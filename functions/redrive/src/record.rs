@@ -1,10 +1,10 @@
 //! Replays our own dead letters: parses the record, and writes it in the generation that its version names.
 
-use driftless::change::{Change, Reading, Record, RecordError};
+use driftless::change::{Change, ReadOptions, Record, RecordError};
 use driftless::dead_letter::{DeadLetter, Rejection};
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::Queue;
-use driftless::stream::range::Ranges;
+use driftless::stream::range::RangeReader;
 use driftless::target::Target;
 use driftless::version::Version;
 use serde::Deserialize;
@@ -12,27 +12,27 @@ use serde::Deserialize;
 use crate::redrive::Redrive;
 use crate::run::{End, Run};
 
-impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
+impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     /// Writes the change of one dead letter.
     ///
     /// # Errors
     /// Fails if the deployment is wrong.
     pub(crate) async fn redrive_record(
         &self,
-        letter: &DeadLetter,
+        dead_letter: &DeadLetter,
         run: &mut Run<'_>,
     ) -> Result<End, ConfigurationError> {
-        if letter.index != self.sender.index {
-            return Ok(End::keep("other_index", format!("the letter is of the index `{}`", letter.index)));
+        if dead_letter.index != self.sender.index {
+            return Ok(End::keep("other_index", format!("the letter is of the index `{}`", dead_letter.index)));
         }
-        if let Some(end) = self.end_of_other_table(stream_arn(letter.record.get()).as_deref()) {
+        if let Some(end) = self.end_of_other_table(stream_arn(dead_letter.record.get()).as_deref()) {
             return Ok(end);
         }
         // A raise of the generation since then must not make an old change newer.
-        let said = letter.version.clone().map(Version::from_stored).and_then(|version| version.generation());
+        let said = dead_letter.version.clone().map(Version::from_stored).and_then(|version| version.generation());
         let generation = said.unwrap_or_else(|| self.assumed_generation(run));
-        let reading = Reading { generation, ..self.reading.clone() };
-        let change = match Record::read(letter.record.get(), &reading).change {
+        let read_options = ReadOptions { generation, ..self.read_options.clone() };
+        let change = match Record::read(dead_letter.record.get(), &read_options).change {
             Ok(change) => change,
             // Concerns this dead letter only: the others may be of another stream.
             Err(RecordError::Configuration(error)) => return Ok(End::keep("configuration", error.to_string())),
@@ -64,7 +64,7 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
         match outcome {
             Outcome::OrderAnomaly if run.request.apply_order_anomalies && run.request.dry_run => Ok(Outcome::Applied),
             Outcome::OrderAnomaly if run.request.apply_order_anomalies => {
-                self.writer.overrule(change, self.limits(run)).await
+                self.writer.overrule(change, self.apply_options(run)).await
             }
             outcome => Ok(outcome),
         }

@@ -6,19 +6,19 @@
 
 use std::time::Duration;
 
-use driftless::change::{Change, Reading};
-use driftless::dead_letter::{Letter, Sender};
+use driftless::change::{Change, ReadOptions};
+use driftless::dead_letter::{DeadLetterMessage, Sender};
 use driftless::function::FunctionError;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::{Queue, Received};
-use driftless::stream::range::Ranges;
+use driftless::stream::range::RangeReader;
 use driftless::target::Target;
-use driftless::writer::{Limits, Writer};
+use driftless::writer::{ApplyOptions, Writer};
 use futures::{StreamExt as _, future, stream};
 use tokio::time::Instant;
 
-use crate::report::Report;
+use crate::report::RedriveReport;
 use crate::request::Request;
 use crate::run::{End, Run, Then};
 
@@ -28,7 +28,7 @@ const CONCURRENT_RELEASES: usize = 16;
 #[derive(Debug, Clone, Copy)]
 pub struct Redrive<'f, T, Q, R> {
     /// Settings for reading records.
-    pub reading: &'f Reading,
+    pub read_options: &'f ReadOptions,
     /// Writer on the index.
     pub writer: &'f Writer<T>,
     /// The dead-letter queue.
@@ -52,12 +52,12 @@ pub fn patience(request_timeout: Duration) -> Duration {
     request_timeout.saturating_mul(TIMEOUTS).max(LEAST)
 }
 
-impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
+impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     /// Handles dead letters until the queue is empty, `max` are done, or the time is up.
     ///
     /// # Errors
     /// Fails if the deployment is wrong, or the queue cannot be read.
-    pub async fn run(&self, request: &Request, end: Instant) -> Result<Report, FunctionError> {
+    pub async fn run(&self, request: &Request, end: Instant) -> Result<RedriveReport, FunctionError> {
         let mut run = Run::new(request, end);
         let result = self.receive_loop(&mut run).await;
         let released = stream::iter(run.held.values()).map(|message| self.queue.release(message, end));
@@ -67,14 +67,11 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
             .count()
             .await;
         if refused > 0 {
-            tracing::warn!(
-                refused,
-                "letters could not be given back: they come back when their time of being hidden is over"
-            );
+            tracing::warn!(refused, "dead letters could not be released: they reappear after the visibility timeout");
         }
         result?;
         let waiting = self.queue.waiting(end).await.unwrap_or_default();
-        Ok(Report { left: waiting.max(run.held.len() as u64), ..run.report })
+        Ok(RedriveReport { left: waiting.max(run.held.len() as u64), ..run.report })
     }
 
     async fn receive_loop(&self, run: &mut Run<'_>) -> Result<(), FunctionError> {
@@ -108,16 +105,16 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
     /// Handles one message of the queue.
     async fn redrive_message(&self, message: &Received, run: &mut Run<'_>) -> Result<Then, ConfigurationError> {
         run.report.letters.received += 1;
-        let letter = Letter::read(&message.body);
-        if !run.request.filter.matches(&message.id, &letter) {
+        let dead_letter = DeadLetterMessage::read(&message.body);
+        if !run.request.filter.matches(&message.id, &dead_letter) {
             run.report.letters.skipped += 1;
             return Ok(Then::Hold);
         }
-        let end = match letter {
+        let end = match dead_letter {
             _ if run.request.discard => End::Done,
             Err(error) => End::keep("unreadable", error.to_string()),
-            Ok(Letter::Record(letter)) => self.redrive_record(&letter, run).await?,
-            Ok(Letter::Range(range)) => self.redrive_range(message, &range, run).await?,
+            Ok(DeadLetterMessage::Record(dead_letter)) => self.redrive_record(&dead_letter, run).await?,
+            Ok(DeadLetterMessage::Range(range)) => self.redrive_range(message, &range, run).await?,
         };
         if !matches!(end, End::Done) {
             return Ok(run.note_kept(&message.id, end));
@@ -133,16 +130,16 @@ impl<T: Target, Q: Queue, R: Ranges> Redrive<'_, T, Q, R> {
 
     /// Writes changes conditionally. A dry run returns their expected outcomes.
     pub(crate) async fn apply(&self, changes: &[Change], run: &Run<'_>) -> Result<Vec<Outcome>, ConfigurationError> {
-        let limits = self.limits(run);
+        let options = self.apply_options(run);
         if run.request.dry_run {
-            return self.writer.preview(changes, limits).await;
+            return self.writer.preview(changes, options).await;
         }
-        Ok(self.writer.apply(changes, limits).await?.outcomes)
+        Ok(self.writer.apply(changes, options).await?.outcomes)
     }
 
     /// Returns the options for writing now.
-    pub(crate) fn limits(&self, run: &Run<'_>) -> Limits {
-        Limits { deadline: run.stop().min(Instant::now() + self.patience), written_at: now() }
+    pub(crate) fn apply_options(&self, run: &Run<'_>) -> ApplyOptions {
+        ApplyOptions { deadline: run.stop().min(Instant::now() + self.patience), written_at: now() }
     }
 
     /// Returns the end of a dead letter that another table sent; `None` if nothing shows that.

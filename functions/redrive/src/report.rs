@@ -1,19 +1,22 @@
 //! Answer of `redrive`: counts, reasons for the messages that stayed, and the number of those left.
 
 use driftless::dead_letter::Rejection;
+use driftless::dead_letter::cause::Cause;
 use driftless::outcome::OutcomeCounts;
 use serde::{Deserialize, Serialize};
 
 /// Limit for the listed reasons and ranges, so that the answer stays far below Lambda's 6 MB.
 const MAX_LISTED: usize = 50;
+/// Note of a dry run.
+const CAVEAT: &str = "a dry run compares versions only: whether OpenSearch takes what would be written is not known";
 
 /// Result of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct RedriveReport {
     /// True if nothing was written or deleted.
     pub dry_run: bool,
     /// Messages of the queue, counted by their end.
-    pub letters: Letters,
+    pub letters: MessageCounts,
     /// Changes counted by outcome. In a dry run, the outcome that their versions suggest.
     pub changes: OutcomeCounts,
     /// Reasons for keeping messages.
@@ -24,11 +27,14 @@ pub struct Report {
     pub left: u64,
     /// True if time ended the run, and not the queue.
     pub out_of_time: bool,
+    /// Limit of what a dry run knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caveat: Option<String>,
 }
 
 /// Messages of the queue, counted by their end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Letters {
+pub struct MessageCounts {
     /// Received from the queue.
     pub received: u64,
     /// Applied or superseded, and deleted; in a dry run, those that would be.
@@ -49,12 +55,18 @@ pub struct Kept {
     /// HTTP status of the engine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// Field that the reason names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
     /// Number of messages kept for this reason.
     pub count: u64,
     /// Message id of one of them, as the queue has it.
     pub message_id: String,
     /// Reason of that message, in full: may quote the item.
     pub reason: String,
+    /// Reason without the values that differ from message to message.
+    #[serde(skip)]
+    shape: String,
 }
 
 /// A range that the stream no longer holds.
@@ -74,16 +86,24 @@ pub struct Trimmed {
     pub next: String,
 }
 
-impl Report {
+impl RedriveReport {
+    /// Begins the report of a run.
+    #[must_use]
+    pub fn new(dry_run: bool) -> Self {
+        Self { dry_run, caveat: dry_run.then(|| CAVEAT.to_owned()), ..Self::default() }
+    }
+
     /// Notes a message that stays.
     pub fn note_kept(&mut self, message_id: &str, why: Rejection) {
         self.letters.kept += 1;
-        let same = |kept: &&mut Kept| (&kept.class, kept.status) == (&why.class, why.status);
+        let Cause { class, status, field, shape } = Cause::of(&why);
+        let same =
+            |kept: &&mut Kept| (&kept.class, kept.status, &kept.field, &kept.shape) == (&class, status, &field, &shape);
         if let Some(kept) = self.kept.iter_mut().find(same) {
             kept.count += 1;
         } else if self.kept.len() < MAX_LISTED {
-            let Rejection { class, status, reason } = why;
-            self.kept.push(Kept { class, status, count: 1, message_id: message_id.to_owned(), reason });
+            let (message_id, reason) = (message_id.to_owned(), why.reason);
+            self.kept.push(Kept { class, status, field, count: 1, message_id, reason, shape });
         }
     }
 
@@ -92,5 +112,33 @@ impl Report {
         if self.trimmed.len() < MAX_LISTED {
             self.trimmed.push(trimmed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejection(field: &str, value: &str) -> Rejection {
+        let reason = format!("failed to parse field [{field}] of type [double]. Preview of field's value: '{value}'");
+        Rejection { class: "mapper_parsing_exception".to_owned(), status: Some(400), reason }
+    }
+
+    #[test]
+    fn kept_messages_are_grouped_by_field_and_cause() {
+        let mut report = RedriveReport::new(false);
+        for (id, field, value) in [("m1", "discount", "10%"), ("m2", "address", "x"), ("m3", "discount", "free")] {
+            report.note_kept(id, rejection(field, value));
+        }
+        let groups: Vec<_> = report.kept.iter().map(|kept| (kept.field.as_deref(), kept.count)).collect();
+        assert_eq!(groups, [(Some("discount"), 2), (Some("address"), 1)]);
+        assert_eq!((report.kept[0].message_id.as_str(), report.letters.kept), ("m1", 3));
+    }
+
+    #[test]
+    fn only_a_dry_run_has_a_caveat() {
+        assert!(RedriveReport::new(true).caveat.is_some_and(|caveat| caveat.contains("not known")));
+        let answer = serde_json::to_string(&RedriveReport::new(false)).expect("JSON");
+        assert!(!answer.contains("caveat"), "{answer}");
     }
 }

@@ -1,6 +1,6 @@
 //! Request to `redrive`: the number of dead letters, a filter, and the action.
 
-use driftless::dead_letter::{DeadLetter, Letter, Unreadable};
+use driftless::dead_letter::{DeadLetter, DeadLetterMessage, Unreadable};
 use driftless::function::FunctionError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -116,8 +116,8 @@ impl Request {
 impl Filter {
     /// Returns `true` if a message of the queue matches.
     #[must_use]
-    pub fn matches(&self, message_id: &str, letter: &Result<Letter, Unreadable>) -> bool {
-        let facts = Facts::of(letter);
+    pub fn matches(&self, message_id: &str, dead_letter: &Result<DeadLetterMessage, Unreadable>) -> bool {
+        let facts = Facts::of(dead_letter);
         let same =
             |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
         self.shape.is_none_or(|shape| shape == facts.shape)
@@ -140,10 +140,10 @@ struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    fn of(letter: &'a Result<Letter, Unreadable>) -> Self {
-        match letter {
-            Ok(Letter::Record(letter)) => {
-                let DeadLetter { rejected, table, document_id, .. } = &**letter;
+    fn of(dead_letter: &'a Result<DeadLetterMessage, Unreadable>) -> Self {
+        match dead_letter {
+            Ok(DeadLetterMessage::Record(dead_letter)) => {
+                let DeadLetter { rejected, table, document_id, .. } = &**dead_letter;
                 Self {
                     shape: Shape::Record,
                     class: Some(&rejected.class),
@@ -152,7 +152,7 @@ impl<'a> Facts<'a> {
                     document_id: document_id.as_deref(),
                 }
             }
-            Ok(Letter::Range(range)) => Self {
+            Ok(DeadLetterMessage::Range(range)) => Self {
                 shape: Shape::Range,
                 class: Some(&range.request.condition),
                 status: None,

@@ -8,7 +8,7 @@ use driftless::outcome::Problem;
 use driftless::queue::Received;
 use tokio::time::Instant;
 
-use crate::report::Report;
+use crate::report::RedriveReport;
 use crate::request::Request;
 
 /// Limit for the time to release messages and answer, which is a fifth of the invocation's.
@@ -51,7 +51,7 @@ pub(crate) enum Then {
 /// A run in progress.
 pub(crate) struct Run<'q> {
     pub(crate) request: &'q Request,
-    pub(crate) report: Report,
+    pub(crate) report: RedriveReport,
     /// Messages that stay in the queue, by message id. They are hidden until the run ends, so that it does not receive
     /// them again.
     pub(crate) held: HashMap<String, Received>,
@@ -70,7 +70,7 @@ impl<'q> Run<'q> {
         let time = end.saturating_duration_since(Instant::now());
         Self {
             request,
-            report: Report { dry_run: request.dry_run, ..Report::default() },
+            report: RedriveReport::new(request.dry_run),
             held: HashMap::new(),
             end,
             closing: CLOSING_TIME.min(time / 5),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use driftless::backoff::Backoff;
 use driftless::batch::{Batch, Rejected};
-use driftless::change::Reading;
+use driftless::change::ReadOptions;
 use driftless::dead_letter::Sender;
 use driftless::function::clock::now;
 use driftless::function::settings::DEFAULT_ANSWER_MARGIN;
@@ -15,19 +15,19 @@ use driftless::function::{Context, Deadlines, FunctionError};
 use driftless::outcome::Outcome;
 use driftless::queue::Queue;
 use driftless::target::Target;
-use driftless::writer::{Limits, Report, Writer};
+use driftless::writer::{ApplyOptions, ApplyReport, Writer};
 use lambda_runtime::LambdaEvent;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::letters::{self, SendOptions};
+use crate::dead_letters::{self, SendOptions};
 use crate::metrics::{Metrics, Outbox};
 use crate::response::partial_batch_response;
 
 /// Backoff while a configuration error persists.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
-const LONGEST_LOOK: Duration = Duration::from_secs(4);
+const FIRST_CONFIGURATION_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_CONFIGURATION_PAUSE: Duration = Duration::from_secs(4);
 
 /// A DynamoDB Streams event. Its records are still unparsed, so that a malformed one fails no other.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ async fn try_until_mended(
     deadlines: Deadlines,
     metrics: &mut Metrics,
 ) -> Result<DynamoDbEventResponse, FunctionError> {
-    let mut backoff = Backoff::new(FIRST_LOOK, LONGEST_LOOK);
+    let mut backoff = Backoff::new(FIRST_CONFIGURATION_PAUSE, LONGEST_CONFIGURATION_PAUSE);
     let mut looked_again = false;
     let mut last: Option<FunctionError> = None;
     loop {
@@ -113,13 +113,14 @@ async fn handle_once(
     metrics: &mut Metrics,
 ) -> Result<DynamoDbEventResponse, FunctionError> {
     let settings = context.settings()?;
-    let batch = Batch::read(records, &settings.reading)?;
+    let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
+    let batch = Batch::read(records, &settings.read_options)?;
     let writer = match batch.table_arn()? {
         Some(table) => Some(context.writer(Some(table), deadlines.work).await?),
         None => None,
     };
     let function = Function {
-        reading: &settings.reading,
+        read_options: &settings.read_options,
         writer: writer.as_deref(),
         queue: context.queue(),
         sender: settings.sender(),
@@ -131,7 +132,7 @@ async fn handle_once(
 #[derive(Debug, Clone, Copy)]
 pub struct Function<'f, T, Q> {
     /// Settings for reading records.
-    pub reading: &'f Reading,
+    pub read_options: &'f ReadOptions,
     /// Writer on the index. Not needed if no record holds a change.
     pub writer: Option<&'f Writer<T>>,
     /// Queue for dead letters. Without it, rejected records fail.
@@ -151,7 +152,7 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
         deadlines: Deadlines,
         metrics: &mut Metrics,
     ) -> Result<DynamoDbEventResponse, FunctionError> {
-        self.handle_batch(&Batch::read(raw, self.reading)?, deadlines, metrics).await
+        self.handle_batch(&Batch::read(raw, self.read_options)?, deadlines, metrics).await
     }
 
     /// Handles a batch whose records are parsed.
@@ -164,10 +165,10 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
         deadlines: Deadlines,
         metrics: &mut Metrics,
     ) -> Result<DynamoDbEventResponse, FunctionError> {
-        let limits = Limits { deadline: deadlines.work, written_at: now() };
+        let options = ApplyOptions { deadline: deadlines.work, written_at: now() };
         let report = match self.writer {
-            Some(writer) => writer.apply(batch.changes(), limits).await?,
-            None => Report::default(),
+            Some(writer) => writer.apply(batch.changes(), options).await?,
+            None => ApplyReport::default(),
         };
         let mut failed = conclude(batch, &report, metrics);
         let rejected = batch.rejected(&report.outcomes);
@@ -180,15 +181,15 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
             tracing::error!(event_id, class, status, reason, "rejected");
             metrics.problem(class);
         }
-        let options = SendOptions { queue: self.queue, sender: self.sender, deadline: deadlines.letters };
-        let sent = letters::send(&rejected, &mut failed, options).await;
+        let options = SendOptions { queue: self.queue, sender: self.sender, deadline: deadlines.dead_letters };
+        let sent = dead_letters::send(&rejected, &mut failed, options).await;
         metrics.settle(sent, failed.len() as u64);
         partial_batch_response(batch.origins(), failed).map_err(|_| FunctionError::NothingToName)
     }
 }
 
 /// Counts and logs the outcomes. Returns the places of the failed changes.
-fn conclude(batch: &Batch<'_>, report: &Report, metrics: &mut Metrics) -> BTreeSet<usize> {
+fn conclude(batch: &Batch<'_>, report: &ApplyReport, metrics: &mut Metrics) -> BTreeSet<usize> {
     let written = now();
     metrics.engine(report.engine_time, report.round_trips);
     let mut failed = BTreeSet::new();

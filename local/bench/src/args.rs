@@ -4,32 +4,76 @@ use std::path::PathBuf;
 
 use crate::figures::RowId;
 
-/// Measure freshness, throughput, start and memory, each beside its bare limit
+/// Measure freshness, throughput, start and memory, each beside its baseline
+///
+/// The exit code is 1 if a row cannot be measured, or if a figure is worse than in the earlier run.
+/// With --strict, it is also 1 if a bound is missed.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Which rows; all where none is named
+    /// Rows by name or number (`one-lane` or B1); all if none is named
     #[arg(value_enum, ignore_case = true)]
     pub rows: Vec<RowId>,
-    /// Less of everything: each row within a minute, for a first look; figures vary more
+    /// Measure less of everything, each row within a minute, for a first look; figures vary more
     #[arg(long)]
     pub quick: bool,
+    /// Exit with 1 if a bound is missed
+    #[arg(long)]
+    pub strict: bool,
     /// Write the figures to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Compare with the figures of an earlier run, and say what got worse beyond noise (then the exit code is 1)
-    #[arg(long, value_name = "FILE")]
-    pub baseline: Option<PathBuf>,
-    /// Write the report, its charts and its figures into this folder, as `benchmark.md`, `benchmark/*.svg` and
-    /// `benchmark/figures.json`; rows that stand there and are not measured this time stay
+    /// Compare with the figures of an earlier run; exit with 1 if a bounded figure is worse beyond noise
+    #[arg(long, value_name = "FILE", alias = "baseline")]
+    pub earlier: Option<PathBuf>,
+    /// Write report, charts and figures into this folder, as `benchmark.md` and `benchmark/*`;
+    /// rows that are there and are not measured this time stay
     #[arg(long, value_name = "FOLDER")]
     pub report: Option<PathBuf>,
+    /// Measure nothing: write the report again from the figures of an earlier run, and draw its charts again
+    #[arg(long, value_name = "FILE", requires = "report", conflicts_with_all = ["rows", "json", "earlier", "newcomer"])]
+    pub from: Option<PathBuf>,
+    /// Measure nothing: take row B14 from the file that `.ci/newcomer --json FILE` wrote
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rows", "command"])]
+    pub newcomer: Option<PathBuf>,
     /// Measure this executable instead: anything that speaks the Lambda Runtime API
     #[arg(long, value_name = "FILE")]
     pub command: Option<PathBuf>,
-    /// A variable for the function, `NAME=VALUE`; `{endpoint}` and `{index}` in the value stand for the run's own
+    /// Set a variable of the function; `{endpoint}` and `{index}` in the value stand for the run's own
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
-    /// The same seed writes the same
+    /// Seed of the changes: the same seed writes the same
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_row_has_a_name_and_a_number() {
+        let rows =
+            |words: &[&str]| Command::try_parse_from([&["bench"], words].concat()).map(|parsed| parsed.args.rows);
+        let expected = [RowId::OneLane, RowId::Backlog];
+        for words in [["one-lane", "backlog"], ["B1", "B4"], ["b1", "Backlog"]] {
+            assert_eq!(rows(&words).unwrap(), expected);
+        }
+        assert!(rows(&["B14"]).is_err(), "a script measures it");
+    }
+
+    #[test]
+    fn an_earlier_run_has_its_old_name_too() {
+        for name in ["--earlier", "--baseline"] {
+            let parsed = Command::parse_from(["bench", name, "before.json"]);
+            assert_eq!(parsed.args.earlier, Some(PathBuf::from("before.json")));
+        }
+    }
 }

@@ -1,72 +1,96 @@
-//! This run beside an earlier one: which bounded figures got worse by more than both runs' noise.
+//! The baseline: one keep-alive connection to OpenSearch, without a guard and without retries.
+//! It parses no more of an answer than it needs.
 
-use crate::figures::{Bound, Figure, Row};
-use crate::report::told;
+use std::time::{Duration, Instant};
 
-/// What two runs of one machine differ by although nothing changed.
-const LEAST_NOISE: f64 = 0.10;
-/// How many times its own noise a figure must move.
-const NOISES: f64 = 2.0;
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use driftless::document_id::DocumentId;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use url::Url;
 
-/// One line per figure that got worse; empty where none did.
-pub(crate) fn worse(now: &[Row], before: &[Row]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for row in now {
-        let Some(earlier) = before.iter().find(|earlier| earlier.id == row.id) else { continue };
-        for figure in &row.figures {
-            let Some(old) = earlier.figures.iter().find(|old| old.name == figure.name) else { continue };
-            if let Some(change) = loss(figure, old) {
-                lines.push(format!(
-                    "{:?} {}: {} after {}, {:.0} % worse",
-                    row.id,
-                    figure.name,
-                    told(figure),
-                    told(old),
-                    change * 100.0
-                ));
-            }
+/// Connection to OpenSearch that writes to one index.
+pub(crate) struct BaselineClient {
+    sender: SendRequest<Full<Bytes>>,
+    authority: String,
+    bulk_path: String,
+    mget_path: String,
+}
+
+/// Body of an answer, and the time from the request's first byte to the answer's last.
+pub(crate) struct Answer {
+    pub(crate) body: Bytes,
+    pub(crate) took: Duration,
+}
+
+impl BaselineClient {
+    /// Connects. The index or alias must exist.
+    pub(crate) async fn connect(endpoint: &str, index: &str) -> Result<Self> {
+        let url = Url::parse(endpoint).context("read the engine's URL")?;
+        let host = url.host_str().context("find the engine's host")?;
+        let port = url.port_or_known_default().context("find the engine's port")?;
+        let authority = format!("{host}:{port}");
+        let stream = TcpStream::connect(&authority).await.context("connect to the engine")?;
+        stream.set_nodelay(true).context("set TCP_NODELAY")?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.context("speak HTTP to the engine")?;
+        // The task ends with the sender; requests see its errors.
+        tokio::spawn(connection);
+        let (bulk_path, mget_path) = (format!("/{index}/_bulk"), format!("/{index}/_mget"));
+        Ok(Self { sender, authority, bulk_path, mget_path })
+    }
+
+    /// Sends an unguarded bulk request, and returns its time.
+    pub(crate) async fn bulk(&mut self, operations: impl Into<Bytes>) -> Result<Duration> {
+        let path = self.bulk_path.clone();
+        let answer = self.send(Method::POST, &path, operations.into()).await?;
+        // OpenSearch puts it first, and a baseline writer reads no more of the answer.
+        let start = &answer.body[..answer.body.len().min(64)];
+        ensure!(
+            start.windows(14).any(|bytes| bytes == br#""errors":false"#),
+            "the engine refuses a baseline bulk: {}",
+            String::from_utf8_lossy(&answer.body[..answer.body.len().min(600)])
+        );
+        Ok(answer.took)
+    }
+
+    /// Reads whole documents, realtime, by id.
+    pub(crate) async fn read(&mut self, ids: &[DocumentId]) -> Result<Answer> {
+        let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+        let path = self.mget_path.clone();
+        let body = serde_json::to_vec(&serde_json::json!({ "ids": ids })).context("write ids")?;
+        self.send(Method::POST, &path, body.into()).await
+    }
+
+    /// Sends a GET request, and returns the JSON of the answer.
+    pub(crate) async fn json(&mut self, path: &str) -> Result<Value> {
+        let answer = self.send(Method::GET, path, Bytes::new()).await?;
+        serde_json::from_slice(&answer.body).with_context(|| format!("read the answer to {path}"))
+    }
+
+    /// Sends a request of any method.
+    pub(crate) async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, &self.authority)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .context("build a request")?;
+        self.sender.ready().await.context("wait for the connection")?;
+        let start = Instant::now();
+        let response = self.sender.send_request(request).await.context("send a request to the engine")?;
+        let status = response.status();
+        let body = response.into_body().collect().await.context("read the engine's answer")?.to_bytes();
+        let took = start.elapsed();
+        if !status.is_success() {
+            bail!("the engine answers {status} to {path}: {}", String::from_utf8_lossy(&body[..body.len().min(600)]));
         }
-    }
-    lines
-}
-
-/// By which share it got worse, beyond noise; without end, where there is no value any more.
-fn loss(now: &Figure, before: &Figure) -> Option<f64> {
-    let bound = now.bound?;
-    if now.value.is_nan() {
-        return (!before.value.is_nan()).then_some(f64::INFINITY);
-    }
-    let change = match bound {
-        Bound::AtMost(_) | Bound::Under(_) => now.value / before.value - 1.0,
-        Bound::AtLeast(_) => before.value / now.value - 1.0,
-    };
-    let noise = now.noise.unwrap_or(0.0).max(before.noise.unwrap_or(0.0));
-    (change > (NOISES * noise).max(LEAST_NOISE)).then_some(change)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::figures::RowId;
-    use super::*;
-
-    fn row(value: f64, bound: Bound, blocks: &[f64]) -> Vec<Row> {
-        let mut row = Row::new(RowId::B4, "t", "w", "x");
-        row.add(Figure::new("rate", value, "ratio").must(bound).over(blocks));
-        vec![row]
-    }
-
-    #[test]
-    fn a_loss_beyond_noise_is_named() {
-        let [quiet, noisy] = [[1.0; 4], [0.2, 0.5, 1.5, 1.8]];
-        let at_least = Bound::AtLeast(0.5);
-        let lost = worse(&row(0.7, at_least, &quiet), &row(1.0, at_least, &quiet));
-        assert!(lost[0].contains("B4 rate: 0.70 after 1.00, 43 % worse"), "{lost:?}");
-        assert!(worse(&row(0.95, at_least, &quiet), &row(1.0, at_least, &quiet)).is_empty(), "within noise");
-        assert!(worse(&row(0.7, at_least, &noisy), &row(1.0, at_least, &quiet)).is_empty(), "a noisy run");
-        assert!(worse(&row(1.5, at_least, &quiet), &row(1.0, at_least, &quiet)).is_empty(), "better");
-        let none = worse(&row(f64::NAN, at_least, &quiet), &row(1.0, at_least, &quiet));
-        assert!(none[0].contains("B4 rate: none after 1.00"), "{none:?}");
-        assert!(worse(&row(f64::NAN, at_least, &quiet), &row(f64::NAN, at_least, &quiet)).is_empty(), "as before");
-        assert_eq!(worse(&row(1.5, Bound::Under(2.0), &quiet), &row(1.0, Bound::Under(2.0), &quiet)).len(), 1);
+        Ok(Answer { body, took })
     }
 }

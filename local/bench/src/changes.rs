@@ -1,17 +1,17 @@
-//! The changes of a benchmark: items of half a kilobyte, generated from their key and revision, and the plain bulk
-//! operation that an unguarded writer would send for the same change.
+//! Changes of the benchmark: items of half a kilobyte, generated from their key and revision.
+//! For the same change, an unguarded writer's bulk operation.
 
 use anyhow::{Context, Result, anyhow, bail};
-use driftless::change::{Change, Content, Reading, Record};
+use driftless::change::{Change, Content, ReadOptions, Record};
 use driftless::document_id::DocumentId;
 use driftless_harness::mapping::record::StreamRecord;
-use driftless_harness::mapping::stream::{ChangeStream, Position, READ_LIMIT};
+use driftless_harness::mapping::stream::{ChangeStream, READ_LIMIT, ShardPosition};
 use driftless_harness::mapping::{JsonItem, MemoryChange, MemoryStream};
 use serde_json::{Map, json};
 
 /// The table's only key: a lone string key is its own document id.
 pub(crate) const KEY: &str = "id";
-/// When the change was due, in microseconds since the epoch.
+/// Attribute with the time at which the change was due, in microseconds since the epoch.
 pub(crate) const DUE: &str = "due_us";
 
 const KINDS: [&str; 6] = ["call", "mail", "meeting", "note", "order", "visit"];
@@ -19,10 +19,10 @@ const COMPANIES: [&str; 5] = ["Aurora Mills", "Birch & Sons", "Cobalt Energy", "
 const NOTE: &str = "Met the buyer, went through the open offers line by line, agreed to send the revised prices by the \
 end of the week, and to ask the warehouse whether the second pallet can leave together with the first one.";
 
-/// The key that half of all changes may be of.
+/// Key of a hot item.
 pub(crate) const HOT: u64 = u64::MAX;
 
-/// The id of a key's document.
+/// Document id of a key.
 pub(crate) fn id(key: u64) -> String {
     if key == HOT {
         return "hot".to_owned();
@@ -30,7 +30,7 @@ pub(crate) fn id(key: u64) -> String {
     format!("member-{:03}-activity-{key:09}", key % 997)
 }
 
-/// The change that gives `key` its revision `revision`, due at `due_us`.
+/// Change that gives `key` this revision, due at `due_us`.
 pub(crate) fn put(key: u64, revision: u64, due_us: u64) -> MemoryChange {
     let (event_name, old_image) = match revision {
         0 => ("INSERT", None),
@@ -45,7 +45,7 @@ pub(crate) fn put(key: u64, revision: u64, due_us: u64) -> MemoryChange {
     }
 }
 
-/// The change that removes `key`.
+/// Change that removes `key`.
 pub(crate) fn remove(key: u64) -> MemoryChange {
     MemoryChange { event_name: "REMOVE", keys: keys(key), ..MemoryChange::default() }
 }
@@ -75,7 +75,7 @@ fn pick(choices: &[&'static str], at: u64) -> &'static str {
     choices[usize::try_from(at % choices.len() as u64).unwrap_or_default()]
 }
 
-/// Puts changes into `stream`, and gives back their records as they are delivered.
+/// Puts changes into `stream`, and returns their records as they are delivered.
 pub(crate) async fn push(
     stream: &MemoryStream,
     changes: impl IntoIterator<Item = MemoryChange>,
@@ -87,7 +87,7 @@ pub(crate) async fn push(
     }
     let shard = stream.open_shards().into_iter().next().context("find the stream's shard")?;
     let Some(first) = first else { return Ok(Vec::new()) };
-    let mut iterator = Some(stream.iterator(&shard, &Position::At(first)).await?);
+    let mut iterator = Some(stream.iterator(&shard, &ShardPosition::At(first)).await?);
     let mut records = Vec::new();
     while let Some(next) = iterator {
         let page = stream.records(&next, READ_LIMIT).await?;
@@ -100,16 +100,16 @@ pub(crate) async fn push(
     Ok(records)
 }
 
-/// What an unguarded writer sends for these records.
-pub(crate) fn plain_operations(records: &[StreamRecord]) -> Result<Vec<u8>> {
+/// Bulk operations of an unguarded writer for these records.
+pub(crate) fn baseline_operations(records: &[StreamRecord]) -> Result<Vec<u8>> {
     let mut operations = Vec::with_capacity(1_024 * records.len());
     for record in records {
-        plain_operation(text(record)?, &mut operations)?;
+        baseline_operation(text(record)?, &mut operations)?;
     }
     Ok(operations)
 }
 
-/// The documents that these records are about.
+/// Document ids of these records.
 pub(crate) fn document_ids(records: &[StreamRecord]) -> Result<Vec<DocumentId>> {
     records.iter().map(|record| Ok(read(text(record)?)?.id)).collect()
 }
@@ -119,11 +119,11 @@ fn text(record: &StreamRecord) -> Result<&str> {
 }
 
 fn read(record: &str) -> Result<Change> {
-    Record::read(record, &Reading::default()).change.map_err(|error| anyhow!("read a record: {error}"))
+    Record::read(record, &ReadOptions::default()).change.map_err(|error| anyhow!("read a record: {error}"))
 }
 
-/// What a writer sends that keeps no metadata: the items of these records as they are.
-pub(crate) fn bare_operations(records: &[StreamRecord]) -> Result<Vec<u8>> {
+/// Bulk operations of a writer that keeps no metadata: the items of these records as they are.
+pub(crate) fn item_operations(records: &[StreamRecord]) -> Result<Vec<u8>> {
     let mut operations = Vec::with_capacity(1_024 * records.len());
     for record in records {
         let change = read(text(record)?)?;
@@ -136,15 +136,15 @@ pub(crate) fn bare_operations(records: &[StreamRecord]) -> Result<Vec<u8>> {
     Ok(operations)
 }
 
-/// One plain bulk operation, with the very document that the function writes, `_driftless` included.
-pub(crate) fn plain_operation(record: &str, out: &mut Vec<u8>) -> Result<()> {
+/// Appends one unguarded bulk operation with the document that the function writes, `_driftless` included.
+pub(crate) fn baseline_operation(record: &str, out: &mut Vec<u8>) -> Result<()> {
     let change = read(record)?;
     let id = serde_json::to_string(change.id.as_str()).context("write an id")?;
     let version = serde_json::to_string(change.version.as_str()).context("write a version")?;
     let time = change.event_time.map(|time| time.as_millis()).unwrap_or_default();
     let (document, deleted) = match &change.content {
         Content::Document(document) => (document.as_bytes(), String::new()),
-        Content::Removed => (&b"{}"[..], format!(r#","deleted":true,"deleted_at":{time}"#)),
+        Content::Tombstone => (&b"{}"[..], format!(r#","deleted":true,"deleted_at":{time}"#)),
     };
     let Some((b'}', members)) = document.split_last() else { bail!("a document is not an object") };
     let comma = if members.len() > 1 { "," } else { "" };
@@ -162,10 +162,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_plain_operation_is_of_the_same_document() {
+    async fn the_baseline_operation_is_of_the_same_document() {
         let stream = MemoryStream::new("t", KEY);
         let records = push(&stream, [put(7, 1, 99), remove(7)]).await.unwrap();
-        let body = plain_operations(&records).unwrap();
+        let body = baseline_operations(&records).unwrap();
         let lines: Vec<Value> =
             body.split(|byte| *byte == b'\n').filter_map(|l| serde_json::from_slice(l).ok()).collect();
         assert_eq!(lines.len(), 4);
@@ -178,20 +178,20 @@ mod tests {
     }
 
     #[test]
-    fn the_bare_operation_is_of_the_item_alone() {
+    fn the_item_operation_is_of_the_item_alone() {
         let stream = MemoryStream::new("t", KEY);
         let records = futures::executor::block_on(push(&stream, [put(7, 0, 7)])).unwrap();
-        let body = bare_operations(&records).unwrap();
+        let body = item_operations(&records).unwrap();
         let document: Value = serde_json::from_slice(body.split(|byte| *byte == b'\n').nth(1).unwrap()).unwrap();
         assert_eq!((&document["id"], document.get("_driftless")), (&json!(id(7)), None));
-        assert!(bare_operations(&futures::executor::block_on(push(&stream, [remove(7)])).unwrap()).is_err());
+        assert!(item_operations(&futures::executor::block_on(push(&stream, [remove(7)])).unwrap()).is_err());
     }
 
     #[test]
     fn a_document_has_about_half_a_kilobyte() {
         let stream = MemoryStream::new("t", KEY);
         let records = futures::executor::block_on(push(&stream, [put(123, 0, 1_700_000_000_000_000)])).unwrap();
-        let body = plain_operations(&records).unwrap();
+        let body = baseline_operations(&records).unwrap();
         assert!((500..900).contains(&body.len()), "{}", body.len());
     }
 }

@@ -1,116 +1,135 @@
-//! What a row of the benchmark found: figures with their bounds, and the verdict.
+//! Results of a row: figures with their bounds, and the verdict.
+
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A row of the benchmark.
+/// A row of the benchmark: its number and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
-#[value(rename_all = "verbatim")]
 pub enum RowId {
-    /// Cost of the function over the bare network.
-    #[value(alias = "b1")]
-    B1,
-    /// Lag on a real stream.
-    #[value(alias = "b2")]
-    B2,
-    /// One shard at its write limit.
-    #[value(alias = "b3")]
-    B3,
-    /// Catching up.
-    #[value(alias = "b4")]
-    B4,
-    /// Start and memory.
-    #[value(alias = "b5")]
-    B5,
-    /// Cost against the size of the index.
-    #[value(alias = "b6")]
-    B6,
-    /// Capacity on paper, from the time of an invocation.
-    #[value(alias = "b7")]
-    B7,
-    /// A hot key beside others.
-    #[value(alias = "b8")]
-    B8,
-    /// Against plain writes into the engine's own mapping.
-    #[value(alias = "b9")]
-    B9,
-    /// Cost on AWS.
-    #[value(alias = "b13")]
-    B13,
+    /// B1: cost of the function over the bare network
+    #[value(alias = "B1")]
+    #[serde(rename = "B1")]
+    OneLane,
+    /// B2: replication lag on a real stream
+    #[value(alias = "B2")]
+    #[serde(rename = "B2")]
+    RealStream,
+    /// B3: one shard at its write limit
+    #[value(alias = "B3")]
+    #[serde(rename = "B3")]
+    ShardLimit,
+    /// B4: catching up with a backlog
+    #[value(alias = "B4")]
+    #[serde(rename = "B4")]
+    Backlog,
+    /// B5: start and memory
+    #[value(alias = "B5")]
+    #[serde(rename = "B5")]
+    Start,
+    /// B6: rate against the size of the index
+    #[value(alias = "B6")]
+    #[serde(rename = "B6")]
+    Growth,
+    /// B7: time of one invocation, and the capacity that follows
+    #[value(alias = "B7")]
+    #[serde(rename = "B7")]
+    LaneTime,
+    /// B8: a hot key beside other keys
+    #[value(alias = "B8")]
+    #[serde(rename = "B8")]
+    HotKey,
+    /// B9: against unguarded writes into OpenSearch's own mapping
+    #[value(alias = "B9")]
+    #[serde(rename = "B9")]
+    Unguarded,
+    /// B13: cost on AWS
+    #[value(alias = "B13")]
+    #[serde(rename = "B13")]
+    Cost,
+    /// B14: a newcomer's wait, which a script measures
+    #[value(skip)]
+    #[serde(rename = "B14")]
+    Newcomer,
 }
 
-/// What a figure must be.
+/// Bound of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// This or less.
+    /// This value or less.
     AtMost(f64),
-    /// This or more.
+    /// This value or more.
     AtLeast(f64),
-    /// Less than this.
+    /// Less than this value.
     Under(f64),
 }
 
-/// One measured value.
+/// A measured value, with its unit and bound.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// What was measured; unique within its row.
+    /// Name, unique within its row; `case: quantity` where a row has several cases.
     pub name: String,
-    /// The value. JSON has no word for what is not a number but null.
+    /// Value; NaN is null in JSON.
     #[serde(deserialize_with = "number_or_null")]
     pub value: f64,
-    /// Its unit; `ratio` for a quotient of two values of one run.
+    /// Unit; `ratio` for a quotient of two values of one run.
     pub unit: String,
-    /// What it must be; `None` for what is told beside it.
+    /// Bound; `None` for figures that explain the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<Bound>,
-    /// By how much it varied within the run: half the interquartile range of its blocks, as a share of their median.
+    /// Variation within the run: half the interquartile range of its blocks, as a share of their median.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<f64>,
 }
 
-/// A row, measured.
+/// Figures and workload of a measured row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Which one.
+    /// Number of the row.
     pub id: RowId,
-    /// What it measures.
-    pub title: String,
-    /// On what.
+    /// Workload in words, without a full stop.
     pub workload: String,
-    /// What must be reached, in words.
-    pub target: String,
-    /// Whether every bounded figure is within its bound.
+    /// True if every bounded figure is within its bound.
     pub met: bool,
-    /// When, where and of what, in words.
+    /// Date, machine and subject of the measurement, in words.
     #[serde(default)]
     pub measured: String,
-    /// The values.
+    /// Figures, in the order of the report.
     pub figures: Vec<Figure>,
-    /// What a reader must know beside them.
-    pub notes: Vec<String>,
-    /// The files with its charts, beside the report.
+    /// Names of the files with its charts, beside the report.
     pub charts: Vec<String>,
 }
 
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(limit) => write!(f, "at most {limit}"),
+            Self::AtLeast(limit) => write!(f, "at least {limit}"),
+            Self::Under(limit) => write!(f, "under {limit}"),
+        }
+    }
+}
+
 impl Figure {
-    /// A value that is told, and bound to nothing.
+    /// Figure without a bound.
     pub fn new(name: impl Into<String>, value: f64, unit: impl Into<String>) -> Self {
         Self { name: name.into(), value, unit: unit.into(), bound: None, noise: None }
     }
 
-    /// The same, bound.
+    /// Adds a bound to the figure.
     #[must_use]
-    pub fn must(self, bound: Bound) -> Self {
+    pub fn bounded(self, bound: Bound) -> Self {
         Self { bound: Some(bound), ..self }
     }
 
-    /// The same, with the values of its blocks, which tell how noisy the run was.
+    /// Adds the noise of the run, from the values of its blocks.
     #[must_use]
-    pub fn over(self, blocks: &[f64]) -> Self {
+    pub fn with_noise(self, blocks: &[f64]) -> Self {
         Self { noise: noise(blocks), ..self }
     }
 
-    /// Whether it is within its bound; what is bound to nothing always is. No number is within none.
+    /// True if the figure is within its bound, or has none. NaN is within no bound.
     #[must_use]
     pub fn met(&self) -> bool {
         match self.bound {
@@ -120,26 +139,69 @@ impl Figure {
             Some(Bound::Under(limit)) => self.value < limit,
         }
     }
+
+    /// Value with its unit, with the digits that count.
+    pub(crate) fn text(&self) -> String {
+        let Self { value, unit, .. } = self;
+        match unit.as_str() {
+            _ if value.is_nan() => "none".to_owned(),
+            "ratio" => format!("{value:.2}"),
+            // "1 lane" and "2 lanes".
+            _ if unit.ends_with('s') && (value - 1.0).abs() < f64::EPSILON && !unit.ends_with("ms") => {
+                format!("1 {}", unit.trim_end_matches('s'))
+            }
+            _ => format!("{} {unit}", digits(*value)),
+        }
+    }
+
+    /// Bound with the figure's unit; empty without a bound.
+    pub(crate) fn bound_text(&self) -> String {
+        match self.bound {
+            None => String::new(),
+            Some(bound) if self.unit == "ratio" => bound.to_string(),
+            Some(bound) => format!("{bound} {}", self.unit),
+        }
+    }
 }
 
 impl Row {
-    /// A row without figures yet.
-    pub fn new(id: RowId, title: &str, workload: impl Into<String>, target: &str) -> Self {
-        let (title, workload, target) = (title.to_owned(), workload.into(), target.to_owned());
-        let (measured, figures, notes, charts) = (String::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { id, title, workload, target, met: true, measured, figures, notes, charts }
+    /// Creates a row without figures.
+    pub fn new(id: RowId, workload: impl Into<String>) -> Self {
+        let (measured, figures, charts) = (String::new(), Vec::new(), Vec::new());
+        Self { id, workload: workload.into(), met: true, measured, figures, charts }
     }
 
-    /// Adds a figure.
+    /// Adds a figure, and its part of the verdict.
     pub fn add(&mut self, figure: Figure) {
         self.met &= figure.met();
         self.figures.push(figure);
     }
+}
 
-    /// Adds a remark.
-    pub fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
+/// Number with three digits that count; with commas and without decimals from 100 on.
+fn digits(value: f64) -> String {
+    let text = match value.abs() {
+        100.0.. => return thousands(value),
+        10.0.. => format!("{value:.1}"),
+        0.1.. => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
+    };
+    // Whole numbers read as such: 2 lanes, not 2.00.
+    if (value - value.round()).abs() < f64::EPSILON { format!("{value:.0}") } else { text }
+}
+
+/// Whole number with commas.
+fn thousands(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits.as_str()), |digits| ("-", digits));
+    let mut text = sign.to_owned();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
     }
+    text
 }
 
 fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -157,7 +219,7 @@ fn noise(blocks: &[f64]) -> Option<f64> {
     (middle > 0.0).then(|| (high - low) / 2.0 / middle)
 }
 
-/// The nearest rank among sorted values.
+/// Returns the nearest rank among sorted values.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a rank")]
 pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let rank = (share * (sorted.len().saturating_sub(1)) as f64).round() as usize;
@@ -170,18 +232,18 @@ mod tests {
 
     #[test]
     fn a_row_is_met_where_every_bounded_figure_is() {
-        let mut row = Row::new(RowId::B1, "t", "w", "at most 2");
+        let mut row = Row::new(RowId::OneLane, "w");
         row.add(Figure::new("told", 99.0, "ms"));
-        row.add(Figure::new("held", 2.0, "ratio").must(Bound::AtMost(2.0)));
+        row.add(Figure::new("held", 2.0, "ratio").bounded(Bound::AtMost(2.0)));
         assert!(row.met);
-        row.add(Figure::new("missed", 2.0, "ratio").must(Bound::Under(2.0)));
+        row.add(Figure::new("missed", 2.0, "ratio").bounded(Bound::Under(2.0)));
         assert!(!row.met);
     }
 
     #[test]
     fn what_is_not_a_number_is_within_no_bound() {
-        assert!(!Figure::new("x", f64::NAN, "ms").must(Bound::AtMost(1.0)).met());
-        assert!(!Figure::new("x", f64::NAN, "ms").must(Bound::AtLeast(1.0)).met());
+        assert!(!Figure::new("x", f64::NAN, "ms").bounded(Bound::AtMost(1.0)).met());
+        assert!(!Figure::new("x", f64::NAN, "ms").bounded(Bound::AtLeast(1.0)).met());
     }
 
     #[test]
@@ -194,5 +256,24 @@ mod tests {
     fn noise_is_half_of_what_the_middle_half_of_the_blocks_spans() {
         assert_eq!(noise(&[8.0, 9.0, 10.0, 11.0, 12.0]), Some(0.1));
         assert_eq!(noise(&[1.0, 2.0, 3.0]), None);
+    }
+
+    #[test]
+    fn values_have_the_digits_that_count() {
+        let cases = [
+            (2.0, "lanes", "2 lanes"),
+            (1.0, "lanes", "1 lane"),
+            (1.0, "ms", "1 ms"),
+            (42_997.3, "changes/s", "42,997 changes/s"),
+            (0.388, "ms", "0.39 ms"),
+            (12.534, "MB", "12.5 MB"),
+            (0.0027, "USD", "0.0027 USD"),
+            (1.0, "ratio", "1.00"),
+        ];
+        for (value, unit, text) in cases {
+            assert_eq!(Figure::new("x", value, unit).text(), text);
+        }
+        let bounded = |unit: &str| Figure::new("x", 1.0, unit).bounded(Bound::Under(200.0)).bound_text();
+        assert_eq!((bounded("ms"), bounded("ratio")), ("under 200 ms".to_owned(), "under 200".to_owned()));
     }
 }

@@ -1,40 +1,40 @@
-//! One lane: a function's process, invoked again and again, each invocation timed.
+//! A lane: a function's process that is invoked again and again, each invocation timed.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use driftless_harness::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome};
+use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
 use driftless_harness::mapping::record::{StreamRecord, payload};
 use hdrhistogram::Histogram;
 
-/// The longest latency that is told apart: a minute, in microseconds.
+/// Longest latency that histograms tell apart: a minute, in microseconds.
 const LONGEST_US: u64 = 60_000_000;
 
-/// A function's process.
+/// Process of a function, invoked by one event after the other.
 pub(crate) struct Lane(FunctionProcess);
 
 impl Lane {
-    /// Starts it.
+    /// Starts the process, and waits until it asks for events.
     pub(crate) async fn start(config: FunctionConfig) -> Result<Self> {
         let mut process = FunctionProcess::new(config);
         process.warm_up().await?;
         Ok(Self(process))
     }
 
-    /// Delivers these records; how long it took, from the hand-over of the event to the answer.
+    /// Delivers these records, and returns the time from the hand-over of the event to the answer.
     pub(crate) async fn deliver(&mut self, records: &[StreamRecord]) -> Result<Duration> {
         self.invoke(payload(records)).await
     }
 
-    /// Ends it as Lambda does: what it has kept is told.
+    /// Ends the process as Lambda does, so that it logs the metrics that it has kept.
     pub(crate) async fn end(mut self) {
         self.0.end().await;
     }
 
     async fn invoke(&mut self, payload: Bytes) -> Result<Duration> {
         let invocation = self.0.invoke(payload, None).await?;
-        let Outcome::Response(answer) = &invocation.outcome else {
+        let InvocationOutcome::Response(answer) = &invocation.outcome else {
             anyhow::bail!("the function failed: {}", invocation.outcome);
         };
         // Every implementation reports failures so; one that answers something else reports none.
@@ -45,23 +45,23 @@ impl Lane {
     }
 }
 
-/// An empty histogram of microseconds.
+/// Empty histogram of microseconds.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST_US, 3).expect("the bounds are valid")
 }
 
-/// A duration as the histograms count it.
+/// Duration in microseconds, as histograms count it.
 pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(LONGEST_US)
 }
 
-/// A quantile in milliseconds; not a number where nothing was recorded.
+/// Quantile in milliseconds; NaN for an empty histogram.
 #[expect(clippy::cast_precision_loss, reason = "a minute in microseconds is exact")]
 pub(crate) fn quantile_ms(histogram: &Histogram<u64>, share: f64) -> f64 {
     if histogram.is_empty() { f64::NAN } else { histogram.value_at_quantile(share) as f64 / 1_000.0 }
 }
 
-/// The median; nothing where nothing was measured.
+/// Median; zero without values.
 pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()

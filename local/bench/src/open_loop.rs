@@ -1,11 +1,12 @@
-//! An open loop: changes come at their times, whatever became of those before them, and their lag is counted from the
-//! moment when they were due.
+//! An open loop: changes come at their times, whatever became of those before them.
+//! Their lag is counted from the moment when they were due.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use driftless_harness::function::Launch;
+use driftless_harness::lag::windows_ms;
 use driftless_harness::load::{Kind, Load, Mix, Schedule};
 use driftless_harness::mapping::record::StreamRecord;
 use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MemoryStream, Observe};
@@ -15,47 +16,55 @@ use rand::{Rng as _, SeedableRng as _};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
 
-use crate::bed::Bed;
 use crate::changes;
 use crate::lane::{histogram, quantile_ms};
 use crate::processes::peak_resident_mb;
 use crate::sample::{Sampler, Seen};
+use crate::test_bed::TestBed;
 
-/// How long the stream may take to drain after the last change: enough for a backlog as long as the run.
+/// Longest time for the stream to drain after the last change: enough for a backlog as long as the run.
 const DRAIN_LIMIT: Duration = Duration::from_secs(90);
 
-/// What is played.
+/// Interval of Lambda's polls of a shard, in seconds.
+pub(crate) const POLL_S: f64 = 0.25;
+
+/// A load on a stream that is generated in memory.
 #[derive(Clone, Debug)]
-pub(crate) struct Play {
+pub(crate) struct OpenLoop {
     pub(crate) rate: f64,
     pub(crate) seconds: f64,
     pub(crate) factor: usize,
-    /// Which share of the changes is of one key.
+    /// Share of the changes that are of one key.
     pub(crate) hot_share: f64,
     pub(crate) seed: u64,
-    /// Seconds before the first change counts: lanes, connections and the engine's code get warm.
+    /// Seconds before the first change counts: lanes, connections and OpenSearch's code get warm.
     pub(crate) warm_up: f64,
 }
 
-/// The lag of one play.
+/// Lag of the changes of one run.
 pub(crate) struct Lags {
     samples: Vec<Sample>,
-    /// The most that a process of the function kept in memory.
+    /// Peak resident memory of a process of the function.
     pub(crate) peak_resident_mb: f64,
-    /// What realtime reads showed of a sample, where the index is known.
+    /// Result of realtime reads of a sample, if the index is known.
     pub(crate) seen: Option<Seen>,
 }
 
 #[derive(Clone, Copy)]
 struct Sample {
-    /// When the change was due, in microseconds since the first one.
+    /// Time at which the change was due, in microseconds since the first one.
     at_us: u64,
     lag_us: u64,
     hot: bool,
 }
 
-/// Plays on a stream generated in memory. In `index`, where it is known, a sample of the changes is looked for.
-pub(crate) async fn play(bed: &Bed, play: &Play, function: Arc<dyn Launch>, index: Option<&str>) -> Result<Lags> {
+/// Runs the load through the function. If `index` is given, a sample of the changes is looked for there.
+pub(crate) async fn run(
+    bed: &TestBed,
+    load: &OpenLoop,
+    function: Arc<dyn Launch>,
+    index: Option<&str>,
+) -> Result<Lags> {
     let stream = Arc::new(MemoryStream::new("benchmark", changes::KEY));
     let samples = Arc::new(Samples::default());
     if let Some(index) = index {
@@ -63,14 +72,14 @@ pub(crate) async fn play(bed: &Bed, play: &Play, function: Arc<dyn Launch>, inde
     }
     let config = MappingConfig {
         batch_size: 1,
-        parallelization_factor: play.factor,
+        parallelization_factor: load.factor,
         report_batch_item_failures: true,
         ..MappingConfig::default()
     };
     let observer = Some(Arc::clone(&samples) as Arc<dyn Observe>);
     let mapping =
         EventSourceMapping::start_observed(config, Arc::clone(&stream) as _, function, None, observer).await?;
-    generate(play, &stream, &samples).await?;
+    generate(load, &stream, &samples).await?;
     mapping.wait_until_drained(DRAIN_LIMIT).await.context("the lanes do not keep up")?;
     let peak_resident_mb = peak_resident_mb(bed.subject.binary());
     let stats = mapping.shutdown().await;
@@ -86,32 +95,33 @@ pub(crate) async fn play(bed: &Bed, play: &Play, function: Arc<dyn Launch>, inde
 }
 
 /// Pushes each change at its time. The first ones warm up, and do not count.
-async fn generate(play: &Play, stream: &MemoryStream, samples: &Samples) -> Result<()> {
-    let warm_up = Load { seconds: play.warm_up, rate: play.rate.min(200.0), ..load(play) };
-    push_all(&warm_up, play, stream, KEYS).await?;
+async fn generate(open_loop: &OpenLoop, stream: &MemoryStream, samples: &Samples) -> Result<()> {
+    let warm_up = Load { seconds: open_loop.warm_up, rate: open_loop.rate.min(200.0), ..load_of(open_loop) };
+    push_all(&warm_up, open_loop, stream, KEYS).await?;
     sleep_until(Instant::now() + Duration::from_secs(1)).await;
     let now = now_us();
     samples.lock().counted_from_us = Some(now);
-    push_all(&load(play), play, stream, 0).await
+    push_all(&load_of(open_loop), open_loop, stream, 0).await
 }
 
-/// How many keys a play has.
+/// Number of keys of a load.
 pub(crate) const KEYS: u64 = 20_000;
 
-fn load(play: &Play) -> Load {
+fn load_of(open_loop: &OpenLoop) -> Load {
+    let OpenLoop { rate, seconds, seed, .. } = *open_loop;
     let mix = Mix { insert: 40, modify: 55, remove: 5 };
-    Load { rate: play.rate, seconds: play.seconds, keys: KEYS, mix, skew: 0.6, seed: play.seed, max_in_flight: 1 }
+    Load { rate, seconds, keys: KEYS, mix, skew: 0.6, seed, max_in_flight: 1 }
 }
 
-async fn push_all(load: &Load, play: &Play, stream: &MemoryStream, first_key: u64) -> Result<()> {
-    let mut random = StdRng::seed_from_u64(play.seed);
+async fn push_all(load: &Load, open_loop: &OpenLoop, stream: &MemoryStream, first_key: u64) -> Result<()> {
+    let mut random = StdRng::seed_from_u64(open_loop.seed);
     let mut revisions = vec![0_u64; usize::try_from(KEYS).unwrap_or_default()];
     let mut hot_revision = 0..;
     let (start, start_us) = (Instant::now(), now_us());
     for write in Schedule::new(load) {
         sleep_until(start + write.at).await;
         let due_us = start_us + u64::try_from(write.at.as_micros()).unwrap_or_default();
-        let change = if random.random_bool(play.hot_share) {
+        let change = if random.random_bool(open_loop.hot_share) {
             changes::put(changes::HOT, hot_revision.next().unwrap_or_default(), due_us)
         } else {
             let (key, revision) =
@@ -151,7 +161,7 @@ impl Samples {
 }
 
 #[derive(Deserialize)]
-struct Record<'a> {
+struct TimedRecord<'a> {
     #[serde(borrow)]
     dynamodb: Change<'a>,
 }
@@ -188,7 +198,7 @@ impl Observe for Samples {
         let mut collected = self.lock();
         let Some(from) = collected.counted_from_us else { return };
         for record in records {
-            let Ok(Record { dynamodb: Change { new_image: Some(image) } }) = serde_json::from_slice(record.json())
+            let Ok(TimedRecord { dynamodb: Change { new_image: Some(image) } }) = serde_json::from_slice(record.json())
             else {
                 continue;
             };
@@ -206,23 +216,23 @@ impl Observe for Samples {
 }
 
 impl Lags {
-    /// The share of the sample that a realtime read showed, where one was taken.
+    /// Share of the sample that a realtime read showed, if there was a sample.
     #[expect(clippy::cast_precision_loss, reason = "thousands")]
     pub(crate) fn share_seen(&self) -> Option<f64> {
         self.seen.map(|seen| seen.found as f64 / seen.looked_for as f64)
     }
 
-    /// Those of all keys but the hot one.
+    /// Lags of all keys but the hot one.
     pub(crate) fn of_others(&self) -> Histogram<u64> {
         lags(self.samples.iter().filter(|sample| !sample.hot))
     }
 
-    /// Those of all changes.
+    /// Lags of all changes.
     pub(crate) fn all(&self) -> Histogram<u64> {
         lags(&self.samples)
     }
 
-    /// The median of the last quarter of the run over that of the first: above 1 where a backlog grows.
+    /// Median of the last quarter of the run over that of the first: above 1 if a backlog grows.
     pub(crate) fn growth(&self) -> f64 {
         let end = self.samples.iter().map(|sample| sample.at_us).max().unwrap_or_default();
         let of = |from: u64, to: u64| {
@@ -232,17 +242,10 @@ impl Lags {
         of(end / 4 * 3, end) / of(0, end / 4)
     }
 
-    /// For each second of the run, this quantile in milliseconds.
-    #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
+    /// Quantile over time, in seconds and milliseconds: one place per window with enough changes.
     pub(crate) fn over_time(&self, share: f64) -> Vec<(f64, f64)> {
-        let mut seconds: Vec<Histogram<u64>> = Vec::new();
-        for sample in &self.samples {
-            let second = usize::try_from(sample.at_us / 1_000_000).unwrap_or_default();
-            seconds.resize_with(seconds.len().max(second + 1), histogram);
-            seconds[second].saturating_record(sample.lag_us);
-        }
-        let told = seconds.iter().enumerate().filter(|(_, lags)| !lags.is_empty());
-        told.map(|(second, lags)| (second as f64, quantile_ms(lags, share))).collect()
+        let samples: Vec<(u64, u64)> = self.samples.iter().map(|sample| (sample.at_us, sample.lag_us)).collect();
+        windows_ms(&samples, share)
     }
 }
 
@@ -271,10 +274,12 @@ mod tests {
     }
 
     #[test]
-    fn a_hot_key_is_told_apart_and_time_is_cut_into_seconds() {
-        let lags = lags(&[(0, 1_000, false), (900_000, 3_000, false), (1_500_000, 50_000, true)]);
-        assert_eq!((lags.all().len(), lags.of_others().len()), (3, 2));
-        assert_eq!(lags.over_time(1.0).iter().map(|point| point.0).collect::<Vec<_>>(), [0.0, 1.0]);
+    fn a_hot_key_is_told_apart_and_time_is_cut_into_windows() {
+        let few = lags(&[(0, 1_000, false), (900_000, 3_000, false), (1_500_000, 50_000, true)]);
+        assert_eq!((few.all().len(), few.of_others().len()), (3, 2));
+        let second = |nth: u64| (0..200).map(move |n| (nth * 1_000_000 + n * 5_000, 1_000 + nth, false));
+        let many = lags(&(0..2).flat_map(second).collect::<Vec<_>>());
+        assert_eq!(many.over_time(1.0).iter().map(|point| point.0).collect::<Vec<_>>(), [0.5, 1.5]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the kernel's own accounts say of the function's processes: memory and processor time. Linux only: elsewhere nothing is known.
+//! Memory and processor time of the function's processes, from the kernel's accounts. Only Linux has them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// Names of HotSpot's compiler threads, as far as the kernel keeps them.
+/// Names of HotSpot's compiler threads, as long as the kernel keeps them.
 const COMPILERS: [&str; 2] = ["C1 Compiler", "C2 Compiler"];
 
-/// The most resident memory that any running child of this process with this binary had so far, in MB (10^6 bytes).
-/// Not a number where there is none, or no `/proc`.
+/// Peak resident memory of the running children of this process with this binary, in MB (10^6 bytes).
+/// NaN without such a child, or without `/proc`.
 pub(crate) fn peak_resident_mb(binary: &Path) -> f64 {
     let peaks = children(binary).into_iter().filter_map(|child| {
         let status = fs::read_to_string(child.join("status")).ok()?;
@@ -19,12 +19,12 @@ pub(crate) fn peak_resident_mb(binary: &Path) -> f64 {
     peaks.map(|kib| kib * 1_024.0 / 1e6).fold(f64::NAN, f64::max)
 }
 
-/// What all running children of this process with this binary had of the processors so far, in user and kernel mode.
+/// Processor time of the running children of this process with this binary so far, in user and kernel mode.
 pub(crate) fn processor_time(binary: &Path) -> Result<Duration> {
     children(binary).iter().map(|child| Ok(times(child).context("read a process's times")?.1)).sum()
 }
 
-/// What the just-in-time compilers of this Java process had of the processors so far.
+/// Processor time of the just-in-time compilers of this Java process so far.
 pub(crate) fn compiler_time(pid: u32) -> Option<Duration> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
     let times = threads.flatten().filter_map(|thread| times(&thread.path()));
@@ -36,7 +36,7 @@ pub(crate) fn compiler_time(pid: u32) -> Option<Duration> {
     )
 }
 
-/// The name of a process or thread, and what it had of the processors, from its folder in `/proc`.
+/// Name and processor time of a process or thread, from its folder in `/proc`.
 fn times(folder: &Path) -> Option<(String, Duration)> {
     let stat = fs::read_to_string(folder.join("stat")).ok()?;
     // The name, in parentheses, may hold anything; `utime` and `stime` are the 12th and 13th fields behind it.
@@ -47,7 +47,7 @@ fn times(folder: &Path) -> Option<(String, Duration)> {
     Some((name, Duration::from_millis((user + kernel) * 1_000 / rustix::param::clock_ticks_per_second())))
 }
 
-/// The folders in `/proc` of the children of this process that run this binary.
+/// Folders in `/proc` of the children of this process that run this binary.
 fn children(binary: &Path) -> Vec<PathBuf> {
     let Ok(binary) = binary.canonicalize() else { return Vec::new() };
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };

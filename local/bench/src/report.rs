@@ -1,50 +1,40 @@
-//! What a run found: as lines for a terminal, as JSON for machines, as Markdown with charts for readers.
+//! The report of a run: as lines for a terminal, as JSON for machines, as Markdown with charts for readers.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
-use driftless_display::chart::{LineChart, PercentileChart};
+use driftless_display::chart::Chart;
 use serde::{Deserialize, Serialize};
 
 use crate::args::Args;
-use crate::figures::{Bound, Figure, Row};
+use crate::figures::Row;
+use crate::markdown;
 
-/// The folder with the charts, beside the report; the figures are there, too.
-const CHARTS: &str = "benchmark";
+/// The folder with charts and figures, beside the report.
+const FOLDER: &str = "benchmark";
 const FIGURES: &str = "figures.json";
+/// Charts as they are drawn: lines and axes by the name of the file.
+const CHARTS: &str = "charts.json";
 
 /// A chart, and the name of its file without an ending.
 pub(crate) struct Drawing {
-    name: &'static str,
-    chart: Chart,
-}
-
-enum Chart {
-    Lines(LineChart),
-    Percentiles(PercentileChart),
+    pub(crate) name: &'static str,
+    pub(crate) chart: Chart,
 }
 
 impl Drawing {
-    pub(crate) fn lines(name: &'static str, chart: LineChart) -> Self {
-        Self { name, chart: Chart::Lines(chart) }
-    }
-
-    pub(crate) fn percentiles(name: &'static str, chart: PercentileChart) -> Self {
-        Self { name, chart: Chart::Percentiles(chart) }
-    }
-
     fn file(&self) -> String {
-        format!("{CHARTS}/{}.svg", self.name)
+        file(self.name)
     }
 }
 
-/// Where and how a run was made.
+/// Machine, date and subject of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Setting {
+pub struct RunSetting {
     driftless: String,
     subject: String,
     engine: String,
@@ -54,29 +44,36 @@ pub struct Setting {
     quick: bool,
 }
 
-/// A run.
+/// Results of a run.
 #[derive(Serialize, Deserialize)]
-pub struct Report {
-    setting: Setting,
-    /// What was measured.
+pub struct BenchReport {
+    pub(crate) setting: RunSetting,
+    /// Measured rows, in the order of their numbers.
     pub rows: Vec<Row>,
     #[serde(skip)]
     drawings: Vec<Drawing>,
 }
 
-/// The rows of an earlier run.
-pub(crate) fn read(file: &Path) -> Result<Vec<Row>> {
+/// Reads the report of an earlier run.
+pub(crate) fn read(file: &Path) -> Result<BenchReport> {
     let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-    let report: Report = serde_json::from_str(&text).with_context(|| format!("read {}", file.display()))?;
-    Ok(report.rows)
+    serde_json::from_str(&text).with_context(|| format!("read {}", file.display()))
 }
 
-impl Report {
-    /// A report without rows.
+/// Writes an earlier run's report again, and draws its charts again where their lines are stored.
+pub(crate) fn render_again(figures: &Path, folder: &Path) -> Result<()> {
+    let report = read(figures)?;
+    let charts = figures.with_file_name(CHARTS);
+    let charts = if charts.is_file() { read_charts(&charts)? } else { BTreeMap::new() };
+    report.write_files(folder, charts)
+}
+
+impl BenchReport {
+    /// Creates a report without rows.
     pub(crate) fn new(args: &Args, subject: &str, engine: &str) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = DateTime::from_secs(i64::try_from(now.as_secs()).unwrap_or_default());
-        let setting = Setting {
+        let setting = RunSetting {
             driftless: env!("CARGO_PKG_VERSION").to_owned(),
             subject: subject.to_owned(),
             engine: engine.to_owned(),
@@ -96,121 +93,87 @@ impl Report {
         self.drawings.extend(drawings);
     }
 
-    /// Of what, where and when, in words.
+    /// Subject, machine and date in words.
     pub(crate) fn heading(&self) -> String {
         self.setting.describe()
     }
 
-    /// For machines.
+    /// Number of figures outside their bounds.
+    pub(crate) fn missed(&self) -> usize {
+        self.rows.iter().flat_map(|row| &row.figures).filter(|figure| !figure.met()).count()
+    }
+
+    /// Writes the figures as JSON.
     pub(crate) fn write_json(&self, file: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).context("write the figures")?;
         fs::write(file, text + "\n").with_context(|| format!("write {}", file.display()))
     }
 
-    /// For readers: `benchmark.md`, and its charts and figures in a folder beside it. Rows that stand there, and were not
-    /// measured this time, stay.
+    /// Writes `benchmark.md`, with its charts and figures in a folder beside it.
+    ///
+    /// Rows that are there from earlier runs, and were not measured this time, stay.
     pub(crate) fn write_markdown(&self, folder: &Path) -> Result<()> {
-        let charts = folder.join(CHARTS);
-        fs::create_dir_all(&charts).with_context(|| format!("create {}", charts.display()))?;
-        for drawing in &self.drawings {
-            let file = folder.join(drawing.file());
-            match &drawing.chart {
-                Chart::Lines(chart) => chart.write(&file)?,
-                Chart::Percentiles(chart) => chart.write(&file)?,
-            }
-        }
-        let figures = charts.join(FIGURES);
-        let mut rows = if figures.is_file() { read(&figures)? } else { Vec::new() };
+        let (figures, charts) = (folder.join(FOLDER).join(FIGURES), folder.join(FOLDER).join(CHARTS));
+        let mut rows = if figures.is_file() { read(&figures)?.rows } else { Vec::new() };
         rows.retain(|row| self.rows.iter().all(|new| new.id != row.id));
         rows.extend(self.rows.iter().cloned());
         rows.sort_by_key(|row| row.id);
-        let all = Self { setting: self.setting.clone(), rows, drawings: Vec::new() };
-        all.write_json(&figures)?;
-        let file = folder.join("benchmark.md");
-        fs::write(&file, all.markdown()).with_context(|| format!("write {}", file.display()))
+        let mut charts = if charts.is_file() { read_charts(&charts)? } else { BTreeMap::new() };
+        charts.extend(self.drawings.iter().map(|drawing| (drawing.name.to_owned(), drawing.chart.clone())));
+        Self { setting: self.setting.clone(), rows, drawings: Vec::new() }.write_files(folder, charts)
     }
 
-    fn markdown(&self) -> String {
-        let mut text = String::from(include_str!("preface.md"));
-        let _ = writeln!(text, "\n{}\n", self.setting.describe());
-        text.push_str("| row | what | verdict |\n|---|---|---|\n");
-        for row in &self.rows {
-            let _ = writeln!(text, "| {:?} | {} | {} |", row.id, row.title, verdict(row));
+    /// Writes report, figures and charts; charts of rows that are not in the report are left out.
+    fn write_files(&self, folder: &Path, mut charts: BTreeMap<String, Chart>) -> Result<()> {
+        let beside = folder.join(FOLDER);
+        fs::create_dir_all(&beside).with_context(|| format!("create {}", beside.display()))?;
+        let shown: Vec<&String> = self.rows.iter().flat_map(|row| &row.charts).collect();
+        charts.retain(|name, _| shown.contains(&&file(name)));
+        for (name, chart) in &charts {
+            chart.write(&folder.join(file(name)))?;
         }
-        for row in &self.rows {
-            let _ = writeln!(
-                text,
-                "\n## {:?}: {}\n\nWorkload: {}.\n\nTarget: {}.\n",
-                row.id, row.title, row.workload, row.target
-            );
-            if row.measured != self.setting.describe() {
-                let _ = writeln!(text, "{}\n", row.measured);
-            }
-            text.push_str("| figure | value | must be | noise | |\n|---|--:|--:|--:|---|\n");
-            for figure in &row.figures {
-                let bound = figure.bound.map(words).unwrap_or_default();
-                let noise = figure.noise.map(|noise| format!("±{:.0} %", noise * 100.0)).unwrap_or_default();
-                let mark = match (figure.bound, figure.met()) {
-                    (None, _) => "",
-                    (_, true) => "met",
-                    (_, false) => "**missed**",
-                };
-                let _ = writeln!(text, "| {} | {} | {bound} | {noise} | {mark} |", figure.name, told(figure));
-            }
-            for note in &row.notes {
-                let _ = writeln!(text, "\n{note}");
-            }
-            for chart in &row.charts {
-                let _ = writeln!(text, "\n![{}]({chart})", row.title);
-            }
-        }
-        text
+        let text = serde_json::to_string(&charts).context("write the charts")?;
+        // One chart a line, so that a change shows which.
+        let text = text.replace("},\"b", "},\n\"b") + "\n";
+        fs::write(beside.join(CHARTS), text).with_context(|| format!("write {}", beside.join(CHARTS).display()))?;
+        self.write_json(&beside.join(FIGURES))?;
+        let page = folder.join("benchmark.md");
+        fs::write(&page, markdown::page(self)).with_context(|| format!("write {}", page.display()))
     }
 }
 
-impl Setting {
-    fn describe(&self) -> String {
+fn read_charts(file: &Path) -> Result<BTreeMap<String, Chart>> {
+    let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("read {}", file.display()))
+}
+
+fn file(chart: &str) -> String {
+    format!("{FOLDER}/{chart}.svg")
+}
+
+impl RunSetting {
+    /// Subject, machine and date in words.
+    pub(crate) fn describe(&self) -> String {
         let Self { driftless, subject, engine, machine, at, seed, quick } = self;
         let form = if *quick { ", the quick form" } else { "" };
-        format!("Measured: {subject} (driftless {driftless}) on {engine}, {machine}, {at}, seed {seed}{form}.")
+        let subject = match subject.as_str() {
+            "driftless" => format!("driftless {driftless}"),
+            other => format!("{other} (by the benchmark of driftless {driftless})"),
+        };
+        let engine = if engine.is_empty() { String::new() } else { format!(" on {engine}") };
+        format!("Measured: {subject}{engine}, {machine}, {at}, seed {seed}{form}.")
     }
 }
 
-/// A row, for a terminal.
+/// Lines of a row for a terminal.
 pub(crate) fn lines(row: &Row) -> Vec<String> {
     let verdict = if row.met { "met" } else { "MISSED" };
-    let mut lines = vec![format!("{:?}  {}: {verdict}", row.id, row.title)];
+    let mut lines = vec![format!("{}  {}: {verdict}", row.id, row.id.about().title)];
     lines.extend(row.figures.iter().map(|figure| {
-        let (value, bound) = (told(figure), figure.bound.map(words).unwrap_or_default());
         let missed = if figure.met() { "" } else { "  MISSED" };
-        format!("    {:<58} {value:>16}  {bound}{missed}", figure.name)
+        format!("    {:<58} {:>16}  {}{missed}", figure.name, figure.text(), figure.bound_text())
     }));
     lines
-}
-
-fn verdict(row: &Row) -> &'static str {
-    if row.met { "met" } else { "**missed**" }
-}
-
-/// With as many digits as say something.
-pub(crate) fn told(figure: &Figure) -> String {
-    let Figure { value, unit, .. } = figure;
-    match unit.as_str() {
-        _ if value.is_nan() => "none".to_owned(),
-        "ratio" => format!("{value:.2}"),
-        "changes/s" => format!("{value:.0} {unit}"),
-        _ if *value >= 100.0 => format!("{value:.0} {unit}"),
-        _ if *value < 0.1 => format!("{value:.4} {unit}"),
-        _ => format!("{value:.2} {unit}"),
-    }
-}
-
-fn words(bound: Bound) -> String {
-    match bound {
-        Bound::AtMost(limit) => format!("at most {limit}"),
-        Bound::AtLeast(limit) => format!("at least {limit}"),
-        Bound::Under(limit) => format!("under {limit}"),
-    }
 }
 
 /// Cores, processor and memory, as far as the system tells.
@@ -229,11 +192,13 @@ fn machine() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::RowId;
+    use driftless_display::chart::{Axis, Series};
+
+    use super::super::figures::{Bound, Figure, RowId};
     use super::*;
 
-    fn report() -> Report {
-        let setting = Setting {
+    fn report() -> BenchReport {
+        let setting = RunSetting {
             driftless: "0.1.0".to_owned(),
             subject: "driftless".to_owned(),
             engine: "OpenSearch".to_owned(),
@@ -242,26 +207,33 @@ mod tests {
             seed: 1,
             quick: false,
         };
-        let mut row = Row::new(RowId::B4, "Catching up", "w", "at least 0.9");
-        row.add(Figure::new("held", 0.95, "ratio").must(Bound::AtLeast(0.9)));
-        row.add(Figure::new("lost", 0.5, "ratio").must(Bound::AtLeast(0.9)));
+        let mut row = Row::new(RowId::Backlog, "w");
+        row.add(Figure::new("held", 0.95, "ratio").bounded(Bound::AtLeast(0.9)));
+        row.add(Figure::new("lost", 0.5, "ratio").bounded(Bound::AtLeast(0.9)));
         row.add(Figure::new("told", 12_345.6, "changes/s"));
-        let mut report = Report { setting, rows: Vec::new(), drawings: Vec::new() };
+        let mut report = BenchReport { setting, rows: Vec::new(), drawings: Vec::new() };
         report.add(row, Vec::new());
         report
+    }
+
+    fn drawing(name: &'static str) -> Drawing {
+        let chart = Chart::new("t", Axis::linear("x"), Axis::linear("y"));
+        Drawing { name, chart: chart.series(Series::new("s", vec![(0.0, 0.1), (1.0, 0.3)])) }
     }
 
     #[test]
     fn a_miss_is_told_as_a_miss() {
         let mut report = report();
-        report.rows[0].add(Figure::new("no value", f64::NAN, "lanes").must(Bound::AtMost(3.0)));
-        let text = report.markdown();
-        assert!(text.contains("| B4 | Catching up | **missed** |"), "{text}");
-        assert!(text.contains("| held | 0.95 | at least 0.9 |  | met |"), "{text}");
-        assert!(text.contains("| lost | 0.50 | at least 0.9 |  | **missed** |"), "{text}");
-        assert!(text.contains("| told | 12346 changes/s |  |  |  |"), "{text}");
-        assert!(text.contains("| no value | none | at most 3 |  | **missed** |"), "{text}");
+        report.rows[0].add(Figure::new("no value", f64::NAN, "lanes").bounded(Bound::AtMost(3.0)));
+        let text = markdown::page(&report);
+        assert!(text.contains("| B4 backlog | "), "{text}");
+        assert!(text.contains("| lost | 0.50 | at least 0.9 | **2 of 3 missed** |"), "{text}");
+        assert!(text.contains("| held | 0.95 | at least 0.9 | met |"), "{text}");
+        assert!(text.contains("| lost | 0.50 | at least 0.9 | **missed** |"), "{text}");
+        assert!(text.contains("| told | 12,346 changes/s |"), "{text}");
+        assert!(text.contains("| no value | none | at most 3 lanes | **missed** |"), "{text}");
         assert!(lines(&report.rows[0]).iter().any(|line| line.contains("lost") && line.ends_with("MISSED")));
+        assert_eq!(report.missed(), 2);
     }
 
     #[test]
@@ -271,14 +243,34 @@ mod tests {
         let mut later = report();
         "2026-11-23T00:00:00Z".clone_into(&mut later.setting.at);
         later.rows.clear();
-        later.add(Row::new(RowId::B1, "Cost", "w", "t"), Vec::new());
+        later.add(Row::new(RowId::OneLane, "w"), vec![drawing("b1-insert")]);
         later.write_markdown(folder.path()).unwrap();
         let text = fs::read_to_string(folder.path().join("benchmark.md")).unwrap();
-        assert!(text.contains("| B4 | Catching up | **missed** |"), "{text}");
+        assert!(text.contains("| lost | 0.50 | at least 0.9 | **1 of 2 missed** |"), "{text}");
         assert_eq!((text.matches("2026-11-23").count(), text.matches("2026-11-22").count()), (1, 1), "{text}");
         let ids: Vec<_> =
-            read(&folder.path().join("benchmark/figures.json")).unwrap().iter().map(|row| row.id).collect();
-        assert_eq!(ids, [RowId::B1, RowId::B4]);
+            read(&folder.path().join("benchmark/figures.json")).unwrap().rows.iter().map(|row| row.id).collect();
+        assert_eq!(ids, [RowId::OneLane, RowId::Backlog]);
+    }
+
+    #[test]
+    fn a_report_is_written_again_from_its_figures() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut report = report();
+        report.add(Row::new(RowId::Growth, "w"), vec![drawing("b6-rate"), drawing("b6-other")]);
+        report.write_markdown(first.path()).unwrap();
+        render_again(&first.path().join("benchmark/figures.json"), second.path()).unwrap();
+        let files = [
+            "benchmark.md",
+            "benchmark/figures.json",
+            "benchmark/charts.json",
+            "benchmark/b6-rate.svg",
+            "benchmark/b6-other.svg",
+        ];
+        for file in files {
+            let text = |folder: &Path| fs::read_to_string(folder.join(file)).unwrap();
+            assert_eq!(text(first.path()), text(second.path()), "{file}");
+        }
     }
 
     #[test]
@@ -288,6 +280,18 @@ mod tests {
         report().write_json(&file).unwrap();
         let text: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
         assert_eq!((&text["rows"][0]["id"], &text["rows"][0]["met"]), (&"B4".into(), &false.into()));
-        assert_eq!(read(&file).unwrap(), report().rows);
+        assert_eq!(read(&file).unwrap().rows, report().rows);
+    }
+
+    #[test]
+    fn another_executable_is_named_as_what_it_is() {
+        let mut setting = report().setting;
+        assert!(setting.describe().starts_with("Measured: driftless 0.1.0 on OpenSearch, 2 cores, "));
+        "./bootstrap".clone_into(&mut setting.subject);
+        assert!(
+            setting
+                .describe()
+                .starts_with("Measured: ./bootstrap (by the benchmark of driftless 0.1.0) on OpenSearch,")
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Whether what was reported as done is there: for a sample of the changes, a realtime read by id at that very moment.
+//! Proof that changes reported as done are in the index: a realtime read by id of a sample, right after the report.
 
 use anyhow::{Context, Result};
 use hyper::Method;
@@ -7,13 +7,13 @@ use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use crate::baseline::BaselineClient;
 use crate::changes::DUE;
-use crate::plain::Plain;
 
-/// One change in so many is looked for.
+/// One change in this many is looked for.
 const ONE_IN: u64 = 50;
 
-/// Looks for changes, beside a run.
+/// Task that looks for changes beside a run.
 pub(crate) struct Sampler {
     reported: UnboundedSender<Reported>,
     task: JoinHandle<Result<Seen>>,
@@ -24,7 +24,7 @@ struct Reported {
     due_us: u64,
 }
 
-/// What the sample showed.
+/// Result of the sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) looked_for: u64,
@@ -32,34 +32,34 @@ pub(crate) struct Seen {
 }
 
 impl Sampler {
-    /// Looks into this index, or by this alias.
+    /// Starts a task that reads from this index or alias.
     pub(crate) async fn start(endpoint: &str, index: &str) -> Result<Self> {
-        let plain = Plain::connect(endpoint, index).await?;
+        let baseline = BaselineClient::connect(endpoint, index).await?;
         let (reported, queue) = unbounded_channel();
-        let task = tokio::spawn(look(plain, index.to_owned(), queue));
+        let task = tokio::spawn(look(baseline, index.to_owned(), queue));
         Ok(Self { reported, task })
     }
 
-    /// The `nth` change was reported as done.
+    /// Notes that the `nth` change was reported as done.
     pub(crate) fn done(&self, nth: u64, id: &str, due_us: u64) {
         if nth.is_multiple_of(ONE_IN) {
-            // A task that has ended says why when it is asked for what it saw.
+            // A task that has ended returns its error at the end.
             let _ = self.reported.send(Reported { id: id.to_owned(), due_us });
         }
     }
 
-    /// Waits for the last reads.
+    /// Waits for the last reads, and returns the result.
     pub(crate) async fn end(self) -> Result<Seen> {
         drop(self.reported);
         self.task.await.context("wait for the sample")?
     }
 }
 
-async fn look(mut plain: Plain, index: String, mut queue: UnboundedReceiver<Reported>) -> Result<Seen> {
+async fn look(mut baseline: BaselineClient, index: String, mut queue: UnboundedReceiver<Reported>) -> Result<Seen> {
     let mut seen = Seen::default();
     while let Some(Reported { id, due_us }) = queue.recv().await {
         let path = format!("/{index}/_doc/{id}?realtime=true");
-        let body = match plain.send(Method::GET, &path, Bytes::new()).await {
+        let body = match baseline.send(Method::GET, &path, Bytes::new()).await {
             Ok(answer) => serde_json::from_slice(&answer.body).context("read a document")?,
             Err(_) => Value::Null,
         };
@@ -69,7 +69,7 @@ async fn look(mut plain: Plain, index: String, mut queue: UnboundedReceiver<Repo
     Ok(seen)
 }
 
-/// Whether the document is of this change, or of a later one.
+/// True if the document is of this change, or of a later one.
 fn shows(document: &Value, due_us: u64) -> bool {
     let source = &document["_source"];
     source["_driftless"]["deleted"] == true || source[DUE].as_u64().is_some_and(|found| found >= due_us)

@@ -1,73 +1,113 @@
-//! What is measured: our own function, as it is deployed, or any executable that speaks the Lambda Runtime API.
+//! The subject: the project's own function as it is deployed, or any executable that speaks the Lambda Runtime API.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use driftless_display::console;
-use driftless_harness::function::{FunctionConfig, build_functions};
+use driftless_harness::function::{BuildProfile, FunctionConfig, build_functions};
 
-/// How long one invocation may take: as the template deploys it.
+/// Longest time of one invocation, as the template deploys the function.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The function that is measured, and the one that does nothing.
+/// The choice of the command line, checked, before anything is built.
+#[derive(Debug)]
+pub(crate) struct SubjectChoice {
+    command: Option<PathBuf>,
+    environment: Vec<(String, String)>,
+}
+
+/// The function that is measured, and the no-op function, both built.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {
-    /// For reports.
+    /// Name of the subject in reports.
     pub(crate) name: String,
     binary: PathBuf,
     environment: Vec<(String, String)>,
-    nothing: PathBuf,
-    endpoint: String,
-    /// Whether it is ours: then its index is ours, too, and can be checked.
+    no_op: PathBuf,
+    /// True for the project's own function: then its index is known and can be checked.
     pub(crate) ours: bool,
 }
 
 impl Subject {
-    /// Builds what is measured.
-    pub(crate) async fn prepare(command: Option<PathBuf>, environment: &[String], endpoint: &str) -> Result<Self> {
-        console::note("building the function to measure, and one that does nothing (release)");
-        let ours = command.is_none();
-        let names: &[&str] = if ours { &["no-op", "replicate"] } else { &["no-op"] };
-        let built = tokio::task::spawn_blocking(|| build_functions(names));
-        let mut built = built.await.context("wait for cargo")??.into_iter();
-        let nothing = built.next().context("cargo built no function that does nothing")?;
-        let binary = command.or_else(|| built.next()).context("cargo built no function to measure")?;
-        ensure!(binary.is_file(), "--command {} is no file", binary.display());
-        let name = if ours { "driftless".to_owned() } else { binary.display().to_string() };
-        let environment = environment.iter().map(|pair| {
-            let (name, value) = pair.split_once('=').with_context(|| format!("--env {pair} has no `=`"))?;
-            Ok((name.to_owned(), value.to_owned()))
-        });
-        let environment = environment.collect::<Result<_>>()?;
-        Ok(Self { name, binary, environment, nothing, endpoint: endpoint.to_owned(), ours })
-    }
-
-    /// The function, writing to `index`. In the values of `--env`, `{endpoint}` and `{index}` stand for the run's own.
-    pub(crate) fn function(&self, index: &str) -> FunctionConfig {
+    /// Configures the function to write to `index`.
+    /// In the values of `--env`, `{endpoint}` and `{index}` stand for the run's own.
+    pub(crate) fn function(&self, endpoint: &str, index: &str) -> FunctionConfig {
         let mut config = FunctionConfig::new("subject", &self.binary)
-            .env("OPENSEARCH_ENDPOINT", &self.endpoint)
+            .env("OPENSEARCH_ENDPOINT", endpoint)
             .env("OPENSEARCH_AUTH", "none")
             .env("INDEX", index);
         for (name, value) in &self.environment {
-            config = config.env(name, value.replace("{endpoint}", &self.endpoint).replace("{index}", index));
+            config = config.env(name, value.replace("{endpoint}", endpoint).replace("{index}", index));
         }
         config.timeout = TIMEOUT;
         config
     }
 
-    /// The name under which the documents of a function on `index` can be read, where it is ours.
+    /// Configures the no-op function.
+    pub(crate) fn no_op(&self) -> FunctionConfig {
+        FunctionConfig::new("no-op", &self.no_op)
+    }
+
+    /// Name under which the documents of a function on `index` can be read, if the function is the project's own.
     pub(crate) fn shown_in<'i>(&self, index: &'i str) -> Option<&'i str> {
         self.ours.then_some(index)
     }
 
-    /// The function that does nothing.
-    pub(crate) fn nothing(&self) -> FunctionConfig {
-        FunctionConfig::new("no-op", &self.nothing)
+    /// Path of the binary, as the kernel knows it.
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
+    }
+}
+
+impl SubjectChoice {
+    /// Checks the arguments `--command` and `--env`.
+    pub(crate) fn new(command: Option<PathBuf>, environment: &[String]) -> Result<Self> {
+        if let Some(command) = &command {
+            ensure!(command.is_file(), "--command {} is no file", command.display());
+        }
+        let environment = environment.iter().map(|pair| {
+            let (name, value) = pair.split_once('=').with_context(|| format!("--env {pair} has no `=`"))?;
+            ensure!(!name.is_empty(), "--env {pair} has no name before the `=`");
+            Ok((name.to_owned(), value.to_owned()))
+        });
+        Ok(Self { command, environment: environment.collect::<Result<_>>()? })
     }
 
-    /// The binary, as the kernel names it.
-    pub(crate) fn binary(&self) -> &std::path::Path {
-        &self.binary
+    /// Builds the project's own functions that the run needs.
+    pub(crate) async fn build(self) -> Result<Subject> {
+        let Self { command, environment } = self;
+        let (ours, names): (bool, &[&str]) = match &command {
+            Some(command) => {
+                console::note(format!("building the no-op function (release); measuring {}", command.display()));
+                (false, &["no-op"])
+            }
+            None => {
+                console::note("building the function `replicate` and the no-op function (release)");
+                (true, &["no-op", "replicate"])
+            }
+        };
+        let built = tokio::task::spawn_blocking(|| build_functions(names, BuildProfile::Release));
+        let mut built = built.await.context("wait for cargo")??.into_iter();
+        let no_op = built.next().context("cargo built no no-op function")?;
+        let name = command.as_ref().map_or_else(|| "driftless".to_owned(), |command| command.display().to_string());
+        let binary = command.or_else(|| built.next()).context("cargo built no function to measure")?;
+        Ok(Subject { name, binary, environment, no_op, ours })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_arguments_are_refused_by_name_before_anything_starts() {
+        let refused = |command: Option<&str>, env: &[&str]| {
+            let env: Vec<String> = env.iter().map(|pair| (*pair).to_owned()).collect();
+            SubjectChoice::new(command.map(PathBuf::from), &env).unwrap_err().to_string()
+        };
+        assert_eq!(refused(Some("/no/such/file"), &[]), "--command /no/such/file is no file");
+        assert_eq!(refused(None, &["A=1", "B"]), "--env B has no `=`");
+        assert_eq!(refused(None, &["=1"]), "--env =1 has no name before the `=`");
     }
 }

@@ -1,21 +1,21 @@
-//! What AWS charges for the function: requests, memory over time, and log lines. In US dollars, us-east-1, without free tiers.
-//! Streams that Lambda reads cost nothing; the table and the engine's cluster are not counted.
+//! Charges of AWS for the function: requests, memory over time, and log lines.
+//! In US dollars, us-east-1, without free tiers.
+//! Lambda reads streams free of charge; the table and the OpenSearch cluster are not counted.
 //!
-//! Sources: <https://aws.amazon.com/lambda/pricing/>, <https://aws.amazon.com/cloudwatch/pricing/>, as of November 2026.
+//! Sources, as of November 2026:
+//! <https://aws.amazon.com/lambda/pricing/>, <https://aws.amazon.com/cloudwatch/pricing/>.
 
 use serde::Serialize;
 
 const HOURS_PER_MONTH: f64 = 730.0;
-
-/// Seconds of a month.
 const SECONDS_PER_MONTH: f64 = HOURS_PER_MONTH * 3_600.0;
 
 /// Amounts up to which a price holds, and that price.
 type Tiers = &'static [(f64, f64)];
 
-/// GB-seconds on arm64.
+/// US dollars per GB-second on arm64.
 const GB_SECONDS: Tiers = &[(7.5e9, 0.000_013_333_4), (11.25e9, 0.000_012_000_1), (f64::INFINITY, 0.000_010_666_7)];
-/// GB of a function's log lines.
+/// US dollars per GB of a function's log lines.
 const LOG_GB: Tiers = &[(10e3, 0.50), (20e3, 0.25), (20e3, 0.10), (f64::INFINITY, 0.05)];
 
 /// Prices that replace the published ones.
@@ -23,41 +23,41 @@ const LOG_GB: Tiers = &[(10e3, 0.50), (20e3, 0.25), (20e3, 0.10), (f64::INFINITY
 pub struct Prices {
     /// US dollars per million invocations.
     pub requests: f64,
-    /// US dollars per GB-second, for all of them; the published tiers of arm64 in us-east-1 where it is left out.
+    /// US dollars per GB-second, for all of them; without it, the published tiers of arm64 in us-east-1.
     pub gb_second: Option<f64>,
-    /// US dollars per GB of logs, for all of them; the published tiers of us-east-1 where it is left out.
+    /// US dollars per GB of logs, for all of them; without it, the published tiers of us-east-1.
     pub log_gb: Option<f64>,
 }
 
-/// Of the amounts of one month, in US dollars.
+/// Cost of one month, in US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Cost {
-    /// For being invoked.
+    /// Cost of the invocations themselves.
     pub requests: f64,
-    /// For memory over time.
+    /// Cost of memory over time.
     pub duration: f64,
-    /// For log lines.
+    /// Cost of log lines.
     pub logs: f64,
 }
 
 impl Cost {
-    /// All of it.
+    /// Sum of all charges.
     pub fn total(&self) -> f64 {
         self.requests + self.duration + self.logs
     }
 }
 
 impl Prices {
-    /// The published ones.
+    /// Prices that AWS publishes.
     pub const PUBLISHED: Self = Self { requests: 0.20, gb_second: None, log_gb: None };
 
-    /// What a month costs at so many invocations, GB-seconds and bytes of logs per second.
+    /// Cost of a month at these invocations, GB-seconds and bytes of logs per second.
     pub(crate) fn month(&self, invocations: f64, gb_seconds: f64, log_bytes: f64) -> Cost {
         let month = |per_second: f64| per_second * SECONDS_PER_MONTH;
         self.charge(month(invocations), month(gb_seconds), month(log_bytes))
     }
 
-    /// What so many invocations, GB-seconds and bytes of logs of one month cost.
+    /// Cost of these invocations, GB-seconds and bytes of logs within one month.
     pub fn charge(&self, invocations: f64, gb_seconds: f64, log_bytes: f64) -> Cost {
         let charge =
             |amount: f64, flat: Option<f64>, tiers| flat.map_or_else(|| tiered(amount, tiers), |price| amount * price);

@@ -1,15 +1,16 @@
 //! Plans as text and as a Markdown table.
 
-use crate::plan::{LimitUse, Plan, Setting};
+use crate::plan::{LimitUse, Plan};
+use crate::scenario::Scenario;
 
-/// For a terminal.
-pub fn text(setting: &Setting, plans: &[Plan]) -> Vec<String> {
+/// Lines for a terminal.
+pub fn text(scenario: &Scenario, plans: &[Plan]) -> Vec<String> {
     let mut lines = vec![format!(
         "{} writes/s of {} bytes, {} MB of memory, {} ms of Lambda's own per invocation",
-        thousands(setting.rate),
-        setting.item_bytes,
-        setting.memory_mb,
-        setting.overhead_ms
+        thousands(scenario.rate),
+        scenario.item_bytes,
+        scenario.memory_mb,
+        scenario.overhead_ms
     )];
     lines.push(format!(
         "  {:>6} {:>7} {:>7} {:>12} {:>9} {:>6} {:>9} {:>9} {:>12}  {}",
@@ -43,11 +44,11 @@ pub fn text(setting: &Setting, plans: &[Plan]) -> Vec<String> {
             ));
             lines.extend(plan.limits.iter().filter(|limit| limit.used > 1.0).map(raise));
         }
-        // What even the largest batch cannot mend.
+        // The largest batch is the last that could have helped.
         None => lines.push(
             match plans.last().and_then(|plan| plan.limits.iter().find(|limit| limit.used > 1.0 && !limit.adjustable)) {
                 Some(limit) => format!("  nothing fits: {} is needed {:.1} times", limit.name, limit.used),
-                None => format!("  nothing fits: the lag stays over {} ms", setting.lag_ms),
+                None => format!("  nothing fits: the lag stays over {} ms", scenario.lag_ms),
             },
         ),
     }
@@ -58,8 +59,8 @@ fn raise(limit: &LimitUse) -> String {
     format!("  ask AWS to raise: {} is needed {:.1} times", limit.name, limit.used)
 }
 
-/// For a document: one table of all loads, the recommended plan of each in bold.
-pub fn markdown(loads: &[(Setting, Vec<Plan>)]) -> String {
+/// Markdown table of all loads, the recommended plan of each in bold.
+pub fn markdown(loads: &[(Scenario, Vec<Plan>)]) -> String {
     let mut lines = vec![
         "| writes/s | batch | shards | factor | lanes | lane time | busy | lag p50 | lag p99 | GB-s per s | USD/month | of it logs | binds first |".to_owned(),
         "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|".to_owned(),
@@ -67,7 +68,7 @@ pub fn markdown(loads: &[(Setting, Vec<Plan>)]) -> String {
     for plan in loads.iter().flat_map(|(_, plans)| plans) {
         let bold = if plan.recommended { "**" } else { "" };
         lines.push(format!(
-            "| {bold}{}{bold} | {bold}{}{bold} | {} | {bold}{}{bold} | {} | {:.1} ms | {:.0} % | {} | {} | {:.1} | {} | {} | {} |",
+            "| {bold}{}{bold} | {bold}{}{bold} | {} | {bold}{}{bold} | {} | {:.1} ms | {:.0} % | {} | {} | {} | {} | {} | {} |",
             thousands(plan.rate),
             thousands(plan.batch_size as f64),
             plan.shards,
@@ -77,7 +78,7 @@ pub fn markdown(loads: &[(Setting, Vec<Plan>)]) -> String {
             plan.busy * 100.0,
             lag(plan.lag_p50_ms),
             lag(plan.lag_p99_ms),
-            plan.gb_seconds_per_second,
+            gb_seconds(plan.gb_seconds_per_second),
             dollars(plan, plan.cost.total()),
             dollars(plan, plan.cost.logs),
             binding(plan)
@@ -90,16 +91,26 @@ fn binding(plan: &Plan) -> String {
     plan.limits.first().map_or_else(String::new, |limit| format!("{} ({:.0} %)", limit.name, limit.used * 100.0))
 }
 
+/// Two digits that count, so that small loads do not read as none.
+fn gb_seconds(per_second: f64) -> String {
+    match per_second {
+        10.0.. => format!("{per_second:.0}"),
+        1.0.. => format!("{per_second:.1}"),
+        0.1.. => format!("{per_second:.2}"),
+        _ => format!("{per_second:.3}"),
+    }
+}
+
 fn lag(ms: f64) -> String {
     if ms.is_finite() { format!("{ms:.0} ms") } else { "grows".to_owned() }
 }
 
-/// What never catches up has no cost to tell.
+/// Amount with commas; a plan that never catches up has no cost.
 fn dollars(plan: &Plan, amount: f64) -> String {
     if plan.busy < 1.0 { thousands(amount) } else { "–".to_owned() }
 }
 
-/// Whole, with commas.
+/// Whole number with commas.
 fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
@@ -117,13 +128,13 @@ mod tests {
     use super::*;
     use crate::{Prices, Timing, plans};
 
-    fn computed(settings: &[Setting]) -> Vec<(Setting, Vec<Plan>)> {
-        let of = |setting: &Setting| plans(setting, &Timing::PUBLISHED, &Prices::PUBLISHED);
-        settings.iter().map(|setting| (setting.clone(), of(setting))).collect()
+    fn computed(scenarios: &[Scenario]) -> Vec<(Scenario, Vec<Plan>)> {
+        let of = |scenario: &Scenario| plans(scenario, &Timing::PUBLISHED, &Prices::PUBLISHED);
+        scenarios.iter().map(|scenario| (scenario.clone(), of(scenario))).collect()
     }
 
-    fn load(rate: f64) -> Setting {
-        Setting { rate, average: rate, ..Setting::default() }
+    fn load(rate: f64) -> Scenario {
+        Scenario { rate, average: rate, ..Scenario::default() }
     }
 
     #[test]
@@ -143,15 +154,15 @@ mod tests {
 
     #[test]
     fn what_must_be_raised_or_does_not_fit_is_said() {
-        let told = |setting: Setting| {
-            let (setting, plans) = computed(&[setting]).remove(0);
-            text(&setting, &plans).join("\n")
+        let told = |scenario: Scenario| {
+            let (scenario, plans) = computed(&[scenario]).remove(0);
+            text(&scenario, &plans).join("\n")
         };
         let much = told(load(100_000.0));
         assert!(much.contains("ask AWS to raise: 40,000 write units/s per table is needed 2.5 times"), "{much}");
-        let hot = told(Setting { shards: Some(1), ..load(3_000.0) });
+        let hot = told(Scenario { shards: Some(1), ..load(3_000.0) });
         assert!(hot.contains("nothing fits: 1,000 write units/s per partition is needed 3.0 times"), "{hot}");
-        let late = told(Setting { lag_ms: 100.0, ..load(10.0) });
+        let late = told(Scenario { lag_ms: 100.0, ..load(10.0) });
         assert!(late.contains("nothing fits: the lag stays over 100 ms"), "{late}");
     }
 }

@@ -1,5 +1,6 @@
 //! `local down`: stops the services in the background.
 
+use std::io::IsTerminal as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Stop the services that run in the background
+///
+/// The output is for a shell, and takes the variables of `local up` back: `eval "$(cargo local down)"`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {}
 
@@ -25,7 +28,14 @@ pub(crate) async fn run(_: Args, daemon: &Daemon) -> Result<()> {
         }
         State::Up(running) => {
             stop(running.pid, daemon).await?;
-            console::note("the services are stopped");
+            let unsets = running.unsets(|name| std::env::var(name).ok());
+            unsets.iter().for_each(console::result);
+            let hint = if unsets.is_empty() || !std::io::stdout().is_terminal() {
+                ""
+            } else {
+                "; this shell still has their variables: unset them as above, or use `eval \"$(cargo local down)\"`"
+            };
+            console::note(format!("the services are stopped{hint}"));
         }
     }
     Ok(())

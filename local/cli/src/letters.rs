@@ -1,25 +1,27 @@
 //! `local letters`: lists what waits in the dead-letter queue.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use driftless_display::console;
-use driftless_harness::list_dead_letters::{peek, queue};
+use driftless_harness::list_dead_letters::{peek, queue, summary};
+use driftless_harness::words::counted;
 
 /// List what waits in the dead-letter queue.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The queue's URL.
+    /// URL of the dead-letter queue.
     #[arg(long, env = "DEAD_LETTER_QUEUE_URL", value_name = "URL")]
-    queue: String,
-    /// The most letters to list.
+    queue: Option<String>,
+    /// The most dead letters to list.
     #[arg(long, default_value_t = 100)]
     max: usize,
-    /// Print the letters as they are, one per line.
+    /// Print the dead letters as they are, one per line.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
-    let queue = queue(&args.queue)?;
+    let url = args.queue.context("find the queue: set DEAD_LETTER_QUEUE_URL to its URL, or give --queue URL")?;
+    let queue = queue(&url)?;
     let entries = peek(&queue, args.max).await?;
     for entry in &entries {
         if args.json {
@@ -28,6 +30,14 @@ pub(crate) async fn run(args: Args) -> Result<()> {
             entry.lines().into_iter().for_each(console::result);
         }
     }
-    console::note(format!("{} letters; redrive them with `cargo local redrive`", entries.len()));
+    if entries.is_empty() {
+        console::note("no dead letter waits in the queue");
+        return Ok(());
+    }
+    console::note(format!(
+        "{}; `cargo local redrive` writes them again:",
+        counted(entries.len() as u64, "dead letter")
+    ));
+    summary(&entries).into_iter().for_each(|line| console::note(format!("  {line}")));
     Ok(())
 }

@@ -25,25 +25,25 @@ pub(crate) struct Args {
     /// Create the table, with a string key `id` and a stream, unless there is one of that name
     #[arg(long)]
     create: bool,
-    /// Writes per second
+    /// Number of writes per second
     #[arg(long, default_value_t = Load::default().rate)]
     rate: f64,
-    /// For how long
+    /// Length of the load in seconds
     #[arg(long, default_value_t = Load::default().seconds)]
     seconds: f64,
-    /// How many different keys
+    /// Number of different keys
     #[arg(long, default_value_t = Load::default().keys)]
     keys: u64,
-    /// Weights of insert/modify/remove
+    /// Weights of insert, modify and remove
     #[arg(long, default_value_t)]
     mix: Mix,
-    /// How uneven the keys are: 0 is even, 1 is Zipf's law
+    /// Skew of the keys: 0 is even, 1 is Zipf's law
     #[arg(long, default_value_t = Load::default().skew)]
     skew: f64,
     /// The same seed writes the same
     #[arg(long, default_value_t = Load::default().seed)]
     seed: u64,
-    /// How many requests may be under way at once
+    /// Limit for concurrent requests
     #[arg(long, default_value_t = Load::default().max_in_flight)]
     max_in_flight: usize,
 }
@@ -65,7 +65,7 @@ impl Args {
 pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     let load = args.load();
     load.check()?;
-    let client = dynamodb_client(&daemon.dynamodb_endpoint()?);
+    let client = dynamodb_client(&daemon.dynamodb_endpoint().await?);
     if args.create {
         table::create(&client, &args.table).await?;
     }

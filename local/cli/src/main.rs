@@ -2,7 +2,8 @@
 //!
 //! # Layout
 //! - `up`, `down`, `status`, `serve`: the services in the background, which `daemon` finds and holds.
-//! - `load`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the rooms of those names.
+//! - `load`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the rooms of those
+//!   names.
 //! - `demo` and `bench` are whole in their own crates, arguments included.
 
 mod daemon;
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use driftless_display::console;
 
 use daemon::Daemon;
@@ -30,7 +31,7 @@ use daemon::Daemon;
 #[derive(Debug, Parser)]
 #[command(name = "local", version)]
 struct Cli {
-    /// Where the state of the running services is kept instead of the target folder.
+    /// Folder for the state of the running services, instead of the target folder.
     #[arg(long, global = true, hide = true)]
     home: Option<PathBuf>,
     #[command(subcommand)]
@@ -60,13 +61,28 @@ const LOGS: &str = "warn,driftless_local=info,driftless_harness=info";
 #[tokio::main]
 async fn main() -> ExitCode {
     console::show_logs(LOGS);
-    match run(Cli::parse()).await {
+    match run(parsed()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console::error(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// Parses the command line, or ends the process with what is wrong with it.
+fn parsed() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Takes `-5` as a value, so that the option's own range refuses it, and not as an unknown option.
+fn command() -> clap::Command {
+    let negative = |option: Arg| {
+        let takes_value = option.get_action().takes_values() && !option.is_positional();
+        if takes_value { option.allow_negative_numbers(true) } else { option }
+    };
+    Cli::command().mut_subcommands(|subcommand| subcommand.mut_args(negative))
 }
 
 /// Does what the command line says.
@@ -90,12 +106,10 @@ async fn run(cli: Cli) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -10,50 +10,51 @@ use redrive::request::{Filter, Request, Shape};
 
 /// Redrive dead letters with the real function.
 ///
-/// The function is configured by the caller's variables, as `replicate` is: DEAD_LETTER_QUEUE_URL, OPENSEARCH_ENDPOINT, INDEX …
+/// The function is configured by the caller's variables, as `replicate` is: DEAD_LETTER_QUEUE_URL, OPENSEARCH_ENDPOINT,
+/// INDEX …
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The most letters to work on; those that do not match do not count.
+    /// The most dead letters to work on; those that do not match do not count.
     #[arg(long, default_value_t = Request::default().max)]
     max: u64,
-    /// Say what would be done, and do nothing.
+    /// Say what would be done, by version, and do nothing. OpenSearch is not asked whether it takes the documents.
     #[arg(long)]
     dry_run: bool,
-    /// Delete the letters that match, without applying them.
+    /// Delete the dead letters that match for good, without applying them.
     #[arg(long)]
     discard: bool,
-    /// Only letters of this class, such as mapper_parsing_exception.
+    /// Only dead letters of this class, such as mapper_parsing_exception.
     #[arg(long)]
     class: Option<String>,
-    /// Only letters that the engine refused with this status.
+    /// Only dead letters that OpenSearch refused with this status.
     #[arg(long)]
     status: Option<u16>,
-    /// Only letters of this table.
+    /// Only dead letters of this table.
     #[arg(long)]
     table: Option<String>,
-    /// Only letters of this document.
+    /// Only dead letters of this document.
     #[arg(long)]
     document_id: Option<String>,
-    /// Only this message.
+    /// Only the message with this id.
     #[arg(long)]
     message_id: Option<String>,
     /// Not this message; may be given several times.
     #[arg(long, value_name = "MESSAGE_ID")]
     not_message_id: Vec<String>,
-    /// Only letters of this shape: record, range or unreadable.
+    /// Only dead letters of this shape: record, range or unreadable.
     #[arg(long, value_parser = shape, value_name = "SHAPE")]
     shape: Option<Shape>,
-    /// The generation of letters that do not say theirs, where GENERATION was raised after they were sent.
+    /// The generation of dead letters that do not say theirs, where GENERATION was raised after they were sent.
     #[arg(long)]
     generation: Option<u32>,
-    /// Write letters whose order is in doubt (class order_anomaly) over what stands in the index.
+    /// Write dead letters whose order is in doubt (class order_anomaly) over what stands in the index.
     #[arg(long)]
     apply_order_anomalies: bool,
-    /// Where the function comes from, and what it sees.
+    /// Binary and environment of the function.
     #[command(flatten)]
     source: FunctionArgs,
-    /// The function's time-out.
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    /// The function's timeout, 1 to 900.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout: u64,
     /// Print the function's answer as it is.
     #[arg(long)]

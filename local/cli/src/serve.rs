@@ -4,21 +4,21 @@ use anyhow::{Context, Result};
 use driftless_harness::services::{DynamoDbKind, Engine, Purpose, Services, Wanted};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::daemon::{Daemon, Running};
+use crate::daemon::{Daemon, Demand, Running};
 
-/// Which services to hold.
+/// Choice of services to hold.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Choice {
-    /// Which DynamoDB: in this process, or AWS's own
+    /// DynamoDB to start: in this process, or AWS's own
     #[arg(long, value_enum, default_value_t)]
     dynamodb: DynamoDbKind,
-    /// Which search engine
+    /// Search engine to start
     #[arg(long, value_enum, default_value_t)]
     engine: Engine,
     /// Start no search engine
     #[arg(long, conflicts_with = "engine")]
     no_engine: bool,
-    /// Start no queues
+    /// Start no queues for dead letters
     #[arg(long)]
     no_sqs: bool,
 }
@@ -39,7 +39,13 @@ impl Choice {
         line
     }
 
-    fn wanted(self) -> Wanted {
+    /// Returns what running services must have, to be taken instead of new ones.
+    pub(crate) fn demand(self) -> Demand {
+        let engine_name = self.engine.release_name().filter(|_| !self.no_engine);
+        Demand { engine: !self.no_engine, engine_name, dynamodb: self.dynamodb, sqs: !self.no_sqs }
+    }
+
+    pub(crate) fn wanted(self) -> Wanted {
         let engine = (!self.no_engine).then_some(self.engine);
         Wanted { dynamodb: self.dynamodb, sqs: !self.no_sqs, engine, purpose: Purpose::default() }
     }
@@ -67,7 +73,7 @@ pub(crate) async fn hold(choice: Choice, daemon: &Daemon, ready: impl FnOnce(&Ru
         services = Services::start(choice.wanted()) => services?,
         () = ended() => return Ok(()),
     };
-    let running = Running::here(&services);
+    let running = Running::here(&services, choice.dynamodb);
     held.announce(&running)?;
     tracing::info!("the services are ready");
     ready(&running);

@@ -8,18 +8,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum as _;
 use driftless_display::console::{self, Progress};
+use driftless_display::style;
 use driftless_simulate::{Guard, Missing, Run, Schedule, Summary, generate, shrunk};
 
 const REFRESH: Duration = Duration::from_millis(200);
 
 /// Play the whole path as a model that a seed decides, and hold its promises against it
 ///
-/// Table, stream, event source mapping, engine and queue are models; the function and the core are the real ones. Nothing runs
-/// but this process. Where a promise is broken, the schedule is shrunk, kept in a file, and can be replayed.
+/// Table, stream, event source mapping, engine and queue are models; the function and the core are the real ones.
+/// Nothing runs but this process. Where a promise is broken, the schedule is shrunk, kept in a file, and can be
+/// replayed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How many schedules
-    #[arg(long, default_value_t = 10_000)]
+    /// Number of schedules to play
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     schedules: u64,
     /// The first schedule's seed; the next one's is one more
     #[arg(long, default_value_t = 1)]
@@ -69,6 +71,7 @@ async fn play(args: &Args, missing: Missing) -> Result<()> {
     drop(progress);
     report(&summary, started.elapsed());
     let Some((seed, broken)) = summary.broken else {
+        console::result(style::good("every promise was kept"));
         return Ok(());
     };
     console::note(format!("seed {seed}: {broken}"));
@@ -110,7 +113,7 @@ fn replay(file: &std::path::Path, missing: Missing) -> Result<()> {
     if show(schedule, missing) {
         bail!("a promise was broken");
     }
-    console::result("every promise was kept");
+    console::result(style::good("every promise was kept"));
     Ok(())
 }
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use driftless_capacity::{Plan, Prices, Setting, Timing, markdown, plans, text};
+use driftless_capacity::{Plan, Prices, Scenario, Timing, markdown, plans, text};
 use driftless_display::console;
 
-/// Tell which parallelization factor, batch size and concurrency a load needs, its lag, its cost, and which limit binds first
+/// Compute the batch size, factor, concurrency, lag and cost of a load, and the limit that binds first
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Writes per second at the peak; several for a table
@@ -16,10 +16,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WRITES_PER_SECOND")]
     average: Option<f64>,
     /// Items in the table: 10 GB of them make a partition, and so a shard
-    #[arg(long, default_value_t = Setting::default().items)]
+    #[arg(long, default_value_t = Scenario::default().items)]
     items: u64,
     /// Size of an item
-    #[arg(long, default_value_t = Setting::default().item_bytes, value_name = "BYTES")]
+    #[arg(long, default_value_t = Scenario::default().item_bytes, value_name = "BYTES")]
     item_bytes: u64,
     /// Open shards of the stream, where they are known; otherwise as many as the table has partitions at least
     #[arg(long)]
@@ -28,25 +28,25 @@ pub(crate) struct Args {
     #[arg(long)]
     batch_size: Option<u64>,
     /// The lag that 99 % of the changes must stay under
-    #[arg(long, default_value_t = Setting::default().lag_ms, value_name = "MS")]
+    #[arg(long, default_value_t = Scenario::default().lag_ms, value_name = "MS")]
     lag_ms: f64,
     /// Memory of the function
-    #[arg(long, default_value_t = Setting::default().memory_mb, value_name = "MB")]
+    #[arg(long, default_value_t = Scenario::default().memory_mb, value_name = "MB")]
     memory: u64,
     /// What Lambda adds between two invocations of a lane
-    #[arg(long, default_value_t = Setting::default().overhead_ms, value_name = "MS")]
+    #[arg(long, default_value_t = Scenario::default().overhead_ms, value_name = "MS")]
     overhead_ms: f64,
     /// What a request to the engine takes more than on the measured machine: the network, replicas, a slower disk
-    #[arg(long, default_value_t = Setting::default().round_trip_ms, value_name = "MS")]
+    #[arg(long, default_value_t = Scenario::default().round_trip_ms, value_name = "MS")]
     round_trip_ms: f64,
     /// Which share of the changes modifies a document that the process has not seen: these are read first
-    #[arg(long, default_value_t = Setting::default().unseen)]
+    #[arg(long, default_value_t = Scenario::default().unseen)]
     unseen: f64,
     /// Bytes of a line of metrics, of which a busy process writes one per second, beside 14 bytes per invocation
-    #[arg(long, default_value_t = Setting::default().log_bytes, value_name = "BYTES")]
+    #[arg(long, default_value_t = Scenario::default().log_bytes, value_name = "BYTES")]
     log_bytes: f64,
     /// Concurrent executions that the account has left for the function
-    #[arg(long, default_value_t = Setting::default().concurrency)]
+    #[arg(long, default_value_t = Scenario::default().concurrency)]
     concurrency: f64,
     /// Times measured by `cargo local bench B7 --json FILE` instead of the published ones
     #[arg(long, value_name = "FILE")]
@@ -61,7 +61,7 @@ pub(crate) struct Args {
     markdown: bool,
 }
 
-/// What AWS charges, where it is not what is published.
+/// Prices of AWS that differ from the published ones.
 #[derive(Debug, clap::Args)]
 struct PriceArgs {
     /// US dollars per million invocations
@@ -78,23 +78,23 @@ struct PriceArgs {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let timing = args.timing.as_deref().map_or(Ok(Timing::PUBLISHED), Timing::read)?;
     let prices = args.prices.prices();
-    let loads = args.rate.iter().map(|&rate| args.setting(rate)).collect::<Result<Vec<_>>>()?;
-    let computed: Vec<(Setting, Vec<Plan>)> = loads
+    let loads = args.rate.iter().map(|&rate| args.scenario(rate)).collect::<Result<Vec<_>>>()?;
+    let computed: Vec<(Scenario, Vec<Plan>)> = loads
         .into_iter()
-        .map(|setting| {
-            let plans = plans(&setting, &timing, &prices);
-            (setting, plans)
+        .map(|scenario| {
+            let plans = plans(&scenario, &timing, &prices);
+            (scenario, plans)
         })
         .collect();
     if args.markdown {
         console::result(markdown(&computed));
         return Ok(());
     }
-    for (setting, plans) in &computed {
+    for (scenario, plans) in &computed {
         if args.json {
             console::result(serde_json::to_string(plans).context("write the plans")?);
         } else {
-            text(setting, plans).into_iter().for_each(console::result);
+            text(scenario, plans).into_iter().for_each(console::result);
         }
     }
     Ok(())
@@ -107,7 +107,7 @@ impl PriceArgs {
 }
 
 impl Args {
-    fn setting(&self, rate: f64) -> Result<Setting> {
+    fn scenario(&self, rate: f64) -> Result<Scenario> {
         let average = self.average.unwrap_or(rate);
         for (name, value, least, most) in [
             ("--rate", rate, 0.001, 1e7),
@@ -125,7 +125,7 @@ impl Args {
         ] {
             ensure!((least..=most).contains(&value), "{name} is {value}, it must be {least} to {most}");
         }
-        Ok(Setting {
+        Ok(Scenario {
             rate,
             average,
             items: self.items,
@@ -158,14 +158,14 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         let Command { args } = Command::parse_from(["size", "--rate", "10", "--memory", "64"]);
-        let error = args.setting(10.0).unwrap_err().to_string();
+        let error = args.scenario(10.0).unwrap_err().to_string();
         assert_eq!(error, "--memory is 64, it must be 128 to 10240");
     }
 
     #[test]
     fn what_is_left_out_is_the_default_load() {
         let Command { args } = Command::parse_from(["size", "--rate", "10"]);
-        let expected = Setting { rate: 10.0, average: 10.0, ..Setting::default() };
-        assert_eq!(args.setting(10.0).unwrap(), expected);
+        let expected = Scenario { rate: 10.0, average: 10.0, ..Scenario::default() };
+        assert_eq!(args.scenario(10.0).unwrap(), expected);
     }
 }

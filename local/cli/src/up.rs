@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use driftless_display::console::{self, Progress};
-use driftless_harness::services::last_lines;
+use driftless_harness::services::{Existing, Jdks, check_requirements, last_lines};
 use tokio::time::sleep;
 
 use crate::daemon::{Daemon, Running, State};
@@ -30,10 +30,21 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     if let State::Up(running) = daemon.state()? {
+        if let Some(lack) = running.lacks(&args.services.demand()) {
+            bail!(
+                "services run already (pid {}), and they {lack}: stop them first with `cargo local down`",
+                running.pid
+            );
+        }
         console::note(format!("services run already (pid {})", running.pid));
         print(&running);
         return Ok(());
     }
+    let wanted = args.services.wanted();
+    let existing = Existing::from_env().wanted(wanted);
+    existing.lines().iter().for_each(console::note);
+    existing.check().await?;
+    check_requirements(wanted, &existing, &Jdks::from_env())?;
     if args.foreground {
         return serve::hold(args.services, daemon, |running| {
             print(running);

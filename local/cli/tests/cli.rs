@@ -18,6 +18,15 @@ fn local(home: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// Runs a command that must fail; gives what it said.
+#[track_caller]
+fn fail(mut command: Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{}\n{said}", String::from_utf8_lossy(&stdout));
+    said
+}
+
 #[track_caller]
 fn succeed(mut command: Command) -> (String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
@@ -74,11 +83,17 @@ fn services_go_up_take_a_load_and_come_down() {
     let (report, _) = succeed(local(home, &load));
     assert!(report.contains("50 writes in") && report.contains("failed 0"), "{report}");
 
-    succeed(local(home, &["down"]));
+    let refused = fail(local(home, &["up", "--engine", "opensearch-2"]));
+    assert!(refused.contains("have no search engine") && refused.contains("cargo local down"), "{refused}");
+
+    let mut down = local(home, &["down"]);
+    down.env("AWS_ENDPOINT_URL_SQS", format!("http://{sqs}")).env("AWS_REGION", "eu-central-1");
+    let (unsets, _) = succeed(down);
+    assert_eq!(unsets, "unset AWS_ENDPOINT_URL_SQS\n", "only what points to the services");
     assert!(!accepts(&dynamodb) && !accepts(&sqs));
     let (_, said) = succeed(local(home, &["down"]));
     assert_eq!(said, "no services run\n");
-    assert_eq!(succeed(local(home, &["status"])).1, "no services run\n");
+    assert_eq!(fail(local(home, &["status"])), "error: no services run: start them with `cargo local up`\n");
 }
 
 #[test]
@@ -88,6 +103,52 @@ fn commands_without_services_say_how_to_get_them() {
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("cargo local up") && said.contains("AWS_ENDPOINT_URL_DYNAMODB"), "{said}");
+}
+
+#[test]
+fn a_service_of_the_environment_that_does_not_answer_is_named_before_anything_is_done() {
+    let home = tempfile::tempdir().unwrap();
+    // Bound and released: nothing listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    let commands: [(&[&str], &str); 3] = [
+        (&["load", "--table", "any"], "AWS_ENDPOINT_URL_DYNAMODB"),
+        (&["up"], "OPENSEARCH_ENDPOINT"),
+        (&["demo"], "AWS_ENDPOINT_URL_SQS"),
+    ];
+    for (arguments, variable) in commands {
+        let mut command = local(home.path(), arguments);
+        command.env(variable, &url);
+        let said = fail(command);
+        assert!(said.contains(&format!("at {url} ({variable})")), "{said}");
+        assert!(said.contains(&format!("{variable}={url}: connection refused")), "{said}");
+        assert!(said.contains(&format!("unset {variable}")) && !said.contains("building"), "{said}");
+    }
+}
+
+#[test]
+fn an_outage_needs_an_engine_of_the_tools_own() {
+    let home = tempfile::tempdir().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = local(home.path(), &["demo", "--outage", "5"]);
+    command.env("OPENSEARCH_ENDPOINT", format!("http://{}", listener.local_addr().unwrap()));
+    let said = fail(command);
+    assert!(said.contains("unset OPENSEARCH_ENDPOINT") && !said.contains("building"), "{said}");
+}
+
+#[test]
+fn values_out_of_range_are_refused_with_their_range() {
+    let home = tempfile::tempdir().unwrap();
+    for (arguments, expected) in [
+        (["demo", "--outage", "-1"], "--outage is -1, it must be 0 to 600"),
+        (["size", "--rate", "-5"], "--rate is -5, it must be 0.001 to 10000000"),
+        (["demo", "--timeout", "0"], "0 is not in 1..=900"),
+        (["simulate", "--schedules", "0"], "0 is not in 1.."),
+    ] {
+        let output = local(home.path(), &arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(expected), "{arguments:?}: {said}");
+    }
 }
 
 /// Starts in the foreground and gives what it printed when everything was ready.
@@ -114,5 +175,5 @@ fn no_service_survives_a_tool_that_was_sigkilled() {
     tool.kill().unwrap();
     tool.wait().unwrap();
     eventually("the queues are gone", || !accepts(&sqs));
-    assert_eq!(succeed(local(home.path(), &["status"])).1, "no services run\n");
+    assert!(fail(local(home.path(), &["status"])).contains("no services run"));
 }

@@ -1,20 +1,25 @@
 //! The arguments of `local demo`, and the load and the mapping that follow from them.
 
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
 use driftless_harness::load::Load;
-use driftless_harness::mapping::{Faults, MappingConfig};
+use driftless_harness::mapping::{MappingConfig, MappingFaults};
 
 use crate::stage::faults;
 
 /// Items that the activity is about, per second of the run: some are inserted, most are changed again.
 const KEYS_PER_SECOND: f64 = 20.0;
+/// Time until the services have started and are warm, and that of the verdict.
+const SET_UP_SECONDS: f64 = 40.0;
 
 /// Replicate a realistic activity history for half a minute, with faults, then compare table and index item by item
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Changes per second
+    /// Number of changes per second
     #[arg(long, default_value_t = 63.0)]
     pub rate: f64,
-    /// For how long
+    /// Length of the run in seconds
     #[arg(long, default_value_t = 30.0)]
     pub seconds: f64,
     /// Parallelization factor of the event source mapping, 1 to 10
@@ -26,24 +31,30 @@ pub struct Args {
     /// The same seed writes the same
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Which share of the writes is poison: a text where the index expects a date
+    /// Share of the writes that is poison: a text where the index expects a date
     #[arg(long, default_value_t = 0.002)]
     pub poison: f64,
     /// Kill the engine after a quarter of the run, and start it again after so many seconds
     #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
     pub outage: f64,
-    /// How long one invocation may take, as in the template
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    /// The function's timeout, as in the template; 1 to 900
+    #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     pub timeout: u64,
     /// Deliver no batch again, and kill no process
     #[arg(long)]
     pub calm: bool,
-    /// Print one machine-readable summary as the last line
+    /// Print one machine-readable summary on standard output, and everything else on standard error
     #[arg(long)]
     pub json: bool,
-    /// Leave everything running and print the URLs, until Ctrl-C
+    /// Leave everything running, and print what is where and a change to try, until Ctrl-C
     #[arg(long)]
     pub keep: bool,
+    /// Run the functions as they are deployed; to build them takes minutes
+    #[arg(long)]
+    pub release: bool,
+    /// Draw what the terminal shows into this SVG file
+    #[arg(long, value_name = "FILE")]
+    pub picture: Option<PathBuf>,
 }
 
 impl Args {
@@ -51,6 +62,22 @@ impl Args {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be positive and small")]
         let keys = (self.seconds * KEYS_PER_SECOND).max(1.0) as u64;
         Load { rate: self.rate, seconds: self.seconds, keys, seed: self.seed, ..Load::default() }
+    }
+
+    /// Checks what clap cannot.
+    ///
+    /// # Errors
+    /// Names every option that is out of its range.
+    pub(crate) fn check(&self) -> Result<()> {
+        ensure!((0.0..=1.0).contains(&self.poison), "--poison is {}, it must be 0 to 1", self.poison);
+        ensure!((0.0..=600.0).contains(&self.outage), "--outage is {}, it must be 0 to 600 seconds", self.outage);
+        self.load().check()?;
+        self.mapping().validate()
+    }
+
+    /// Returns about how long everything takes, once all is built and fetched, in seconds.
+    pub(crate) fn expected_seconds(&self) -> f64 {
+        SET_UP_SECONDS + self.seconds + self.outage
     }
 
     /// The template's settings, with faults spread over the run.
@@ -62,7 +89,7 @@ impl Args {
             bisect_batch_on_function_error: true,
             report_batch_item_failures: true,
             faults: match self.calm {
-                true => Faults::default(),
+                true => MappingFaults::default(),
                 false => faults(self.load().writes() / self.batch_size.max(1) as u64),
             },
             ..MappingConfig::default()

@@ -2,57 +2,111 @@
 //!
 //! # Layout
 //! - [`Args`]: what is asked for on the command line.
-//! - [`stage`]: services, table, function and event source mapping, set up and taken down; [`picture`]: its lag, drawn.
-//! - [`recovery`]: an outage on the way, and what waits in the dead-letter queue, redriven once it can be.
+//! - [`stage`]: services, table, function and event source mapping, set up and taken down; `warm_up`: before anything
+//!   counts.
+//! - [`freshness`]: lag, and the changes that wait; [`picture`]: the lag, drawn and held against its limit.
+//! - [`recovery`]: an outage on the way, and what is in the dead-letter queue, redriven once it can be.
 //! - [`searches`]: what such a table is replicated for; [`summary`]: the verdict, for people and for machines.
 
 mod args;
+pub mod freshness;
 pub mod picture;
 pub mod recovery;
 pub mod searches;
 pub mod stage;
 pub mod summary;
+mod warm_up;
 
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use driftless_display::console::{self, Progress};
+use driftless_display::{style, terminal};
 use driftless_harness::activity::{self, ActivityItems};
 use driftless_harness::compare::compare;
+use driftless_harness::function::BuildProfile;
 use driftless_harness::load::{self, Load, Meter};
-use driftless_harness::services::{Purpose, Services, Wanted};
+use driftless_harness::services::{Existing, Jdks, Purpose, Services, Wanted, check_requirements};
 
 pub use args::Args;
-use stage::{Functions, Plan, Stage};
+use stage::{Functions, Stage, StagePlan};
 use summary::Summary;
 
-/// How often the progress is told.
+/// Time between two lines of progress.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
-/// How long the stream may take to drain after the last write.
+/// Longest time that the stream takes to drain after the last write.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs the demo on services of its own.
+/// Runs the demo on services of its own, or on those of the environment.
 ///
 /// # Errors
-/// Where something cannot be started, or table and index differ.
+/// Where something is missing or cannot be started, or table and index differ.
 pub async fn run(args: Args) -> Result<()> {
-    args.load().check()?;
-    ensure!((0.0..=1.0).contains(&args.poison), "--poison is {}, it must be 0 to 1", args.poison);
-    ensure!((0.0..=600.0).contains(&args.outage), "--outage is {}, it must be 0 to 600 seconds", args.outage);
-    args.mapping().validate()?;
+    args.check()?;
+    if args.picture.is_some() {
+        console::record();
+        console::note(style::command(prompt(std::env::args())));
+    }
+    let wanted = Wanted { purpose: Purpose::Demo, ..Wanted::default() };
+    let (existing, jdks) = (Existing::from_env(), Jdks::from_env());
+    announce(&args, &existing);
+    ensure!(args.outage == 0.0 || existing.opensearch.is_none(), "{}", recovery::OWN_ENGINE);
+    existing.check().await?;
+    check_requirements(wanted, &existing, &jdks)?;
     let started = Instant::now();
-    let functions = stage::build().await?;
-    console::note(format!("the functions are built after {:.1} s", started.elapsed().as_secs_f64()));
+    let functions = stage::build(if args.release { BuildProfile::Release } else { BuildProfile::Debug }).await?;
     let services = {
         let _progress = Progress::spinner("starting DynamoDB, SQS and OpenSearch");
-        Services::start(Wanted { purpose: Purpose::Demo, ..Wanted::default() }).await?
+        Services::start_beside(wanted, &existing, &jdks).await?
     };
-    console::note(format!("services are ready after {:.1} s", started.elapsed().as_secs_f64()));
+    console::note(format!("functions and services are ready after {:.0} s", started.elapsed().as_secs_f64()));
     let result = play(&args, &services, functions).await;
     services.stop().await?;
-    result.map(drop)
+    result?;
+    match &args.picture {
+        Some(file) => draw(file),
+        None => Ok(()),
+    }
+}
+
+/// Says what is going to happen, on which services, and how long it takes.
+fn announce(args: &Args, existing: &Existing) {
+    let own: Vec<&str> =
+        [("DynamoDB", &existing.dynamodb), ("SQS", &existing.sqs), ("OpenSearch", &existing.opensearch)]
+            .into_iter()
+            .filter_map(|(service, url)| url.is_none().then_some(service))
+            .collect();
+    let starts = if own.is_empty() { String::new() } else { format!(", starts {}", own.join(", ")) };
+    console::note(format!(
+        "builds the functions{starts}, and replicates changes for {} s: about {:.0} s in all, some minutes more the first time",
+        args.seconds,
+        args.expected_seconds()
+    ));
+    existing.lines().iter().for_each(console::note);
+}
+
+/// The command line as it was typed, without what asks for the picture.
+fn prompt(arguments: impl Iterator<Item = String>) -> String {
+    let mut shown = vec!["$ cargo".to_owned()];
+    let mut arguments = arguments.skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--picture" => drop(arguments.next()),
+            argument if argument.starts_with("--picture=") => {}
+            _ => shown.push(argument),
+        }
+    }
+    shown.join(" ")
+}
+
+fn draw(file: &Path) -> Result<()> {
+    let picture = terminal::svg("A run of cargo demo: table and index are equal", &console::recorded());
+    std::fs::write(file, picture).with_context(|| format!("write {}", file.display()))?;
+    console::note(format!("the terminal is drawn in {}", file.display()));
+    Ok(())
 }
 
 /// Plays the demo on these services with these binaries.
@@ -60,9 +114,9 @@ pub async fn run(args: Args) -> Result<()> {
 /// # Errors
 /// Where a service refuses, or table and index differ.
 pub async fn play(args: &Args, services: &Services, functions: Functions) -> Result<Summary> {
-    let plan = Plan { functions, mapping: args.mapping(), timeout: Duration::from_secs(args.timeout) };
+    let plan = StagePlan { functions, mapping: args.mapping(), timeout: Duration::from_secs(args.timeout) };
     let stage = Stage::set_up(services, plan).await?;
-    let result = act(args, &args.load(), &stage, services).await;
+    let result = replicate(args, &args.load(), &stage, services).await;
     if args.keep {
         keep(services, &stage).await?;
     }
@@ -70,9 +124,8 @@ pub async fn play(args: &Args, services: &Services, functions: Functions) -> Res
     result
 }
 
-/// Writes, drains, redrives, compares, searches, and tells.
-async fn act(args: &Args, load: &Load, stage: &Stage, services: &Services) -> Result<Summary> {
-    stage.warm_up().await?;
+/// Writes, drains, redrives, compares, searches, and prints the verdict.
+async fn replicate(args: &Args, load: &Load, stage: &Stage, services: &Services) -> Result<Summary> {
     let meter = Arc::new(Meter::default());
     let items = Arc::new(ActivityItems::new(args.poison));
     console::note(format!(
@@ -88,7 +141,10 @@ async fn act(args: &Args, load: &Load, stage: &Stage, services: &Services) -> Re
         never = show(&meter, load.writes(), stage) => match never {},
     };
     let limit = DRAIN_LIMIT + Duration::from_secs_f64(args.outage);
-    stage.mapping.wait_until_drained(limit).await.context("wait until the stream has drained")?;
+    {
+        let _progress = Progress::spinner("waiting until the stream has drained");
+        stage.mapping.wait_until_drained(limit).await.context("wait until the stream has drained")?;
+    }
     let seconds = started.elapsed().as_secs_f64();
     stage.report_progress(&meter, started.elapsed());
     let recovery = recovery::redrive(stage).await?;
@@ -97,16 +153,7 @@ async fn act(args: &Args, load: &Load, stage: &Stage, services: &Services) -> Re
     let poison = items.poison_written();
     let function = stage.counts().await;
     let summary = Summary::of(args, &written, stage, &comparison, (seconds, poison, recovery), function);
-    for line in summary.lines() {
-        console::result(line);
-    }
-    console::result(picture::draw(&stage.lag)?);
-    for line in searches::run(&stage.engine, &stage.index).await? {
-        console::result(line);
-    }
-    if args.json {
-        console::result(serde_json::to_string(&summary).context("write the summary")?);
-    }
+    tell(args, &summary, stage).await?;
     if !summary.equal {
         bail!("table and index differ: {}", comparison.describe());
     }
@@ -116,6 +163,20 @@ async fn act(args: &Args, load: &Load, stage: &Stage, services: &Services) -> Re
     Ok(summary)
 }
 
+/// Prints the verdict, the searches and, where it was asked for, the summary for machines.
+async fn tell(args: &Args, summary: &Summary, stage: &Stage) -> Result<()> {
+    let mut lines = summary.lines();
+    lines.push(picture::verdict(&stage.freshness.lag, args.outage));
+    lines.push(format!("the lag over time is drawn in {}", picture::draw(&stage.freshness.lag)?));
+    lines.extend(searches::run(&stage.engine, &stage.index).await?);
+    // A machine reads standard output where it was asked for JSON.
+    lines.iter().for_each(if args.json { console::note } else { console::result });
+    if args.json {
+        console::result(serde_json::to_string(summary).context("write the summary")?);
+    }
+    Ok(())
+}
+
 /// Writes the load; meanwhile the engine is away for a while, if that was asked for.
 async fn load_with_outage(
     args: &Args,
@@ -123,7 +184,7 @@ async fn load_with_outage(
     stage: &Stage,
     services: &Services,
     (items, meter): (&Arc<ActivityItems>, &Arc<Meter>),
-) -> Result<load::Report> {
+) -> Result<load::LoadReport> {
     let written = load::run(load, &stage.tables, &stage.table, Arc::clone(items) as _, Arc::clone(meter));
     if args.outage == 0.0 {
         return written.await;
@@ -134,7 +195,7 @@ async fn load_with_outage(
     Ok(written)
 }
 
-/// Tells the progress for ever.
+/// Prints the progress for ever.
 async fn show(meter: &Meter, writes: u64, stage: &Stage) -> Infallible {
     let started = Instant::now();
     let progress = Progress::bar(writes, "writes");
@@ -149,12 +210,34 @@ async fn show(meter: &Meter, writes: u64, stage: &Stage) -> Infallible {
     }
 }
 
+/// Says what is where, and how to see a change of one's own, and waits for Ctrl-C.
 async fn keep(services: &Services, stage: &Stage) -> Result<()> {
-    console::note("everything is left running until Ctrl-C:");
+    let (table, index) = (&stage.table, &stage.index);
+    console::note("\neverything goes on until Ctrl-C, and changes are replicated; in another terminal:");
     for (name, value) in services.environment() {
         console::note(format!("  export {name}={value}"));
     }
-    let endpoint = services.opensearch_endpoint().context("find the engine")?;
-    console::note(format!("  curl '{endpoint}/{}/_search?size=1&pretty'", stage.index));
+    console::note(format!("  export DEAD_LETTER_QUEUE_URL={}", stage.queue_url));
+    console::note(format!("table {table}, index {index}; a change of your own, and the search that finds it:"));
+    for line in [
+        format!(
+            "  aws dynamodb put-item --table-name {table} \\\n    --item '{{\"pk\": {{\"S\": \"acme#me\"}}, \"sk\": {{\"S\": \"1\"}}, \"company\": {{\"S\": \"Mine\"}}}}'"
+        ),
+        format!("  curl -X POST \"$OPENSEARCH_ENDPOINT/{index}/_refresh\""),
+        format!("  curl \"$OPENSEARCH_ENDPOINT/{index}/_search?q=company:Mine&pretty\""),
+    ] {
+        console::note(style::command(line));
+    }
     tokio::signal::ctrl_c().await.context("listen for Ctrl-C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_picture_shows_the_command_without_itself() {
+        let typed = ["local", "demo", "--rate", "200", "--picture", "docs/demo.svg"].map(str::to_owned);
+        assert_eq!(prompt(typed.into_iter()), "$ cargo demo --rate 200");
+    }
 }

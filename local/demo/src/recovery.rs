@@ -1,35 +1,38 @@
-//! What goes wrong in the demo and is put right: an engine that is away for a while, and poison that waits in the
-//! dead-letter queue until the mapping is mended and it is redriven.
+//! Faults of the demo that are put right: an engine that is away for a while, and poison that waits in the dead-letter
+//! queue until the mapping is fixed and it is redriven.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use driftless::dead_letter::Letter;
+use driftless::dead_letter::DeadLetterMessage;
 use driftless_display::console;
-use driftless_harness::list_dead_letters::{Entry, peek};
+use driftless_harness::list_dead_letters::{Entry, causes, peek};
 use driftless_harness::redrive::{invoke, lines};
 use driftless_harness::services::Services;
+use driftless_harness::words::counted;
 use opensearch::indices::IndicesPutMappingParts;
 use redrive::request::Request;
 use serde_json::json;
 
 use crate::stage::Stage;
 
-/// Letters that are read before the redrive; those that are shown.
+/// Dead letters that are read before the redrive.
 const READ: usize = 20_000;
-const SHOWN: usize = 2;
-/// How often the redrive is invoked at most.
+/// Requirement of an outage.
+pub(crate) const OWN_ENGINE: &str =
+    "--outage kills and starts the engine, so it must be the tool's own: unset OPENSEARCH_ENDPOINT";
+/// Limit for invocations of the redrive.
 const INVOCATIONS: usize = 20;
 
-/// What waited in the dead-letter queue, and what became of it.
+/// Messages of the dead-letter queue before and after the redrive.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Recovery {
-    /// Letters.
+    /// Number of messages before the redrive.
     pub letters: u64,
     /// Different records among those of ours.
     pub records: u64,
-    /// Letters of Lambda's.
+    /// On-failure messages of Lambda among them.
     pub ranges: u64,
     /// Letters that were redriven.
     pub redriven: u64,
@@ -42,10 +45,10 @@ pub struct Recovery {
 /// # Errors
 /// Where the engine is not ours, or does not start again.
 pub async fn outage(services: &Services, starts: Duration, length: Duration) -> Result<()> {
-    let engine = services.opensearch().context("find the engine: an outage needs one that this tool has started")?;
+    let engine = services.opensearch().context(OWN_ENGINE)?;
     tokio::time::sleep(starts).await;
     engine.kill().await.context("kill the engine")?;
-    console::note(format!("the engine was killed; it starts again in {:.0} s", length.as_secs_f64()));
+    console::note(format!("on purpose, the engine was killed; it starts again in {:.0} s", length.as_secs_f64()));
     tokio::time::sleep(length).await;
     engine.restart().await.context("start the engine again")?;
     console::note("the engine is back");
@@ -63,8 +66,9 @@ pub async fn redrive(stage: &Stage) -> Result<Recovery> {
         return Ok(recovery);
     }
     (recovery.records, recovery.ranges) = count(&entries);
-    console::note(format!("{} dead letters wait, such as", entries.len()));
-    entries.iter().take(SHOWN).flat_map(Entry::lines).for_each(|line| console::note(format!("  {line}")));
+    let waiting = counted(entries.len() as u64, "dead letter");
+    console::note(format!("{waiting} in the queue, by class, status and field:"));
+    causes(&entries).into_iter().for_each(|line| console::note(format!("  {line}")));
     mend_mapping(stage).await?;
     for _ in 0..INVOCATIONS {
         let report = invoke(stage.redrive.clone(), &Request::default()).await?;
@@ -84,10 +88,10 @@ fn count(entries: &[Entry]) -> (u64, u64) {
     let mut ranges = 0;
     for entry in entries {
         match &entry.letter {
-            Ok(Letter::Record(letter)) => {
+            Ok(DeadLetterMessage::Record(letter)) => {
                 records.insert((&letter.event_id, &letter.version));
             }
-            Ok(Letter::Range(_)) => ranges += 1,
+            Ok(DeadLetterMessage::Range(_)) => ranges += 1,
             Err(_) => {}
         }
     }

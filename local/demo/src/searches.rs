@@ -1,8 +1,9 @@
-//! The searches that such a table is replicated for: axes that its keys do not have, and an aggregation.
+//! Searches that such a table is replicated for: axes that its keys do not have, and an aggregation.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use driftless_display::style;
 use driftless_harness::activity::KINDS;
 use opensearch::{OpenSearch, SearchParts};
 use serde_json::{Value, json};
@@ -41,7 +42,9 @@ async fn filter(engine: &OpenSearch, index: &str) -> Result<Vec<String>> {
     let total = answer["hits"]["total"]["value"].as_u64().context("count what was found")?;
     let mut lines = vec![
         String::new(),
-        format!("orders and meetings of six members with three companies in eight weeks: {total}, the newest first"),
+        style::heading(format!(
+            "orders and meetings of six members with three companies in eight weeks: {total}, the newest first"
+        )),
         format!("  {:<21} {:<8} {:<8} {:<16} {:>12}", "at", "member", "kind", "company", "amount"),
     ];
     for hit in answer["hits"]["hits"].as_array().context("read the hits")? {
@@ -67,7 +70,7 @@ async fn aggregation(engine: &OpenSearch, index: &str) -> Result<Vec<String>> {
     let heads: String = KINDS.iter().map(|kind| format!("{kind:>9}")).collect();
     let mut lines = vec![
         String::new(),
-        "activities by kind and week".to_owned(),
+        style::heading("activities by kind and week"),
         format!("  {:<11}{heads}{:>9}", "week of", "all"),
     ];
     for week in buckets {

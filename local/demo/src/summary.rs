@@ -1,8 +1,10 @@
-//! What the demo showed, as lines and as one JSON object.
+//! Result of the demo, as lines and as one JSON object.
 
+use driftless_display::style;
 use driftless_harness::compare::Comparison;
-use driftless_harness::load::Report;
-use driftless_harness::outcomes::Counts;
+use driftless_harness::load::LoadReport;
+use driftless_harness::outcomes::FunctionCounts;
+use driftless_harness::words::counted;
 use serde::Serialize;
 
 use crate::args::Args;
@@ -12,7 +14,7 @@ use crate::stage::Stage;
 /// The demo's result. Milliseconds and counts; absent lags mean that no change was seen.
 #[derive(Debug, Serialize)]
 pub struct Summary {
-    /// Whether table and index hold the same, item by item.
+    /// True if table and index hold the same, item by item, and no dead letter is left.
     pub equal: bool,
     /// Items of the table.
     pub items: u64,
@@ -24,9 +26,9 @@ pub struct Summary {
     pub changes: u64,
     /// Changes by what they did.
     pub inserted: u64,
-    /// Likewise.
+    /// Changes that replaced an item.
     pub modified: u64,
-    /// Likewise.
+    /// Changes that removed an item.
     pub removed: u64,
     /// Deliveries that the guard found to have been applied before.
     pub duplicates: u64,
@@ -44,9 +46,9 @@ pub struct Summary {
     pub letters_left: u64,
     /// Lag from the writer's clock to the function's answer.
     pub lag_p50_ms: Option<f64>,
-    /// Likewise.
+    /// 99th percentile of the same lag.
     pub lag_p99_ms: Option<f64>,
-    /// Likewise.
+    /// Longest such lag of any change.
     pub lag_max_ms: Option<f64>,
     /// The 99th percentile of the first half of the changes: with the next one, whether the lag grows.
     pub lag_p99_first_half_ms: Option<f64>,
@@ -54,8 +56,8 @@ pub struct Summary {
     pub lag_p99_second_half_ms: Option<f64>,
     /// From the first write until the stream had drained.
     pub seconds: f64,
-    /// What the function said of its records.
-    pub function: Counts,
+    /// Outcomes that the function counted in its metrics.
+    pub function: FunctionCounts,
     /// Invocations, failed ones and redeliveries included.
     pub invocations: u64,
     /// Batches that were delivered again on purpose.
@@ -66,24 +68,24 @@ pub struct Summary {
     pub retries: u64,
     /// Settings of the run.
     pub rate: f64,
-    /// Likewise.
+    /// Parallelization factor of the mapping.
     pub factor: usize,
-    /// Likewise.
+    /// Limit for records of one invocation.
     pub batch_size: usize,
-    /// Likewise.
+    /// Seed of the load's plan.
     pub seed: u64,
 }
 
 impl Summary {
     pub(crate) fn of(
         args: &Args,
-        written: &Report,
+        written: &LoadReport,
         stage: &Stage,
         comparison: &Comparison,
         (seconds, poison, recovery): (f64, u64, Recovery),
-        function: Counts,
+        function: FunctionCounts,
     ) -> Self {
-        let (stats, lag) = (stage.mapping.stats(), &stage.lag);
+        let (stats, lag) = (stage.mapping.stats(), &stage.freshness.lag);
         let halves = lag.quantile_of_halves_ms(0.99);
         let differences = comparison.differences();
         Self {
@@ -120,32 +122,53 @@ impl Summary {
         }
     }
 
+    /// Words the summary. The first line after the blank one is the verdict.
     pub(crate) fn lines(&self) -> Vec<String> {
         let ms = |lag: Option<f64>| lag.map_or_else(|| "-".to_owned(), |lag| format!("{lag:.0} ms"));
-        let verdict = if self.equal { "EQUAL" } else { "DIFFERENT" };
+        let verdict = if self.equal { style::good("EQUAL") } else { style::bad("DIFFERENT") };
+        let label = |label: &str| style::heading(format!("{label:<11}"));
         vec![
             String::new(),
             format!(
-                "table and index are {verdict}: {} items, {} documents, {} differences",
-                self.items, self.documents, self.differences
+                "table and index are {verdict}: {}, {}, {}",
+                counted(self.items, "item"),
+                counted(self.documents, "document"),
+                counted(self.differences, "difference")
             ),
             format!(
-                "  changes     {} ({} inserts, {} modifies, {} removes) in {:.1} s",
-                self.changes, self.inserted, self.modified, self.removed, self.seconds
+                "  {} {} ({}, {}, {}) in {:.1} s",
+                label("changes"),
+                self.changes,
+                counted(self.inserted, "insert"),
+                counted(self.modified, "modify"),
+                counted(self.removed, "remove"),
+                self.seconds
             ),
             format!(
-                "  poison      {} changes; {} dead letters, {} redriven after the mapping was mended, {} left",
-                self.poison, self.dead_letters, self.redriven, self.letters_left
+                "  {} {}: {}, {} redriven after the mapping was fixed, {} left",
+                label("poison"),
+                counted(self.poison, "change"),
+                counted(self.dead_letters, "dead letter"),
+                self.redriven,
+                self.letters_left
             ),
             format!(
-                "  faults      {} batches delivered again, {} processes killed, {} retries: {} duplicates refused by the guard",
-                self.redelivered, self.killed, self.retries, self.duplicates
+                "  {} on purpose, {} delivered again and {} killed: {} refused",
+                label("faults"),
+                counted(self.redelivered, "batch"),
+                counted(self.killed, "process"),
+                counted(self.duplicates, "duplicate"),
             ),
             format!(
-                "  lag         p50 {}, p99 {}, max {} from write to indexed (the poll of 250 ms included); p99 by halves {} and {}",
+                "  {} p50 {}, p99 {}, max {} from write to indexed, the poll of 250 ms included",
+                label("lag"),
                 ms(self.lag_p50_ms),
                 ms(self.lag_p99_ms),
                 ms(self.lag_max_ms),
+            ),
+            format!(
+                "  {} p99 {} in the first half, {} in the second",
+                label(""),
                 ms(self.lag_p99_first_half_ms),
                 ms(self.lag_p99_second_half_ms)
             ),

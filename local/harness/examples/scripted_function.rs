@@ -1,10 +1,9 @@
 //! A Lambda function whose behaviour is written in its events; the tests of the event source mapping drive it.
 //!
 //! A record's new image may hold a string attribute `do`: `fail` (a function error), `report` (its sequence number goes
-//! into `batchItemFailures`), `exit`, `hang`, `panic`, `garble` (an answer without meaning), `swell`
-//! (an answer above Lambda's limit), `print` (one line). Anything
-//! else succeeds. With `FAIL_INIT` set, its initialisation fails. With `DELIVERIES` set, every record is appended to that
-//! file before anything else happens.
+//! into `batchItemFailures`), `exit`, `hang`, `panic`, `garble` (an answer without meaning), `swell` (an answer above
+//! Lambda's limit), `print` (one line), `warn` (one line of the log). Anything else succeeds. With `FAIL_INIT` set, its
+//! initialisation fails. With `DELIVERIES` set, every record is appended to that file before anything else happens.
 
 use std::{env, fs::OpenOptions, io::Write, time::Duration};
 
@@ -34,6 +33,9 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
             "panic" => panic!("as the record says"),
             "garble" => return Ok(json!("no list of failures")),
             "swell" => return Ok(json!("x".repeat(7 * 1024 * 1024))),
+            "warn" => {
+                writeln!(std::io::stdout(), r#"{{"level":"WARN","class":"test","message":"as the record says"}}"#)?
+            }
             "print" => writeln!(std::io::stdout(), "record {number} of {}", event.context.invoked_function_arn)?,
             _ => {}
         }

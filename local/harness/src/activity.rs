@@ -1,4 +1,5 @@
-//! A realistic table, such as the demo's: who did what to which company, when. Partition key `pk` is `tenant#member`, sort key `sk` time and id.
+//! A realistic table, such as the demo's: who did what to which company, when. Partition key `pk` is `tenant#member`,
+//! sort key `sk` time and id.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +20,7 @@ use crate::load::{Item, Items};
 pub const TABLE: &str = "activity-history";
 /// The table's partition key.
 pub const PARTITION_KEY: &str = "pk";
-/// What the index is created with: exact kinds and companies, and dates as dates.
+/// Definition of the index: exact kinds and companies, and dates as dates.
 pub const INDEX_DEFINITION: &str = include_str!("activity-history.json");
 
 const TENANTS: [&str; 2] = ["acme", "globex"];
@@ -35,19 +36,19 @@ const COMPANIES: [&str; 8] = [
     "Granite Homes",
     "Harbor Tools",
 ];
-/// Kinds of activities.
+/// Kinds of activities in the table.
 pub const KINDS: [&str; 6] = ["call", "mail", "meeting", "note", "order", "visit"];
 /// Monday, 2026-09-21T00:00:00Z: the activity covers the eight weeks from here.
 const FIRST_SECOND: i64 = 1_789_948_800;
 const WEEKS: i64 = 8;
 
-/// What a careless writer puts where the index expects a date: the engine refuses the document.
+/// Text of a careless writer in a date field: OpenSearch refuses the document.
 pub const POISON: &str = "next Tuesday";
 
 /// Makes activities. A key's place in time and its kind follow from its number; the rest changes with every write.
 #[derive(Debug)]
 pub struct ActivityItems {
-    /// Which share of the writes is poison, 0 to 1.
+    /// Share of the writes that is poison, 0 to 1.
     pub poison: f64,
     /// Members of each tenant; one of them is a partition key.
     members: u64,
@@ -73,14 +74,14 @@ impl ActivityItems {
         Self { members, ..self }
     }
 
-    /// How many poison items were made.
+    /// Returns the number of poison items made so far.
     #[must_use]
     pub fn poison_written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 }
 
-/// What follows from a key's number alone.
+/// Attributes that follow from a key's number alone.
 struct Identity {
     tenant: &'static str,
     member: String,

@@ -17,12 +17,12 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-/// Documents per page.
+/// Number of documents per page.
 const PAGE: usize = 1_000;
 /// Ids that a difference is described with.
 const NAMED: usize = 5;
 
-/// What was found.
+/// Result of a comparison.
 #[derive(Debug, Default)]
 pub struct Comparison {
     /// Items of the table.
@@ -38,7 +38,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// How many ids differ.
+    /// Returns the number of ids that differ.
     #[must_use]
     pub fn differences(&self) -> u64 {
         (self.missing.len() + self.stale.len() + self.orphans.len()) as u64

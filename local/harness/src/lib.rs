@@ -1,5 +1,5 @@
-//! The harness that the tests, the benchmark, the simulation and the command line drive: real services on this machine, and
-//! Lambda's side of them.
+//! The harness that the tests, the benchmark, the simulation and the command line drive: real services on this machine,
+//! and Lambda's side of them.
 //!
 //! # Layout
 //! - [`services`]: DynamoDB, SQS and a search engine, started and stopped; [`table`]: a table to write to.
@@ -8,8 +8,9 @@
 //! - [`mapping`]: a stream's records into functions, with Lambda's semantics; [`lag`]: how fresh the index is.
 //! - [`proxy`]: stands between a function and a service, and goes wrong on purpose.
 //! - [`replay`]: sample events into a function; [`redrive`](mod@redrive): the function that redrives, invoked.
-//! - [`list_dead_letters`]: what waits in the dead-letter queue; [`compare`](mod@compare): whether table and index hold the same.
-//! - [`stable_hash`]: what keys and seeds decide by.
+//! - [`list_dead_letters`]: what waits in the dead-letter queue; [`compare`](mod@compare): whether table and index hold
+//!   the same.
+//! - [`stable_hash`]: what keys and seeds decide by; [`words`]: numbers with their nouns.
 
 pub mod activity;
 pub mod compare;
@@ -25,3 +26,4 @@ pub mod replay;
 pub mod services;
 pub mod stable_hash;
 pub mod table;
+pub mod words;

@@ -1,12 +1,14 @@
-//! What waits in the dead-letter queue, as a list that a person can act on.
+//! Messages of the dead-letter queue, as a list that a person can act on.
 //!
 //! Every message is received, and given back when all are read: a redrive at the same moment would miss them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
-use driftless::dead_letter::{Letter, Unreadable};
+use driftless::dead_letter::cause::Cause;
+use driftless::dead_letter::{DeadLetterMessage, Unreadable};
 use driftless::queue::sqs::SqsQueue;
 use driftless::queue::{Queue, QueueError, Received};
 use driftless::time::Timestamp;
@@ -17,16 +19,16 @@ use crate::services::{SQS_ENDPOINT, sqs_client};
 
 /// The whole reading; well within the time for which SQS hides a message (30 s unless the queue says more).
 const LIMIT: Duration = Duration::from_secs(20);
-/// Letters that are given back at once.
+/// Messages that are given back concurrently.
 const AT_ONCE: usize = 16;
 
 /// A message of the queue, read.
 #[derive(Debug)]
 pub struct Entry {
-    /// The message.
+    /// Message as it was received.
     pub message: Received,
-    /// What it is.
-    pub letter: Result<Letter, Unreadable>,
+    /// Dead letter that the message holds.
+    pub letter: Result<DeadLetterMessage, Unreadable>,
 }
 
 /// The queue at a URL: on this machine, or AWS's with the variables of the SDK.
@@ -65,18 +67,63 @@ async fn receive(queue: &SqsQueue, max: usize, deadline: Instant, entries: &mut 
         if messages.is_empty() {
             break;
         }
-        entries.extend(messages.into_iter().map(|message| Entry { letter: Letter::read(&message.body), message }));
+        entries.extend(
+            messages.into_iter().map(|message| Entry { letter: DeadLetterMessage::read(&message.body), message }),
+        );
     }
     Ok(())
 }
 
+/// Counts entries by class, status, field and cause; the most frequent first.
+#[must_use]
+pub fn summary(entries: &[Entry]) -> Vec<String> {
+    let line = |(cause, count): (Cause, usize)| format!("{count:>6}  {}: {}", cause_in_words(&cause), cause.shape);
+    counts(entries.iter().map(Entry::cause)).into_iter().map(line).collect()
+}
+
+/// Counts entries by class, status and field alone.
+#[must_use]
+pub fn causes(entries: &[Entry]) -> Vec<String> {
+    let causes = entries.iter().map(|entry| Cause { shape: String::new(), ..entry.cause() });
+    counts(causes).into_iter().map(|(cause, count)| format!("{count:>6}  {}", cause_in_words(&cause))).collect()
+}
+
+fn counts(causes: impl Iterator<Item = Cause>) -> Vec<(Cause, usize)> {
+    let mut counts: BTreeMap<Cause, usize> = BTreeMap::new();
+    for cause in causes {
+        *counts.entry(cause).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts
+}
+
+/// Words class, status and field of a cause.
+pub(crate) fn cause_in_words(cause: &Cause) -> String {
+    let status = cause.status.map_or_else(String::new, |status| format!(" {status}"));
+    let field = cause.field.as_ref().map_or_else(String::new, |field| format!(", field {field}"));
+    format!("{}{status}{field}", cause.class)
+}
+
 impl Entry {
-    /// What a person needs to know of it.
+    fn cause(&self) -> Cause {
+        match &self.letter {
+            Ok(DeadLetterMessage::Record(letter)) => Cause::of(&letter.rejected),
+            Ok(DeadLetterMessage::Range(range)) => Cause {
+                class: range.request.condition.clone(),
+                shape: "records that Lambda gave up".to_owned(),
+                ..Cause::default()
+            },
+            Err(error) => Cause { class: "unreadable".to_owned(), shape: error.to_string(), ..Cause::default() },
+        }
+    }
+
+    /// Describes the message for a person.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         match &self.letter {
-            Ok(Letter::Record(letter)) => {
+            Ok(DeadLetterMessage::Record(letter)) => {
                 let status = letter.rejected.status.map_or_else(String::new, |status| format!(" {status}"));
                 vec![
                     format!(
@@ -92,7 +139,7 @@ impl Entry {
                     format!("    message {}, record of {} bytes", self.message.id, letter.record.get().len()),
                 ]
             }
-            Ok(Letter::Range(range)) => {
+            Ok(DeadLetterMessage::Range(range)) => {
                 let batch = &range.batch;
                 vec![
                     format!(
@@ -116,4 +163,34 @@ impl Entry {
 fn time(at: Timestamp) -> String {
     let seconds = i64::try_from(at.as_millis() / 1_000).unwrap_or_default();
     DateTime::from_secs(seconds).fmt(DateTimeFormat::DateTime).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(field: &str, value: &str) -> Entry {
+        let reason = format!("failed to parse field [{field}] of type [double]. Preview of field's value: '{value}'");
+        let body = serde_json::json!({
+            "format": driftless::dead_letter::FORMAT,
+            "rejected": {"class": "mapper_parsing_exception", "status": 400, "reason": reason},
+            "index": "i", "rejected_at": 0, "function_version": "1", "record": {},
+        })
+        .to_string();
+        let (id, receipt, sent_at) = ("m".to_owned(), "r".to_owned(), None);
+        Entry { letter: DeadLetterMessage::read(&body), message: Received { id, receipt, body, sent_at } }
+    }
+
+    #[test]
+    fn a_summary_counts_by_field_and_cause() {
+        let entries = [entry("address", "x"), entry("discount", "10%"), entry("discount", "free")];
+        let cause = "failed to parse field […] of type […]. Preview of field's value: '…'";
+        assert_eq!(
+            summary(&entries),
+            [
+                format!("     2  mapper_parsing_exception 400, field discount: {cause}"),
+                format!("     1  mapper_parsing_exception 400, field address: {cause}"),
+            ]
+        );
+    }
 }

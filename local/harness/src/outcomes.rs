@@ -1,4 +1,4 @@
-//! What the function says of its records: its EMF lines, added up.
+//! Outcomes of the function's records: its EMF lines, added up.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,10 +12,10 @@ const SETTLING: Duration = Duration::from_millis(50);
 /// Records by how they ended, over all invocations that told. A process that was killed may not have told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all(deserialize = "PascalCase"))]
-pub struct Counts {
+pub struct FunctionCounts {
     /// Records of all invocations, redeliveries included.
     pub records: u64,
-    /// Documents written.
+    /// Changes that were written to the index.
     pub applied: u64,
     /// Changes that had been applied before.
     pub duplicate: u64,
@@ -33,10 +33,10 @@ pub struct Counts {
 
 /// Adds up the metrics that function processes print.
 #[derive(Clone, Debug, Default)]
-pub struct Tally(Arc<Mutex<Counts>>);
+pub struct Tally(Arc<Mutex<FunctionCounts>>);
 
 impl Tally {
-    /// Where processes send the lines that they print. Must be called within a runtime.
+    /// Creates the channel for the lines that processes print. Must be called within a runtime.
     #[must_use]
     pub fn lines(&self) -> UnboundedSender<String> {
         let (sender, mut lines) = unbounded_channel::<String>();
@@ -51,12 +51,12 @@ impl Tally {
 
     /// The counts so far.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> FunctionCounts {
         *self.guard()
     }
 
     /// The counts once no line has come for a while. To be asked when the processes have ended.
-    pub async fn settled(&self) -> Counts {
+    pub async fn settled(&self) -> FunctionCounts {
         let mut before = self.counts();
         loop {
             tokio::time::sleep(SETTLING).await;
@@ -68,13 +68,13 @@ impl Tally {
         }
     }
 
-    fn guard(&self) -> MutexGuard<'_, Counts> {
+    fn guard(&self) -> MutexGuard<'_, FunctionCounts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&self, line: &str) {
         // Log lines are JSON, too, but count nothing.
-        let Ok(more) = serde_json::from_str::<Counts>(line) else { return };
+        let Ok(more) = serde_json::from_str::<FunctionCounts>(line) else { return };
         let mut sum = self.guard();
         sum.records += more.records;
         sum.applied += more.applied;
@@ -99,6 +99,9 @@ mod tests {
         tally.add(line);
         tally.add(r#"{"level":"WARN","message":"failed"}"#);
         tally.add("plain");
-        assert_eq!(tally.counts(), Counts { records: 4, applied: 2, duplicate: 2, ..Counts::default() });
+        assert_eq!(
+            tally.counts(),
+            FunctionCounts { records: 4, applied: 2, duplicate: 2, ..FunctionCounts::default() }
+        );
     }
 }

@@ -16,7 +16,7 @@ impl Default for StableHash {
 }
 
 impl StableHash {
-    /// Hash of these bytes.
+    /// Returns the hash of these bytes alone.
     #[must_use]
     pub fn of(bytes: &[u8]) -> u64 {
         let mut hash = Self::default();
@@ -24,7 +24,7 @@ impl StableHash {
         hash.finish()
     }
 
-    /// Adds bytes.
+    /// Adds bytes to what is hashed.
     pub fn write(&mut self, bytes: &[u8]) {
         self.0 = bytes.iter().fold(self.0, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME));
     }

@@ -10,6 +10,8 @@ use aws_sdk_dynamodb::types::{
 };
 use tokio::time::{Instant, sleep};
 
+use crate::services::client_error;
+
 /// The partition key of tables made here.
 const KEY: &str = "id";
 const LIMIT: Duration = Duration::from_secs(30);
@@ -37,7 +39,7 @@ pub async fn create(client: &Client, name: &str) -> Result<()> {
         .await;
     match created {
         Err(error) if !error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception()) => {
-            Err(error).with_context(|| format!("create the table {name}"))
+            Err(client_error(error).context(format!("create the table {name}")))
         }
         _ => active(client, name).await,
     }
@@ -47,7 +49,7 @@ async fn active(client: &Client, name: &str) -> Result<()> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let described = client.describe_table().table_name(name).send().await;
-        let table = described.with_context(|| format!("describe the table {name}"))?.table;
+        let table = described.map_err(client_error).with_context(|| format!("describe the table {name}"))?.table;
         let status = table.and_then(|table| table.table_status);
         if status == Some(TableStatus::Active) {
             return Ok(());

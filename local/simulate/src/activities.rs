@@ -1,4 +1,4 @@
-//! Background activities of a run. Its stream has drained when all of them have ended.
+//! Activities in the background of a run, and the wait for their end: then the stream has drained.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -43,12 +43,12 @@ impl Activities {
         Changes { activities: self, seen: self.changes.load(Ordering::Relaxed) }
     }
 
-    /// Returns `true` if readers of the stream shall end once nothing new is there.
+    /// Returns whether readers of the stream shall end once nothing new is there.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Waits until all have ended, those that start meanwhile included. Returns `true` if they did within `limit`.
+    /// Waits until all have ended, those that start meanwhile included. Returns whether they did within `limit`.
     pub(crate) async fn drain(&self, limit: Duration, on_panic: impl Fn(String)) -> bool {
         self.draining.store(true, Ordering::Relaxed);
         self.notify();

@@ -11,7 +11,7 @@ use driftless::outcome::Outcome;
 use driftless::target::{Call, Position};
 use driftless::time::Timestamp;
 use driftless::version::{Generation, SequenceNumber, StreamLabel, Version};
-use driftless::writer::Limits;
+use driftless::writer::ApplyOptions;
 use tokio::time::{Instant, sleep};
 
 use crate::guard::Guard;
@@ -36,14 +36,14 @@ pub(crate) async fn backfill<I: Index>(processes: Arc<Processes<I>>, nth: u64) {
             let changes = read_page(world, keys);
             // Meanwhile, the items change behind the backfill's back.
             sleep(Duration::from_millis(world.chance(2_000 + nth, page as u64, 300))).await;
-            let limits = Limits {
+            let options = ApplyOptions {
                 deadline: Instant::now() + DEADLINE,
                 written_at: Timestamp::from_millis(world.clock.now_ms()),
             };
             let report = tokio::select! {
                 biased;
                 () = process.killed.notified() => None,
-                report = process.writer.apply(&changes, limits) => Some(report),
+                report = process.writer.apply(&changes, options) => Some(report),
             };
             match report {
                 Some(Ok(report)) if !report.outcomes.iter().any(|end| matches!(end, Outcome::Failed(_))) => break,

@@ -10,7 +10,7 @@ use driftless::change::Content;
 use driftless::document_id::DocumentId;
 use driftless::function::clock;
 use driftless::outcome::{Problem, Refusal};
-use driftless::target::{Call, Guard as Condition, GuardedWrite, Position, Stored, Target, Written};
+use driftless::target::{Call, ConditionalWrite, Position, StoredState, Target, WriteCondition, Written};
 use driftless::time::Timestamp;
 use driftless::version::Version;
 use tokio::sync::Notify;
@@ -78,9 +78,14 @@ impl<I: Index> Client<I> {
     }
 
     /// Carries out writes. If `answered`, they are then on all copies of the index. Others are still on their way.
-    async fn perform(&self, writes: &[GuardedWrite<'_>], call: Call, answered: bool) -> Vec<Result<Written, Problem>> {
+    async fn perform(
+        &self,
+        writes: &[ConditionalWrite<'_>],
+        call: Call,
+        answered: bool,
+    ) -> Vec<Result<Written, Problem>> {
         let written_at = self.clock();
-        let stamped: Vec<_> = writes.iter().map(|write| GuardedWrite { written_at, ..*write }).collect();
+        let stamped: Vec<_> = writes.iter().map(|write| ConditionalWrite { written_at, ..*write }).collect();
         let index = &self.world.index;
         let forced = self.forced || !self.world.stands(Guard::AtomicWrite);
         let answers = match (forced, answered) {
@@ -115,20 +120,23 @@ impl<I: Index> Client<I> {
     }
 
     /// Writes on the condition of the documents' present states. It always holds, so it guards nothing.
-    async fn force(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn force(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let index = &self.world.index;
         let ids: Vec<_> = writes.iter().map(|write| write.id).collect();
         let states = index.read(&ids, call).await.into_iter().map(|state| state.ok().flatten());
-        let condition = |state: Option<Stored>| state.map_or(Condition::Absent, |state| Condition::At(state.position));
-        let forced = writes.iter().zip(states).map(|(write, state)| GuardedWrite { guard: condition(state), ..*write });
+        let condition = |state: Option<StoredState>| {
+            state.map_or(WriteCondition::IfAbsent, |state| WriteCondition::IfUnchanged(state.position))
+        };
+        let forced =
+            writes.iter().zip(states).map(|(write, state)| ConditionalWrite { condition: condition(state), ..*write });
         index.write(&forced.collect::<Vec<_>>(), call).await
     }
 
     /// Deletes each tombstone that was just written, as if there were none.
-    async fn delete_tombstones(&self, writes: &[GuardedWrite<'_>], answers: &[Result<Written, Problem>]) {
+    async fn delete_tombstones(&self, writes: &[ConditionalWrite<'_>], answers: &[Result<Written, Problem>]) {
         for (write, answer) in writes.iter().zip(answers) {
             if let Ok(Written::Done(position)) = answer
-                && *write.content == Content::Removed
+                && *write.content == Content::Tombstone
             {
                 self.world.index.delete(write.id, *position).await;
             }
@@ -136,7 +144,7 @@ impl<I: Index> Client<I> {
     }
 
     /// Brings unacknowledged writes to the copies of the index after a while.
-    fn replicate_later(&self, writes: &[GuardedWrite<'_>], answers: &[Result<Written, Problem>]) {
+    fn replicate_later(&self, writes: &[ConditionalWrite<'_>], answers: &[Result<Written, Problem>]) {
         for (write, answer) in writes.iter().zip(answers) {
             let Ok(Written::Done(position)) = answer else { continue };
             let (world, id, position) = (Arc::clone(&self.world), write.id.clone(), *position);
@@ -149,7 +157,7 @@ impl<I: Index> Client<I> {
         }
     }
 
-    fn note_refusals(&self, writes: &[GuardedWrite<'_>], answers: &[Result<Written, Problem>]) {
+    fn note_refusals(&self, writes: &[ConditionalWrite<'_>], answers: &[Result<Written, Problem>]) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         for (write, answer) in writes.iter().zip(answers) {
             if answer.is_err() {
@@ -159,7 +167,7 @@ impl<I: Index> Client<I> {
     }
 
     /// Returns a document's state as the process sees it. `written_at` is on the function's own clock, not the model's.
-    fn shown(&self, id: &DocumentId, found: Option<Stored>) -> Option<Stored> {
+    fn shown(&self, id: &DocumentId, found: Option<StoredState>) -> Option<StoredState> {
         let was_refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         if was_refused && !self.world.stands(Guard::ReadBeforeReject) {
             return None;
@@ -172,7 +180,7 @@ impl<I: Index> Client<I> {
         let version = |version: Version| {
             if self.world.stands(Guard::VersionCompare) { version } else { Version::from_stored(String::new()) }
         };
-        found.map(|stored| Stored {
+        found.map(|stored| StoredState {
             version: stored.version.map(version),
             written_at: stored.written_at.map(age_ms).map(on_its_clock),
             ..stored
@@ -180,7 +188,7 @@ impl<I: Index> Client<I> {
     }
 
     /// Delivers a request when nobody waits for its answer any more.
-    fn send_late(&self, writes: &[GuardedWrite<'_>], by: Duration) {
+    fn send_late(&self, writes: &[ConditionalWrite<'_>], by: Duration) {
         let writes: Vec<OwnedWrite> = writes.iter().map(OwnedWrite::from).collect();
         let late = Self::new(Arc::clone(&self.world), self.process, Arc::clone(&self.killed), self.forced);
         self.world.activities.spawn(async move {
@@ -192,7 +200,7 @@ impl<I: Index> Client<I> {
 }
 
 impl<I: Index> Target for Client<I> {
-    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<Stored>, Problem>> {
+    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<StoredState>, Problem>> {
         if self.forced {
             return vec![Ok(None); ids.len()];
         }
@@ -225,7 +233,7 @@ impl<I: Index> Target for Client<I> {
         let answers: Vec<_> =
             ids.iter().zip(answers).map(|(id, answer)| answer.map(|found| self.shown(id, found))).collect();
         for (id, answer) in ids.iter().zip(&answers) {
-            if let Ok(Some(Stored { version: Some(version), .. })) = answer {
+            if let Ok(Some(StoredState { version: Some(version), .. })) = answer {
                 self.world.ledger().seen(id, version);
             }
         }
@@ -233,7 +241,7 @@ impl<I: Index> Target for Client<I> {
         if Instant::now() > limit { vec![Err(unreachable("timed out")); ids.len()] } else { answers }
     }
 
-    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn write(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let limit = call.deadline.min(Instant::now() + REQUEST_TIMEOUT * (1 << call.doublings));
         let sent = Instant::now();
         let call = Call { with_probe: call.with_probe && self.world.stands(Guard::Probe), ..call };
@@ -298,13 +306,13 @@ struct OwnedWrite {
     written_at: Timestamp,
 }
 
-impl From<&GuardedWrite<'_>> for OwnedWrite {
-    fn from(write: &GuardedWrite<'_>) -> Self {
+impl From<&ConditionalWrite<'_>> for OwnedWrite {
+    fn from(write: &ConditionalWrite<'_>) -> Self {
         Self {
             id: write.id.clone(),
-            state: match write.guard {
-                Condition::Absent => None,
-                Condition::At(position) => Some(position),
+            state: match write.condition {
+                WriteCondition::IfAbsent => None,
+                WriteCondition::IfUnchanged(position) => Some(position),
             },
             content: write.content.clone(),
             version: write.version.clone(),
@@ -315,10 +323,10 @@ impl From<&GuardedWrite<'_>> for OwnedWrite {
 }
 
 impl OwnedWrite {
-    fn borrow(&self) -> GuardedWrite<'_> {
-        GuardedWrite {
+    fn borrow(&self) -> ConditionalWrite<'_> {
+        ConditionalWrite {
             id: &self.id,
-            guard: self.state.map_or(Condition::Absent, Condition::At),
+            condition: self.state.map_or(WriteCondition::IfAbsent, WriteCondition::IfUnchanged),
             content: &self.content,
             version: &self.version,
             event_time: self.event_time,

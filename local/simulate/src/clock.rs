@@ -16,7 +16,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Starts a clock now.
+    /// Starts a clock at the start of a run.
     pub(crate) fn start() -> Self {
         Self { start: Instant::now(), skipped_ms: AtomicU64::new(0) }
     }

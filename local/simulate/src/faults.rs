@@ -1,5 +1,4 @@
-//! Faults of a run that are still to come. Steps of the schedule add them; the next call that each concerns meets it,
-//! once.
+//! Faults that are about to happen in a run. Steps of the schedule add them, and whoever comes first meets each once.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -76,12 +75,12 @@ impl Faults {
         }
     }
 
-    /// Forgets all faults that are still to come.
+    /// Forgets all faults that nobody has met.
     pub(crate) fn clear(&self) {
         *self.waiting() = Waiting::default();
     }
 
-    /// Returns `true` while nobody reaches the engine.
+    /// Returns whether nobody reaches the engine now.
     pub(crate) fn is_outage(&self) -> bool {
         self.waiting().outage_until.is_some_and(|until| Instant::now() < until)
     }
@@ -109,22 +108,22 @@ impl Faults {
         self.waiting().redeliveries.pop_front()
     }
 
-    /// Returns `true` if the present invocation's answer is lost.
+    /// Returns whether the answer of this invocation is lost.
     pub(crate) fn loses_answer(&self) -> bool {
         spend(&mut self.waiting().lost_answers)
     }
 
-    /// Returns `true` if the messages that are received now stay visible.
+    /// Returns whether the messages that are received now stay visible.
     pub(crate) fn receives_twice(&self) -> bool {
         spend(&mut self.waiting().received_twice)
     }
 
-    /// Returns `true` if the message that is deleted now reappears.
+    /// Returns whether the message that is deleted now reappears.
     pub(crate) fn reappears(&self) -> bool {
         spend(&mut self.waiting().reappearances)
     }
 
-    /// Returns `true` if the stream cannot be read now.
+    /// Returns whether the stream cannot be read now.
     pub(crate) fn is_range_unreadable(&self) -> bool {
         spend(&mut self.waiting().unreadable_ranges)
     }

@@ -6,7 +6,7 @@ use std::future::Future;
 use driftless::document_id::DocumentId;
 use driftless::memory::{MemoryDocument, MemoryTarget};
 use driftless::outcome::Problem;
-use driftless::target::{Call, GuardedWrite, Position, Stored, Target, Written};
+use driftless::target::{Call, ConditionalWrite, Position, StoredState, Target, Written};
 use driftless::time::Timestamp;
 
 /// Name of the field that the engine refuses until its mapping is mended.
@@ -42,7 +42,7 @@ pub trait Index: Target + Clone + 'static {
         &self,
         ids: &[&DocumentId],
         call: Call,
-    ) -> impl Future<Output = Vec<Result<Option<Stored>, Problem>>> + Send {
+    ) -> impl Future<Output = Vec<Result<Option<StoredState>, Problem>>> + Send {
         self.read(ids, call)
     }
 
@@ -50,7 +50,7 @@ pub trait Index: Target + Clone + 'static {
     /// over before.
     fn write_to_primary(
         &self,
-        writes: &[GuardedWrite<'_>],
+        writes: &[ConditionalWrite<'_>],
         call: Call,
     ) -> impl Future<Output = Vec<Result<Written, Problem>>> + Send {
         self.write(writes, call)
@@ -94,11 +94,11 @@ impl Index for MemoryTarget {
         self.accept_field(POISON);
     }
 
-    async fn read_outdated(&self, ids: &[&DocumentId], _: Call) -> Vec<Result<Option<Stored>, Problem>> {
+    async fn read_outdated(&self, ids: &[&DocumentId], _: Call) -> Vec<Result<Option<StoredState>, Problem>> {
         self.read_outdated(ids).into_iter().map(Ok).collect()
     }
 
-    async fn write_to_primary(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn write_to_primary(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         self.write_to_primary(writes, call)
     }
 

@@ -1,4 +1,4 @@
-//! Log of a run: everything observable, in order; counts; and the first broken promise.
+//! The log of a run: everything observable, in order; counts; and the first promise that was broken.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use driftless_harness::stable_hash::StableHash;
 use crate::counts::Counts;
 use crate::promise::Broken;
 
-/// Log of a run, while it goes on.
+/// Log that all who act write to.
 pub(crate) struct Log(Mutex<Entries>);
 
 struct Entries {

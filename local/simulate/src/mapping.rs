@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use driftless_harness::mapping::batch::{Batch, Then, batch_length};
+use driftless_harness::mapping::batch::{Delivery, FollowUp, batch_length};
 use driftless_harness::mapping::on_failure::Condition;
 use driftless_harness::mapping::record::StreamRecord;
 use driftless_harness::mapping::response::verdict;
-use driftless_harness::mapping::{Backoff, MappingConfig};
+use driftless_harness::mapping::{MappingConfig, RetryBackoff};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
@@ -40,7 +40,7 @@ pub(crate) struct Mappings<I> {
 }
 
 impl<I: Index> Mappings<I> {
-    /// Creates none yet. They will invoke the function in these processes.
+    /// Creates a list without mappings; they will invoke the function in these processes.
     pub(crate) fn new(processes: Arc<Processes<I>>) -> Arc<Self> {
         let world = Arc::clone(processes.world());
         Arc::new(Self { world, processes, places: Mutex::default() })
@@ -68,7 +68,7 @@ impl<I: Index> Mappings<I> {
         }
     }
 
-    /// Forgets all mappings, and with them their places.
+    /// Forgets all mappings and how far they have read.
     pub(crate) fn forget(&self) {
         self.places().clear();
     }
@@ -126,7 +126,7 @@ fn config(scenario: &Scenario) -> MappingConfig {
         maximum_record_age: scenario.maximum_age_ms.map(|age_ms| Duration::from_millis(age_ms.into())),
         bisect_batch_on_function_error: scenario.bisect,
         report_batch_item_failures: true,
-        retry_backoff: Backoff { initial: Duration::from_millis(20), maximum: Duration::from_millis(200) },
+        retry_backoff: RetryBackoff { initial: Duration::from_millis(20), maximum: Duration::from_millis(200) },
         ..MappingConfig::default()
     }
 }
@@ -239,13 +239,13 @@ impl<I: Index> Lane<I> {
             }
             self.recent.push_back(records.clone());
             self.recent.drain(..self.recent.len().saturating_sub(REMEMBERED_BATCHES));
-            self.finish(Batch::new(records)).await;
+            self.finish(Delivery::new(records)).await;
             self.redeliver();
         }
     }
 
     /// Delivers a batch, with all its retries and splits.
-    async fn finish(&self, batch: Batch) {
+    async fn finish(&self, batch: Delivery) {
         let mut pending = VecDeque::from([batch]);
         while let Some(mut batch) = pending.pop_front() {
             let now_ms = i64::try_from(self.world.clock.now_ms()).unwrap_or(i64::MAX);
@@ -261,22 +261,22 @@ impl<I: Index> Lane<I> {
             let delivered = self.world.ordinals(&decision.delivered);
             self.world.check_out(&delivered, Ledger::has_dead_letter, "was reported as done");
             match decision.then {
-                Then::Done => {}
-                Then::Retry(batch) => {
+                FollowUp::Done => {}
+                FollowUp::Retry(batch) => {
                     sleep(self.config.retry_backoff.delay(batch.retries)).await;
                     pending.push_front(batch);
                 }
-                Then::Bisect(batches) => {
+                FollowUp::Bisect(batches) => {
                     for batch in batches.into_iter().rev() {
                         pending.push_front(batch);
                     }
                 }
-                Then::GiveUp(batch) => self.give_up(&batch, Condition::RetryAttemptsExhausted),
+                FollowUp::GiveUp(batch) => self.give_up(&batch, Condition::RetryAttemptsExhausted),
             }
         }
     }
 
-    fn give_up(&self, batch: &Batch, condition: Condition) {
+    fn give_up(&self, batch: &Delivery, condition: Condition) {
         let changes = self.world.ordinals(&batch.records);
         let why = if condition == Condition::RecordAgeExceeded { "too old" } else { "tried too often" };
         self.world.note(format_args!("given up, {why}: {changes:?}"));

@@ -47,7 +47,7 @@ impl Messages {
         visible.map(|(number, _)| *number).collect()
     }
 
-    /// Returns the body of a message.
+    /// Body of the message of this number.
     pub(crate) fn body(&self, number: u64) -> Option<&str> {
         self.messages.get(&number).map(|message| message.body.as_str())
     }
@@ -57,7 +57,7 @@ impl Messages {
         self.show_at(number, Instant::now() + HIDDEN);
     }
 
-    /// Makes a message visible again.
+    /// Shows a message again immediately, as giving it back does.
     pub(crate) fn show(&mut self, number: u64) {
         self.show_at(number, Instant::now());
     }
@@ -71,12 +71,12 @@ impl Messages {
         self.messages.get(&number).map(|message| (message.changes.clone(), message.has_record))
     }
 
-    /// Returns `true` if the queue holds a message that was sent for this change.
+    /// Returns whether a message is there that was sent for this change.
     pub(crate) fn names(&self, change: Ordinal) -> bool {
         self.messages.values().any(|message| message.changes.contains(&change))
     }
 
-    /// Returns `true` if the queue holds a message with a range.
+    /// Returns whether a message names a range.
     pub(crate) fn has_range(&self) -> bool {
         self.messages.values().any(|message| !message.has_record)
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use driftless::dead_letter::Sender;
 use driftless::function::Deadlines;
 use driftless::writer::Writer;
-use driftless_harness::function::Outcome;
+use driftless_harness::function::InvocationOutcome;
 use driftless_harness::mapping::record::{StreamRecord, payload};
 use replicate::handler::{Function, StreamEvent};
 use replicate::metrics::Metrics;
@@ -27,10 +27,8 @@ const TIMEOUT: Duration = Duration::from_millis(2_000);
 /// Time that the function keeps for its answer.
 const MARGIN: Duration = Duration::from_millis(200);
 
-/// Public name of the index, as dead letters carry it.
-pub(crate) const INDEX: &str = "i";
-/// Version of the function, as dead letters carry it.
-pub(crate) const FUNCTION_VERSION: &str = "simulated";
+/// Sender of the function's dead letters.
+pub(crate) const SENDER: Sender<'_> = Sender { index: "i", function_version: "simulated" };
 
 /// An execution environment of Lambda.
 pub(crate) struct Process<I> {
@@ -53,7 +51,7 @@ impl<I: Index> Processes<I> {
         Arc::new(Self { world, idle: Mutex::default(), started: AtomicU64::new(0) })
     }
 
-    /// Returns the world that they work in.
+    /// World that the processes write to.
     pub(crate) fn world(&self) -> &Arc<World<I>> {
         &self.world
     }
@@ -82,27 +80,27 @@ impl<I: Index> Processes<I> {
     }
 
     /// Invokes the function with a batch, in an idle process or a new one.
-    pub(crate) async fn invoke(&self, records: &[StreamRecord]) -> Outcome {
+    pub(crate) async fn invoke(&self, records: &[StreamRecord]) -> InvocationOutcome {
         let process = self.take_idle();
         self.world.count("invocations", 1);
         self.world.count("deliveries", records.len() as u64);
         let killed = Arc::clone(&process.killed);
         let ended = tokio::select! {
             biased;
-            () = killed.notified() => Outcome::Exited(None),
-            ended = timeout(TIMEOUT, self.run_handler(&process, records)) => ended.unwrap_or(Outcome::TimedOut),
+            () = killed.notified() => InvocationOutcome::Exited(None),
+            ended = timeout(TIMEOUT, self.run_handler(&process, records)) => ended.unwrap_or(InvocationOutcome::TimedOut),
         };
-        let ended = if self.loses_answer() { Outcome::Exited(None) } else { ended };
+        let ended = if self.loses_answer() { InvocationOutcome::Exited(None) } else { ended };
         self.world.note(format_args!("p{} {ended}, {} records", process.number, records.len()));
         // A time-out or an exit ends the process, and what it remembered with it.
-        if matches!(ended, Outcome::Response(_) | Outcome::FunctionError { .. }) {
+        if matches!(ended, InvocationOutcome::Response(_) | InvocationOutcome::FunctionError { .. }) {
             self.idle().push(process);
         }
         ended
     }
 
     /// Runs the handler, as Lambda's runtime does.
-    async fn run_handler(&self, process: &Process<I>, records: &[StreamRecord]) -> Outcome {
+    async fn run_handler(&self, process: &Process<I>, records: &[StreamRecord]) -> InvocationOutcome {
         let batch = ShownBatch::new(&self.world, records);
         let event = payload(&batch.records);
         let event: StreamEvent = serde_json::from_slice(&event).expect("the model's records are records");
@@ -111,10 +109,10 @@ impl<I: Index> Processes<I> {
         let deadlines = Deadlines::before(Instant::now() + TIMEOUT, MARGIN);
         let mut metrics = Metrics::new(records.len());
         let function = Function {
-            reading: &self.world.reading(),
+            read_options: &self.world.reading(),
             writer: Some(&process.writer),
             queue: Some(&process.mailbox),
-            sender: Sender { index: INDEX, function_version: FUNCTION_VERSION },
+            sender: SENDER,
         };
         match function.handle(&event.records, deadlines, &mut metrics).await {
             Ok(mut response) => {
@@ -130,9 +128,11 @@ impl<I: Index> Processes<I> {
                 }
                 // Travel time of the answer.
                 sleep(Duration::from_millis(self.world.chance(process.number, u64::MAX - 1, 5))).await;
-                Outcome::Response(Bytes::from(serde_json::to_vec(&response).expect("a response is JSON")))
+                InvocationOutcome::Response(Bytes::from(serde_json::to_vec(&response).expect("a response is JSON")))
             }
-            Err(error) => Outcome::FunctionError { kind: error.kind().to_owned(), message: error.to_string() },
+            Err(error) => {
+                InvocationOutcome::FunctionError { kind: error.kind().to_owned(), message: error.to_string() }
+            }
         }
     }
 

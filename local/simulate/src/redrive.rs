@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftless::dead_letter::Sender;
 use driftless::dead_letter::range::BatchInfo;
-use driftless::stream::range::{RangeError, RangePage, Ranges};
-use driftless_harness::mapping::record::{SequenceNumber, StreamRecord};
+use driftless::stream::range::{RangeError, RangePage, RangeReader};
+use driftless_harness::mapping::record::{StreamRecord, StreamSequence};
 use redrive::redrive::Redrive;
 use redrive::request::Request;
 use serde_json::value::RawValue;
@@ -15,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::guard::Guard;
 use crate::index::Index;
 use crate::mailbox::Mailbox;
-use crate::process::{FUNCTION_VERSION, INDEX, Processes};
+use crate::process::{Processes, SENDER};
 use crate::shown::shown;
 use crate::world::World;
 
@@ -34,11 +33,11 @@ pub(crate) async fn redrive<I: Index>(processes: Arc<Processes<I>>, is_named: bo
     let mailbox = Mailbox::new(Arc::clone(world), Arc::clone(&process.killed));
     let reading = world.reading();
     let redrive = Redrive {
-        reading: &reading,
+        read_options: &reading,
         writer: &process.writer,
         queue: &mailbox,
         ranges: &ModelRanges(world),
-        sender: Sender { index: INDEX, function_version: FUNCTION_VERSION },
+        sender: SENDER,
         table: None,
         patience: PATIENCE,
     };
@@ -60,11 +59,11 @@ struct Cursor {
     stream: usize,
     shard: usize,
     next: usize,
-    last: SequenceNumber,
+    last: StreamSequence,
     pages: u64,
 }
 
-impl<I: Index> Ranges for ModelRanges<'_, I> {
+impl<I: Index> RangeReader for ModelRanges<'_, I> {
     type Cursor = Cursor;
 
     async fn open(&self, range: &BatchInfo, _: Instant) -> Result<Cursor, RangeError> {
@@ -73,10 +72,10 @@ impl<I: Index> Ranges for ModelRanges<'_, I> {
         let (Some(stream), Ok(shard)) = (stream, range.shard_id.parse::<usize>()) else {
             return Err(RangeError::Malformed("no such shard".to_owned()));
         };
-        let first = SequenceNumber::new(&range.start_sequence_number);
+        let first = StreamSequence::new(&range.start_sequence_number);
         let records = &table.streams[stream].shards[shard].records;
         let next = records.iter().position(|record| *record.sequence_number() >= first).unwrap_or(records.len());
-        Ok(Cursor { stream, shard, next, last: SequenceNumber::new(&range.end_sequence_number), pages: 0 })
+        Ok(Cursor { stream, shard, next, last: StreamSequence::new(&range.end_sequence_number), pages: 0 })
     }
 
     async fn next(&self, cursor: &mut Cursor, _: Instant) -> Result<RangePage, RangeError> {

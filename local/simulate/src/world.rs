@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use driftless::change::Reading;
+use driftless::change::ReadOptions;
 use driftless::version::Generation;
 use driftless_harness::mapping::record::StreamRecord;
 
@@ -27,7 +27,7 @@ use crate::table::Table;
 /// Time after which a stream that has not drained counts as blocked.
 const DRAIN_LIMIT: Duration = Duration::from_secs(120);
 
-/// State of one run, which all actors share.
+/// Everything that those who act in a run share.
 pub(crate) struct World<I> {
     pub(crate) index: I,
     pub(crate) scenario: Scenario,
@@ -89,8 +89,8 @@ impl<I: Index> World<I> {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn reading(&self) -> Reading {
-        Reading { generation: self.generation(), partition_key: None }
+    pub(crate) fn reading(&self) -> ReadOptions {
+        ReadOptions { generation: self.generation(), partition_key: None }
     }
 
     /// Returns a pseudo-random number below `end`, from the seed, the caller and its number of calls.

@@ -8,7 +8,7 @@ fn record(name: &str, dynamodb: &str) -> String {
 }
 
 fn read(json: &str) -> Record {
-    Record::read(json, &Reading::default())
+    Record::read(json, &ReadOptions::default())
 }
 
 #[track_caller]
@@ -40,7 +40,7 @@ fn an_insert_is_read() {
 fn a_remove_needs_no_image() {
     let json = record("REMOVE", r#"{"Keys":{"pk":{"S":"a"}},"OldImage":{"pk":{"S":"a"}},"SequenceNumber":"111"}"#);
     let change = read(&json).change.expect("a change");
-    assert_eq!((change.kind, change.content, change.event_time), (ChangeKind::Remove, Content::Removed, None));
+    assert_eq!((change.kind, change.content, change.event_time), (ChangeKind::Remove, Content::Tombstone, None));
 }
 
 #[test]
@@ -80,8 +80,8 @@ fn another_event_source_is_a_configuration_error() {
 
 #[test]
 fn a_wrong_partition_key_is_a_configuration_error() {
-    let reading = Reading { partition_key: Some("id".to_owned()), ..Reading::default() };
-    let error = Record::read(&record("INSERT", INSERT), &reading).change.expect_err("a configuration error");
+    let read_options = ReadOptions { partition_key: Some("id".to_owned()), ..ReadOptions::default() };
+    let error = Record::read(&record("INSERT", INSERT), &read_options).change.expect_err("a configuration error");
     assert!(error.to_string().contains("PARTITION_KEY"), "{error}");
 }
 

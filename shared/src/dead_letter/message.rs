@@ -45,7 +45,7 @@ impl DeadLetter {
     pub fn message(&self) -> Result<Message, TooLarge> {
         let attributes = self.attributes();
         let weight: usize = attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len()).sum();
-        let envelope = Envelope { format: FORMAT, letter: self, record: Some(&self.record), record_gzip: None };
+        let envelope = Envelope { format: FORMAT, dead_letter: self, record: Some(&self.record), record_gzip: None };
         let mut body = json(&envelope);
         if body.len() + weight > PLAIN_BYTES {
             body = json(&Envelope { record: None, record_gzip: Some(pack(self.record.get())), ..envelope });

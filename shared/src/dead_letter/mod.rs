@@ -5,8 +5,10 @@
 //!
 //! # Layout
 //! - [`DeadLetter`]: our dead letter, as JSON; [`message`]: as a message for the queue, compressed if it is large.
-//! - [`range`]: Lambda's on-failure message; [`Letter::read`] tells the two apart.
+//! - [`cause`]: what dead letters are grouped by.
+//! - [`range`]: Lambda's on-failure message; [`DeadLetterMessage::read`] tells the two apart.
 
+pub mod cause;
 pub mod message;
 pub mod range;
 
@@ -45,11 +47,10 @@ impl Rejection {
     /// Reason of a refusal by the engine.
     #[must_use]
     pub fn from_problem(problem: &Problem) -> Self {
-        let reason = match problem {
-            Problem::Request(refusal) | Problem::Item(refusal) if !refusal.reason.is_empty() => {
-                refusal.reason.to_string()
-            }
-            problem => problem.to_string(),
+        let reason = match (problem, engine_words(problem)) {
+            (Problem::Suspect { .. }, Some(words)) => format!("{problem}: {words}"),
+            (_, Some(words)) => words.to_owned(),
+            (_, None) => problem.to_string(),
         };
         Self { class: problem.class().to_owned(), status: problem.status(), reason }
     }
@@ -66,6 +67,15 @@ impl Rejection {
     #[must_use]
     pub fn from_record_error(error: &RecordError) -> Self {
         Self { class: "malformed_record".to_owned(), status: None, reason: error.to_string() }
+    }
+}
+
+/// Words of the engine's own, where it gave any.
+fn engine_words(problem: &Problem) -> Option<&str> {
+    match problem {
+        Problem::Request(refusal) | Problem::Item(refusal) => Some(&*refusal.reason).filter(|words| !words.is_empty()),
+        Problem::Suspect { last, .. } => engine_words(last),
+        _ => None,
     }
 }
 
@@ -104,7 +114,7 @@ pub struct DeadLetter {
 
 /// A message of the dead-letter queue, in either shape.
 #[derive(Debug)]
-pub enum Letter {
+pub enum DeadLetterMessage {
     /// Our own dead letter, with its record.
     Record(Box<DeadLetter>),
     /// Lambda's on-failure message, with a range of the stream.
@@ -121,7 +131,7 @@ pub struct Unreadable(String);
 struct Envelope<'l> {
     format: &'static str,
     #[serde(flatten, with = "DeadLetter")]
-    letter: &'l DeadLetter,
+    dead_letter: &'l DeadLetter,
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<&'l RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,7 +142,7 @@ struct Envelope<'l> {
 #[derive(Deserialize)]
 struct ReceivedEnvelope {
     #[serde(flatten, with = "DeadLetter")]
-    letter: DeadLetter,
+    dead_letter: DeadLetter,
     #[serde(default, deserialize_with = "present")]
     record: Option<Box<RawValue>>,
     #[serde(default)]
@@ -180,7 +190,7 @@ impl DeadLetter {
             (None, Some(packed)) => unpack(&packed)?,
             _ => return Err(Unreadable("expected either record or record_gzip".to_owned())),
         };
-        Ok(Self { record, ..envelope.letter })
+        Ok(Self { record, ..envelope.dead_letter })
     }
 }
 
@@ -193,7 +203,7 @@ pub struct Sender<'a> {
     pub function_version: &'a str,
 }
 
-impl Letter {
+impl DeadLetterMessage {
     /// Parses a message of the queue.
     ///
     /// # Errors

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, timeout_at};
 
 use super::error::FunctionError;
+use super::settings::DEFAULT_ANSWER_MARGIN;
+use crate::environment::Misconfigured;
 use crate::time::Timestamp;
 
 /// Deadlines for the parts of an invocation. Everything that it awaits has one of them.
@@ -13,23 +15,46 @@ pub struct Deadlines {
     /// Deadline for set-up, reading and writing.
     pub work: Instant,
     /// Deadline for sending dead letters afterwards.
-    pub letters: Instant,
+    pub dead_letters: Instant,
     /// Deadline for the answer. An invocation that is not over by then fails.
     pub answer: Instant,
+    /// Margin and time of the invocation, in milliseconds, if the margin leaves no time for work.
+    too_wide: Option<(u64, u64)>,
 }
 
 impl Deadlines {
-    /// Computes the deadlines from Lambda's (see [`time_left`]) and the margin that is kept for the answer.
+    /// Computes the deadlines from Lambda's (see [`time_left`]) and the margin that is kept for the answer. A margin as
+    /// long as the invocation gives way to the default one, and [`Deadlines::checked`] fails.
     #[must_use]
     pub fn new(deadline_ms: u64, margin: Duration) -> Self {
-        Self::before(Instant::now() + time_left(deadline_ms), margin)
+        let left = time_left(deadline_ms);
+        let end = Instant::now() + left;
+        if margin < left {
+            return Self::before(end, margin);
+        }
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let too_wide = Some((milliseconds(margin), milliseconds(left)));
+        Self { too_wide, ..Self::before(end, DEFAULT_ANSWER_MARGIN.min(left / 2)) }
+    }
+
+    /// Checks that the margin leaves time for work.
+    ///
+    /// # Errors
+    /// Fails if it does not, and names the variable.
+    pub fn checked(self) -> Result<Self, Misconfigured> {
+        match self.too_wide {
+            None => Ok(self),
+            Some((margin, left)) => Err(Misconfigured(vec![format!(
+                "ANSWER_MARGIN_MS is {margin}, and the invocation has {left} ms: set it to less than the function's timeout"
+            )])),
+        }
     }
 
     /// Computes the deadlines from the moment at which Lambda ends the invocation.
     #[must_use]
     pub fn before(end: Instant, margin: Duration) -> Self {
         let work = end.checked_sub(margin).unwrap_or(end);
-        Self { work, letters: work + margin / 4, answer: work + margin / 2 }
+        Self { work, dead_letters: work + margin / 4, answer: work + margin / 2, too_wide: None }
     }
 
     /// Awaits an invocation until its answer is due.
@@ -62,6 +87,15 @@ pub fn time_left(deadline_ms: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_margin_as_long_as_the_invocation_is_named_and_leaves_time_to_say_so() {
+        let deadlines = Deadlines::new(3_000, Duration::from_secs(5));
+        assert!(deadlines.work > Instant::now() + Duration::from_secs(2));
+        let error = deadlines.checked().expect_err("no time for work").to_string();
+        assert!(error.contains("ANSWER_MARGIN_MS is 5000, and the invocation has 3000 ms"), "{error}");
+        assert!(Deadlines::new(3_000, Duration::from_secs(2)).checked().is_ok());
+    }
 
     #[test]
     fn the_time_left_is_read_from_lambda_and_from_cargo_lambda() {

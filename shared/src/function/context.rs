@@ -77,8 +77,8 @@ impl Context {
         let settings = self.settings()?;
         let identity = Identity {
             table: table.map(str::to_owned),
-            partition_key: settings.reading.partition_key.clone(),
-            generation: settings.reading.generation,
+            partition_key: settings.read_options.partition_key.clone(),
+            generation: settings.read_options.generation,
         };
         let creates = table.is_some() && !slot.seen && settings.create_index == CreateIndex::IfMissing;
         let wanted = Wanted { identity: &identity, create: creates.then_some(&settings.definition) };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::change::Reading;
+use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
 use crate::opensearch::{EngineConfig, IndexDefinition};
@@ -30,7 +30,7 @@ pub struct Settings {
     /// Policy for an index that does not exist.
     pub create_index: CreateIndex,
     /// Settings for reading records.
-    pub reading: Reading,
+    pub read_options: ReadOptions,
     /// Time between the answer and Lambda's time-out.
     pub answer_margin: Duration,
     /// ARN of the table, for functions that no record names it to.
@@ -69,7 +69,7 @@ impl Settings {
             engine: engine.expect("without a problem there is a value"),
             definition,
             create_index,
-            reading: Reading { generation: Generation(generation), partition_key },
+            read_options: ReadOptions { generation: Generation(generation), partition_key },
             answer_margin: Duration::from_millis(margin),
             table_arn,
             dead_letter_queue_url,
@@ -81,8 +81,9 @@ impl Settings {
 fn table_arn(env: &mut Environment<'_>) -> Option<String> {
     let arn = env.optional("TABLE_ARN")?;
     if !arn.contains(":table/") || arn.contains("/stream/") {
-        env.problem(
+        env.problem_of(
             "TABLE_ARN",
+            &arn,
             "must be a table's ARN, without its stream: arn:aws:dynamodb:REGION:ACCOUNT:table/NAME",
         );
     }
@@ -93,7 +94,8 @@ fn queue_url(env: &mut Environment<'_>) -> Option<String> {
     let url = env.optional("DEAD_LETTER_QUEUE_URL")?;
     let valid = url::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "https" | "http"));
     if !valid {
-        env.problem("DEAD_LETTER_QUEUE_URL", "must be a queue's URL, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME");
+        let problem = "must be a queue's URL, https://sqs.REGION.amazonaws.com/ACCOUNT/NAME";
+        env.problem_of("DEAD_LETTER_QUEUE_URL", &url, problem);
     }
     Some(url)
 }
@@ -102,8 +104,8 @@ fn create_index(env: &mut Environment<'_>) -> CreateIndex {
     match env.optional("CREATE_INDEX").as_deref() {
         None | Some("if-missing") => CreateIndex::IfMissing,
         Some("never") => CreateIndex::Never,
-        Some(_) => {
-            env.problem("CREATE_INDEX", "must be if-missing (the default) or never");
+        Some(other) => {
+            env.problem_of("CREATE_INDEX", other, "must be if-missing (the default) or never");
             CreateIndex::Never
         }
     }
@@ -115,9 +117,13 @@ fn definition(env: &mut Environment<'_>) -> IndexDefinition {
     };
     let read = std::fs::read_to_string(&path)
         .map_err(|error| {
-            format!("names a file that cannot be read ({error}): it is looked up in the deployment package")
+            format!(
+                "names the file {path}, which cannot be read ({error}): it must be in the deployment package or a layer"
+            )
         })
-        .and_then(|text| IndexDefinition::from_json(&text).map_err(|problem| format!("names a file that {problem}")));
+        .and_then(|text| {
+            IndexDefinition::from_json(&text).map_err(|problem| format!("names the file {path}, which {problem}"))
+        });
     read.unwrap_or_else(|problem| {
         env.problem("INDEX_DEFINITION", problem);
         IndexDefinition::default()
@@ -138,19 +144,38 @@ mod tests {
     #[test]
     fn the_least_configuration_has_the_documented_defaults() {
         let config = read(&LEAST).expect("valid");
-        assert_eq!(config.reading.generation, Generation(1));
+        assert_eq!(config.read_options.generation, Generation(1));
         assert_eq!(config.answer_margin, Duration::from_millis(500));
         assert_eq!(config.engine.request_timeout, Duration::from_secs(10));
         assert_eq!(config.definition, IndexDefinition::default());
         assert_eq!(config.create_index, CreateIndex::IfMissing);
-        assert_eq!((config.reading.partition_key, config.dead_letter_queue_url), (None, None));
+        assert_eq!((config.read_options.partition_key, config.dead_letter_queue_url), (None, None));
     }
 
     #[test]
     fn empty_variables_count_as_unset() {
         let vars = [&LEAST[..], &[("GENERATION", ""), ("PARTITION_KEY", " "), ("DEAD_LETTER_QUEUE_URL", "")]].concat();
         let config = read(&vars).expect("valid");
-        assert_eq!((config.reading.generation, config.reading.partition_key), (Generation(1), None));
+        assert_eq!((config.read_options.generation, config.read_options.partition_key), (Generation(1), None));
+    }
+
+    #[test]
+    fn a_problem_shows_the_value_that_was_given() {
+        for (name, value) in [
+            ("GENERATION", "abc"),
+            ("CREATE_INDEX", "always"),
+            ("TABLE_ARN", "orders"),
+            ("DEAD_LETTER_QUEUE_URL", "letters"),
+            ("INDEX_DEFINITION", "/nowhere.json"),
+            ("OPENSEARCH_AUTH", "iam"),
+            ("INDEX", "Orders"),
+        ] {
+            let mut vars = LEAST.to_vec();
+            vars.retain(|(key, _)| *key != name);
+            vars.push((name, value));
+            let error = read(&vars).expect_err("wrong").to_string();
+            assert!(error.contains(name) && error.contains(value), "{error}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::change::Content;
 use crate::document_id::DocumentId;
-use crate::target::{Guard, GuardedWrite, Position, Stored, Written};
+use crate::target::{ConditionalWrite, Position, StoredState, WriteCondition, Written};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -32,11 +32,11 @@ impl MemoryDocument {
     /// Returns `true` for a document without content that driftless wrote.
     #[must_use]
     pub fn is_tombstone(&self) -> bool {
-        self.content == Content::Removed && self.version.is_some()
+        self.content == Content::Tombstone && self.version.is_some()
     }
 
-    fn stored(&self) -> Stored {
-        Stored {
+    fn stored(&self) -> StoredState {
+        StoredState {
             version: self.version.clone(),
             event_time: self.event_time,
             written_at: self.written_at,
@@ -58,7 +58,7 @@ pub(super) enum Reach {
 struct Entry {
     document: MemoryDocument,
     /// State before the last write.
-    before: Option<Stored>,
+    before: Option<StoredState>,
 }
 
 /// All documents of an index.
@@ -77,21 +77,21 @@ impl Documents {
     }
 
     /// Returns the newest state.
-    pub(super) fn stored(&self, id: &DocumentId) -> Option<Stored> {
+    pub(super) fn stored(&self, id: &DocumentId) -> Option<StoredState> {
         self.entries.get(id).map(|entry| entry.document.stored())
     }
 
     /// Returns the state before the last write.
-    pub(super) fn stored_before(&self, id: &DocumentId) -> Option<Stored> {
+    pub(super) fn stored_before(&self, id: &DocumentId) -> Option<StoredState> {
         self.entries.get(id).and_then(|entry| entry.before.clone())
     }
 
     /// Writes a document if its condition holds.
-    pub(super) fn write(&mut self, write: &GuardedWrite<'_>, reach: Reach) -> Written {
+    pub(super) fn write(&mut self, write: &ConditionalWrite<'_>, reach: Reach) -> Written {
         let current = self.position(write.id);
-        let holds = match write.guard {
-            Guard::Absent => current.is_none(),
-            Guard::At(position) => current == Some(position),
+        let holds = match write.condition {
+            WriteCondition::IfAbsent => current.is_none(),
+            WriteCondition::IfUnchanged(position) => current == Some(position),
         };
         if !holds {
             return Written::Conflict;
@@ -118,7 +118,7 @@ impl Documents {
     /// Adds a document that driftless did not write.
     pub(super) fn put_foreign(&mut self, id: DocumentId) {
         let position = self.next_position();
-        let content = Content::Removed;
+        let content = Content::Tombstone;
         let document = MemoryDocument { content, version: None, written_at: None, position, event_time: None };
         self.entries.insert(id, Entry { document, before: None });
     }

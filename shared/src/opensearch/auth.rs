@@ -1,6 +1,7 @@
 //! Credentials for the engine, fetched only if they are used.
 
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use opensearch::auth::Credentials;
 use serde::Deserialize;
 
@@ -14,9 +15,13 @@ pub enum AuthError {
     Missing(&'static str),
     /// Secrets Manager refused, or cannot be reached.
     #[error(
-        "the secret of OPENSEARCH_SECRET_ARN cannot be read: check the ARN and the role's secretsmanager:GetSecretValue"
+        "the secret of OPENSEARCH_SECRET_ARN cannot be read ({said}): check the ARN, the role's \
+         secretsmanager:GetSecretValue, and that the function's subnets reach Secrets Manager"
     )]
-    Secret(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Secret {
+        /// Code and words of Secrets Manager, or why it was not reached. Never the secret.
+        said: String,
+    },
     /// Neither a refusal nor an answer came in time.
     #[error(
         "the credentials that OPENSEARCH_AUTH asks for were not there in time: check that the function's subnets reach \
@@ -63,9 +68,23 @@ fn sigv4(sdk: &SdkConfig) -> Result<Credentials, AuthError> {
 
 async fn basic(sdk: &SdkConfig, secret_arn: &str) -> Result<Credentials, AuthError> {
     let answer = aws_sdk_secretsmanager::Client::new(sdk).get_secret_value().secret_id(secret_arn).send().await;
-    let answer = answer.map_err(|error| AuthError::Secret(Box::new(error)))?;
+    let answer = answer.map_err(|error| AuthError::Secret { said: words_of(&error) })?;
     // The parser's error would quote the secret.
     let UserAndPassword { username, password } =
         answer.secret_string().and_then(|text| serde_json::from_str(text).ok()).ok_or(AuthError::SecretShape)?;
     Ok(Credentials::Basic(username, password))
+}
+
+/// Returns the service's code and words, or why it was not reached.
+fn words_of(error: &(impl ProvideErrorMetadata + std::error::Error)) -> String {
+    if let Some(code) = error.code() {
+        return format!("{code}: {}", error.message().unwrap_or("no reason given"));
+    }
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    words
 }

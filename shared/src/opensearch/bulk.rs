@@ -11,7 +11,7 @@ use super::probe::{Probe, shown};
 use crate::change::Content;
 use crate::document::write_string;
 use crate::outcome::{Problem, Treatment};
-use crate::target::{Call, Guard, GuardedWrite, Position, Written};
+use crate::target::{Call, ConditionalWrite, Position, WriteCondition, Written};
 
 /// Limit for the body of a bulk request: half of the smallest limit of managed domains (10 MiB).
 const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
@@ -22,7 +22,7 @@ impl Engine {
     pub(super) async fn bulk(
         &self,
         path: &str,
-        writes: &[GuardedWrite<'_>],
+        writes: &[ConditionalWrite<'_>],
         call: Call,
     ) -> Vec<Result<Written, Problem>> {
         let wait = Wait { deadline: call.deadline, doublings: call.doublings };
@@ -37,7 +37,7 @@ impl Engine {
     async fn bulk_or_halves(
         &self,
         path: &str,
-        writes: &[GuardedWrite<'_>],
+        writes: &[ConditionalWrite<'_>],
         body: Body,
         (wait, probe): (Wait, Option<&Probe>),
     ) -> Vec<Result<Written, Problem>> {
@@ -121,7 +121,7 @@ struct Body {
 }
 
 impl Body {
-    fn of(writes: &[GuardedWrite<'_>], places: Range<usize>) -> Self {
+    fn of(writes: &[ConditionalWrite<'_>], places: Range<usize>) -> Self {
         let mut bytes = Vec::with_capacity(1024 * places.len());
         for write in &writes[places.clone()] {
             write_operation(write, &mut bytes);
@@ -131,7 +131,7 @@ impl Body {
 }
 
 /// Returns bodies of at most this many documents, each below the limit.
-fn bodies(writes: &[GuardedWrite<'_>], max_documents: usize) -> Vec<Body> {
+fn bodies(writes: &[ConditionalWrite<'_>], max_documents: usize) -> Vec<Body> {
     let documents = max_documents.max(1);
     let mut bodies = Vec::with_capacity(1);
     let mut open = Body::of(writes, 0..0);
@@ -149,13 +149,13 @@ fn bodies(writes: &[GuardedWrite<'_>], max_documents: usize) -> Vec<Body> {
     bodies
 }
 
-fn write_operation(write: &GuardedWrite<'_>, out: &mut Vec<u8>) {
-    match write.guard {
-        Guard::Absent => {
+fn write_operation(write: &ConditionalWrite<'_>, out: &mut Vec<u8>) {
+    match write.condition {
+        WriteCondition::IfAbsent => {
             out.extend_from_slice(br#"{"create":{"_id":"#);
             write_string(write.id.as_str(), out);
         }
-        Guard::At(position) => {
+        WriteCondition::IfUnchanged(position) => {
             out.extend_from_slice(br#"{"index":{"_id":"#);
             write_string(write.id.as_str(), out);
             out.extend_from_slice(
@@ -170,7 +170,7 @@ fn write_operation(write: &GuardedWrite<'_>, out: &mut Vec<u8>) {
 
 /// Writes the document with `_driftless` as its last field. A tombstone is `_driftless` alone, and the only one with
 /// the two indexed members.
-fn write_source(write: &GuardedWrite<'_>, out: &mut Vec<u8>) {
+fn write_source(write: &ConditionalWrite<'_>, out: &mut Vec<u8>) {
     let tombstone = match write.content {
         Content::Document(document) => {
             let json = document.as_bytes();
@@ -180,7 +180,7 @@ fn write_source(write: &GuardedWrite<'_>, out: &mut Vec<u8>) {
             }
             false
         }
-        Content::Removed => {
+        Content::Tombstone => {
             out.push(b'{');
             true
         }
@@ -255,10 +255,10 @@ mod tests {
     use crate::fixtures::{change, remove};
     use crate::time::Timestamp;
 
-    fn operation(change: &crate::change::Change, guard: Guard) -> String {
-        let write = GuardedWrite {
+    fn operation(change: &crate::change::Change, condition: WriteCondition) -> String {
+        let write = ConditionalWrite {
             id: &change.id,
-            guard,
+            condition,
             content: &change.content,
             version: &change.version,
             event_time: change.event_time,
@@ -269,10 +269,10 @@ mod tests {
         String::from_utf8(out).expect("UTF-8")
     }
 
-    fn writes(changes: &[crate::change::Change]) -> Vec<GuardedWrite<'_>> {
-        let writes = changes.iter().map(|change| GuardedWrite {
+    fn writes(changes: &[crate::change::Change]) -> Vec<ConditionalWrite<'_>> {
+        let writes = changes.iter().map(|change| ConditionalWrite {
             id: &change.id,
-            guard: Guard::Absent,
+            condition: WriteCondition::IfAbsent,
             content: &change.content,
             version: &change.version,
             event_time: None,
@@ -295,14 +295,14 @@ mod tests {
         let mut inserted = change("a\"b", 7);
         inserted.event_time = Some(Timestamp::from_millis(98));
         assert_eq!(
-            operation(&inserted, Guard::Absent),
+            operation(&inserted, WriteCondition::IfAbsent),
             format!(
                 "{{\"create\":{{\"_id\":\"a\\\"b\"}}}}\n{{\"n\":7,\"_driftless\":{{\"version\":\"{VERSION}\",\"event_time\":98,\"written_at\":99}}}}\n"
             )
         );
         let position = Position { seq_no: 5, primary_term: 2 };
         assert_eq!(
-            operation(&remove("a", 7), Guard::At(position)),
+            operation(&remove("a", 7), WriteCondition::IfUnchanged(position)),
             format!(
                 "{{\"index\":{{\"_id\":\"a\",\"if_seq_no\":5,\"if_primary_term\":2}}}}\n{{\"_driftless\":{{\"version\":\"{VERSION}\",\"written_at\":99,\"deleted\":true,\"deleted_at\":99}}}}\n"
             )
@@ -314,7 +314,7 @@ mod tests {
         let changes: Vec<_> = (0..7).map(|n| change(&format!("k{n}"), n)).collect();
         let large = "x".repeat(2 * 1024 * 1024);
         let large = [insert_of("a", &large), insert_of("b", &large), insert_of("c", &large)];
-        let lens = |writes: &[GuardedWrite<'_>], max_documents| {
+        let lens = |writes: &[ConditionalWrite<'_>], max_documents| {
             let bodies = bodies(writes, max_documents);
             for body in &bodies {
                 assert_eq!(body.bytes, Body::of(writes, body.places.clone()).bytes);

@@ -47,10 +47,11 @@ impl EngineConfig {
     pub fn from_env(env: &mut Environment<'_>) -> Option<Self> {
         let endpoint = env
             .required("OPENSEARCH_ENDPOINT", "the engine's URL, such as https://search-….es.amazonaws.com")
-            .and_then(|text| noted(env, "OPENSEARCH_ENDPOINT", parse_endpoint(&text)));
+            // Its text is not repeated: it may hold a password.
+            .and_then(|text| parse_endpoint(&text).map_err(|problem| env.problem("OPENSEARCH_ENDPOINT", problem)).ok());
         let index = env
             .required("INDEX", "the index's public name, such as activity-history")
-            .and_then(|text| noted(env, "INDEX", IndexName::new(&text)));
+            .and_then(|text| IndexName::new(&text).map_err(|problem| env.problem_of("INDEX", &text, problem)).ok());
         let auth = auth(env);
         let request_timeout =
             env.parsed("REQUEST_TIMEOUT_MS", DEFAULT_REQUEST_TIMEOUT_MS, "a whole number of milliseconds");
@@ -66,10 +67,6 @@ impl EngineConfig {
     }
 }
 
-fn noted<T>(env: &mut Environment<'_>, name: &str, read: Result<T, String>) -> Option<T> {
-    read.map_err(|problem| env.problem(name, problem)).ok()
-}
-
 fn auth(env: &mut Environment<'_>) -> Option<Auth> {
     const CHOICES: &str =
         "sigv4 (managed domain), sigv4-serverless (collection), basic (with OPENSEARCH_SECRET_ARN) or none";
@@ -83,8 +80,8 @@ fn auth(env: &mut Environment<'_>) -> Option<Auth> {
                 "the ARN of a secret {\"username\": …, \"password\": …}, as OPENSEARCH_AUTH is basic",
             )
             .map(|secret_arn| Auth::Basic { secret_arn }),
-        _ => {
-            env.problem("OPENSEARCH_AUTH", format_args!("must be one of {CHOICES}"));
+        other => {
+            env.problem_of("OPENSEARCH_AUTH", other, format_args!("must be one of {CHOICES}"));
             None
         }
     }

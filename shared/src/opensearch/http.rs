@@ -55,9 +55,13 @@ impl HttpClient {
 
     /// Sends a request and receives its answer, without a time-out of its own.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Answer, Problem> {
-        let answer = self.client.execute(self.signed(request).await?).await.map_err(unreachable)?;
+        let answer = self
+            .client
+            .execute(self.signed(request).await?)
+            .await
+            .map_err(|error| unreachable(&self.endpoint, error))?;
         let status = answer.status().as_u16();
-        let body = answer.bytes().await.map_err(unreachable)?;
+        let body = answer.bytes().await.map_err(|error| unreachable(&self.endpoint, error))?;
         Ok(Answer { status, body })
     }
 
@@ -74,7 +78,7 @@ impl HttpClient {
             None => Ok(sent),
             Some(Credentials::Basic(user, password)) => {
                 let builder = reqwest::RequestBuilder::from_parts(self.client.clone(), sent);
-                builder.basic_auth(user, Some(password)).build().map_err(unreachable)
+                builder.basic_auth(user, Some(password)).build().map_err(|error| unreachable(&self.endpoint, error))
             }
             Some(_) => {
                 self.sign(&mut sent).await.map_err(|error| Problem::Unreachable(error.into()))?;
@@ -125,16 +129,28 @@ fn method(method: Method) -> reqwest::Method {
     }
 }
 
-/// Joins the client's error and its causes. None of them holds a body.
-fn unreachable(error: reqwest::Error) -> Problem {
+/// Words the client's error with its causes, and with the engine's address instead of the whole URL. None of them holds
+/// a body.
+fn unreachable(endpoint: &Url, error: reqwest::Error) -> Problem {
+    let address = endpoint.origin().ascii_serialization();
+    let is_connect = error.is_connect();
+    let error = error.without_url();
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);
+    let mut is_tls = false;
     while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let io = cause.downcast_ref::<std::io::Error>();
+        is_tls |= io.is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData);
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
         source = cause.source();
     }
-    Problem::Unreachable(text.into())
+    if is_connect && is_tls && endpoint.scheme() == "https" {
+        text.push_str("; either the server does not speak TLS, or its certificate is not trusted");
+    }
+    Problem::Unreachable(format!("{address}: {text}").into())
 }
 
 #[cfg(test)]
@@ -156,6 +172,36 @@ mod tests {
         let Err(problem) = client.send(request).await else { panic!("nobody answers") };
         assert!(matches!(problem, Problem::Unreachable(_)), "{problem:?}");
         assert!(started.elapsed() < limit, "{:?}", started.elapsed());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_is_named_once_and_without_its_path() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let port = listener.local_addr().expect("an address").port();
+        drop(listener);
+        let request = Request { method: Method::Post, path: "/i/_bulk?filter_path=a%2Cb", body: None };
+        let Err(problem) = client(port).send(request).await else { panic!("nobody listens") };
+        let text = problem.to_string();
+        assert_eq!(text.matches(&format!("127.0.0.1:{port}")).count(), 1, "{text}");
+        assert!(text.contains("Connection refused") && !text.contains("filter_path"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_server_without_tls_is_told_from_one_that_is_away() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let port = listener.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.expect("accepted");
+            let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+            stream.writable().await.expect("connected");
+            stream.try_write(answer).expect("answered");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        });
+        let endpoint = Url::parse(&format!("https://127.0.0.1:{port}/")).expect("a URL");
+        let client = HttpClient::new(endpoint, Signing { credentials: None, service: "es" });
+        let request = Request { method: Method::Get, path: "/", body: None };
+        let Err(problem) = client.send(request).await else { panic!("no TLS there") };
+        assert!(problem.to_string().contains("does not speak TLS"), "{problem}");
     }
 
     #[tokio::test]

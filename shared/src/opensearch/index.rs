@@ -66,7 +66,7 @@ impl Engine {
         };
         let index = self.identified(found, wanted.identity, deadline).await?;
         self.probe_alias(&index.name, deadline).await.map_err(ensure_error)?;
-        self.probe_guard(&index.alias, deadline).await.map_err(ensure_error)?;
+        self.probe_condition(&index.alias, deadline).await.map_err(ensure_error)?;
         Ok(index)
     }
 
@@ -152,12 +152,12 @@ impl Engine {
         let meta = &mappings["_meta"]["driftless"];
         if meta["format"].as_u64() != Some(FORMAT) {
             return Err(format!(
-                "`{physical}` does not carry driftless format {FORMAT} in its mapping's _meta: choose another INDEX, or backfill into a new one"
+                "`{physical}` does not carry driftless format {FORMAT} in its mapping's _meta: driftless did not make it; choose another INDEX"
             ));
         }
         let Some(identity) = Identity::from_meta(meta) else {
             return Err(format!(
-                "`{physical}` does not say its table and generation in its mapping's _meta.driftless: backfill into a new index"
+                "`{physical}` does not say its table and generation in its mapping's _meta.driftless: choose another INDEX"
             ));
         };
         if let Some(problem) = hides_versions(mappings, &index["settings"]) {
@@ -241,7 +241,7 @@ fn hides_versions(mappings: &Value, settings: &Value) -> Option<String> {
         return Some("has index.derived_source: the engine would rewrite documents instead of keeping them".to_owned());
     }
     if mappings["properties"]["_driftless"]["properties"]["deleted"]["type"] != "boolean" {
-        return Some("has lost the mapping of _driftless: backfill into a new index".to_owned());
+        return Some("has lost the mapping of _driftless: choose another INDEX, or restore the mapping".to_owned());
     }
     None
 }

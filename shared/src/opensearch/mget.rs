@@ -9,7 +9,7 @@ use super::engine::{Engine, EngineError, Request, Wait};
 use super::index_name::WriteAlias;
 use crate::document_id::DocumentId;
 use crate::outcome::Problem;
-use crate::target::{Position, Stored};
+use crate::target::{Position, StoredState};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -62,7 +62,7 @@ impl Engine {
         alias: &WriteAlias,
         ids: &[&DocumentId],
         wait: Wait,
-    ) -> Vec<Result<Option<Stored>, Problem>> {
+    ) -> Vec<Result<Option<StoredState>, Problem>> {
         match self.mget_once(alias.mget_path(ids.len()), ids, wait).await {
             Ok(answers) => answers,
             Err(problem) => vec![Err(problem); ids.len()],
@@ -74,7 +74,7 @@ impl Engine {
         path: &str,
         ids: &[&DocumentId],
         wait: Wait,
-    ) -> Result<Vec<Result<Option<Stored>, Problem>>, Problem> {
+    ) -> Result<Vec<Result<Option<StoredState>, Problem>>, Problem> {
         let body = Ids { ids: ids.iter().map(|id| id.as_str()).collect() };
         let body = serde_json::to_vec(&body).expect("writing strings to memory does not fail");
         let request = Request { method: Method::Post, path, body: Some(Bytes::from(body)) };
@@ -82,7 +82,7 @@ impl Engine {
     }
 }
 
-fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Option<Stored>, Problem>>, Problem> {
+fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Option<StoredState>, Problem>>, Problem> {
     let answer: Answer<'_> = serde_json::from_slice(answer).map_err(|error| {
         Problem::Protocol(format!("read answer: line {}, column {}", error.line(), error.column()).into())
     })?;
@@ -92,7 +92,7 @@ fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Option<Stored>,
     Ok(answer.docs.into_iter().map(state).collect())
 }
 
-fn state(doc: Doc<'_>) -> Result<Option<Stored>, Problem> {
+fn state(doc: Doc<'_>) -> Result<Option<StoredState>, Problem> {
     if let Some(error) = doc.error {
         if error.is_index_closed() {
             return Err(Problem::Probe(
@@ -112,7 +112,7 @@ fn state(doc: Doc<'_>) -> Result<Option<Stored>, Problem> {
     let metadata = doc.source.unwrap_or_default().driftless.map(|raw| serde_json::from_str(raw.get()));
     // Unreadable metadata counts as none: the document is foreign.
     let Metadata { version, event_time, written_at } = metadata.and_then(Result::ok).unwrap_or_default();
-    Ok(Some(Stored { version, event_time, written_at, position: Position { seq_no, primary_term } }))
+    Ok(Some(StoredState { version, event_time, written_at, position: Position { seq_no, primary_term } }))
 }
 
 #[cfg(test)]
@@ -128,7 +128,7 @@ mod tests {
         let states = read_answer(body, 6).expect("an answer");
         let position = Position { seq_no: 4, primary_term: 1 };
         let stored = |version: Option<&str>, event_time| {
-            Ok(Some(Stored {
+            Ok(Some(StoredState {
                 version: version.map(|v| Version::from_stored(v.to_owned())),
                 event_time,
                 written_at: event_time.map(|_| Timestamp::from_millis(6)),

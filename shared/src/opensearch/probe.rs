@@ -13,7 +13,7 @@ use super::index_name::WriteAlias;
 use crate::change::Content;
 use crate::document_id::DocumentId;
 use crate::outcome::{Problem, Treatment};
-use crate::target::{Call, Guard, GuardedWrite, Position, Written};
+use crate::target::{Call, ConditionalWrite, Position, WriteCondition, Written};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -36,11 +36,11 @@ impl Probe {
         Self { id: DocumentId::from_stored(format!("{drawn:~<ID_BYTES$}")), version }
     }
 
-    fn write(&self, guard: Guard) -> GuardedWrite<'_> {
-        GuardedWrite {
+    fn write(&self, condition: WriteCondition) -> ConditionalWrite<'_> {
+        ConditionalWrite {
             id: &self.id,
-            guard,
-            content: &Content::Removed,
+            condition,
+            content: &Content::Tombstone,
             version: &self.version,
             event_time: None,
             // Long ago, so that a purge of old tombstones takes one that a dying process has left.
@@ -49,8 +49,8 @@ impl Probe {
     }
 
     /// Returns the write whose condition never holds.
-    pub(super) fn impossible_write(&self) -> GuardedWrite<'_> {
-        self.write(Guard::At(IMPOSSIBLE))
+    pub(super) fn impossible_write(&self) -> ConditionalWrite<'_> {
+        self.write(WriteCondition::IfUnchanged(IMPOSSIBLE))
     }
 }
 
@@ -67,7 +67,7 @@ pub(super) fn shown(answer: Result<Written, Problem>) -> Result<(), Problem> {
 
 impl Engine {
     /// Checks that the index takes writes, and refuses one whose condition does not hold. Writes nothing.
-    pub(super) async fn probe_guard(&self, alias: &WriteAlias, deadline: Instant) -> Result<(), Problem> {
+    pub(super) async fn probe_condition(&self, alias: &WriteAlias, deadline: Instant) -> Result<(), Problem> {
         shown(self.impossible_write(alias.bulk_path(), deadline).await)
     }
 
@@ -99,7 +99,7 @@ impl Engine {
         deadline: Instant,
     ) -> Result<(), Problem> {
         let probe = Probe::draw();
-        let write = probe.write(Guard::Absent);
+        let write = probe.write(WriteCondition::IfAbsent);
         let routed: String = url::form_urlencoded::byte_serialize(beside.as_str().as_bytes()).collect();
         let (bulk, mget) =
             (format!("{}&routing={routed}", alias.bulk_path()), format!("{}&routing={routed}", alias.mget_path(1)));

@@ -8,7 +8,7 @@ use super::engine::{Engine, Wait};
 use super::index::PhysicalIndex;
 use crate::document_id::DocumentId;
 use crate::outcome::Problem;
-use crate::target::{Call, GuardedWrite, Stored, Target, Written};
+use crate::target::{Call, ConditionalWrite, StoredState, Target, Written};
 
 /// Reads with `_mget`, writes with `_bulk`, both through the index's write alias.
 #[derive(Debug, Clone)]
@@ -32,12 +32,12 @@ impl OpenSearchTarget {
 }
 
 impl Target for OpenSearchTarget {
-    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<Stored>, Problem>> {
+    async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<StoredState>, Problem>> {
         let wait = Wait { deadline: call.deadline, doublings: call.doublings };
         self.engine.mget(&self.index.alias, ids, wait).await
     }
 
-    async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+    async fn write(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         self.engine.bulk(self.index.alias.bulk_path(), writes, call).await
     }
 

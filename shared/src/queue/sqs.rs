@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 /// Wait time of a receive, in seconds. With 0, SQS asks only some of its servers.
 const WAIT_SECONDS: i32 = 1;
 /// SQS's limit for the messages of one receive.
-const RECEIVED_AT_ONCE: i32 = 10;
+const MAX_RECEIVED: i32 = 10;
 /// Error codes of `SendMessage` that concern the message. For a message too large for its queue, SQS answers the first,
 /// and ElasticMQ the last. All other codes concern the queue, its key, the role or the rate, which may be fixed while
 /// the message waits.
@@ -84,7 +84,7 @@ impl Queue for SqsQueue {
     async fn receive(&self, deadline: Instant) -> Result<Vec<Received>, QueueError> {
         let answer = self.call(deadline, |client| {
             let request = client.receive_message().queue_url(&self.url);
-            let request = request.max_number_of_messages(RECEIVED_AT_ONCE).wait_time_seconds(WAIT_SECONDS);
+            let request = request.max_number_of_messages(MAX_RECEIVED).wait_time_seconds(WAIT_SECONDS);
             request.message_system_attribute_names(MessageSystemAttributeName::SentTimestamp).send()
         });
         Ok(answer.await?.messages.unwrap_or_default().into_iter().filter_map(received).collect())

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::change::Change;
 use crate::fold::{Folded, fold};
 use crate::outcome::{ConfigurationError, Outcome};
-use crate::target::{Stored, Target};
+use crate::target::{StoredState, Target};
 use crate::time::Timestamp;
 use crate::version::Generation;
 
@@ -49,7 +49,7 @@ pub struct Writer<T> {
 
 /// Options for one call of [`Writer::apply`].
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct ApplyOptions {
     /// Deadline for all outcomes.
     pub deadline: Instant,
     /// Time of writing by the function's clock, for `_driftless.written_at`.
@@ -58,7 +58,7 @@ pub struct Limits {
 
 /// Outcomes of a batch, and their cost.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct ApplyReport {
     /// One outcome per change, in the order of the changes.
     pub outcomes: Vec<Outcome>,
     /// Time spent waiting for the engine.
@@ -90,15 +90,15 @@ impl<T: Target> Writer<T> {
     ///
     /// # Errors
     /// Fails if the deployment is wrong. Some changes may have been applied, and none has been rejected for it.
-    pub async fn apply(&self, changes: &[Change], limits: Limits) -> Result<Report, ConfigurationError> {
+    pub async fn apply(&self, changes: &[Change], options: ApplyOptions) -> Result<ApplyReport, ConfigurationError> {
         let parts = parts(fold(changes)).into_iter().enumerate().map(|(nth, documents)| async move {
             if nth > 0 {
                 // The previous part sends its request before this one prepares its own.
                 tokio::task::yield_now().await;
             }
-            Part::new(documents, changes, self, limits).apply().await
+            Part::new(documents, changes, self, options).apply().await
         });
-        Ok(Report::of(try_join_all(parts).await?))
+        Ok(ApplyReport::of(try_join_all(parts).await?))
     }
 
     /// Returns the outcomes that versions suggest, and writes nothing. A change that would be written counts as
@@ -106,13 +106,13 @@ impl<T: Target> Writer<T> {
     ///
     /// # Errors
     /// As for [`Writer::apply`].
-    pub async fn preview(&self, changes: &[Change], limits: Limits) -> Result<Vec<Outcome>, ConfigurationError> {
-        let ended = Part::new(fold(changes), changes, self, limits).preview().await?;
-        Ok(Report::of(vec![ended]).outcomes)
+    pub async fn preview(&self, changes: &[Change], options: ApplyOptions) -> Result<Vec<Outcome>, ConfigurationError> {
+        let ended = Part::new(fold(changes), changes, self, options).preview().await?;
+        Ok(ApplyReport::of(vec![ended]).outcomes)
     }
 
     /// Fails under documents of a higher generation: every change would be stale, and count as done.
-    fn check(&self, found: Option<&Stored>) -> Result<(), ConfigurationError> {
+    fn check(&self, found: Option<&StoredState>) -> Result<(), ConfigurationError> {
         let Some(version) = found.and_then(|stored| stored.version.as_ref()) else { return Ok(()) };
         self.versions_are_shown();
         match version.generation() {
@@ -142,7 +142,7 @@ impl<T: Target> Writer<T> {
     }
 }
 
-impl Report {
+impl ApplyReport {
     /// Combines the parts of a batch, which ran concurrently.
     fn of(parts: Vec<Ended>) -> Self {
         let engine_time = parts.iter().map(|part| part.engine_time).max().unwrap_or_default();

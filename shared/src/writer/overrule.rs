@@ -7,10 +7,10 @@
 use tokio::time::Instant;
 
 use super::pending::is_anomaly;
-use super::{Limits, Writer};
+use super::{ApplyOptions, Writer};
 use crate::change::Change;
 use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
-use crate::target::{Call, Guard, GuardedWrite, Position, Stored, Target, Written};
+use crate::target::{Call, ConditionalWrite, Position, StoredState, Target, WriteCondition, Written};
 use crate::version::Version;
 
 /// Consecutive conflicts after which the change is left to a later run.
@@ -22,29 +22,29 @@ impl<T: Target> Writer<T> {
     ///
     /// # Errors
     /// Fails if the deployment is wrong.
-    pub async fn overrule(&self, change: &Change, limits: Limits) -> Result<Outcome, ConfigurationError> {
+    pub async fn overrule(&self, change: &Change, options: ApplyOptions) -> Result<Outcome, ConfigurationError> {
         for _ in 0..MAX_CONFLICTS {
-            let stored = match self.target.read(&[&change.id], Call::until(limits.deadline)).await.pop() {
+            let stored = match self.target.read(&[&change.id], Call::until(options.deadline)).await.pop() {
                 Some(Ok(stored)) => stored,
                 Some(Err(problem)) => return failed(problem),
                 None => return failed(Problem::Protocol("no answer to a read".into())),
             };
             let Some((version, position)) = stored.and_then(|stored| overruled(change, stored)) else {
-                let report = self.apply(std::slice::from_ref(change), limits).await?;
+                let report = self.apply(std::slice::from_ref(change), options).await?;
                 return Ok(report.outcomes.into_iter().next().expect("one outcome per change"));
             };
-            let write = GuardedWrite {
+            let write = ConditionalWrite {
                 id: &change.id,
-                guard: Guard::At(position),
+                condition: WriteCondition::IfUnchanged(position),
                 content: &change.content,
                 version: &version,
                 event_time: change.event_time,
-                written_at: limits.written_at,
+                written_at: options.written_at,
             };
             self.states.forget(&change.id);
-            match self.target.write(&[write], Call { with_probe: true, ..Call::until(limits.deadline) }).await.pop() {
+            match self.target.write(&[write], Call { with_probe: true, ..Call::until(options.deadline) }).await.pop() {
                 Some(Ok(Written::Done(_))) => return Ok(Outcome::Applied),
-                Some(Ok(Written::Conflict)) if Instant::now() < limits.deadline => {}
+                Some(Ok(Written::Conflict)) if Instant::now() < options.deadline => {}
                 Some(Ok(Written::Conflict)) => break,
                 Some(Err(problem)) if problem.treatment() == Treatment::Reject => {
                     return Ok(Outcome::Rejected(problem));
@@ -58,7 +58,7 @@ impl<T: Target> Writer<T> {
 }
 
 /// Returns version and position of a document to which the change is an order anomaly.
-fn overruled(change: &Change, stored: Stored) -> Option<(Version, Position)> {
+fn overruled(change: &Change, stored: StoredState) -> Option<(Version, Position)> {
     let version = stored.version.filter(|version| *version > change.version)?;
     is_anomaly(change.event_time, stored.event_time).then_some((version, stored.position))
 }
@@ -88,15 +88,15 @@ mod tests {
     }
 
     impl Target for Busy {
-        async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<Stored>, Problem>> {
+        async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<StoredState>, Problem>> {
             self.target.read(ids, call).await
         }
 
-        async fn write(&self, writes: &[GuardedWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
+        async fn write(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
             let other = self.others.lock().expect("no panic").pop_front();
             if let Some(other) = other {
                 Writer::new(self.target.clone(), Generation::default())
-                    .apply(&[other], limits())
+                    .apply(&[other], options())
                     .await
                     .expect("configured");
             }
@@ -108,8 +108,8 @@ mod tests {
         }
     }
 
-    fn limits() -> Limits {
-        Limits { deadline: Instant::now() + Duration::from_secs(10), written_at: Timestamp::from_millis(1) }
+    fn options() -> ApplyOptions {
+        ApplyOptions { deadline: Instant::now() + Duration::from_secs(10), written_at: Timestamp::from_millis(1) }
     }
 
     fn at(sequence: u64, second: u64) -> Change {
@@ -120,9 +120,9 @@ mod tests {
     /// stored content and version.
     async fn overrule(others: impl IntoIterator<Item = Change>) -> (Outcome, String, Version) {
         let writer = Writer::new(Busy::default(), Generation::default());
-        writer.apply(&[at(9, 0)], limits()).await.expect("configured");
+        writer.apply(&[at(9, 0)], options()).await.expect("configured");
         writer.target().others.lock().expect("no panic").extend(others);
-        let outcome = writer.overrule(&at(4, 60), limits()).await.expect("configured");
+        let outcome = writer.overrule(&at(4, 60), options()).await.expect("configured");
         let target = &writer.target().target;
         let document = target.documents().into_values().next().expect("a document");
         (outcome, target.visible()["a"].clone(), document.version.expect("a version"))

@@ -5,13 +5,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::pending::Pending;
-use super::{Limits, Writer};
+use super::{ApplyOptions, Writer};
 use crate::backoff::Backoff;
 use crate::change::Change;
 use crate::document_id::DocumentId;
 use crate::fold::Folded;
 use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
-use crate::target::{Call, GuardedWrite, Target, Written};
+use crate::target::{Call, ConditionalWrite, Target, Written};
 
 /// Consecutive conflicts after which a document is left to Lambda's retry.
 const MAX_CONFLICTS: u32 = 16;
@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub(super) struct Part<'c, T> {
     changes: &'c [Change],
     writer: &'c Writer<T>,
-    limits: Limits,
+    options: ApplyOptions,
     pending: Vec<Pending<'c>>,
     ended: Ended,
 }
@@ -44,12 +44,12 @@ impl<'c, T: Target> Part<'c, T> {
         folded: impl IntoIterator<Item = Folded<'c>>,
         changes: &'c [Change],
         writer: &'c Writer<T>,
-        limits: Limits,
+        options: ApplyOptions,
     ) -> Self {
         let doublings = writer.doublings();
         let pending = folded.into_iter().map(|folded| Pending::new(folded, changes, &writer.states, doublings));
         let ended = Ended { outcomes: vec![None; changes.len()], ..Ended::default() };
-        Self { changes, writer, limits, pending: pending.collect(), ended }
+        Self { changes, writer, options, pending: pending.collect(), ended }
     }
 
     /// Gives every change an outcome by the deadline.
@@ -67,8 +67,8 @@ impl<'c, T: Target> Part<'c, T> {
                 break;
             }
             let goes_on = match self.goes_on_immediately() {
-                true => Instant::now() < self.limits.deadline,
-                false => backoff.wait_before(self.limits.deadline).await,
+                true => Instant::now() < self.options.deadline,
+                false => backoff.wait_before(self.options.deadline).await,
             };
             if !goes_on {
                 self.give_up();
@@ -101,8 +101,8 @@ impl<'c, T: Target> Part<'c, T> {
             return Ok(());
         }
         let ids: Vec<&DocumentId> = unread.iter().map(|pending| pending.id).collect();
-        let doublings = unread.iter().map(|pending| pending.trouble.doublings).max().unwrap_or_default();
-        let call = Call { doublings, ..Call::until(self.limits.deadline) };
+        let doublings = unread.iter().map(|pending| pending.retry_plan.doublings).max().unwrap_or_default();
+        let call = Call { doublings, ..Call::until(self.options.deadline) };
         let started = Instant::now();
         let answers = self.writer.target.read(&ids, call).await;
         self.count(started);
@@ -119,7 +119,7 @@ impl<'c, T: Target> Part<'c, T> {
                 Err(problem) => {
                     let problem = problem.unless_configuration()?;
                     if matches!(problem, Problem::TimedOut(_)) {
-                        pending.trouble.note(&problem, all.max(2), true);
+                        pending.retry_plan.note(&problem, all.max(2), true);
                     }
                     pending.problem = Some(problem);
                 }
@@ -133,10 +133,10 @@ impl<'c, T: Target> Part<'c, T> {
         for at in 0..self.pending.len() {
             let pending = &self.pending[at];
             let unversioned = pending.is_unversioned() && !self.writer.shows_versions();
-            if !unversioned && !pending.trouble.is_suspect {
+            if !unversioned && !pending.retry_plan.is_suspect {
                 continue;
             }
-            let answer = self.writer.target.probe_beside(pending.id, self.limits.deadline).await;
+            let answer = self.writer.target.probe_beside(pending.id, self.options.deadline).await;
             let pending = &mut self.pending[at];
             match answer {
                 Ok(()) => {
@@ -144,7 +144,7 @@ impl<'c, T: Target> Part<'c, T> {
                     pending.answer_suspicion(&mut self.ended.outcomes);
                 }
                 Err(problem) if problem.treatment() == Treatment::Retry => {
-                    pending.trouble.engine_is_well = false;
+                    pending.retry_plan.engine_is_well = false;
                     if unversioned {
                         pending.forget();
                     }
@@ -159,7 +159,7 @@ impl<'c, T: Target> Part<'c, T> {
 
     /// Ends the changes that need no write.
     fn settle(&mut self) {
-        let now = Some(self.limits.written_at);
+        let now = Some(self.options.written_at);
         self.pending.iter_mut().for_each(|pending| pending.settle(self.changes, now, &mut self.ended.outcomes));
         self.pending.retain(|pending| !pending.open.is_empty());
     }
@@ -168,7 +168,7 @@ impl<'c, T: Target> Part<'c, T> {
     /// own.
     async fn write(&mut self) -> Result<(), ConfigurationError> {
         let known = self.pending.iter().filter(|pending| !pending.is_unread());
-        let mut shares: Vec<usize> = known.map(|pending| pending.trouble.share).collect();
+        let mut shares: Vec<usize> = known.map(|pending| pending.retry_plan.share).collect();
         shares.sort_unstable_by(|a, b| b.cmp(a));
         shares.dedup();
         for share in shares {
@@ -179,15 +179,16 @@ impl<'c, T: Target> Part<'c, T> {
     }
 
     async fn write_sharing(&mut self, share: usize) -> Result<(), ConfigurationError> {
-        let is_due =
-            |pending: &Pending<'_>| pending.trouble.share == share && !pending.is_unread() && !pending.open.is_empty();
+        let is_due = |pending: &Pending<'_>| {
+            pending.retry_plan.share == share && !pending.is_unread() && !pending.open.is_empty()
+        };
         let due: Vec<usize> = (0..self.pending.len()).filter(|&at| is_due(&self.pending[at])).collect();
-        let doublings = due.iter().map(|&at| self.pending[at].trouble.doublings).max().unwrap_or_default();
+        let doublings = due.iter().map(|&at| self.pending[at].retry_plan.doublings).max().unwrap_or_default();
         let with_probe = due.iter().any(|&at| self.pending[at].is_in_doubt);
-        let call = Call { deadline: self.limits.deadline, max_documents: share, doublings, with_probe };
+        let call = Call { deadline: self.options.deadline, max_documents: share, doublings, with_probe };
         let started = Instant::now();
         let answers = {
-            let writes: Vec<_> = due.iter().map(|&at| self.guarded_write(&self.pending[at])).collect();
+            let writes: Vec<_> = due.iter().map(|&at| self.conditional_write(&self.pending[at])).collect();
             self.writer.target.write(&writes, call).await
         };
         self.count(started);
@@ -199,22 +200,22 @@ impl<'c, T: Target> Part<'c, T> {
             if let Err(problem) = &answer
                 && problem.may_lie_in_the_document()
             {
-                self.pending[at].trouble.note(problem, documents, all_failed);
+                self.pending[at].retry_plan.note(problem, documents, all_failed);
             }
             self.conclude(at, answer)?;
         }
         Ok(())
     }
 
-    fn guarded_write<'b>(&'b self, pending: &'b Pending<'c>) -> GuardedWrite<'b> {
+    fn conditional_write<'b>(&'b self, pending: &'b Pending<'c>) -> ConditionalWrite<'b> {
         let change = &self.changes[pending.newest()];
-        GuardedWrite {
+        ConditionalWrite {
             id: pending.id,
-            guard: pending.guard(),
+            condition: pending.condition(),
             content: &change.content,
             version: &change.version,
             event_time: change.event_time,
-            written_at: self.limits.written_at,
+            written_at: self.options.written_at,
         }
     }
 

@@ -5,7 +5,7 @@ use crate::change::{Change, ChangeKind};
 use crate::document_id::DocumentId;
 use crate::fold::Folded;
 use crate::outcome::{Outcome, Problem};
-use crate::target::{Guard, Position, Stored};
+use crate::target::{Position, StoredState, WriteCondition};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -53,12 +53,12 @@ pub(super) struct Pending<'c> {
     pub(super) conflicts: u32,
     /// Problem of the last try.
     pub(super) problem: Option<Problem>,
-    pub(super) trouble: Trouble,
+    pub(super) retry_plan: RetryPlan,
 }
 
 /// Conclusions from a document's failures for its next request.
 #[derive(Clone, Copy)]
-pub(super) struct Trouble {
+pub(super) struct RetryPlan {
     /// Maximum number of documents in its request.
     pub(super) share: usize,
     /// Number of times to double its request time-out.
@@ -71,7 +71,7 @@ pub(super) struct Trouble {
     pub(super) is_suspect: bool,
 }
 
-impl Trouble {
+impl RetryPlan {
     fn none(doublings: u32) -> Self {
         Self { share: usize::MAX, doublings, failures: 0, engine_is_well: false, is_suspect: false }
     }
@@ -110,7 +110,7 @@ impl<'c> Pending<'c> {
             None if inserts => Known::Absent,
             None => Known::Unread,
         };
-        let trouble = Trouble::none(doublings);
+        let retry_plan = RetryPlan::none(doublings);
         Self {
             id: folded.id,
             open: folded.places,
@@ -119,7 +119,7 @@ impl<'c> Pending<'c> {
             is_in_doubt: false,
             conflicts: 0,
             problem: None,
-            trouble,
+            retry_plan,
         }
     }
 
@@ -137,20 +137,20 @@ impl<'c> Pending<'c> {
     }
 
     /// Returns the condition of the next write.
-    pub(super) fn guard(&self) -> Guard {
+    pub(super) fn condition(&self) -> WriteCondition {
         match &self.known {
-            Known::At(state) => Guard::At(state.position),
-            Known::Absent | Known::Unread => Guard::Absent,
+            Known::At(state) => WriteCondition::IfUnchanged(state.position),
+            Known::Absent | Known::Unread => WriteCondition::IfAbsent,
         }
     }
 
     /// Takes the result of a read.
-    pub(super) fn learn(&mut self, found: Option<Stored>, states: &StateCache) {
+    pub(super) fn learn(&mut self, found: Option<StoredState>, states: &StateCache) {
         self.problem = None;
         self.presumed = false;
         self.known = match found {
             None => Known::Absent,
-            Some(Stored { version, event_time, written_at, position }) => {
+            Some(StoredState { version, event_time, written_at, position }) => {
                 let ours = states.get(self.id);
                 let acknowledged = ours.is_some_and(|(ours, at)| Some(&ours) == version.as_ref() && at == position);
                 Known::At(State { version, event_time, written_at, position, acknowledged })
@@ -186,7 +186,7 @@ impl<'c> Pending<'c> {
             outcomes[newest] = Some(Outcome::Rejected(problem));
         }
         self.problem = None;
-        self.trouble = Trouble { share: self.trouble.share, ..Trouble::none(0) };
+        self.retry_plan = RetryPlan { share: self.retry_plan.share, ..RetryPlan::none(0) };
     }
 
     /// Takes a refusal of the newest change. An engine parses a document before it checks the condition, so it refuses
@@ -208,14 +208,14 @@ impl<'c> Pending<'c> {
     /// Takes note that the engine accepted another document of the same shard just now. If it also did so before the
     /// last failure, the document is at fault.
     pub(super) fn answer_suspicion(&mut self, outcomes: &mut [Option<Outcome>]) {
-        if !std::mem::take(&mut self.trouble.is_suspect) {
+        if !std::mem::take(&mut self.retry_plan.is_suspect) {
             return;
         }
-        if !std::mem::replace(&mut self.trouble.engine_is_well, true) {
+        if !std::mem::replace(&mut self.retry_plan.engine_is_well, true) {
             return;
         }
         if let Some(last) = self.problem.take() {
-            let problem = Problem::Suspect { failures: self.trouble.failures, last: Box::new(last) };
+            let problem = Problem::Suspect { failures: self.retry_plan.failures, last: Box::new(last) };
             self.reject(problem, outcomes);
         }
     }

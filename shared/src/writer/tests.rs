@@ -12,8 +12,8 @@ use crate::fixtures::{change, insert, remove};
 use crate::memory::{Fault, MemoryTarget};
 use crate::outcome::{Problem, Treatment};
 
-fn limits() -> Limits {
-    Limits { deadline: Instant::now() + Duration::from_secs(10), written_at: Timestamp::from_millis(1) }
+fn options() -> ApplyOptions {
+    ApplyOptions { deadline: Instant::now() + Duration::from_secs(10), written_at: Timestamp::from_millis(1) }
 }
 
 fn writer() -> (Writer<MemoryTarget>, MemoryTarget) {
@@ -22,7 +22,7 @@ fn writer() -> (Writer<MemoryTarget>, MemoryTarget) {
 }
 
 async fn apply(writer: &Writer<MemoryTarget>, changes: &[Change]) -> Vec<Outcome> {
-    writer.apply(changes, limits()).await.expect("configured").outcomes
+    writer.apply(changes, options()).await.expect("configured").outcomes
 }
 
 fn shows(target: &MemoryTarget, expect: &[(&str, &str)]) {
@@ -79,7 +79,7 @@ async fn a_large_batch_goes_in_two_requests_and_its_outcomes_keep_their_places()
         let batch: Vec<_> = keys(count).iter().map(|key| insert(key, 1)).collect();
         // Another process, with an empty cache.
         let other = Writer::new(target.clone(), Generation::default());
-        let report = other.apply(&batch, limits()).await.expect("configured");
+        let report = other.apply(&batch, options()).await.expect("configured");
         for (place, outcome) in report.outcomes.iter().enumerate() {
             let expected = if place.is_multiple_of(3) { Outcome::Stale } else { Outcome::Applied };
             assert_eq!(*outcome, expected, "{place} of {count}");
@@ -163,10 +163,10 @@ async fn an_outage_is_reported_before_the_deadline() {
     for fault in [Fault::Unreachable, Fault::Status(429), Fault::Status(503), Fault::Hang] {
         let (writer, target) = writer();
         target.fail_writes(std::iter::repeat_n(fault.clone(), 1_000));
-        let limits = limits();
-        let outcomes = writer.apply(&[insert("a", 1)], limits).await.expect("configured").outcomes;
+        let options = options();
+        let outcomes = writer.apply(&[insert("a", 1)], options).await.expect("configured").outcomes;
         assert!(matches!(outcomes[..], [Outcome::Failed(_)]), "{fault:?}: {outcomes:?}");
-        assert!(Instant::now() <= limits.deadline, "{fault:?}");
+        assert!(Instant::now() <= options.deadline, "{fault:?}");
         shows(&target, &[]);
     }
 }
@@ -175,7 +175,7 @@ async fn an_outage_is_reported_before_the_deadline() {
 async fn a_missing_index_is_no_matter_of_the_data() {
     let (writer, target) = writer();
     target.fail_writes([Fault::Status(404)]);
-    let error = writer.apply(&[insert("a", 1)], limits()).await.expect_err("a configuration error");
+    let error = writer.apply(&[insert("a", 1)], options()).await.expect_err("a configuration error");
     assert!(error.to_string().contains("INDEX"), "{error}");
 }
 
@@ -260,7 +260,7 @@ proptest! {
             for change in &changes {
                 match &change.content {
                     Content::Document(json) => table.insert(change.id.to_string(), String::from_utf8(json.as_bytes().to_vec()).unwrap()),
-                    Content::Removed => table.remove(change.id.as_str()),
+                    Content::Tombstone => table.remove(change.id.as_str()),
                 };
             }
             prop_assert_eq!(target.visible(), table);

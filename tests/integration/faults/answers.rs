@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use driftless_harness::function::Outcome;
+use driftless_harness::function::InvocationOutcome;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -96,7 +96,7 @@ async fn a_secret_store_or_a_credential_endpoint_that_never_answers_gets_an_answ
         }
         let started = Instant::now();
         let ended = Process::new(config).invoke(&[insert("a", 1)], None).await.expect_err("no credentials");
-        assert!(matches!(ended, Outcome::FunctionError { .. }), "{ended:?}");
+        assert!(matches!(ended, InvocationOutcome::FunctionError { .. }), "{ended:?}");
         assert!(started.elapsed() < TIMEOUT + Duration::from_secs(2), "{:?}", started.elapsed());
     }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driftless::dead_letter::message::Message;
-use driftless::dead_letter::{DeadLetter, Letter};
+use driftless::dead_letter::{DeadLetter, DeadLetterMessage};
 use driftless::queue::sqs::SqsQueue;
 use driftless::queue::{Queue as _, QueueError};
 use driftless_harness::function::FunctionConfig;
 use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MemoryChange, MemoryStream};
-use driftless_harness::proxy::{Fault, Proxy};
+use driftless_harness::proxy::{Proxy, ProxyFault};
 use driftless_harness::services::sqs_client;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -46,8 +46,8 @@ impl Desk {
     /// The letters in the queue.
     async fn letters(&self) -> Vec<DeadLetter> {
         let messages = self.queue.messages().await;
-        let letters = messages.iter().map(|message| match Letter::read(message.body().expect("a body")) {
-            Ok(Letter::Record(letter)) => *letter,
+        let letters = messages.iter().map(|message| match DeadLetterMessage::read(message.body().expect("a body")) {
+            Ok(DeadLetterMessage::Record(letter)) => *letter,
             other => panic!("{other:?}"),
         });
         letters.collect()
@@ -91,12 +91,12 @@ async fn a_letter_holds_the_whole_record_and_why() {
 
 #[tokio::test]
 async fn while_the_queue_is_away_a_rejected_record_is_a_failure_and_no_success() {
-    let faults = [None, Some(Fault::Swallow), Some(Fault::CutRequest(60)), Some(Fault::Answer(403))];
+    let faults = [None, Some(ProxyFault::Swallow), Some(ProxyFault::CutRequest(60)), Some(ProxyFault::Answer(403))];
     futures::future::join_all(faults.into_iter().map(the_queue_is_away)).await;
 }
 
 /// `None`: nobody listens.
-async fn the_queue_is_away(fault: Option<Fault>) {
+async fn the_queue_is_away(fault: Option<ProxyFault>) {
     let desk = Desk::set_up("away").await;
     let mut process = Process::new(desk.config.clone());
     match &fault {
@@ -122,13 +122,13 @@ async fn the_queue_is_away(fault: Option<Fault>) {
 async fn a_lost_answer_of_the_queue_leaves_no_record_without_a_letter() {
     let desk = Desk::set_up("echo").await;
     let mut process = Process::new(desk.config.clone());
-    desk.proxy.next("", [Fault::CutAnswer(0)]);
+    desk.proxy.next("", [ProxyFault::CutAnswer(0)]);
     assert_eq!(process.invoke(&batch(), None).await.expect("answered"), [""; 0]);
     let letters = desk.letters().await;
     // The letter that was stored before its answer was lost may be there twice: a redrive finds out.
     assert!((1..=2).contains(&letters.len()), "{letters:?}");
     assert!(letters.iter().all(|letter| letter.record.get() == batch()[1]));
-    desk.proxy.every(Fault::CutAnswer(0));
+    desk.proxy.every(ProxyFault::CutAnswer(0));
     let next = [modify("a", 5), poison("worse", 6)];
     assert_eq!(process.invoke(&next, None).await.expect("in time"), ["600000000000000000000"]);
     desk.proxy.pass();
@@ -232,9 +232,9 @@ async fn a_letter_too_large_even_compressed_leaves_the_record_to_lambdas_own_fai
     mapping.shutdown().await;
     let (mut records, mut ranges) = (Vec::new(), Vec::new());
     for message in desk.queue.messages().await {
-        match Letter::read(message.body().expect("a body")).expect("a letter") {
-            Letter::Record(letter) => records.push(letter.document_id.clone().expect("an id")),
-            Letter::Range(_) => ranges.push(body(&message)["DDBStreamBatchInfo"].clone()),
+        match DeadLetterMessage::read(message.body().expect("a body")).expect("a letter") {
+            DeadLetterMessage::Record(letter) => records.push(letter.document_id.clone().expect("an id")),
+            DeadLetterMessage::Range(_) => ranges.push(body(&message)["DDBStreamBatchInfo"].clone()),
         }
     }
     assert_eq!((records, ranges.len()), (vec!["large".to_owned()], 1));

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use driftless::outcome::Outcome;
-use driftless_harness::proxy::Fault;
+use driftless_harness::proxy::ProxyFault;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
@@ -116,7 +116,7 @@ async fn corrected_poison_that_is_delivered_again_is_stale_and_leaves_no_letter(
         assert_eq!((letters.len(), metrics["Stale"].as_u64()), (0, Some(1)));
         stage.restart().await;
     }
-    let reading = driftless::change::Reading::default();
+    let reading = driftless::change::ReadOptions::default();
     let change = driftless::change::Record::read(&poison, &reading).change.expect("a change");
     assert_eq!(stage.preview(&[change]).await, [Outcome::Stale], "a dry run says the same");
 }
@@ -125,7 +125,7 @@ async fn corrected_poison_that_is_delivered_again_is_stale_and_leaves_no_letter(
 async fn an_engine_that_does_not_know_require_alias_is_refused_at_the_cold_start() {
     let (index, proxy) = (Index::new("old-engine"), proxy().await);
     let function = function(&index, &proxy, 3_000).timeout(CREATED);
-    proxy.on("-000001/_bulk", Fault::Answer(400));
+    proxy.on("-000001/_bulk", ProxyFault::Answer(400));
     let error = function.invoke(&[insert("a", 1)]).await.expect_err("an engine without require_alias").to_string();
     assert!(error.contains("require_alias") && error.contains("7.10"), "{error}");
     assert_eq!(index.visible().await.len(), 0);

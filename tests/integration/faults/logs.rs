@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use driftless_harness::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome};
+use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
 use serde_json::Value;
 
 use super::on_failure::{Queue, services};
@@ -40,7 +40,12 @@ fn batch() -> String {
 }
 
 /// Invokes a process of `config` with these events; gives all that it printed.
-async fn printed(mut config: FunctionConfig, log: &Path, level: &str, events: &[String]) -> (String, Vec<Outcome>) {
+async fn printed(
+    mut config: FunctionConfig,
+    log: &Path,
+    level: &str,
+    events: &[String],
+) -> (String, Vec<InvocationOutcome>) {
     config.log_file = Some(log.to_owned());
     let mut process = FunctionProcess::new(config.env("RUST_LOG", level));
     let mut outcomes = Vec::new();
@@ -80,7 +85,7 @@ async fn nothing_of_an_item_is_logged_at_any_level() {
     let events: Vec<_> = std::iter::once(batch()).chain(foreign.map(str::to_owned)).collect();
     for level in LEVELS {
         let (text, outcomes) = printed(config("replicate", &BINARY), &log, level, &events).await;
-        assert!(matches!(&outcomes[0], Outcome::Response(_)), "{outcomes:?}");
+        assert!(matches!(&outcomes[0], InvocationOutcome::Response(_)), "{outcomes:?}");
         assert!(!format!("{:?}", outcomes).contains(PLANTED), "Lambda stores an error's message: {outcomes:?}");
         assert!(text.contains(r#""Rejected":"#), "metrics at {level}: {text}");
         let rejections = text.lines().filter(|line| line.contains(r#""message":"rejected""#)).count();

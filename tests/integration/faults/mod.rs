@@ -4,10 +4,13 @@
 //! - `network`: the way to the engine, cut, slow or silent; `status`: engines and gateways that refuse.
 //! - `index`: an index that is blocked, gone or not ours; `process`: a function that is killed, step by step.
 //! - `engine`: an engine that is killed, frozen, or out of disk.
+//! - `cluster`: a primary that dies while its replica hangs.
+//! - `slow_documents`: one document that takes the engine too long, or makes it throw.
 //! - `on_failure`: what the event source mapping gives up; `dead_letters`: what the function does; `trimmed`: what the stream
 //!   no longer holds; `logs`: what is printed about it, and what is not.
 
 mod answers;
+mod cluster;
 mod dead_letters;
 mod deployment;
 mod engine;
@@ -16,13 +19,14 @@ mod logs;
 mod network;
 mod on_failure;
 mod process;
+mod slow_documents;
 mod status;
 mod trimmed;
 
 use std::time::Duration;
 
-use driftless_harness::function::{FunctionConfig, FunctionProcess, Invoke as _, Outcome, Sabotage};
-use driftless_harness::outcomes::{Counts, Tally};
+use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, Sabotage};
+use driftless_harness::outcomes::{FunctionCounts, Tally};
 use driftless_harness::proxy::Proxy;
 use serde_json::Value;
 
@@ -78,16 +82,20 @@ impl Process {
     }
 
     /// Invokes it; gives the failed sequence numbers, or how it ended without an answer.
-    async fn invoke(&mut self, records: &[String], sabotage: Option<Sabotage>) -> Result<Vec<String>, Outcome> {
+    async fn invoke(
+        &mut self,
+        records: &[String],
+        sabotage: Option<Sabotage>,
+    ) -> Result<Vec<String>, InvocationOutcome> {
         let payload = format!(r#"{{"Records":[{}]}}"#, records.join(","));
         match self.process.invoke(payload.into(), sabotage).await.expect("invoked").outcome {
-            Outcome::Response(body) => Ok(failures(&body)),
+            InvocationOutcome::Response(body) => Ok(failures(&body)),
             outcome => Err(outcome),
         }
     }
 
     /// What it counted, once it has ended and told of so many records.
-    async fn counts(&mut self, records: u64) -> Counts {
+    async fn counts(&mut self, records: u64) -> FunctionCounts {
         self.process.end().await;
         eventually("the metrics are there", async || self.tally.counts().records >= records).await;
         self.tally.counts()

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use driftless_harness::proxy::Fault;
+use driftless_harness::proxy::ProxyFault;
 
 use super::{eventually, function, proxy};
 use crate::support::{Index, documents, insert, modify, remove, with_image};
@@ -20,8 +20,8 @@ fn ms(millis: u64) -> Duration {
 async fn a_connection_cut_before_the_write_costs_a_retry() {
     let (index, proxy) = (Index::new("cut"), proxy().await);
     let function = function(&index, &proxy, REQUEST_MS);
-    proxy.next("/_bulk", [Fault::CutRequest(0), Fault::CutRequest(150), Fault::CutRequest(400)]);
-    proxy.next("/_mget", [Fault::CutRequest(0), Fault::CutAnswer(30)]);
+    proxy.next("/_bulk", [ProxyFault::CutRequest(0), ProxyFault::CutRequest(150), ProxyFault::CutRequest(400)]);
+    proxy.next("/_mget", [ProxyFault::CutRequest(0), ProxyFault::CutAnswer(30)]);
     function.succeed(&[insert("a", 1), modify("b", 2), remove("c", 3)]).await;
     assert_eq!(index.all().await, documents(&[("a", r#"{"n":1}"#), ("b", r#"{"n":2}"#), ("c", "")]));
     for id in ["a", "b", "c"] {
@@ -38,7 +38,7 @@ async fn lost_response_does_not_duplicate() {
     for (nth, record) in [insert("a", 1), modify("a", 2), remove("a", 3), insert("a", 4)].into_iter().enumerate() {
         // Nothing of the answer, its head, a part of its body.
         for (more, bytes) in [0, 20, 200].into_iter().enumerate() {
-            proxy.next("/_bulk", [Fault::CutAnswer(bytes)]);
+            proxy.next("/_bulk", [ProxyFault::CutAnswer(bytes)]);
             let other = insert(&format!("{nth}-{bytes}"), (10 + 3 * nth + more) as u64);
             function.succeed(&[record.clone(), other]).await;
         }
@@ -56,9 +56,9 @@ async fn a_truncated_answer_says_nothing_about_the_write() {
     let (index, proxy) = (Index::new("truncated"), proxy().await);
     let function = function(&index, &proxy, REQUEST_MS);
     // At the cold start: the check of the index, then its creation.
-    proxy.next("", [Fault::Truncate(5), Fault::CutAnswer(0), Fault::CutRequest(0)]);
-    proxy.next("/_mget", [Fault::Truncate(0), Fault::Truncate(25)]);
-    proxy.next("/_bulk", [Fault::Truncate(0), Fault::Truncate(40)]);
+    proxy.next("", [ProxyFault::Truncate(5), ProxyFault::CutAnswer(0), ProxyFault::CutRequest(0)]);
+    proxy.next("/_mget", [ProxyFault::Truncate(0), ProxyFault::Truncate(25)]);
+    proxy.next("/_bulk", [ProxyFault::Truncate(0), ProxyFault::Truncate(40)]);
     function.succeed(&[insert("a", 1), modify("b", 2)]).await;
     assert_eq!(index.visible().await, documents(&[("a", r#"{"n":1}"#), ("b", r#"{"n":2}"#)]));
     assert_eq!([index.writes("a").await, index.writes("b").await], [1, 1]);
@@ -71,7 +71,7 @@ async fn a_slow_engine_is_waited_for() {
     function.succeed(&[insert("before", 1)]).await;
     let before = proxy.requests("/_bulk");
     let (slow, started) = (ms(300), Instant::now());
-    proxy.next("/_bulk", [Fault::DelayRequest(slow), Fault::DelayAnswer(slow)]);
+    proxy.next("/_bulk", [ProxyFault::DelayRequest(slow), ProxyFault::DelayAnswer(slow)]);
     function.succeed(&[insert("a", 2)]).await;
     function.succeed(&[insert("b", 3)]).await;
     assert!(started.elapsed() >= 2 * slow);
@@ -86,7 +86,7 @@ async fn an_answer_after_the_request_timeout_is_a_duplicate_when_asked_again() {
     let function = function(&index, &proxy, 1_000);
     function.succeed(&[insert("warm", 1)]).await;
     for (sequence, delay) in [(2, ms(1_500)), (3, ms(3_000))] {
-        proxy.next("/_bulk", [Fault::DelayAnswer(delay)]);
+        proxy.next("/_bulk", [ProxyFault::DelayAnswer(delay)]);
         function.succeed(&[modify("a", sequence)]).await;
         assert_eq!(index.writes("a").await, 2 * sequence - 1, "written once, and confirmed once");
     }
@@ -98,7 +98,7 @@ async fn a_request_that_arrives_after_its_retry_overwrites_nothing() {
     let (index, proxy) = (Index::new("overtaken"), proxy().await);
     index.function().succeed(&[insert("a", 1)]).await;
     let function = function(&index, &proxy, 1_000);
-    proxy.next("/_bulk", [Fault::DelayRequest(ms(4_000))]);
+    proxy.next("/_bulk", [ProxyFault::DelayRequest(ms(4_000))]);
     // The second one has no state to compare with: the guard of a `create` is that the document is not there.
     function.succeed(&[modify("a", 2), insert("b", 3)]).await;
     function.succeed(&[modify("a", 4), remove("b", 5)]).await;
@@ -120,8 +120,8 @@ async fn a_silent_engine_fails_exactly_the_unapplied_records_before_the_deadline
     index.function().succeed(&[insert("before", 1)]).await;
     let function = function(&index, &proxy, REQUEST_MS).timeout(TIMEOUT);
     function.succeed(&[insert("warm", 1)]).await;
-    proxy.on("/_bulk", Fault::Swallow);
-    proxy.next("/_bulk", [Fault::Pass]);
+    proxy.on("/_bulk", ProxyFault::Swallow);
+    proxy.next("/_bulk", [ProxyFault::Pass]);
     let (records, started) = ([large("a", 2), large("b", 3), insert("c", 4)], Instant::now());
     let failed = function.invoke(&records).await.expect("handled");
     assert!(started.elapsed() < TIMEOUT, "answered after {:?}", started.elapsed());
@@ -139,7 +139,7 @@ async fn an_engine_that_is_away_at_the_cold_start_is_reported_in_time_with_the_v
     let function = function(&index, &proxy, REQUEST_MS).timeout(TIMEOUT);
     for silent in [true, false] {
         if silent {
-            proxy.every(Fault::Swallow);
+            proxy.every(ProxyFault::Swallow);
         } else {
             proxy.refuse().await;
         }

@@ -9,11 +9,11 @@ use aws_sdk_sqs::types::Message;
 use driftless::queue::sqs::SqsQueue;
 use driftless_harness::activity::{ActivityItems, PARTITION_KEY, create_table};
 use driftless_harness::function::{
-    BuildProfile, FunctionConfig, FunctionProcess, Invoke as _, Outcome, build_function,
+    BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, build_function,
 };
 use driftless_harness::load::Items as _;
-use driftless_harness::mapping::{Backoff, DynamoDbStream, EventSourceMapping, MappingConfig};
-use driftless_harness::proxy::{Fault, Proxy};
+use driftless_harness::mapping::{DynamoDbStream, EventSourceMapping, MappingConfig, RetryBackoff};
+use driftless_harness::proxy::{Proxy, ProxyFault};
 use driftless_harness::services::{DynamoDbKind, Services, Wanted};
 use driftless_harness::services::{dynamodb_client, shared, sqs_client, streams_client};
 use rand::SeedableRng as _;
@@ -38,7 +38,7 @@ pub(super) fn template(batch_size: usize) -> MappingConfig {
         maximum_record_age: Some(Duration::from_secs(43_200)),
         bisect_batch_on_function_error: true,
         report_batch_item_failures: true,
-        retry_backoff: Backoff { initial: Duration::from_millis(10), maximum: Duration::from_millis(10) },
+        retry_backoff: RetryBackoff { initial: Duration::from_millis(10), maximum: Duration::from_millis(10) },
         ..MappingConfig::default()
     }
 }
@@ -198,7 +198,7 @@ pub(super) async fn redrive_as(queue: &Queue, settings: Vec<(String, String)>, r
     }
     let mut process = FunctionProcess::new(function.env("DEAD_LETTER_QUEUE_URL", &queue.url));
     match process.invoke(request.to_string().into(), None).await.expect("invoked").outcome {
-        Outcome::Response(body) => serde_json::from_slice(&body).expect("JSON"),
+        InvocationOutcome::Response(body) => serde_json::from_slice(&body).expect("JSON"),
         outcome => panic!("{outcome}"),
     }
 }
@@ -212,7 +212,7 @@ async fn a_broken_configuration_is_waited_out_and_drains_nothing_into_the_queue(
     stage.put(0..3, 1).await;
     stage.drained().await;
     // The role has lost its permission to write, for longer than two attempts.
-    proxy.on("/_bulk", Fault::Answer(403));
+    proxy.on("/_bulk", ProxyFault::Answer(403));
     stage.put(1..9, 2).await;
     eventually("two attempts have failed", async || stage.mapping.stats().function_errors >= 2).await;
     proxy.pass();
@@ -262,7 +262,7 @@ async fn an_outage_shorter_than_attempts_times_timeout_leaves_no_dead_letter() {
         // It ends after two attempts have failed, in the third.
         let failed = stage.mapping.stats().retries + 2;
         if silent {
-            proxy.every(Fault::Swallow)
+            proxy.every(ProxyFault::Swallow)
         } else {
             proxy.refuse().await
         };

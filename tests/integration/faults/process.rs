@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use driftless_harness::function::{Invoke as _, Outcome, Sabotage};
-use driftless_harness::proxy::{Fault, Proxy};
+use driftless_harness::function::{InvocationOutcome, Invoke as _, Sabotage};
+use driftless_harness::proxy::{Proxy, ProxyFault};
 
 use super::{Process, binary, eventually, proxy, settings};
 use crate::support::{Index, documents, insert, modify, remove};
@@ -48,7 +48,7 @@ async fn a_function_killed_before_the_write_is_as_if_it_had_not_been_invoked() {
     let (index, proxy, mut process) = warm().await;
     for step in ["/_mget", "/_bulk"] {
         let before = proxy.requests(step);
-        proxy.on(step, Fault::Swallow);
+        proxy.on(step, ProxyFault::Swallow);
         killed_where(&mut process, async || proxy.requests(step) > before).await;
         assert_eq!(index.visible().await, documents(&[("a", r#"{"n":1}"#), ("b", r#"{"n":2}"#)]));
     }
@@ -61,7 +61,7 @@ async fn a_function_killed_before_the_write_is_as_if_it_had_not_been_invoked() {
 async fn a_function_killed_between_write_and_answer_leaves_duplicates() {
     let (index, proxy, mut process) = warm().await;
     let before = proxy.answers("/_bulk");
-    proxy.on("/_bulk", Fault::DelayAnswer(NEVER));
+    proxy.on("/_bulk", ProxyFault::DelayAnswer(NEVER));
     killed_where(&mut process, async || proxy.answers("/_bulk") > before).await;
     assert_eq!(index.visible().await.len(), 3, "the write was done");
     proxy.pass();
@@ -74,7 +74,7 @@ async fn a_function_killed_between_write_and_answer_leaves_duplicates() {
 async fn a_function_killed_after_its_answer_leaves_duplicates() {
     let (index, _proxy, mut process) = warm().await;
     let lost = process.invoke(&batch(), Some(Sabotage::LoseAnswer)).await;
-    assert_eq!(lost.expect_err("lost"), Outcome::Exited(None));
+    assert_eq!(lost.expect_err("lost"), InvocationOutcome::Exited(None));
     ends_as_one(&index, &mut process, 1).await;
     process.process.end().await;
     eventually("all four are counted as duplicates", async || process.tally.counts().duplicate == 4).await;
@@ -99,7 +99,7 @@ async fn a_function_killed_at_any_time_loses_nothing_and_does_nothing_twice() {
     let (index, proxy) = (Index::new("killed"), proxy().await);
     let mut process = Process::new(binary(settings(&index, &proxy, 10_000)));
     // So that most of the times lie within the work.
-    proxy.every(Fault::DelayRequest(Duration::from_millis(3)));
+    proxy.every(ProxyFault::DelayRequest(Duration::from_millis(3)));
     assert_eq!(process.invoke(&[insert("a", 1)], None).await.expect("answered"), [""; 0]);
     for nth in 0..KILLS {
         let (modified, other) = (10 * nth + 11, format!("k{nth}"));

@@ -3,7 +3,7 @@
 use std::iter::repeat_n;
 use std::time::{Duration, Instant};
 
-use driftless_harness::proxy::Fault;
+use driftless_harness::proxy::ProxyFault;
 
 use super::{function, proxy};
 use crate::support::{HELD, Index, documents, insert, modify, remove};
@@ -17,7 +17,7 @@ async fn an_engine_that_answers_429_or_5xx_fails_the_records_in_time() {
         index.function().succeed(&[insert("before", 1)]).await;
         let function = function(&index, &proxy, 3_000).timeout(TIMEOUT);
         function.succeed(&[insert("warm", 1)]).await;
-        proxy.on("/_bulk", Fault::Answer(status));
+        proxy.on("/_bulk", ProxyFault::Answer(status));
         let started = Instant::now();
         let failed = function.invoke(&[insert("a", 2), insert("b", 3)]).await.expect("handled");
         assert!(started.elapsed() < TIMEOUT, "{status}: answered after {:?}", started.elapsed());
@@ -33,7 +33,7 @@ async fn a_429_storm_is_retried_with_growing_pauses_and_keeps_the_order() {
     let function = function(&index, &proxy, 3_000);
     function.succeed(&[insert("a", 1)]).await;
     let (before, started) = (proxy.requests("/_bulk"), Instant::now());
-    proxy.next("/_bulk", repeat_n(Fault::Answer(429), REFUSALS));
+    proxy.next("/_bulk", repeat_n(ProxyFault::Answer(429), REFUSALS));
     function.succeed(&[modify("a", 2), insert("b", 3), modify("a", 4), remove("b", 5), insert("c", 6)]).await;
     let (requests, elapsed) = (proxy.requests("/_bulk") - before, started.elapsed());
     assert_eq!(requests, REFUSALS + 1);
@@ -52,7 +52,7 @@ async fn processes_that_were_refused_together_do_not_come_back_together() {
         function
     };
     let functions = [one("a").await, one("b").await, one("c").await, one("d").await];
-    proxy.next("/_bulk", repeat_n(Fault::Answer(429), functions.len() * REFUSALS));
+    proxy.next("/_bulk", repeat_n(ProxyFault::Answer(429), functions.len() * REFUSALS));
     let ended = futures::future::join_all(functions.iter().zip(["a", "b", "c", "d"]).map(async |(function, key)| {
         let started = Instant::now();
         function.succeed(&[modify(key, 2)]).await;
@@ -72,7 +72,7 @@ async fn credentials_that_are_refused_are_a_configuration_error_at_every_step() 
             let (index, proxy) = (Index::new("refused"), proxy().await);
             index.function().succeed(&[insert("a", 1)]).await;
             let function = function(&index, &proxy, 3_000).timeout(HELD);
-            proxy.on(step, Fault::Answer(status));
+            proxy.on(step, ProxyFault::Answer(status));
             let error = function.invoke(&[modify("a", 2), insert("b", 3)]).await.expect_err("refused").to_string();
             assert!(error.contains("OPENSEARCH_AUTH") && error.contains(&status.to_string()), "{step}: {error}");
             assert_eq!(index.visible().await, documents(&[("a", r#"{"n":1}"#)]), "{step}");

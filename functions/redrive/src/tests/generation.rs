@@ -4,13 +4,13 @@ use super::*;
 
 /// Raises the function's generation to 2.
 fn raise(scene: &mut Scene) {
-    scene.reading = Reading { generation: Generation(2), partition_key: None };
+    scene.read_options = ReadOptions { generation: Generation(2), partition_key: None };
 }
 
 #[tokio::test(start_paused = true)]
 async fn old_content_never_becomes_the_newest_by_a_raised_generation() {
     let mut scene = Scene::default();
-    scene.letter(&modify("a", 9), "x").await;
+    scene.dead_letter(&modify("a", 9), "x").await;
     scene.succeed(json!({})).await;
     scene.ranges.records = (4..=5).map(|n| (n, modify("a", n))).collect();
     scene.range(4, 5);
@@ -31,7 +31,7 @@ async fn documents_of_the_own_generation_are_redriven_without_asking() {
     let mut scene = Scene::default();
     raise(&mut scene);
     for n in [3, 8] {
-        scene.letter(&modify(&format!("k{n}"), n), "x").await;
+        scene.dead_letter(&modify(&format!("k{n}"), n), "x").await;
     }
     scene.succeed(json!({})).await;
     scene.ranges.records = [(5, modify("k3", 5)), (6, modify("k8", 6))].into();
@@ -45,7 +45,7 @@ async fn documents_of_the_own_generation_are_redriven_without_asking() {
 async fn a_document_that_does_not_exist_is_undecided_and_holds_up_no_other() {
     let mut scene = Scene::default();
     raise(&mut scene);
-    scene.letter(&modify("known", 1), "x").await;
+    scene.dead_letter(&modify("known", 1), "x").await;
     scene.succeed(json!({})).await;
     scene.ranges.records = [(5, modify("known", 5)), (6, modify("unknown", 6))].into();
     scene.range(5, 6);
@@ -57,10 +57,10 @@ async fn a_document_that_does_not_exist_is_undecided_and_holds_up_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_of_ours_without_a_version_is_undecided_too() {
+async fn a_dead_letter_of_ours_without_a_version_is_undecided_too() {
     let sent = Scene::default();
     let keys_only = modify("a", 1).get().replace("NEW_IMAGE", "KEYS_ONLY");
-    sent.letter(&RawValue::from_string(keys_only).expect("JSON"), "malformed_record").await;
+    sent.dead_letter(&RawValue::from_string(keys_only).expect("JSON"), "malformed_record").await;
     // As if the code that parses it had been fixed since.
     let mut scene = Scene::default();
     scene.queue.put(sent.queue.bodies()[0].replace("KEYS_ONLY", "NEW_IMAGE"));

@@ -1,7 +1,7 @@
 //! Guarantees of the redrive, on a target, a queue and a stream in memory.
 
+mod dead_letters;
 mod generation;
-mod letters;
 mod order_anomalies;
 mod ranges;
 mod runs;
@@ -9,7 +9,7 @@ mod runs;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use driftless::change::{Reading, Record};
+use driftless::change::{ReadOptions, Record};
 use driftless::dead_letter::range::BatchInfo;
 use driftless::dead_letter::{DeadLetter, Rejection, Sender};
 use driftless::function::FunctionError;
@@ -18,7 +18,7 @@ use driftless::memory::{Fault, MemoryTarget};
 use driftless::outcome::OutcomeCounts;
 use driftless::queue::Queue as _;
 use driftless::queue::memory::{MemoryQueue, SendFault};
-use driftless::stream::range::{RangeError, RangePage, Ranges};
+use driftless::stream::range::{RangeError, RangePage, RangeReader};
 use driftless::testing::{RecordBuilder, STREAM_ARN};
 use driftless::version::Generation;
 use driftless::writer::Writer;
@@ -27,7 +27,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::redrive::{Redrive, patience};
-use crate::report::{Letters, Report};
+use crate::report::{MessageCounts, RedriveReport};
 use crate::request::Request;
 
 const SENDER: Sender<'_> = Sender { index: "i", function_version: "1" };
@@ -44,13 +44,13 @@ fn modify_at(key: &str, sequence: u32, second: u64) -> Box<RawValue> {
 
 /// A stream in memory: pages of at most two records; the stream has trimmed those below `horizon`.
 #[derive(Default)]
-struct MemoryRanges {
+struct MemoryRangeReader {
     records: BTreeMap<u32, Box<RawValue>>,
     horizon: u32,
     down: bool,
 }
 
-impl Ranges for MemoryRanges {
+impl RangeReader for MemoryRangeReader {
     type Cursor = (u32, u32, bool);
 
     async fn open(&self, range: &BatchInfo, _: Instant) -> Result<Self::Cursor, RangeError> {
@@ -77,18 +77,18 @@ impl Ranges for MemoryRanges {
 struct Scene {
     target: MemoryTarget,
     queue: MemoryQueue,
-    ranges: MemoryRanges,
-    reading: Reading,
+    ranges: MemoryRangeReader,
+    read_options: ReadOptions,
     table: Option<String>,
 }
 
 impl Scene {
     /// Sends a dead letter as `replicate` does.
-    async fn letter(&self, raw: &RawValue, class: &str) {
-        let Record { origin, change } = Record::read(raw.get(), &self.reading);
+    async fn dead_letter(&self, raw: &RawValue, class: &str) {
+        let Record { origin, change } = Record::read(raw.get(), &self.read_options);
         let why = Rejection { class: class.to_owned(), status: Some(400), reason: "a reason".to_owned() };
-        let letter = DeadLetter::new(raw, &origin, change.as_ref().ok(), why, SENDER, now());
-        self.queue.send(&letter.message().expect("fits"), Instant::now()).await.expect("sent");
+        let dead_letter = DeadLetter::new(raw, &origin, change.as_ref().ok(), why, SENDER, now());
+        self.queue.send(&dead_letter.message().expect("fits"), Instant::now()).await.expect("sent");
     }
 
     /// Sends Lambda's on-failure message about records of the stream.
@@ -101,19 +101,19 @@ impl Scene {
         );
     }
 
-    async fn run(&self, request: serde_json::Value) -> Result<Report, FunctionError> {
+    async fn run(&self, request: serde_json::Value) -> Result<RedriveReport, FunctionError> {
         self.run_for(Duration::from_secs(300), request).await
     }
 
-    async fn run_for(&self, time: Duration, request: serde_json::Value) -> Result<Report, FunctionError> {
-        let writer = Writer::new(self.target.clone(), self.reading.generation);
-        let Self { queue, ranges, reading, table, .. } = self;
+    async fn run_for(&self, time: Duration, request: serde_json::Value) -> Result<RedriveReport, FunctionError> {
+        let writer = Writer::new(self.target.clone(), self.read_options.generation);
+        let Self { queue, ranges, read_options, table, .. } = self;
         let (sender, table, patience) = (SENDER, table.as_deref(), Duration::from_secs(15));
-        let redrive = Redrive { reading, writer: &writer, queue, ranges, sender, table, patience };
+        let redrive = Redrive { read_options, writer: &writer, queue, ranges, sender, table, patience };
         redrive.run(&Request::read(request)?, Instant::now() + time).await
     }
 
-    async fn succeed(&self, request: serde_json::Value) -> Report {
+    async fn succeed(&self, request: serde_json::Value) -> RedriveReport {
         self.run(request).await.expect("redriven")
     }
 
@@ -123,7 +123,7 @@ impl Scene {
 }
 
 /// Returns the classes of the kept messages, and their counts.
-fn kept(report: &Report) -> Vec<(&str, u64)> {
+fn kept(report: &RedriveReport) -> Vec<(&str, u64)> {
     report.kept.iter().map(|kept| (kept.class.as_str(), kept.count)).collect()
 }
 

@@ -5,14 +5,14 @@ use super::*;
 /// A document at version 9, and a dead letter of version 4 that was written ten seconds later.
 async fn doubt() -> Scene {
     let scene = Scene::default();
-    scene.letter(&modify_at("a", 9, 1_000), "x").await;
+    scene.dead_letter(&modify_at("a", 9, 1_000), "x").await;
     scene.succeed(json!({})).await;
-    scene.letter(&modify_at("a", 4, 1_010), "order_anomaly").await;
+    scene.dead_letter(&modify_at("a", 4, 1_010), "order_anomaly").await;
     scene
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_whose_order_is_in_doubt_stays_until_somebody_decides() {
+async fn a_dead_letter_whose_order_is_in_doubt_stays_until_somebody_decides() {
     let scene = doubt().await;
     let report = scene.succeed(json!({})).await;
     assert_eq!((kept(&report), report.changes.order_anomalies), (vec![("order_anomaly", 1)], 1));
@@ -32,15 +32,15 @@ async fn applied_as_asked_its_content_stands_at_the_version_that_is_stored() {
     assert_eq!((report.changes.applied, report.letters.redriven, report.left), (1, 1, 0));
     assert_eq!((scene.visible(), stored(&scene)), (documents(&[("a", 4)]), version));
     // A change that was pending behind the stored version still applies. One that it superseded does not.
-    scene.letter(&modify_at("a", 10, 1_020), "x").await;
-    scene.letter(&modify_at("a", 8, 999), "x").await;
+    scene.dead_letter(&modify_at("a", 10, 1_020), "x").await;
+    scene.dead_letter(&modify_at("a", 8, 999), "x").await;
     let report = scene.succeed(json!({})).await;
     assert_eq!((report.changes.applied, report.changes.stale), (1, 1));
     assert_eq!(scene.visible(), documents(&[("a", 10)]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_or_fails_stays_as_any_letter_does() {
+async fn what_is_refused_or_fails_stays_as_any_dead_letter_does() {
     let scene = doubt().await;
     scene.target.refuse(br#"{"n":4}"#, 400);
     let ask = json!({"apply_order_anomalies": true});

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_range_is_read_again_and_what_is_refused_in_it_becomes_a_letter() {
+async fn a_range_is_read_again_and_what_is_refused_in_it_becomes_a_dead_letter() {
     let mut scene = Scene::default();
     scene.ranges.records = (1..=6).map(|n| (n, modify(&format!("k{n}"), n))).collect();
     scene.target.refuse(br#"{"n":3}"#, 400);

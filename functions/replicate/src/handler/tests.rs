@@ -1,7 +1,7 @@
 //! Guarantees of the handler, on the target in memory with scripted faults.
 
 use driftless::change::ChangeKind;
-use driftless::dead_letter::Letter;
+use driftless::dead_letter::DeadLetterMessage;
 use driftless::function::Settings;
 use driftless::memory::{Fault, MemoryTarget};
 use driftless::queue::memory::{MemoryQueue, SendFault};
@@ -34,10 +34,10 @@ impl Process {
 
     async fn invoke(&self, records: &[Box<RawValue>]) -> (Result<Vec<String>, FunctionError>, serde_json::Value) {
         let mut metrics = Metrics::new(records.len());
-        let reading = Reading::default();
+        let read_options = ReadOptions::default();
         let queue = self.queue.as_ref();
         let sender = Sender { index: "i", function_version: "1" };
-        let function = Function { reading: &reading, writer: Some(&self.writer), queue, sender };
+        let function = Function { read_options: &read_options, writer: Some(&self.writer), queue, sender };
         let deadlines = Deadlines::before(Instant::now() + Duration::from_millis(10_400), Duration::from_millis(400));
         let result = function.handle(records, deadlines, &mut metrics).await;
         let failures = result.map(|response| {
@@ -47,16 +47,16 @@ impl Process {
     }
 
     /// Returns class and event id of each dead letter in the queue.
-    fn letters(&self) -> Vec<(String, Option<String>)> {
-        let letter = |body: &String| match Letter::read(body).expect("a letter") {
-            Letter::Record(letter) => (letter.rejected.class, letter.event_id),
-            Letter::Range(range) => panic!("{range:?}"),
+    fn dead_letters(&self) -> Vec<(String, Option<String>)> {
+        let dead_letter = |body: &String| match DeadLetterMessage::read(body).expect("a letter") {
+            DeadLetterMessage::Record(dead_letter) => (dead_letter.rejected.class, dead_letter.event_id),
+            DeadLetterMessage::Range(range) => panic!("{range:?}"),
         };
-        self.queue.iter().flat_map(MemoryQueue::bodies).map(|body| letter(&body)).collect()
+        self.queue.iter().flat_map(MemoryQueue::bodies).map(|body| dead_letter(&body)).collect()
     }
 }
 
-fn letter(class: &str, event_id: &str) -> (String, Option<String>) {
+fn dead_letter(class: &str, event_id: &str) -> (String, Option<String>) {
     (class.to_owned(), Some(event_id.to_owned()))
 }
 
@@ -74,33 +74,35 @@ async fn a_batch_is_applied_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_malformed_record_becomes_a_letter_alone() {
+async fn one_malformed_record_becomes_a_dead_letter_alone() {
     let function = Process::new();
     let malformed = RecordBuilder::insert("b", 2).new_image(r#"{"n":{"N":7}}"#).raw();
     let (failures, line) = function.invoke(&[insert("a", 1), malformed.clone(), insert("c", 3)]).await;
     assert_eq!(failures.expect("handled"), [""; 0]);
     assert_eq!((line["Applied"].as_u64(), line["Rejected"].as_u64()), (Some(2), Some(1)));
     assert_eq!(function.target.visible().keys().collect::<Vec<_>>(), ["a", "c"]);
-    assert_eq!(function.letters(), [letter("malformed_record", "e2")]);
+    assert_eq!(function.dead_letters(), [dead_letter("malformed_record", "e2")]);
     let body = &function.queue.as_ref().expect("a queue").bodies()[0];
-    let Letter::Record(letter) = Letter::read(body).expect("a letter") else { panic!("{body}") };
-    assert_eq!(letter.record.get(), malformed.get());
-    assert!(letter.rejected.reason.starts_with("dynamodb.NewImage.n"), "{}", letter.rejected.reason);
-    assert_eq!(letter.table.as_deref(), Some("T"));
+    let DeadLetterMessage::Record(dead_letter) = DeadLetterMessage::read(body).expect("a letter") else {
+        panic!("{body}")
+    };
+    assert_eq!(dead_letter.record.get(), malformed.get());
+    assert!(dead_letter.rejected.reason.starts_with("dynamodb.NewImage.n"), "{}", dead_letter.rejected.reason);
+    assert_eq!(dead_letter.table.as_deref(), Some("T"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejected_change_becomes_a_letter_with_the_reason_of_the_engine() {
+async fn a_rejected_change_becomes_a_dead_letter_with_the_reason_of_the_engine() {
     let function = Process::new();
     function.target.refuse(br#"{"n":2}"#, 400);
     let (failures, line) = function.invoke(&[insert("a", 1), insert("b", 2), insert("c", 3)]).await;
     assert_eq!(failures.expect("handled"), [""; 0]);
     assert_eq!(["Rejected", "Failed"].map(|name| line[name].as_u64()), [Some(1), Some(0)]);
-    assert_eq!(function.letters(), [letter("scripted", "e2")]);
+    assert_eq!(function.dead_letters(), [dead_letter("scripted", "e2")]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_anomaly_becomes_a_letter_and_is_not_thrown_away() {
+async fn an_order_anomaly_becomes_a_dead_letter_and_is_not_thrown_away() {
     let function = Process::new();
     let batch = |key| {
         let later = RecordBuilder::modify(key, 4).event_second(EVENT_SECOND + 3);
@@ -109,7 +111,7 @@ async fn an_order_anomaly_becomes_a_letter_and_is_not_thrown_away() {
     for record in batch("a") {
         assert_eq!(function.invoke(&[record]).await.0.expect("handled"), [""; 0]);
     }
-    assert_eq!(function.letters(), [letter("order_anomaly", "e4")]);
+    assert_eq!(function.dead_letters(), [dead_letter("order_anomaly", "e4")]);
     assert_eq!(function.target.visible()["a"], r#"{"n":5}"#, "only the item itself can tell which is right");
 }
 
@@ -123,21 +125,21 @@ async fn without_a_queue_a_rejected_record_is_a_failed_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_that_cannot_be_sent_makes_its_record_a_failure() {
+async fn a_dead_letter_that_cannot_be_sent_makes_its_record_a_failure() {
     let function = Process::new();
     function.target.refuse(br#"{"n":2}"#, 400);
     function.queue.as_ref().expect("a queue").fail_sends(std::iter::repeat_n(SendFault::Refused, 100));
     let batch = [insert("a", 1), insert("b", 2), insert("c", 3)];
     assert_eq!(function.invoke(&batch).await.0.expect("handled"), ["2"]);
-    assert_eq!(function.letters(), []);
+    assert_eq!(function.dead_letters(), []);
     // Delivered again after the queue's recovery, the record becomes a dead letter.
     function.queue.as_ref().expect("a queue").mend();
     assert_eq!(function.invoke(&batch[1..]).await.0.expect("handled"), [""; 0]);
-    assert_eq!(function.letters(), [letter("scripted", "e2")]);
+    assert_eq!(function.dead_letters(), [dead_letter("scripted", "e2")]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_that_the_queue_refuses_for_good_is_not_sent_again() {
+async fn a_dead_letter_that_the_queue_refuses_for_good_is_not_sent_again() {
     let function = Process::new();
     function.target.refuse(br#"{"n":2}"#, 400);
     let queue = function.queue.as_ref().expect("a queue");
@@ -153,15 +155,15 @@ async fn a_short_outage_of_the_queue_is_waited_out() {
     function.target.refuse(br#"{"n":2}"#, 400);
     function.queue.as_ref().expect("a queue").fail_sends([SendFault::Refused; 5]);
     assert_eq!(function.invoke(&[insert("b", 2)]).await.0.expect("handled"), [""; 0]);
-    assert_eq!(function.letters(), [letter("scripted", "e2")]);
+    assert_eq!(function.dead_letters(), [dead_letter("scripted", "e2")]);
     // The message is stored and its answer lost, so it is sent again. Two dead letters are better than none.
     function.queue.as_ref().expect("a queue").fail_sends([SendFault::AnswerLost]);
     assert_eq!(function.invoke(&[insert("b", 2)]).await.0.expect("handled"), [""; 0]);
-    assert_eq!(function.letters().len(), 3);
+    assert_eq!(function.dead_letters().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejected_record_behind_a_failed_one_gets_its_letter_when_it_is_delivered_again() {
+async fn a_rejected_record_behind_a_failed_one_gets_its_dead_letter_when_it_is_delivered_again() {
     let function = Process::new();
     for (document, status) in [(&br#"{"n":1}"#[..], 400), (br#"{"n":2}"#, 503), (br#"{"n":3}"#, 400)] {
         function.target.refuse(document, status);
@@ -170,14 +172,14 @@ async fn a_rejected_record_behind_a_failed_one_gets_its_letter_when_it_is_delive
     let (failures, line) = function.invoke(&batch).await;
     assert_eq!(failures.expect("handled"), ["2", "3"]);
     assert_eq!(["Rejected", "Failed"].map(|name| line[name].as_u64()), [Some(1), Some(2)]);
-    assert_eq!(function.letters(), [letter("scripted", "e1")]);
+    assert_eq!(function.dead_letters(), [dead_letter("scripted", "e1")]);
     function.target.accept(br#"{"n":2}"#);
     assert_eq!(function.invoke(&batch[1..]).await.0.expect("handled"), [""; 0]);
-    assert_eq!(function.letters(), [letter("scripted", "e1"), letter("scripted", "e3")]);
+    assert_eq!(function.dead_letters(), [dead_letter("scripted", "e1"), dead_letter("scripted", "e3")]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_too_large_for_the_queue_is_left_to_lambda() {
+async fn a_dead_letter_too_large_for_the_queue_is_left_to_lambda() {
     let function = Process::new();
     // Random digits do not compress to less than 42 %.
     let digits: String =
@@ -187,7 +189,7 @@ async fn a_letter_too_large_for_the_queue_is_left_to_lambda() {
             .collect();
     let large = RecordBuilder::insert("b", 2).new_image(format!(r#"{{"n":{{"N":"x"}},"s":{{"S":"{digits}"}}}}"#)).raw();
     assert_eq!(function.invoke(&[insert("a", 1), large]).await.0.expect("handled"), ["2"]);
-    assert_eq!(function.letters(), []);
+    assert_eq!(function.dead_letters(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,11 +215,11 @@ async fn a_stream_without_new_images_fails_the_invocation_and_writes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_malformed_record_that_cannot_be_named_becomes_a_letter_or_fails_the_invocation() {
+async fn a_malformed_record_that_cannot_be_named_becomes_a_dead_letter_or_fails_the_invocation() {
     let nameless = [RawValue::from_string("{}".to_owned()).expect("JSON")];
     let function = Process::new();
     assert_eq!(function.invoke(&nameless).await.0.expect("handled"), [""; 0]);
-    assert_eq!(function.letters(), [("malformed_record".to_owned(), None)]);
+    assert_eq!(function.dead_letters(), [("malformed_record".to_owned(), None)]);
     let function = Process { queue: None, ..Process::new() };
     assert_eq!(function.invoke(&nameless).await.0.expect_err("not to be named").kind(), "MalformedRecord");
 }

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use driftless::change::{Change, Content, Reading, Record, RecordError};
+use driftless::change::{Change, Content, ReadOptions, Record, RecordError};
 use driftless::dead_letter::ORDER_ANOMALY;
-use driftless::dead_letter::{DeadLetter, Letter, Sender};
+use driftless::dead_letter::{DeadLetter, DeadLetterMessage, Sender};
 use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::function::Deadlines;
@@ -75,7 +75,7 @@ impl Judge {
         let mut unusable = Vec::new();
         for (json, torn) in batch {
             let raw = RawValue::from_string(json).expect("JSON");
-            let record = Record::read(raw.get(), &Reading::default());
+            let record = Record::read(raw.get(), &ReadOptions::default());
             let is_configuration = matches!(record.change, Err(RecordError::Configuration(_)));
             self.count(&record, torn);
             if is_configuration { unusable.push(raw) } else { reads.push(Read { raw, record }) }
@@ -105,23 +105,23 @@ impl Judge {
 
     async fn readable(&mut self, reads: Vec<Read>) {
         let records: Vec<Box<RawValue>> = reads.iter().map(|read| read.raw.clone()).collect();
-        let (answer, letters, metrics) = self.invoke(&records).await;
+        let (answer, dead_letters, metrics) = self.invoke(&records).await;
         assert_eq!(answer.expect("an answer"), [""; 0], "what cannot be applied leaves the stream");
         let of = |name: &str| metrics[name].as_u64().expect("a metric");
         let outcomes = ["Applied", "Duplicate", "Stale", "Superseded", "Rejected", "Failed"];
         assert_eq!(outcomes.map(of).iter().sum::<u64>(), records.len() as u64, "one outcome per record: {metrics}");
-        assert_eq!((of("Failed"), of("Rejected")), (0, letters.len() as u64), "{metrics}");
+        assert_eq!((of("Failed"), of("Rejected")), (0, dead_letters.len() as u64), "{metrics}");
         let (malformed, refused): (Vec<_>, Vec<_>) =
-            letters.iter().partition(|letter| letter.rejected.class == "malformed_record");
+            dead_letters.iter().partition(|dead_letter| dead_letter.rejected.class == "malformed_record");
         let unread = reads.iter().filter(|read| read.record.change.is_err()).map(|read| spelled(read.raw.get()));
-        assert_eq!(sorted(malformed.iter().map(|letter| letter.record.get().to_owned())), sorted(unread));
-        for letter in refused {
-            let change = Record::read(letter.record.get(), &Reading::default()).change.expect("a change");
+        assert_eq!(sorted(malformed.iter().map(|dead_letter| dead_letter.record.get().to_owned())), sorted(unread));
+        for dead_letter in refused {
+            let change = Record::read(dead_letter.record.get(), &ReadOptions::default()).change.expect("a change");
             // A damaged time can make an old change look new. Its version is right, and decides.
-            if letter.rejected.class != ORDER_ANOMALY {
+            if dead_letter.rejected.class != ORDER_ANOMALY {
                 assert_eq!(change.content, self.refused);
             }
-            assert_eq!(letter.version.as_deref(), Some(change.version.as_str()));
+            assert_eq!(dead_letter.version.as_deref(), Some(change.version.as_str()));
         }
         for change in reads.into_iter().filter_map(|read| read.record.change.ok()) {
             self.expect(change);
@@ -130,9 +130,9 @@ impl Judge {
 
     async fn invoke(&self, records: &[Box<RawValue>]) -> Invoked {
         let mut metrics = Metrics::new(records.len());
-        let (reading, queue) = (Reading::default(), MemoryQueue::default());
+        let (read_options, queue) = (ReadOptions::default(), MemoryQueue::default());
         let function = Function {
-            reading: &reading,
+            read_options: &read_options,
             writer: Some(&self.writer),
             queue: Some(&queue),
             sender: Sender { index: "i", function_version: "test" },
@@ -142,12 +142,12 @@ impl Judge {
         let failed = answer.map(|response| {
             response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect()
         });
-        let letter = |body: String| match Letter::read(&body).expect("a letter") {
-            Letter::Record(letter) => *letter,
-            Letter::Range(range) => panic!("{range:?}"),
+        let dead_letter = |body: String| match DeadLetterMessage::read(&body).expect("a letter") {
+            DeadLetterMessage::Record(dead_letter) => *dead_letter,
+            DeadLetterMessage::Range(range) => panic!("{range:?}"),
         };
-        let letters = queue.bodies().into_iter().map(letter).collect();
-        (failed, letters, serde_json::from_slice(&metrics.line("i")).expect("a line of JSON"))
+        let dead_letters = queue.bodies().into_iter().map(dead_letter).collect();
+        (failed, dead_letters, serde_json::from_slice(&metrics.line("i")).expect("a line of JSON"))
     }
 
     fn expect(&mut self, change: Change) {

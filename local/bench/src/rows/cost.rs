@@ -1,89 +1,83 @@
-//! B13: what a million changes cost on AWS, from measured times and bytes.
+//! B13: the cost of a million changes on AWS, from measured times and bytes.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use driftless_capacity::{Prices, Setting};
+use driftless_capacity::{Prices, Scenario};
 use driftless_harness::mapping::MemoryStream;
 use driftless_harness::mapping::record::StreamRecord;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::bed::Bed;
+use super::About;
 use crate::changes;
 use crate::figures::{Bound, Figure, Row, RowId};
 use crate::lane::{Lane, median};
 use crate::processes::processor_time;
+use crate::test_bed::TestBed;
+
+pub(crate) const ABOUT: About = About {
+    number: "B13",
+    name: "cost",
+    title: "cost on AWS",
+    headline: "batch 1: a million changes",
+    notes: include_str!("cost.md"),
+};
 
 const MILLION: f64 = 1e6;
 /// Invocations per second of a lane while its log bytes are counted; a busier one logs less per invocation.
 const RATE: u32 = 20;
-/// Longer than a process that is invoked so seldom waits with its metrics.
+/// Longer than a process waits with its metrics if it is invoked so seldom.
 const APART: Duration = Duration::from_millis(1_100);
-/// Records per invocation, and invocations that are timed: in the whole run, and in the quick one.
+/// Records per invocation, and timed invocations of the whole run and of the quick one.
 const BATCHES: [(u64, u64, u64); 3] = [(1, 3_000, 600), (10, 600, 150), (100, 150, 40)];
 /// Lambda's own lines of a successful invocation in text format; in JSON format of level WARN there are none.
 const PLATFORM: &str = "START RequestId: 8fc6f963-411b-48b5-8483-a32130c0f45d Version: $LATEST\n\
     END RequestId: 8fc6f963-411b-48b5-8483-a32130c0f45d\n\
     REPORT RequestId: 8fc6f963-411b-48b5-8483-a32130c0f45d\tDuration: 3.21 ms\tBilled Duration: 4 ms\tMemory Size: 256 MB\tMax Memory Used: 25 MB\t\n";
-/// US dollars for sending, receiving and deleting a million letters of up to 64 KB: <https://aws.amazon.com/sqs/pricing/>.
+/// US dollars to send, receive and delete a million dead letters of up to 64 KB: <https://aws.amazon.com/sqs/pricing/>.
 const SQS: f64 = 3.0 * 0.40;
 
-/// Per invocation.
+/// Time and log bytes of one invocation.
 struct Spent {
-    /// What Lambda would bill, less rounding.
+    /// Time that Lambda would bill, less rounding.
     work_ms: f64,
     log_bytes: f64,
 }
 
-/// Measures the row.
-pub(crate) async fn run(bed: &Bed) -> Result<Row> {
-    let setting = Setting::default();
+/// Measures all batch sizes, and adds their costs.
+pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
+    let scenario = Scenario::default();
     let workload = format!(
-        "one lane, INSERTs in batches of 1, 10 and 100: back to back for the times, {RATE} invocations per second for the bytes of all output; \
-         {} MB on arm64, {} ms more per request to the engine than here",
-        setting.memory_mb, setting.round_trip_ms
+        "one lane, INSERTs in batches of 1, 10 and 100; times back to back, log bytes at {RATE} invocations per second; {} MB on arm64",
+        scenario.memory_mb
     );
-    let target =
-        "USD per million changes: at batch 1 at most 0.25, of it logs at most a fifth; at batch 100 at most 0.01";
-    let mut row = Row::new(RowId::B13, "Cost on AWS", workload, target);
+    let mut row = Row::new(RowId::Cost, workload);
     for (batch, whole, quick) in BATCHES {
-        let spent = measure(bed, &setting, batch, bed.scale(whole, quick)).await?;
-        tell(&mut row, &setting, batch, &spent);
+        let spent = measure(bed, &scenario, batch, bed.scale(whole, quick)).await?;
+        add_figures(&mut row, &scenario, batch, &spent);
     }
     let alone = logged(bed, 1, 4, APART).await?;
     let as_it_was = alone + PLATFORM.len() as f64;
     let logs = |bytes: f64| Prices::PUBLISHED.charge(0.0, 0.0, MILLION * bytes).logs;
-    row.add(Figure::new("batch 1, a second or more apart: log bytes per invocation", alone, "bytes"));
-    row.add(Figure::new("batch 1, a second or more apart: logs", logs(alone), "USD"));
-    row.add(Figure::new("Lambda's own lines in text format, switched off", PLATFORM.len() as f64, "bytes"));
-    row.add(Figure::new(
-        "batch 1, with a line of metrics and Lambda's own per invocation: logs",
-        logs(as_it_was),
-        "USD",
-    ));
-    row.add(Figure::new("SQS, per million dead letters", SQS, "USD"));
-    row.note(
-        "Prices of us-east-1 in November 2026, without free tiers: 0.20 USD per million requests, 0.0000133334 per GB-second on arm64, 0.50 per GB of logs, 0.40 per million \
-         requests to SQS. Lambda reads streams for nothing. Lambda bills whole milliseconds. Not counted: cold starts, keeping the logs (0.03 USD per GB and month, compressed), the table, the engine.",
-    );
-    row.note(
-        "Times are those of this machine, its processor time over the share of a processor that the memory buys, and half of the documents read first. Where changes are seldom, each has its own \
-         line of metrics: dearer per million, and less per month.",
-    );
+    row.add(Figure::new("log bytes per invocation, a second or more apart", alone, "bytes"));
+    row.add(Figure::new("logs of a million changes, a second or more apart", logs(alone), "USD"));
+    row.add(Figure::new("Lambda's own lines per invocation, switched off", PLATFORM.len() as f64, "bytes"));
+    row.add(Figure::new("logs of a million changes, with Lambda's own lines too", logs(as_it_was), "USD"));
+    row.add(Figure::new("SQS, for a million dead letters", SQS, "USD"));
     Ok(row)
 }
 
-async fn measure(bed: &Bed, setting: &Setting, batch: u64, invocations: u64) -> Result<Spent> {
-    let mut lane = Lane::start(bed.subject.function(&bed.index("cost"))).await?;
-    let mut nothing = Lane::start(bed.subject.nothing()).await?;
+async fn measure(bed: &TestBed, scenario: &Scenario, batch: u64, invocations: u64) -> Result<Spent> {
+    let mut lane = Lane::start(bed.function(&bed.index("cost"))).await?;
+    let mut no_op = Lane::start(bed.no_op()).await?;
     let batches = batches(batch, invocations + invocations / 4).await?;
     let (warm_up, counted) = batches.split_at(batches.len() / 5);
-    let mut idle = Vec::new();
+    let mut no_op_times = Vec::new();
     for records in warm_up {
         lane.deliver(records).await?;
-        idle.push(nothing.deliver(records).await?);
+        no_op_times.push(no_op.deliver(records).await?);
     }
     let before = processor_time(bed.subject.binary())?;
     let mut times = Vec::new();
@@ -93,18 +87,18 @@ async fn measure(bed: &Bed, setting: &Setting, batch: u64, invocations: u64) -> 
     let spent = processor_time(bed.subject.binary())?.saturating_sub(before);
     lane.end().await;
     let cpu_ms = spent.as_secs_f64() * 1_000.0 / counted.len() as f64;
-    let wall_ms = median(times).saturating_sub(median(idle)).as_secs_f64() * 1_000.0;
-    let work_ms = setting.work_ms(cpu_ms, (wall_ms - cpu_ms).max(0.0), batch as f64);
+    let wall_ms = median(times).saturating_sub(median(no_op_times)).as_secs_f64() * 1_000.0;
+    let work_ms = scenario.work_ms(cpu_ms, (wall_ms - cpu_ms).max(0.0), batch as f64);
     let seconds = bed.scale(20, 6);
     let log_bytes = logged(bed, batch, seconds * u64::from(RATE), Duration::from_secs(1) / RATE).await?;
     Ok(Spent { work_ms, log_bytes })
 }
 
-/// Bytes of all output per invocation, where invocations begin at these times; the process's end included.
-async fn logged(bed: &Bed, batch: u64, invocations: u64, period: Duration) -> Result<f64> {
+/// Bytes of all output per invocation, with one invocation per period; the process's end counts.
+async fn logged(bed: &TestBed, batch: u64, invocations: u64, period: Duration) -> Result<f64> {
     let folder = tempfile::tempdir().context("create a folder for logs")?;
     let log = folder.path().join("log");
-    let mut config = bed.subject.function(&bed.index("cost-logs"));
+    let mut config = bed.function(&bed.index("cost-logs"));
     config.log_file = Some(log.clone());
     let mut lane = Lane::start(config).await?;
     let batches = batches(batch, invocations).await?;
@@ -135,10 +129,10 @@ async fn batches(batch: u64, count: u64) -> Result<Vec<Vec<StreamRecord>>> {
     Ok(batches)
 }
 
-/// Adds what a million changes cost.
-fn tell(row: &mut Row, setting: &Setting, batch: u64, spent: &Spent) {
+/// Adds the cost of a million changes.
+fn add_figures(row: &mut Row, scenario: &Scenario, batch: u64, spent: &Spent) {
     let invocations = MILLION / batch as f64;
-    let gb_seconds = invocations * spent.work_ms.ceil() / 1_000.0 * setting.memory_mb as f64 / 1_024.0;
+    let gb_seconds = invocations * spent.work_ms.ceil() / 1_000.0 * scenario.memory_mb as f64 / 1_024.0;
     let cost = Prices::PUBLISHED.charge(invocations, gb_seconds, invocations * spent.log_bytes);
     let (total, share) = match batch {
         1 => (Some(0.25), Some(0.2)),
@@ -146,15 +140,15 @@ fn tell(row: &mut Row, setting: &Setting, batch: u64, spent: &Spent) {
         _ => (None, None),
     };
     let bound = |figure: Figure, most: Option<f64>| match most {
-        Some(most) => figure.must(Bound::AtMost(most)),
+        Some(most) => figure.bounded(Bound::AtMost(most)),
         None => figure,
     };
     let name = |what: &str| format!("batch {batch}: {what}");
     row.add(bound(Figure::new(name("a million changes"), cost.total(), "USD"), total));
-    row.add(Figure::new(name("of it requests"), cost.requests, "USD"));
-    row.add(Figure::new(name("of it GB-seconds"), cost.duration, "USD"));
-    row.add(Figure::new(name("of it logs"), cost.logs, "USD"));
-    row.add(bound(Figure::new(name("logs, of all"), cost.logs / cost.total(), "ratio"), share));
-    row.add(Figure::new(name("an invocation"), spent.work_ms, "ms"));
+    row.add(Figure::new(name("requests"), cost.requests, "USD"));
+    row.add(Figure::new(name("GB-seconds"), cost.duration, "USD"));
+    row.add(Figure::new(name("logs"), cost.logs, "USD"));
+    row.add(bound(Figure::new(name("share of logs"), cost.logs / cost.total(), "ratio"), share));
+    row.add(Figure::new(name("time of an invocation"), spent.work_ms, "ms"));
     row.add(Figure::new(name("log bytes per invocation"), spent.log_bytes, "bytes"));
 }

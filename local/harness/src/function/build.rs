@@ -12,10 +12,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// How a function is compiled.
+/// Profile in which a function is compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum BuildProfile {
-    /// Fast to build.
+    /// The development profile: fast to build.
     #[default]
     Debug,
     /// As it is deployed.
@@ -49,13 +49,16 @@ pub fn build_function(name: &str, profile: BuildProfile) -> Result<PathBuf> {
     }
 }
 
-/// Builds several functions as they are deployed, in one run of cargo: what they share is compiled once.
+/// Builds several functions in one run of cargo: what they share is compiled once.
 ///
 /// # Errors
 /// As [`build_function`].
-pub fn build_functions(names: &[&str]) -> Result<Vec<PathBuf>> {
-    let what: Vec<&str> = names.iter().flat_map(|name| ["--package", name, "--bin", name]).collect();
-    let messages = cargo_build(&what, &names.join(", "), BuildProfile::Release)?;
+pub fn build_functions(names: &[&str], profile: BuildProfile) -> Result<Vec<PathBuf>> {
+    let what: Vec<&str> = match profile {
+        BuildProfile::Debug => names.iter().flat_map(|name| ["--bin", name]).collect(),
+        BuildProfile::Release => names.iter().flat_map(|name| ["--package", name, "--bin", name]).collect(),
+    };
+    let messages = cargo_build(&what, &names.join(", "), profile)?;
     names.iter().map(|name| binary(&messages, name)).collect()
 }
 

@@ -1,4 +1,4 @@
-//! What a function process is started with: its binary, its limits and the environment that Lambda would set.
+//! Configuration of a function process: its binary, its limits and the environment that Lambda would set.
 //!
 //! Nothing is inherited from the tool's own environment: a function that needs more than Lambda gives, and more than
 //! its own configuration, shall fail here as it would there.
@@ -21,19 +21,19 @@ const REGION: &str = "us-east-1";
 /// The configuration of a function.
 #[derive(Clone, Debug)]
 pub struct FunctionConfig {
-    /// The function's name.
+    /// Name of the function.
     pub name: String,
     /// The binary that `cargo build` made.
     pub binary: PathBuf,
     /// The function's own environment. It wins over what Lambda sets.
     pub environment: BTreeMap<String, String>,
-    /// How long an invocation may take.
+    /// Timeout of an invocation.
     pub timeout: Duration,
-    /// How long the process may take from its start until it asks for its first event.
+    /// Longest time from the start of the process until it asks for its first event.
     pub init_timeout: Duration,
     /// The memory size that the function is told; it is not enforced.
     pub memory_mb: u32,
-    /// Where standard output and standard error are appended, of all processes; `None` discards them.
+    /// File to which the output of all processes is appended; `None` discards it.
     pub log_file: Option<PathBuf>,
     /// Receives every line of standard output, for example the metrics in embedded metric format.
     pub stdout_lines: Option<UnboundedSender<String>>,
@@ -65,7 +65,7 @@ impl FunctionConfig {
         self
     }
 
-    /// The function's ARN.
+    /// Returns the ARN of the function.
     #[must_use]
     pub fn arn(&self) -> &str {
         &self.arn

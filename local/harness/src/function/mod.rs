@@ -4,7 +4,8 @@
 //! loopback, one invocation at a time. It knows nothing of streams; the event source mapping and `replay` drive it
 //! through the [`Invoke`] trait, which tests replace by a scripted double.
 //!
-//! Deliberately absent: events for extensions, response streaming, SnapStart, freezing between invocations, memory limits.
+//! Deliberately absent: events for extensions, response streaming, SnapStart, freezing between invocations, memory
+//! limits.
 
 use std::{
     fmt,
@@ -29,16 +30,16 @@ pub use process::FunctionProcess;
 /// The largest payload of a synchronous invocation, and of its answer: 6 MB ("Lambda quotas").
 pub const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
-/// How one invocation ended.
+/// End of one invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The function answered.
+pub enum InvocationOutcome {
+    /// An answer of the function.
     Response(Bytes),
     /// The function, or its initialisation, reported an error.
     FunctionError {
         /// The error's type, as the runtime names it.
         kind: String,
-        /// What the runtime said about it.
+        /// Message of the runtime about it.
         message: String,
     },
     /// The function did not answer within its time-out; its process was killed.
@@ -47,15 +48,15 @@ pub enum Outcome {
     Exited(Option<ExitStatus>),
 }
 
-impl Outcome {
-    /// Whether Lambda would call this a function error.
+impl InvocationOutcome {
+    /// Returns `true` if Lambda would call this a function error.
     #[must_use]
     pub fn is_function_error(&self) -> bool {
         !matches!(self, Self::Response(_))
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for InvocationOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Response(_) => f.write_str("answered"),
@@ -67,13 +68,13 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// One finished invocation.
+/// A finished invocation, with its duration.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     /// The id that the function saw, too.
     pub request_id: String,
-    /// How it ended.
-    pub outcome: Outcome,
+    /// End of the invocation.
+    pub outcome: InvocationOutcome,
     /// From the hand-over of the event to the end.
     pub duration: Duration,
 }
@@ -87,7 +88,7 @@ pub enum Sabotage {
     LoseAnswer,
 }
 
-/// What can be invoked: a real process, or a scripted double in tests.
+/// Something to invoke: a real process, or a scripted double in tests.
 #[async_trait]
 pub trait Invoke: Send + Sync {
     /// Starts the function and waits until it asks for its first event.
@@ -99,10 +100,10 @@ pub trait Invoke: Send + Sync {
     /// Invokes the function once with `payload`.
     ///
     /// # Errors
-    /// When the function could not be invoked at all; what the function did wrong is an [`Outcome`].
+    /// When the function could not be invoked at all; what the function did wrong is an [`InvocationOutcome`].
     async fn invoke(&mut self, payload: Bytes, sabotage: Option<Sabotage>) -> Result<Invocation>;
 
-    /// Ends the function at once, as `SIGKILL` does. The next invocation starts it again.
+    /// Ends the function immediately, as `SIGKILL` does. The next invocation starts it again.
     async fn kill(&mut self);
 
     /// Ends the function as Lambda ends an idle environment: it may still tell what it has kept.

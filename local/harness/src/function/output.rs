@@ -1,4 +1,4 @@
-//! What a function process prints: appended to the log file, offered line by line, and its end kept for messages.
+//! Output of a function process: appended to the log file, offered line by line, and its end kept for messages.
 
 use std::{
     collections::VecDeque,

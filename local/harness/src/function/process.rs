@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    FunctionConfig, Invocation, Invoke, Launch, Outcome, Sabotage, epoch_ms, new_request_id,
+    FunctionConfig, Invocation, InvocationOutcome, Invoke, Launch, Sabotage, epoch_ms, new_request_id,
     output::{Tail, follow, open_log},
     runtime_api::{Answer, Event, RuntimeApi},
 };
@@ -36,7 +36,7 @@ pub struct FunctionProcess {
 struct Running {
     child: Child,
     api: RuntimeApi,
-    /// What it printed last, and the tasks that read it.
+    /// Last lines of its output, and the tasks that read it.
     tail: Tail,
     output: Vec<JoinHandle<()>>,
 }
@@ -50,7 +50,7 @@ impl FunctionProcess {
 
     /// Starts the process if it does not run, and waits until it asks for an event.
     /// `Some` is how the initialisation failed.
-    async fn ensure_running(&mut self) -> Result<Option<(Outcome, Tail)>> {
+    async fn ensure_running(&mut self) -> Result<Option<(InvocationOutcome, Tail)>> {
         if let Some(running) = &mut self.running
             && running.child.try_wait().context("look whether the function still runs")?.is_none()
         {
@@ -125,7 +125,7 @@ impl Invoke for FunctionProcess {
         running.api.hand_over(Event { request_id: request_id.clone(), deadline_ms, payload }).await?;
         let outcome = finished(running, &request_id, start + limit, sabotage).await?;
         let duration = start.elapsed();
-        if matches!(outcome, Outcome::TimedOut | Outcome::Exited(_)) {
+        if matches!(outcome, InvocationOutcome::TimedOut | InvocationOutcome::Exited(_)) {
             self.kill().await;
         }
         Ok(Invocation { request_id, outcome, duration })
@@ -162,21 +162,21 @@ async fn stop(mut running: Running) -> Tail {
 }
 
 /// Waits for the first request for an event; `Some` is what came instead.
-async fn initialised(running: &mut Running, deadline: Instant) -> Result<Option<Outcome>> {
+async fn initialised(running: &mut Running, deadline: Instant) -> Result<Option<InvocationOutcome>> {
     loop {
         tokio::select! {
             biased;
             answer = running.api.answers.recv() => match answer.context("the Runtime API ended")? {
                 Answer::Ready => return Ok(None),
                 Answer::InitError(error) => {
-                    return Ok(Some(Outcome::FunctionError { kind: error.error_type, message: error.error_message }));
+                    return Ok(Some(InvocationOutcome::FunctionError { kind: error.error_type, message: error.error_message }));
                 }
                 Answer::Taken | Answer::Response { .. } | Answer::Error { .. } => {}
             },
             status = running.child.wait() => {
-                return Ok(Some(Outcome::Exited(Some(status.context("wait for the function")?))));
+                return Ok(Some(InvocationOutcome::Exited(Some(status.context("wait for the function")?))));
             }
-            () = sleep_until(deadline) => return Ok(Some(Outcome::TimedOut)),
+            () = sleep_until(deadline) => return Ok(Some(InvocationOutcome::TimedOut)),
         }
     }
 }
@@ -187,7 +187,7 @@ async fn finished(
     request_id: &str,
     deadline: Instant,
     sabotage: Option<Sabotage>,
-) -> Result<Outcome> {
+) -> Result<InvocationOutcome> {
     let mut kill_at = None;
     loop {
         tokio::select! {
@@ -199,31 +199,31 @@ async fn finished(
                     }
                 }
                 answer => if let Some(outcome) = outcome_of(answer, request_id) {
-                    return Ok(if sabotage.is_some() { Outcome::Exited(None) } else { outcome });
+                    return Ok(if sabotage.is_some() { InvocationOutcome::Exited(None) } else { outcome });
                 },
             },
             status = running.child.wait() => {
                 let status = status.context("wait for the function")?;
-                return Ok(last_words(running, request_id).await.unwrap_or(Outcome::Exited(Some(status))));
+                return Ok(last_words(running, request_id).await.unwrap_or(InvocationOutcome::Exited(Some(status))));
             }
-            () = sleep_until(kill_at.unwrap_or(deadline)), if kill_at.is_some() => return Ok(Outcome::Exited(None)),
-            () = sleep_until(deadline) => return Ok(Outcome::TimedOut),
+            () = sleep_until(kill_at.unwrap_or(deadline)), if kill_at.is_some() => return Ok(InvocationOutcome::Exited(None)),
+            () = sleep_until(deadline) => return Ok(InvocationOutcome::TimedOut),
         }
     }
 }
 
-fn outcome_of(answer: Answer, current: &str) -> Option<Outcome> {
+fn outcome_of(answer: Answer, current: &str) -> Option<InvocationOutcome> {
     match answer {
-        Answer::Response { request_id, body } if request_id == current => Some(Outcome::Response(body)),
+        Answer::Response { request_id, body } if request_id == current => Some(InvocationOutcome::Response(body)),
         Answer::Error { request_id, error } if request_id == current => {
-            Some(Outcome::FunctionError { kind: error.error_type, message: error.error_message })
+            Some(InvocationOutcome::FunctionError { kind: error.error_type, message: error.error_message })
         }
         // An answer to an earlier request, or one more request for an event.
         _ => None,
     }
 }
 
-async fn last_words(running: &mut Running, request_id: &str) -> Option<Outcome> {
+async fn last_words(running: &mut Running, request_id: &str) -> Option<InvocationOutcome> {
     let answer = async {
         loop {
             if let Some(outcome) = outcome_of(running.api.answers.recv().await?, request_id) {

@@ -1,5 +1,5 @@
-//! The Lambda Runtime API, version 2018-06-01, for one process ("Using the Lambda runtime API for custom runtimes"), and as
-//! much of the Extensions API as an internal extension without events needs.
+//! The Lambda Runtime API, version 2018-06-01, for one process ("Using the Lambda runtime API for custom runtimes"),
+//! and as much of the Extensions API as an internal extension without events needs.
 //!
 //! One server lives as long as one process: a long poll that a killed process left behind can never take an event
 //! that was meant for its successor.
@@ -32,7 +32,7 @@ pub(super) struct Event {
     pub(super) payload: Bytes,
 }
 
-/// What the process told the Runtime API.
+/// Request of the process to the Runtime API.
 pub(super) enum Answer {
     /// It asks for an event; the first time, its initialisation is over.
     Ready,
@@ -42,7 +42,7 @@ pub(super) enum Answer {
     Response { request_id: String, body: Bytes },
     /// It failed on the event of this request id.
     Error { request_id: String, error: ReportedError },
-    /// Its initialisation failed.
+    /// Report that its initialisation failed.
     InitError(ReportedError),
 }
 

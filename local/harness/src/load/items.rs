@@ -1,15 +1,19 @@
-//! What the items of a load look like.
+//! Items of a load: their keys and attributes.
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeyType, ScalarAttributeType};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-/// The attribute that the generator adds to every item: when it was sent, in microseconds since 1970 by the writer's clock.
+use crate::services::client_error;
+
+/// The attribute that the generator adds to every item: when it was sent, in microseconds since 1970 by the writer's
+/// clock.
 pub const WRITTEN_AT: &str = "written_at_us";
 
 /// An item, or its key.
@@ -37,8 +41,14 @@ impl PlainItems {
     /// # Errors
     /// Where the table cannot be described.
     pub async fn of(client: &Client, table: &str) -> Result<Self> {
-        let answer = client.describe_table().table_name(table).send().await;
-        let described = answer.with_context(|| format!("describe the table {table}"))?.table;
+        let answer = client.describe_table().table_name(table).send().await.map_err(|error| {
+            let is_missing = error.as_service_error().is_some_and(DescribeTableError::is_resource_not_found_exception);
+            match is_missing {
+                true => anyhow!("the table {table} does not exist: `--create` makes it"),
+                false => client_error(error).context(format!("describe the table {table}")),
+            }
+        });
+        let described = answer?.table;
         let described = described.with_context(|| format!("the table {table} has no description"))?;
         let mut schema = described.key_schema().to_vec();
         schema.sort_by_key(|element| element.key_type() != &KeyType::Hash);

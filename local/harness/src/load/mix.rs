@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, bail};
 
-/// How often each kind is chosen, in proportion to the others. Written `insert/modify/remove`, as in `30/60/10`.
+/// Weights of the kinds of writes, written `insert/modify/remove`, as in `30/60/10`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mix {
     /// The weight of inserts.

@@ -1,8 +1,9 @@
 //! An open-loop load generator for a DynamoDB table.
 //!
-//! Open loop: each write has its time, and a slow table does not slow the schedule down, as a slow system does not slow its
-//! users down. What cannot be sent at its time, because too much is under way or because the same key's previous write is,
-//! waits, is sent later, and is reported. The plan (which key, which kind, which item, when) follows from the seed alone.
+//! Open loop: each write has its time, and a slow table does not slow the schedule down, as a slow system does not slow
+//! its users down. What cannot be sent at its time, because too much is under way or because the same key's previous
+//! write is, waits, is sent later, and is reported. The plan (which key, which kind, which item, when) follows from the
+//! seed alone.
 
 mod items;
 mod mix;
@@ -15,26 +16,26 @@ use anyhow::{Result, ensure};
 
 pub use items::{Item, Items, PlainItems, WRITTEN_AT};
 pub use mix::Mix;
-pub use report::{Meter, Report};
+pub use report::{LoadReport, Meter};
 pub use schedule::{Kind, Schedule, Write};
 pub use writer::run;
 
-/// What to write.
+/// Settings of a load.
 #[derive(Clone, Debug)]
 pub struct Load {
     /// Writes per second, evenly spaced.
     pub rate: f64,
-    /// How long the schedule is.
+    /// Length of the schedule.
     pub seconds: f64,
-    /// How many different keys there are; none exists at the start.
+    /// Number of different keys; none exists at the start.
     pub keys: u64,
-    /// What the writes do.
+    /// Weights of the kinds of writes.
     pub mix: Mix,
-    /// How uneven the keys are: 0 treats all alike, 1 is Zipf's law (the first of 1,000 keys gets 13 % of the writes).
+    /// Skew of the keys: 0 treats all alike, 1 is Zipf's law (the first of 1,000 keys gets 13 % of the writes).
     pub skew: f64,
     /// The same seed gives the same plan.
     pub seed: u64,
-    /// How many requests may be under way at once.
+    /// Limit for concurrent requests.
     pub max_in_flight: usize,
 }
 
@@ -45,7 +46,7 @@ impl Default for Load {
 }
 
 impl Load {
-    /// How many writes the schedule has.
+    /// Returns the number of writes in the schedule.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be positive and small")]
     pub fn writes(&self) -> u64 {

@@ -1,9 +1,9 @@
-//! Which keys exist, and how a write picks one.
+//! Keys that exist, and the choice of one for a write.
 
 use rand::Rng;
 use rand::rngs::StdRng;
 
-/// How often the skewed choice is repeated until it hits a key in the wanted state.
+/// Limit for repetitions of the skewed choice until it hits a key in the wanted state.
 const ATTEMPTS: u32 = 32;
 
 /// All keys, each live or not.
@@ -11,7 +11,7 @@ const ATTEMPTS: u32 = 32;
 pub(super) struct Population {
     /// The live keys first.
     order: Vec<u64>,
-    /// Where in `order` each key is.
+    /// Place of each key in `order`.
     place: Vec<usize>,
     live: usize,
     popularity: Popularity,

@@ -1,4 +1,4 @@
-//! What a load did, while it runs and afterwards.
+//! Report of a load, while it runs and afterwards.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -33,17 +33,17 @@ impl Meter {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Those that failed.
+    /// Returns the number of those that failed.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
 }
 
-/// What became of one write.
+/// End of one write.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    /// What the write turned out to be by the table's own answer; `None` for a removal of nothing.
+pub(super) struct WriteOutcome {
+    /// Kind of the write by the table's own answer; `None` for a removal of nothing.
     pub(super) effect: Result<Option<Kind>>,
     pub(super) waited: Waited,
     /// From its time in the schedule to its start.
@@ -52,7 +52,7 @@ pub(super) struct Outcome {
     pub(super) service: Duration,
 }
 
-/// Why a write did not start at its time.
+/// Reason why a write did not start at its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waited {
     Not,
@@ -62,20 +62,20 @@ pub(super) enum Waited {
 
 /// The result of a load. Planned = inserted + modified + removed + without effect + failed: nothing is dropped.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct LoadReport {
     /// Writes of the schedule.
     pub planned: u64,
     /// By what the table answered, not by what was planned.
     pub inserted: u64,
-    /// Likewise.
+    /// Items replaced, by the same answers.
     pub modified: u64,
-    /// Likewise.
+    /// Items removed, by the same answers.
     pub removed: u64,
     /// Removals of what was not there; they leave no trace in a stream.
     pub without_effect: u64,
     /// Writes that failed after the client's own retries; whether they happened is unknown.
     pub failed: u64,
-    /// Why the first of them failed.
+    /// Error of the first of them.
     pub first_failure: Option<String>,
     /// Writes that were held back because the previous one of the same key was under way.
     pub waited_for_key: u64,
@@ -91,7 +91,7 @@ pub struct Report {
     pub service_us: Histogram<u64>,
 }
 
-impl Report {
+impl LoadReport {
     pub(super) fn new(planned: u64) -> Result<Self> {
         let histogram: Histogram<u64> = Histogram::new_with_max(LONGEST_US, DIGITS).context("make a histogram")?;
         Ok(Self {
@@ -111,13 +111,13 @@ impl Report {
         })
     }
 
-    /// How many records a stream of the table has for this load, unless a write failed.
+    /// Returns the number of records that a stream of the table has for this load, unless a write failed.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.inserted + self.modified + self.removed
     }
 
-    pub(super) fn add(&mut self, outcome: Outcome) {
+    pub(super) fn add(&mut self, outcome: WriteOutcome) {
         match outcome.waited {
             Waited::Not => (),
             Waited::ForItsKey => self.waited_for_key += 1,

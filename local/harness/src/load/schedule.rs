@@ -9,14 +9,14 @@ use super::Load;
 use super::mix::Mix;
 use super::population::Population;
 
-/// What a write does to its key.
+/// Effect of a write on its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Puts an item where there is none.
     Insert,
-    /// Replaces an item.
+    /// Replaces an item that is there.
     Modify,
-    /// Deletes an item.
+    /// Deletes an item that is there.
     Remove,
 }
 
@@ -27,9 +27,9 @@ pub struct Write {
     pub n: u64,
     /// When it is due, counted from the start.
     pub at: Duration,
-    /// Which key it is of.
+    /// Number of its key.
     pub key: u64,
-    /// What it does, given that all writes before it succeeded.
+    /// Effect of the write, given that all writes before it succeeded.
     pub kind: Kind,
 }
 
@@ -58,7 +58,8 @@ impl Schedule {
         }
     }
 
-    /// By weight among the kinds that are possible now. Where only kinds of weight 0 are, it is an insert or a modification.
+    /// By weight among the kinds that are possible now. Where only kinds of weight 0 are, it is an insert or a
+    /// modification.
     fn kind(&mut self) -> Kind {
         let (live, absent) = (self.population.has_live(), self.population.has_absent());
         let insert = if absent { self.mix.insert } else { 0 };

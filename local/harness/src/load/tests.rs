@@ -21,12 +21,12 @@ fn load() -> Load {
     Load { rate: 400.0, seconds: 1.0, keys: 40, skew: 1.0, seed: 3, ..Load::default() }
 }
 
-async fn run_plain(load: &Load, client: &Client, table: &str) -> Report {
+async fn run_plain(load: &Load, client: &Client, table: &str) -> LoadReport {
     let items = Arc::new(PlainItems::of(client, table).await.unwrap());
     run(load, client, table, items, Arc::default()).await.unwrap()
 }
 
-/// What the table must hold after the plan: the number of the last write of each live key.
+/// Returns the number of the last write of each live key, as the table must hold it after the plan.
 fn expected(load: &Load) -> HashMap<u64, u64> {
     let mut live = HashMap::new();
     for write in Schedule::new(load) {

@@ -1,7 +1,7 @@
 //! Carries out the plan of a load.
 //!
-//! Each write is a task that begins at its time, waits for the previous write of its key, then for a slot, and then sends.
-//! So the writes of a key reach the table in the order of the plan, and the schedule never waits.
+//! Each write is a task that begins at its time, waits for the previous write of its key, then for a slot, and then
+//! sends. So the writes of a key reach the table in the order of the plan, and the schedule never waits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,11 +18,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::items::{Items, WRITTEN_AT};
-use super::report::{Meter, Outcome, Report, Waited};
+use super::report::{LoadReport, Meter, Waited, WriteOutcome};
 use super::schedule::{Kind, Schedule, Write};
 use super::{Item, Load};
+use crate::services::client_error;
 
-/// Writes `load` to `table` and waits for the last answer. Dropping the future ends the load at once.
+/// Writes `load` to `table` and waits for the last answer. Dropping the future ends the load immediately.
 ///
 /// # Errors
 /// Where the load makes no sense. Writes that fail are counted in the report.
@@ -32,10 +33,10 @@ pub async fn run(
     table: &str,
     items: Arc<dyn Items>,
     meter: Arc<Meter>,
-) -> Result<Report> {
+) -> Result<LoadReport> {
     load.check()?;
-    let mut report = Report::new(load.writes())?;
-    let writer = Arc::new(Writer {
+    let mut report = LoadReport::new(load.writes())?;
+    let writer = Arc::new(LoadWriter {
         client: client.clone(),
         table: table.to_owned(),
         items,
@@ -63,7 +64,7 @@ pub async fn run(
     Ok(report)
 }
 
-fn add(report: &mut Report, outcome: Result<Outcome, JoinError>) -> Result<()> {
+fn add(report: &mut LoadReport, outcome: Result<WriteOutcome, JoinError>) -> Result<()> {
     report.add(outcome.context("carry out a write")?);
     Ok(())
 }
@@ -106,7 +107,7 @@ impl Turn {
     }
 }
 
-struct Writer {
+struct LoadWriter {
     client: Client,
     table: String,
     items: Arc<dyn Items>,
@@ -115,8 +116,8 @@ struct Writer {
     meter: Arc<Meter>,
 }
 
-impl Writer {
-    async fn carry_out(self: Arc<Self>, write: Write, due: Instant, mut turn: Turn) -> Outcome {
+impl LoadWriter {
+    async fn carry_out(self: Arc<Self>, write: Write, due: Instant, mut turn: Turn) -> WriteOutcome {
         let mut waited = turn.come().await;
         let slot = match self.slots.try_acquire() {
             Ok(slot) => Some(slot),
@@ -134,7 +135,7 @@ impl Writer {
         if effect.is_err() {
             self.meter.failed.fetch_add(1, Ordering::Relaxed);
         }
-        Outcome { effect, waited, delay: started.saturating_duration_since(due), service }
+        WriteOutcome { effect, waited, delay: started.saturating_duration_since(due), service }
     }
 
     /// Asks for the previous item, so that the table itself says what the write was.
@@ -142,13 +143,19 @@ impl Writer {
         match write.kind {
             Kind::Insert | Kind::Modify => {
                 let put = self.client.put_item().table_name(&self.table).set_item(Some(self.item(write)));
-                let answer = put.return_values(ReturnValue::AllOld).send().await.context("put an item")?;
+                let answer =
+                    put.return_values(ReturnValue::AllOld).send().await.map_err(client_error).context("put an item")?;
                 Ok(Some(if is_item(answer.attributes) { Kind::Modify } else { Kind::Insert }))
             }
             Kind::Remove => {
                 let key = self.items.key(write.key);
                 let delete = self.client.delete_item().table_name(&self.table).set_key(Some(key));
-                let answer = delete.return_values(ReturnValue::AllOld).send().await.context("delete an item")?;
+                let answer = delete
+                    .return_values(ReturnValue::AllOld)
+                    .send()
+                    .await
+                    .map_err(client_error)
+                    .context("delete an item")?;
                 Ok(is_item(answer.attributes).then_some(Kind::Remove))
             }
         }

@@ -1,7 +1,7 @@
-//! What to do with a batch after an invocation: the mapping's policy as pure functions.
+//! Policy of the mapping after an invocation, as pure functions.
 //!
-//! The rules are those of "Retain discarded records for a DynamoDB event source in Lambda" (services-dynamodb-errors) and
-//! "Configuring partial batch response with DynamoDB and Lambda" (services-ddb-batchfailurereporting). Where AWS is
+//! The rules are those of "Retain discarded records for a DynamoDB event source in Lambda" (services-dynamodb-errors)
+//! and "Configuring partial batch response with DynamoDB and Lambda" (services-ddb-batchfailurereporting). Where AWS is
 //! silent, the choice is the one that is harder on the function, and a comment says so.
 
 use super::{
@@ -13,42 +13,42 @@ use crate::function::PAYLOAD_LIMIT_BYTES;
 
 /// Records of one lane that are delivered together.
 #[derive(Clone, Debug, Default)]
-pub struct Batch {
+pub struct Delivery {
     /// The records, in the order of the stream; never none.
     pub records: Vec<StreamRecord>,
-    /// How many of the allowed retries these records have used up.
+    /// Number of allowed retries that these records have used up.
     pub retries: u32,
-    /// How many invocations these records were part of.
+    /// Number of invocations that these records were part of.
     pub invocations: u32,
-    /// Whether this is a redelivery on purpose, whose records are accounted for already.
+    /// True for a redelivery on purpose, whose records are accounted for already.
     pub redelivered: bool,
 }
 
-/// What a batch's invocation led to.
+/// Result of the invocation of a batch.
 #[derive(Debug, Default)]
 pub struct Decision {
     /// Records that are done.
     pub delivered: Vec<StreamRecord>,
-    /// What happens to the others.
-    pub then: Then,
+    /// Follow-up for the other records.
+    pub then: FollowUp,
 }
 
-/// What happens to the records of a batch that did not succeed.
+/// Follow-up for the records of a batch that did not succeed.
 #[derive(Debug, Default)]
-pub enum Then {
-    /// There are none.
+pub enum FollowUp {
+    /// Nothing: all records are done.
     #[default]
     Done,
     /// They are delivered again, after a back-off.
-    Retry(Batch),
+    Retry(Delivery),
     /// They are delivered again as these batches, one after the other.
-    Bisect(Vec<Batch>),
+    Bisect(Vec<Delivery>),
     /// Their retries are used up.
-    GiveUp(Batch),
+    GiveUp(Delivery),
 }
 
-impl Batch {
-    /// A new batch.
+impl Delivery {
+    /// Creates a delivery whose records were not invoked yet.
     #[must_use]
     pub fn new(records: Vec<StreamRecord>) -> Self {
         Self { records, ..Self::default() }
@@ -76,7 +76,7 @@ impl Batch {
     pub fn decide(mut self, verdict: Verdict, config: &MappingConfig) -> Decision {
         let (delivered, failed) = match verdict {
             Verdict::Succeeded => {
-                return Decision { delivered: self.records, then: Then::Done };
+                return Decision { delivered: self.records, then: FollowUp::Done };
             }
             Verdict::Failed => (Vec::new(), self),
             Verdict::FailedFrom(index) => {
@@ -85,7 +85,7 @@ impl Batch {
             }
         };
         let then = match failed.bisected(verdict, config) {
-            Ok(parts) => Then::Bisect(parts),
+            Ok(parts) => FollowUp::Bisect(parts),
             Err(failed) => failed.retried(config),
         };
         Decision { delivered, then }
@@ -108,16 +108,16 @@ impl Batch {
     }
 
     /// AWS does not say whether progress within a batch renews its retries. Here it does not.
-    fn retried(mut self, config: &MappingConfig) -> Then {
+    fn retried(mut self, config: &MappingConfig) -> FollowUp {
         if config.maximum_retry_attempts.is_some_and(|maximum| self.retries >= maximum) {
-            return Then::GiveUp(self);
+            return FollowUp::GiveUp(self);
         }
         self.retries = self.retries.saturating_add(1);
-        Then::Retry(self)
+        FollowUp::Retry(self)
     }
 }
 
-/// How many of `records`, from the first on, make the next batch: up to `batch_size`, and up to the payload limit.
+/// Counts the `records`, from the first on, that make the next batch: up to `batch_size`, and up to the payload limit.
 ///
 /// The second value tells that the batch is full, so that there is nothing to wait for.
 #[must_use]
@@ -145,8 +145,8 @@ mod tests {
 
     use super::{super::testing::record, *};
 
-    fn batch(numbers: std::ops::RangeInclusive<u64>) -> Batch {
-        Batch::new(numbers.map(|number| record(number, "key")).collect())
+    fn batch(numbers: std::ops::RangeInclusive<u64>) -> Delivery {
+        Delivery::new(numbers.map(|number| record(number, "key")).collect())
     }
 
     fn numbers(records: &[StreamRecord]) -> Vec<u64> {
@@ -166,11 +166,11 @@ mod tests {
         let config = config(Some(2), false);
         let mut batch = batch(1..=3);
         for used in 1..=2 {
-            let Then::Retry(again) = batch.decide(Verdict::Failed, &config).then else { panic!("no retry {used}") };
+            let FollowUp::Retry(again) = batch.decide(Verdict::Failed, &config).then else { panic!("no retry {used}") };
             assert_eq!(again.retries, used);
             batch = again;
         }
-        let Then::GiveUp(lost) = batch.decide(Verdict::Failed, &config).then else { panic!("not given up") };
+        let FollowUp::GiveUp(lost) = batch.decide(Verdict::Failed, &config).then else { panic!("not given up") };
         assert_eq!(numbers(&lost.records), [1, 2, 3]);
     }
 
@@ -178,21 +178,21 @@ mod tests {
     fn without_a_limit_a_batch_is_never_given_up() {
         let mut last = batch(1..=1);
         last.retries = u32::MAX;
-        assert!(matches!(last.decide(Verdict::Failed, &config(None, false)).then, Then::Retry(_)));
+        assert!(matches!(last.decide(Verdict::Failed, &config(None, false)).then, FollowUp::Retry(_)));
     }
 
     #[test]
     fn everything_from_the_checkpoint_on_is_retried_and_what_is_before_it_is_done() {
         let decision = batch(1..=4).decide(Verdict::FailedFrom(2), &config(Some(1), false));
         assert_eq!(numbers(&decision.delivered), [1, 2]);
-        let Then::Retry(again) = decision.then else { panic!("no retry") };
+        let FollowUp::Retry(again) = decision.then else { panic!("no retry") };
         assert_eq!((numbers(&again.records), again.retries), (vec![3, 4], 1));
     }
 
     #[test]
     fn bisecting_halves_a_failed_batch_and_uses_no_retry() {
         let decision = batch(1..=5).decide(Verdict::Failed, &config(Some(0), true));
-        let Then::Bisect(parts) = decision.then else { panic!("not bisected") };
+        let FollowUp::Bisect(parts) = decision.then else { panic!("not bisected") };
         assert_eq!(parts.iter().map(|part| numbers(&part.records)).collect::<Vec<_>>(), [vec![1, 2], vec![3, 4, 5]]);
         assert!(parts.iter().all(|part| part.retries == 0));
     }
@@ -200,17 +200,20 @@ mod tests {
     #[test]
     fn a_single_record_is_not_bisected_but_retried() {
         let decision = batch(1..=1).decide(Verdict::Failed, &config(Some(1), true));
-        assert!(matches!(decision.then, Then::Retry(_)));
+        assert!(matches!(decision.then, FollowUp::Retry(_)));
     }
 
     #[test]
     fn with_partial_responses_the_batch_is_bisected_at_the_returned_number() {
         let decision = batch(1..=4).decide(Verdict::FailedFrom(1), &config(Some(0), true));
         assert_eq!(numbers(&decision.delivered), [1]);
-        let Then::Bisect(parts) = decision.then else { panic!("not bisected") };
+        let FollowUp::Bisect(parts) = decision.then else { panic!("not bisected") };
         assert_eq!(parts.iter().map(|part| numbers(&part.records)).collect::<Vec<_>>(), [vec![2, 3, 4]]);
         // Without progress it is a retry, or a batch whose first record fails would be delivered for ever.
-        assert!(matches!(batch(1..=4).decide(Verdict::FailedFrom(0), &config(Some(0), true)).then, Then::GiveUp(_)));
+        assert!(matches!(
+            batch(1..=4).decide(Verdict::FailedFrom(0), &config(Some(0), true)).then,
+            FollowUp::GiveUp(_)
+        ));
     }
 
     #[test]

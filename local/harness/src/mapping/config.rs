@@ -7,7 +7,7 @@ use std::{num::NonZeroU64, ops::RangeInclusive, time::Duration};
 
 use anyhow::{Result, ensure};
 
-/// Where a new mapping starts in the stream.
+/// Position at which a new mapping starts in the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StartingPosition {
     /// At the oldest record. The safe choice: nothing is missed while the mapping is being created.
@@ -22,28 +22,28 @@ pub enum StartingPosition {
 pub struct MappingConfig {
     /// The most records in one invocation, 1 to 10,000.
     pub batch_size: usize,
-    /// How long to wait for a batch to fill up, at most 300 s.
+    /// Longest wait for a batch to fill up, at most 300 s.
     pub batching_window: Duration,
-    /// How many batches of one shard are in work at the same time, 1 to 10.
+    /// Number of batches of one shard that are in work concurrently, 1 to 10.
     pub parallelization_factor: usize,
-    /// How often a failed batch is tried again, at most 10,000; `None` (-1 on AWS) is without end.
+    /// Limit for retries of a failed batch, at most 10,000; `None` (-1 on AWS) is without end.
     pub maximum_retry_attempts: Option<u32>,
     /// Records older than this are given up: 60 s to 7 days; `None` (-1 on AWS) is never.
     pub maximum_record_age: Option<Duration>,
-    /// Whether a failed batch is split in two.
+    /// True if a failed batch is split in two.
     pub bisect_batch_on_function_error: bool,
-    /// Whether the function's `batchItemFailures` are read (`ReportBatchItemFailures`).
+    /// True if the function's `batchItemFailures` are read (`ReportBatchItemFailures`).
     pub report_batch_item_failures: bool,
-    /// Where to start.
+    /// Position at which to start.
     pub starting_position: StartingPosition,
-    /// How often each shard is read; Lambda's base rate is four times per second ("Polling and batching streams").
+    /// Interval between reads of a shard; Lambda's base rate is four times per second ("Polling and batching streams").
     pub poll_interval: Duration,
     /// Ours: how long to wait before a failed batch is tried again.
-    pub retry_backoff: Backoff,
+    pub retry_backoff: RetryBackoff,
     /// Ours: time added to every invocation, for what Lambda itself takes and a local process does not.
     pub invocation_overhead: Duration,
     /// Ours: faults on purpose.
-    pub faults: Faults,
+    pub faults: MappingFaults,
 }
 
 impl Default for MappingConfig {
@@ -58,9 +58,9 @@ impl Default for MappingConfig {
             report_batch_item_failures: false,
             starting_position: StartingPosition::default(),
             poll_interval: Duration::from_millis(250),
-            retry_backoff: Backoff::default(),
+            retry_backoff: RetryBackoff::default(),
             invocation_overhead: Duration::ZERO,
-            faults: Faults::default(),
+            faults: MappingFaults::default(),
         }
     }
 }
@@ -100,20 +100,20 @@ fn whole_seconds(duration: Duration) -> u64 {
 ///
 /// Lambda says that it backs off between attempts, but not how; this is short, so that local runs are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
+pub struct RetryBackoff {
     /// The wait before the first repetition; it doubles from then on.
     pub initial: Duration,
-    /// The longest wait.
+    /// Limit for the growing wait.
     pub maximum: Duration,
 }
 
-impl Default for Backoff {
+impl Default for RetryBackoff {
     fn default() -> Self {
         Self { initial: Duration::from_millis(200), maximum: Duration::from_secs(10) }
     }
 }
 
-impl Backoff {
+impl RetryBackoff {
     /// The wait before the `repetition`-th repetition, counted from 1.
     #[must_use]
     pub fn delay(&self, repetition: u32) -> Duration {
@@ -124,14 +124,14 @@ impl Backoff {
 
 /// Faults that are put into a run on purpose; without them a local run never shows what "at least once" means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
+pub struct MappingFaults {
     /// After every so many successful batches, a lane's last batches are delivered again: a lost checkpoint.
     pub redeliver_every: Option<NonZeroU64>,
-    /// How many batches such a redelivery repeats, oldest first; zero is taken as one.
+    /// Number of batches that such a redelivery repeats, oldest first; zero is taken as one.
     pub redelivered_batches: usize,
     /// At every so many invocations, the process is killed while it works on the event.
     pub kill_during_every: Option<NonZeroU64>,
-    /// How long after the process took the event it is killed.
+    /// Time from the process taking the event until it is killed.
     pub kill_after: Duration,
     /// At every so many invocations, the function answers, but its answer is lost and its process is killed.
     pub lose_answer_every: Option<NonZeroU64>,
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_backoff_doubles_up_to_its_cap() {
-        let backoff = Backoff { initial: Duration::from_millis(100), maximum: Duration::from_secs(1) };
+        let backoff = RetryBackoff { initial: Duration::from_millis(100), maximum: Duration::from_secs(1) };
         let delays = [1, 2, 3, 4, 5, 99].map(|repetition| backoff.delay(repetition).as_millis());
         assert_eq!(delays, [100, 200, 400, 800, 1_000, 1_000]);
     }

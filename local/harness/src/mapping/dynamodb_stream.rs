@@ -13,7 +13,7 @@ use driftless::stream::{item::Attribute, record_json};
 
 use super::{
     record::StreamRecord,
-    stream::{ChangeStream, Page, Position, READ_LIMIT, Shard, ShardId, ShardIterator, StreamError},
+    stream::{ChangeStream, Page, READ_LIMIT, Shard, ShardId, ShardIterator, ShardPosition, StreamError},
 };
 
 /// The stream of one table.
@@ -74,12 +74,12 @@ impl ChangeStream for DynamoDbStream {
         }
     }
 
-    async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, StreamError> {
+    async fn iterator(&self, shard: &ShardId, position: &ShardPosition) -> Result<ShardIterator, StreamError> {
         let (kind, number) = match position {
-            Position::TrimHorizon => (ShardIteratorType::TrimHorizon, None),
-            Position::Latest => (ShardIteratorType::Latest, None),
-            Position::At(number) => (ShardIteratorType::AtSequenceNumber, Some(number.to_string())),
-            Position::After(number) => (ShardIteratorType::AfterSequenceNumber, Some(number.to_string())),
+            ShardPosition::TrimHorizon => (ShardIteratorType::TrimHorizon, None),
+            ShardPosition::Latest => (ShardIteratorType::Latest, None),
+            ShardPosition::At(number) => (ShardIteratorType::AtSequenceNumber, Some(number.to_string())),
+            ShardPosition::After(number) => (ShardIteratorType::AfterSequenceNumber, Some(number.to_string())),
         };
         let request = self.client.get_shard_iterator().stream_arn(&self.arn).shard_id(shard.as_str());
         let reply = request.shard_iterator_type(kind).set_sequence_number(number).send().await;

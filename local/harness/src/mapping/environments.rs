@@ -1,21 +1,25 @@
 //! The execution environments of one mapping: lanes borrow one each, and idle ones are used again, as Lambda does.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use anyhow::Result;
 use futures::future::{join_all, try_join_all};
 
 use crate::function::{Invoke, Launch};
 
-/// Idle environments, and the means to make more.
+/// Place for the environment of one lane, locked while it is invoked.
+pub(super) type LaneEnvironment = Arc<tokio::sync::Mutex<Option<Box<dyn Invoke>>>>;
+
+/// Idle environments, those of the lanes, and the means to make more.
 pub(super) struct Environments {
     launcher: Arc<dyn Launch>,
     idle: Mutex<Vec<Box<dyn Invoke>>>,
+    slots: Mutex<Vec<Weak<tokio::sync::Mutex<Option<Box<dyn Invoke>>>>>>,
 }
 
 impl Environments {
     pub(super) fn new(launcher: Arc<dyn Launch>) -> Self {
-        Self { launcher, idle: Mutex::default() }
+        Self { launcher, idle: Mutex::default(), slots: Mutex::default() }
     }
 
     pub(super) fn function_arn(&self) -> &str {
@@ -35,6 +39,15 @@ impl Environments {
         Ok(())
     }
 
+    /// Makes the place for the environment of a lane.
+    pub(super) fn slot(&self) -> LaneEnvironment {
+        let slot = LaneEnvironment::default();
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|slot| slot.strong_count() > 0);
+        slots.push(Arc::downgrade(&slot));
+        slot
+    }
+
     pub(super) async fn borrow(&self) -> Result<Box<dyn Invoke>> {
         let idle = self.idle().pop();
         match idle {
@@ -47,9 +60,14 @@ impl Environments {
         self.idle().push(environment);
     }
 
-    /// Ends those that are idle, all at the same time.
+    /// Ends those that are idle, all at the same time: also those of lanes that have nothing to deliver.
     pub(super) async fn end_idle(&self) {
-        let idle = std::mem::take(&mut *self.idle());
+        let mut idle = std::mem::take(&mut *self.idle());
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for slot in slots.iter().filter_map(Weak::upgrade) {
+            // One that is locked is at work.
+            idle.extend(slot.try_lock().ok().and_then(|mut environment| environment.take()));
+        }
         join_all(idle.into_iter().map(|mut environment| async move { environment.end().await })).await;
     }
 

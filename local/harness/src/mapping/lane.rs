@@ -9,37 +9,43 @@ use tokio::{
 };
 
 use super::{
-    batch::{Batch, Then, batch_length},
-    config::{Faults, MappingConfig},
-    environments::Environments,
+    batch::{Delivery, FollowUp, batch_length},
+    config::{MappingConfig, MappingFaults},
+    environments::{Environments, LaneEnvironment},
     on_failure::{Condition, FailureMessage, OnFailure},
     read_ahead::ReadAhead,
     record::{StreamRecord, payload},
     response::{Verdict, verdict},
-    stats::{Counter, Progress},
+    stats::{Counter, MappingProgress},
     stream::ShardId,
 };
-use crate::function::{Invocation, Invoke, Sabotage, epoch_ms};
+use crate::function::{Invocation, Sabotage, epoch_ms};
 
-/// Told of records at the moment when the function has reported them as done.
+/// Observer of the records of a mapping. Called in the tasks of readers and lanes, so it must not block.
 pub trait Observe: Send + Sync {
-    /// These records were delivered for the first time. Called in the lane's task: must not block.
+    /// Takes records that were delivered for the first time, when the function has reported them as done.
     fn delivered(&self, records: &[StreamRecord]);
+
+    /// Takes records that were read from the stream.
+    fn read(&self, _records: &[StreamRecord]) {}
+
+    /// Takes records that were delivered for the first time, or given up.
+    fn finished(&self, _records: &[StreamRecord]) {}
 }
 
-/// What all lanes of a mapping share.
+/// State that all lanes of a mapping share.
 pub(super) struct Shared {
     pub(super) config: MappingConfig,
     pub(super) stream_arn: String,
     pub(super) environments: Environments,
     pub(super) on_failure: Option<Arc<dyn OnFailure>>,
     pub(super) observer: Option<Arc<dyn Observe>>,
-    pub(super) progress: Progress,
+    pub(super) progress: MappingProgress,
     /// Numbers the invocations, for faults on purpose.
     pub(super) attempts: Counter,
 }
 
-/// One lane.
+/// Lane of a shard, with its records and its environment.
 pub(super) struct Lane {
     shared: Arc<Shared>,
     shard: ShardId,
@@ -47,7 +53,7 @@ pub(super) struct Lane {
     budget: ReadAhead,
     inbox: mpsc::UnboundedReceiver<Vec<StreamRecord>>,
     waiting: VecDeque<StreamRecord>,
-    environment: Option<Box<dyn Invoke>>,
+    environment: LaneEnvironment,
     /// The last successful batches, kept for redelivery on purpose.
     recent: VecDeque<Vec<StreamRecord>>,
     /// Batches that were delivered as a whole.
@@ -62,7 +68,8 @@ impl Lane {
         inbox: mpsc::UnboundedReceiver<Vec<StreamRecord>>,
     ) -> Self {
         let (waiting, recent) = (VecDeque::new(), VecDeque::new());
-        Self { shared, shard, budget, inbox, waiting, environment: None, recent, successes: 0 }
+        let environment = shared.environments.slot();
+        Self { shared, shard, budget, inbox, waiting, environment, recent, successes: 0 }
     }
 
     /// Delivers until the reader ends, and everything that it read is finished.
@@ -75,13 +82,13 @@ impl Lane {
                 }
             }
         }
-        if let Some(environment) = self.environment.take() {
+        if let Some(environment) = self.environment.lock().await.take() {
             self.shared.environments.give_back(environment);
         }
     }
 
     /// As [`finish`](Self::finish), and every so often delivers the last successful batches again.
-    async fn finish_and_redeliver(&mut self, batch: Batch, every: NonZeroU64) {
+    async fn finish_and_redeliver(&mut self, batch: Delivery, every: NonZeroU64) {
         let shared = Arc::clone(&self.shared);
         let counters = &shared.progress.counters;
         // Held for the whole time, so that the mapping is not drained between a batch and its redelivery.
@@ -96,7 +103,7 @@ impl Lane {
                 for records in self.recent.clone() {
                     counters.redelivered_batches.add(1);
                     counters.records_in_flight.add(records.len());
-                    self.finish(Batch { redelivered: true, ..Batch::new(records) }).await;
+                    self.finish(Delivery { redelivered: true, ..Delivery::new(records) }).await;
                 }
             }
         }
@@ -104,7 +111,7 @@ impl Lane {
     }
 
     /// Waits for records, and then for a full batch or the end of the batching window.
-    async fn next_batch(&mut self) -> Option<Batch> {
+    async fn next_batch(&mut self) -> Option<Delivery> {
         if self.waiting.is_empty() {
             self.waiting.extend(self.inbox.recv().await?);
         }
@@ -121,12 +128,12 @@ impl Lane {
                 self.waiting.extend(records);
                 continue;
             }
-            return Some(Batch::new(self.waiting.drain(..length).collect()));
+            return Some(Delivery::new(self.waiting.drain(..length).collect()));
         }
     }
 
     /// Delivers a batch, with all retries and splits that it takes. Tells whether nothing of it was given up.
-    async fn finish(&mut self, batch: Batch) -> bool {
+    async fn finish(&mut self, batch: Delivery) -> bool {
         let shared = Arc::clone(&self.shared);
         let mut pending = VecDeque::from([batch]);
         let mut last = None;
@@ -150,10 +157,10 @@ impl Lane {
                     pending.push_front(batch);
                     sleep(shared.config.retry_backoff.delay(failed_launches)).await;
                 }
-                Ok(invocation) => {
+                Ok((invocation, sabotage)) => {
                     failed_launches = 0;
                     batch.invocations += 1;
-                    let then = self.account(batch, &invocation);
+                    let then = self.account(batch, &invocation, sabotage);
                     last = Some(invocation);
                     all_delivered &= self.follow_up(then, &mut pending, last.as_ref()).await;
                 }
@@ -163,10 +170,13 @@ impl Lane {
     }
 
     /// Accounts for what an invocation did with `batch`, and tells what follows for the rest of it.
-    fn account(&self, batch: Batch, invocation: &Invocation) -> Then {
+    fn account(&self, batch: Delivery, invocation: &Invocation, sabotage: Option<Sabotage>) -> FollowUp {
         let config = &self.shared.config;
         let verdict = verdict(&invocation.outcome, &batch.records, config.report_batch_item_failures);
-        self.report(&batch, invocation, verdict);
+        match sabotage {
+            Some(sabotage) if verdict == Verdict::Failed => self.report_sabotage(sabotage),
+            _ => self.report(&batch, invocation, verdict),
+        }
         let redelivered = batch.redelivered;
         let decision = batch.decide(verdict, config);
         if !redelivered {
@@ -180,21 +190,21 @@ impl Lane {
     }
 
     /// Puts what is to be delivered again to the front of `pending`. Tells whether nothing was given up.
-    async fn follow_up(&self, then: Then, pending: &mut VecDeque<Batch>, last: Option<&Invocation>) -> bool {
+    async fn follow_up(&self, then: FollowUp, pending: &mut VecDeque<Delivery>, last: Option<&Invocation>) -> bool {
         let counters = &self.shared.progress.counters;
         match then {
-            Then::Done => {}
-            Then::Bisect(parts) => {
+            FollowUp::Done => {}
+            FollowUp::Bisect(parts) => {
                 counters.bisects.add(1);
                 parts.into_iter().rev().for_each(|part| pending.push_front(part));
             }
-            Then::Retry(batch) => {
+            FollowUp::Retry(batch) => {
                 counters.retries.add(1);
                 let delay = self.shared.config.retry_backoff.delay(batch.retries);
                 pending.push_front(batch);
                 sleep(delay).await;
             }
-            Then::GiveUp(batch) => {
+            FollowUp::GiveUp(batch) => {
                 self.give_up(batch, Condition::RetryAttemptsExhausted, last).await;
                 return false;
             }
@@ -202,27 +212,26 @@ impl Lane {
         true
     }
 
-    async fn invoke(&mut self, batch: &Batch) -> anyhow::Result<Invocation> {
+    async fn invoke(&self, batch: &Delivery) -> anyhow::Result<(Invocation, Option<Sabotage>)> {
         let shared = &self.shared;
-        let mut environment = match self.environment.take() {
+        let mut slot = self.environment.lock().await;
+        let environment = match &mut *slot {
             Some(environment) => environment,
-            None => shared.environments.borrow().await?,
+            empty => empty.insert(shared.environments.borrow().await?),
         };
         if !shared.config.invocation_overhead.is_zero() {
             sleep(shared.config.invocation_overhead).await;
         }
         let counters = &shared.progress.counters;
         let sabotage = sabotage(&shared.config.faults, shared.attempts.add(1));
-        let invocation = environment.invoke(payload(&batch.records), sabotage).await;
-        self.environment = Some(environment);
-        let invocation = invocation?;
+        let invocation = environment.invoke(payload(&batch.records), sabotage).await?;
         counters.invocations.add(1);
         counters.sabotaged.add(usize::from(sabotage.is_some()));
         shared.progress.invoked(invocation.duration);
-        Ok(invocation)
+        Ok((invocation, sabotage))
     }
 
-    fn report(&self, batch: &Batch, invocation: &Invocation, verdict: Verdict) {
+    fn report(&self, batch: &Delivery, invocation: &Invocation, verdict: Verdict) {
         if verdict == Verdict::Succeeded {
             return;
         }
@@ -233,8 +242,17 @@ impl Lane {
         tracing::info!(request_id, records, %shard, ?verdict, "a batch failed: {}", invocation.outcome);
     }
 
+    fn report_sabotage(&self, sabotage: Sabotage) {
+        self.shared.progress.counters.function_errors.add(1);
+        let when = match sabotage {
+            Sabotage::KillAfter(_) => "in the middle of an invocation",
+            Sabotage::LoseAnswer => "before Lambda got its answer",
+        };
+        tracing::info!("on purpose, the function's process was killed {when}; its batch is delivered again");
+    }
+
     /// Sends what is given up to the on-failure destination, as often as it takes.
-    async fn give_up(&self, batch: Batch, condition: Condition, last: Option<&Invocation>) {
+    async fn give_up(&self, batch: Delivery, condition: Condition, last: Option<&Invocation>) {
         let shared = &self.shared;
         let counters = &shared.progress.counters;
         // Only an invocation with these very records is told of.
@@ -261,13 +279,16 @@ impl Lane {
     fn settle(&self, records: &[StreamRecord], redelivered: bool) {
         if !redelivered {
             self.budget.give_back(records);
+            if let Some(observer) = &self.shared.observer {
+                observer.finished(records);
+            }
         }
         self.shared.progress.counters.records_in_flight.subtract(records.len());
     }
 }
 
-/// Which fault, if any, the invocation `number` suffers.
-fn sabotage(faults: &Faults, number: u64) -> Option<Sabotage> {
+/// Chooses the fault of the invocation `number`, if it suffers one.
+fn sabotage(faults: &MappingFaults, number: u64) -> Option<Sabotage> {
     let due = |every: Option<NonZeroU64>| every.is_some_and(|every| number.is_multiple_of(every.get()));
     if due(faults.kill_during_every) {
         Some(Sabotage::KillAfter(faults.kill_after))

@@ -1,4 +1,4 @@
-//! Which shards of a stream may be read: a shard waits for its parent, siblings run side by side.
+//! Lineage of the shards of a stream: a shard waits for its parent, siblings run side by side.
 //!
 //! "A parent shard is processed before its children" is what keeps the order of a key across a split ("Working with
 //! streams", DynamoDB developer guide). A parent is over when all of its records are finished, retries included.
@@ -7,14 +7,14 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     config::StartingPosition,
-    stream::{Position, Shard, ShardId},
+    stream::{Shard, ShardId, ShardPosition},
 };
 
 /// The shards of a stream, as far as they are known.
 #[derive(Debug, Default)]
 pub(super) struct Lineage {
     first_listing_seen: bool,
-    waiting: HashMap<ShardId, (Shard, Position)>,
+    waiting: HashMap<ShardId, (Shard, ShardPosition)>,
     started: HashSet<ShardId>,
     finished: HashSet<ShardId>,
 }
@@ -24,8 +24,8 @@ impl Lineage {
     pub(super) fn learn(&mut self, shards: Vec<Shard>, starting_position: StartingPosition) {
         // Only shards that exist at the start begin at LATEST; records of later ones are all new.
         let position = match starting_position {
-            StartingPosition::Latest if !self.first_listing_seen => Position::Latest,
-            StartingPosition::Latest | StartingPosition::TrimHorizon => Position::TrimHorizon,
+            StartingPosition::Latest if !self.first_listing_seen => ShardPosition::Latest,
+            StartingPosition::Latest | StartingPosition::TrimHorizon => ShardPosition::TrimHorizon,
         };
         self.first_listing_seen = true;
         for shard in shards {
@@ -40,7 +40,7 @@ impl Lineage {
     }
 
     /// The shards that may start now; they count as started from here on.
-    pub(super) fn ready(&mut self) -> Vec<(ShardId, Position)> {
+    pub(super) fn ready(&mut self) -> Vec<(ShardId, ShardPosition)> {
         let known = |id: &ShardId| self.waiting.contains_key(id) || self.started.contains(id);
         let mut ready: Vec<_> = self
             .waiting
@@ -96,9 +96,9 @@ mod tests {
     fn latest_holds_for_the_shards_of_the_first_listing_only() {
         let mut lineage = Lineage::default();
         lineage.learn(vec![shard("a", None)], StartingPosition::Latest);
-        assert_eq!(lineage.ready(), [(ShardId::new("a"), Position::Latest)]);
+        assert_eq!(lineage.ready(), [(ShardId::new("a"), ShardPosition::Latest)]);
         lineage.finish(ShardId::new("a"));
         lineage.learn(vec![shard("a", None), shard("b", Some("a"))], StartingPosition::Latest);
-        assert_eq!(lineage.ready(), [(ShardId::new("b"), Position::TrimHorizon)]);
+        assert_eq!(lineage.ready(), [(ShardId::new("b"), ShardPosition::TrimHorizon)]);
     }
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{
     record::StreamRecord,
-    stream::{Position, ShardId, StreamError},
+    stream::{ShardId, ShardPosition, StreamError},
 };
 
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct MemoryShard {
     first_hash: u64,
     last_hash: u64,
     pub(super) records: Vec<StreamRecord>,
-    /// How many records are gone from the start of `records`; positions count them.
+    /// Number of records that are gone from the start of `records`; positions count them.
     pub(super) trimmed: usize,
 }
 
@@ -62,13 +62,13 @@ impl MemoryShards {
 }
 
 impl MemoryShard {
-    pub(super) fn index(&self, position: &Position) -> Result<usize, StreamError> {
+    pub(super) fn index(&self, position: &ShardPosition) -> Result<usize, StreamError> {
         let end = self.trimmed + self.records.len();
         let (number, skip) = match position {
-            Position::TrimHorizon => return Ok(self.trimmed),
-            Position::Latest => return Ok(end),
-            Position::At(number) => (number, 0),
-            Position::After(number) => (number, 1),
+            ShardPosition::TrimHorizon => return Ok(self.trimmed),
+            ShardPosition::Latest => return Ok(end),
+            ShardPosition::At(number) => (number, 0),
+            ShardPosition::After(number) => (number, 1),
         };
         match self.records.binary_search_by(|record| record.sequence_number().cmp(number)) {
             Ok(index) => Ok(self.trimmed + index + skip),

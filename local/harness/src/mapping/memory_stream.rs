@@ -1,7 +1,7 @@
 //! A change stream generated in memory, for loads that no local database reaches and for tests.
 //!
-//! It behaves like a DynamoDB stream: a change goes to the open shard that owns its partition key; a shard that is split
-//! ends and has two children; iterators can expire, old records can be trimmed. Nothing is trimmed by itself.
+//! It behaves like a DynamoDB stream: a change goes to the open shard that owns its partition key; a shard that is
+//! split ends and has two children; iterators can expire, old records can be trimmed. Nothing is trimmed by itself.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 
 use super::{
     memory_shards::{MemoryShard, MemoryShards},
-    record::{SequenceNumber, StreamRecord},
-    stream::{ChangeStream, Page, Position, READ_LIMIT, Shard, ShardId, ShardIterator, StreamError},
+    record::{StreamRecord, StreamSequence},
+    stream::{ChangeStream, Page, READ_LIMIT, Shard, ShardId, ShardIterator, ShardPosition, StreamError},
 };
 use crate::function::epoch_ms;
 
@@ -30,13 +30,13 @@ pub type JsonItem = Map<String, Value>;
 pub struct MemoryChange {
     /// `INSERT`, `MODIFY` or `REMOVE`.
     pub event_name: &'static str,
-    /// The item's key.
+    /// Key attributes of the item.
     pub keys: JsonItem,
     /// The item after the change; `None` leaves the image out.
     pub new_image: Option<JsonItem>,
     /// The item before the change; `None` leaves the image out.
     pub old_image: Option<JsonItem>,
-    /// Whether time to live removed the item.
+    /// True if time to live removed the item.
     pub expired: bool,
 }
 
@@ -67,7 +67,7 @@ impl MemoryStream {
     ///
     /// # Errors
     /// When `keys` lack the partition key, or its shard was closed.
-    pub fn push(&self, change: &MemoryChange) -> Result<SequenceNumber> {
+    pub fn push(&self, change: &MemoryChange) -> Result<StreamSequence> {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch fit into 53 bits")]
         let now_s = (epoch_ms() / 1_000) as f64;
         self.push_at(change, now_s)
@@ -77,7 +77,7 @@ impl MemoryStream {
     ///
     /// # Errors
     /// When `keys` lack the partition key, or its shard was closed.
-    pub fn push_at(&self, change: &MemoryChange, arrival_s: f64) -> Result<SequenceNumber> {
+    pub fn push_at(&self, change: &MemoryChange, arrival_s: f64) -> Result<StreamSequence> {
         let mut state = self.state();
         let number = (state.last_number + 1).to_string();
         let record = self.record(change, &number, arrival_s)?;
@@ -87,13 +87,13 @@ impl MemoryStream {
         Ok(sequence_number)
     }
 
-    /// How many records the stream holds.
+    /// Returns the number of records in the stream.
     #[must_use]
     pub fn len(&self) -> usize {
         self.state().shards.iter().map(|shard| shard.records.len()).sum()
     }
 
-    /// Whether the stream holds no record.
+    /// Returns `true` if the stream holds no record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -214,7 +214,7 @@ impl ChangeStream for MemoryStream {
         Ok(state.shards.iter().map(describe).collect())
     }
 
-    async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, StreamError> {
+    async fn iterator(&self, shard: &ShardId, position: &ShardPosition) -> Result<ShardIterator, StreamError> {
         let mut state = self.state();
         let epoch = state.epoch;
         let index = state.find(shard)?.index(position)?;

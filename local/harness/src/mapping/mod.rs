@@ -1,14 +1,16 @@
 //! The local event source mapping: reads a change stream and drives a function with Lambda's documented semantics.
 //!
-//! What it keeps, as Lambda does: shard lineage (a parent is finished before its children start), order per partition key,
-//! batch size, window and payload limit, parallelization factor, `ReportBatchItemFailures`, retries, bisecting, maximum
-//! record age and the on-failure destination. Every record that is read ends as delivered or in an on-failure message.
+//! What it keeps, as Lambda does: shard lineage (a parent is finished before its children start), order per partition
+//! key, batch size, window and payload limit, parallelization factor, `ReportBatchItemFailures`, retries, bisecting,
+//! maximum record age and the on-failure destination. Every record that is read ends as delivered or in an on-failure
+//! message.
 //!
 //! # Layout
 //! - [`stream`], [`record`]: what a stream is, and a record in Lambda's JSON.
-//!   [`DynamoDbStream`] reads a real one, [`MemoryStream`] is filled by a generator.
+//! [`DynamoDbStream`] reads a real one, [`MemoryStream`] is filled by a generator.
 //! - [`batch`], [`response`], `lineage`: the semantics as pure functions.
-//! - `shard`, `lane`: the loops that read a shard and deliver its records; `read_ahead`: how far one may be ahead of the other.
+//! - `shard`, `lane`: the loops that read a shard and deliver its records; `read_ahead`: how far one may be ahead of
+//!   the other.
 //! - [`on_failure`], `stats`, `config`: what goes in and comes out.
 //!
 //! Deliberately absent: event filtering, tumbling windows, and checkpoints that outlive the process. A mapping that is
@@ -47,7 +49,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Backoff, Faults, MappingConfig, StartingPosition};
+pub use config::{MappingConfig, MappingFaults, RetryBackoff, StartingPosition};
 pub use dynamodb_stream::DynamoDbStream;
 pub use lane::Observe;
 pub use memory_stream::{JsonItem, MemoryChange, MemoryStream};
@@ -58,12 +60,12 @@ use environments::Environments;
 use lane::Shared;
 use lineage::Lineage;
 use shard::ShardReader;
-use stats::{Counter, Progress};
+use stats::{Counter, MappingProgress};
 use stream::{ChangeStream, ShardId};
 
-/// How often the stream is asked for new shards, besides whenever one ends.
+/// Interval between listings of the shards; the end of a shard causes another one.
 const LISTING_INTERVAL: Duration = Duration::from_secs(1);
-/// How often a wait for the stream to drain looks.
+/// Interval between looks while waiting for the stream to drain.
 const DRAIN_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running event source mapping. It stops when this is dropped; [`shutdown`](Self::shutdown) also waits for the end.
@@ -77,7 +79,7 @@ impl EventSourceMapping {
     /// Starts to deliver `stream` to the function that `launcher` starts; what is given up goes to `on_failure`.
     ///
     /// As with provisioned concurrency, one environment for each lane of a shard is started before this returns: a
-    /// function that cannot start says so at once, and the first records do not wait for a cold start.
+    /// function that cannot start says so immediately, and the first records do not wait for a cold start.
     ///
     /// # Errors
     /// When a setting is out of its range, or the function does not start.
@@ -109,7 +111,7 @@ impl EventSourceMapping {
             environments: Environments::new(launcher),
             on_failure,
             observer,
-            progress: Progress::new(),
+            progress: MappingProgress::new(),
             attempts: Counter::default(),
         });
         shared.environments.warm_up(warm).await.context("start the function")?;
@@ -118,13 +120,13 @@ impl EventSourceMapping {
         Ok(Self { shared, relist, supervisor })
     }
 
-    /// What the mapping did so far.
+    /// Returns the counts of the mapping so far.
     #[must_use]
     pub fn stats(&self) -> MappingStats {
         self.shared.progress.stats()
     }
 
-    /// Whether nothing is in flight, and the last look at each shard found nothing new.
+    /// Returns `true` if nothing is in flight, and the last look at each shard found nothing new.
     #[must_use]
     pub fn drained(&self) -> bool {
         self.shared.progress.drained(None)
@@ -150,12 +152,12 @@ impl EventSourceMapping {
         Ok(())
     }
 
-    /// Ends the processes that are idle, as Lambda does, so that they tell what they have counted.
+    /// Ends the processes that are idle, as Lambda does, so that they print the metrics that they keep.
     pub async fn end_idle(&self) {
         self.shared.environments.end_idle().await;
     }
 
-    /// Stops at once: invocations in progress are cut off and all processes are killed. Tells what was done.
+    /// Stops immediately: invocations in progress are cut off and all processes are killed. Returns what was done.
     ///
     /// To lose nothing, [`wait_until_drained`](Self::wait_until_drained) first.
     pub async fn shutdown(mut self) -> MappingStats {

@@ -16,13 +16,13 @@ use driftless::queue::sqs::SqsQueue;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{batch::Batch, record::StreamRecord, stream::ShardId};
+use super::{batch::Delivery, record::StreamRecord, stream::ShardId};
 use crate::function::{Invocation, new_request_id};
 
-/// How long one try to store a message may take.
+/// Timeout of one try to store a message.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 
-/// Why records were given up.
+/// Reason why records were given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Condition {
     /// Their retries are used up.
@@ -35,64 +35,64 @@ pub enum Condition {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailureMessage {
-    /// Which function, and why.
+    /// Function, and reason why the records were given up.
     pub request_context: RequestContext,
-    /// How the last invocation ended; absent when there was none.
+    /// End of the last invocation; absent when there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_context: Option<ResponseContext>,
-    /// Always `1.0`.
+    /// Version of the message's format, always `1.0`.
     pub version: &'static str,
     /// When the records were given up.
     pub timestamp: String,
-    /// Which records.
+    /// Range of records that were given up.
     #[serde(rename = "DDBStreamBatchInfo")]
     pub batch: BatchInfo,
 }
 
-/// Which function, and why.
+/// Function, and reason why its records were given up.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestContext {
     /// The id of the last invocation.
     pub request_id: String,
-    /// The function.
+    /// ARN of the function.
     pub function_arn: String,
-    /// Why the records were given up.
+    /// Reason why the records were given up.
     pub condition: Condition,
-    /// How often the function was invoked with them.
+    /// Number of invocations with them.
     pub approximate_invoke_count: u32,
 }
 
-/// How the last invocation ended.
+/// End of the last invocation.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResponseContext {
     /// 200: Lambda itself did its part.
     pub status_code: u16,
-    /// Always `$LATEST` here.
+    /// Version of the function, always `$LATEST` here.
     pub executed_version: &'static str,
     /// `Unhandled`; absent when the function answered with `batchItemFailures`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function_error: Option<&'static str>,
 }
 
-/// Which records were given up.
+/// Range of records that were given up.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchInfo {
-    /// Their shard.
+    /// Id of their shard.
     pub shard_id: String,
-    /// The first one.
+    /// Sequence number of the first one.
     pub start_sequence_number: String,
-    /// The last one.
+    /// Sequence number of the last one.
     pub end_sequence_number: String,
     /// When the first one was written.
     pub approximate_arrival_of_first_record: String,
     /// When the last one was written.
     pub approximate_arrival_of_last_record: String,
-    /// How many they are.
+    /// Number of these records.
     pub batch_size: usize,
-    /// Their stream.
+    /// ARN of their stream.
     pub stream_arn: String,
 }
 
@@ -100,7 +100,7 @@ impl FailureMessage {
     /// The message for `batch`, given up at `now_ms` after `last`, the last invocation with it.
     pub(super) fn new(
         (function_arn, stream_arn, shard): (&str, &str, &ShardId),
-        batch: &Batch,
+        batch: &Delivery,
         condition: Condition,
         last: Option<&Invocation>,
         now_ms: i64,
@@ -168,7 +168,7 @@ impl OnFailure for SqsQueue {
     }
 }
 
-/// Messages in memory.
+/// On-failure messages kept in memory.
 #[derive(Debug, Default)]
 pub struct MemoryMessages(Mutex<Vec<FailureMessage>>);
 
@@ -193,10 +193,10 @@ mod tests {
     use serde_json::json;
 
     use super::{super::testing::record, *};
-    use crate::function::Outcome;
+    use crate::function::InvocationOutcome;
 
     fn message(last: Option<&Invocation>) -> serde_json::Value {
-        let mut batch = Batch::new(vec![record(7, "key"), record(9, "key")]);
+        let mut batch = Delivery::new(vec![record(7, "key"), record(9, "key")]);
         batch.invocations = 2;
         let shard = ShardId::new("shardId-1");
         let about = ("arn:function", "arn:stream", &shard);
@@ -204,14 +204,14 @@ mod tests {
         serde_json::to_value(FailureMessage::new(about, &batch, condition, last, 1_573_690_429_717).unwrap()).unwrap()
     }
 
-    fn invocation(outcome: Outcome) -> Invocation {
+    fn invocation(outcome: InvocationOutcome) -> Invocation {
         Invocation { request_id: "id".into(), outcome, duration: Duration::ZERO }
     }
 
     #[test]
     fn the_message_has_the_shape_that_lambda_documents() {
         assert_eq!(
-            message(Some(&invocation(Outcome::TimedOut))),
+            message(Some(&invocation(InvocationOutcome::TimedOut))),
             json!({
                 "requestContext": {
                     "requestId": "id", "functionArn": "arn:function", "condition": "RetryAttemptsExhausted",
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_partial_response_is_no_function_error_and_no_invocation_leaves_no_response() {
-        let answered = message(Some(&invocation(Outcome::Response("{}".into()))));
+        let answered = message(Some(&invocation(InvocationOutcome::Response("{}".into()))));
         assert_eq!(answered["responseContext"], json!({"statusCode": 200, "executedVersion": "$LATEST"}));
         assert!(message(None).get("responseContext").is_none());
     }

@@ -12,15 +12,15 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
-    Backoff, FailureMessage, Faults, MappingConfig, MappingStats,
-    record::{SequenceNumber, StreamRecord},
+    FailureMessage, MappingConfig, MappingFaults, MappingStats, RetryBackoff,
+    record::{StreamRecord, StreamSequence},
     response::{Verdict, verdict},
-    stream::{ChangeStream, Position, READ_LIMIT, ShardId},
+    stream::{ChangeStream, READ_LIMIT, ShardId, ShardPosition},
     testing::{Bench, Call, ScriptedFunction, function_error, quick_config, record, success},
 };
-use crate::function::Outcome;
+use crate::function::InvocationOutcome;
 
-/// What happens to the stream, in this order.
+/// Events of the stream, in this order.
 #[derive(Clone, Debug)]
 enum Step {
     Push(u8),
@@ -55,16 +55,16 @@ prop_compose! {
         redelivered_batches in 1usize..4,
         lose_answer_every in prop::option::of(2u64..6),
     ) -> MappingConfig {
-        let faults = Faults {
+        let faults = MappingFaults {
             redeliver_every: redeliver_every.and_then(NonZeroU64::new),
             redelivered_batches,
             lose_answer_every: lose_answer_every.and_then(NonZeroU64::new),
-            ..Faults::default()
+            ..MappingFaults::default()
         };
         MappingConfig {
             batch_size, parallelization_factor, maximum_retry_attempts: Some(maximum_retry_attempts),
             bisect_batch_on_function_error, report_batch_item_failures, faults,
-            retry_backoff: Backoff { initial: Duration::ZERO, maximum: Duration::ZERO }, ..quick_config()
+            retry_backoff: RetryBackoff { initial: Duration::ZERO, maximum: Duration::ZERO }, ..quick_config()
         }
     }
 }
@@ -96,9 +96,9 @@ impl Case {
             };
             match random.random_range(0..6) {
                 0 => function_error(),
-                1 => Outcome::TimedOut,
-                2 => Outcome::Exited(None),
-                3 => Outcome::Response("no JSON".into()),
+                1 => InvocationOutcome::TimedOut,
+                2 => InvocationOutcome::Exited(None),
+                3 => InvocationOutcome::Response("no JSON".into()),
                 _ => Call::failures(&call.numbers[failing..=failing]),
             }
         })
@@ -117,7 +117,7 @@ impl Case {
     }
 }
 
-/// What went in and what came out of one run.
+/// Input and output of one run.
 struct Run {
     parents: HashMap<ShardId, Option<ShardId>>,
     records: HashMap<ShardId, Vec<StreamRecord>>,
@@ -134,7 +134,7 @@ impl Run {
         let stats = bench.drain(case.config.clone()).await;
         let (mut parents, mut records) = (HashMap::new(), HashMap::new());
         for shard in bench.stream.shards().await.unwrap() {
-            let iterator = bench.stream.iterator(&shard.id, &Position::TrimHorizon).await.unwrap();
+            let iterator = bench.stream.iterator(&shard.id, &ShardPosition::TrimHorizon).await.unwrap();
             let page = bench.stream.records(&iterator, READ_LIMIT).await.unwrap();
             records.insert(shard.id.clone(), page.records);
             parents.insert(shard.id, shard.parent);
@@ -166,7 +166,7 @@ impl Run {
         let mut dead = HashSet::new();
         for message in &self.messages {
             let batch = &message.batch;
-            let number = |text: &str| SequenceNumber::new(text);
+            let number = |text: &str| StreamSequence::new(text);
             let range = number(&batch.start_sequence_number)..=number(&batch.end_sequence_number);
             let shard = &self.records[&ShardId::new(&batch.shard_id)];
             let first = shard.iter().find(|record| record.sequence_number() == range.start()).unwrap();
@@ -194,7 +194,7 @@ impl Run {
 
     fn check_the_order_of_each_key(&self) {
         let successes = self.first_successes();
-        let mut last: HashMap<String, (SequenceNumber, usize)> = HashMap::new();
+        let mut last: HashMap<String, (StreamSequence, usize)> = HashMap::new();
         let mut records: Vec<_> = self.records.values().flatten().collect();
         records.sort_by_key(|record| record.sequence_number().clone());
         for record in records {

@@ -14,23 +14,23 @@ use crate::stable_hash::StableHash;
 
 /// A DynamoDB Streams sequence number: 21 to 40 decimal digits, compared as an integer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SequenceNumber(Arc<str>);
+pub struct StreamSequence(Arc<str>);
 
-impl SequenceNumber {
+impl StreamSequence {
     /// A sequence number as the stream gives it.
     #[must_use]
     pub fn new(digits: &str) -> Self {
         Self(digits.into())
     }
 
-    /// The digits.
+    /// Returns the digits of the number.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl Ord for SequenceNumber {
+impl Ord for StreamSequence {
     fn cmp(&self, other: &Self) -> Ordering {
         // As integers: 9900… is before 10000…, which neither text order nor 64 bits give.
         let (left, right) = (self.0.trim_start_matches('0'), other.0.trim_start_matches('0'));
@@ -38,13 +38,13 @@ impl Ord for SequenceNumber {
     }
 }
 
-impl PartialOrd for SequenceNumber {
+impl PartialOrd for StreamSequence {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl fmt::Display for SequenceNumber {
+impl fmt::Display for StreamSequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -53,7 +53,7 @@ impl fmt::Display for SequenceNumber {
 /// One record of a stream; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct StreamRecord {
-    sequence_number: SequenceNumber,
+    sequence_number: StreamSequence,
     arrival_ms: i64,
     key_hash: u64,
     json: Bytes,
@@ -76,7 +76,7 @@ impl StreamRecord {
     pub(super) fn new(sequence_number: &str, arrival_s: f64, key: &impl Serialize, json: Bytes) -> Result<Self> {
         ensure!(!sequence_number.is_empty(), "the stream record has no sequence number");
         Ok(Self {
-            sequence_number: SequenceNumber::new(sequence_number),
+            sequence_number: StreamSequence::new(sequence_number),
             #[expect(clippy::cast_possible_truncation, reason = "milliseconds since the epoch fit into 53 bits")]
             arrival_ms: (arrival_s * 1_000.0) as i64,
             key_hash: hash(key)?,
@@ -86,7 +86,7 @@ impl StreamRecord {
 
     /// The record's sequence number.
     #[must_use]
-    pub fn sequence_number(&self) -> &SequenceNumber {
+    pub fn sequence_number(&self) -> &StreamSequence {
         &self.sequence_number
     }
 
@@ -107,7 +107,7 @@ impl StreamRecord {
         self.key_hash
     }
 
-    /// Which of `lanes` the record belongs to: the same for all records of a partition key.
+    /// Returns the lane of the record among `lanes`: the same for all records of a partition key.
     #[must_use]
     pub fn lane(&self, lanes: usize) -> usize {
         // The remainder is below `lanes`, so it fits.
@@ -137,7 +137,7 @@ pub fn payload_bytes(records: &[StreamRecord]) -> usize {
     PAYLOAD_FRAME_BYTES + records.iter().map(|record| record.json.len() + 1).sum::<usize>()
 }
 
-/// What [`payload`] adds around the records.
+/// Bytes that [`payload`] adds around the records.
 pub(super) const PAYLOAD_FRAME_BYTES: usize = 14;
 
 #[derive(Deserialize)]
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn sequence_numbers_compare_as_integers() {
         let mut numbers =
-            ["10000000000000000000000", "990000000000000000000", "0990000000000000000001"].map(SequenceNumber::new);
+            ["10000000000000000000000", "990000000000000000000", "0990000000000000000001"].map(StreamSequence::new);
         numbers.sort();
         assert_eq!(
             numbers.map(|number| number.to_string()),

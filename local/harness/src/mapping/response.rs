@@ -1,16 +1,17 @@
-//! What a function's answer to a batch means: which records succeeded.
+//! Meaning of a function's answer to a batch: the records that succeeded.
 //!
-//! The rules are those of "Configuring partial batch response with DynamoDB and Lambda" (services-ddb-batchfailurereporting).
+//! The rules are those of "Configuring partial batch response with DynamoDB and Lambda"
+//! (services-ddb-batchfailurereporting).
 
 use serde_json::Value;
 
 use super::record::StreamRecord;
-use crate::function::Outcome;
+use crate::function::InvocationOutcome;
 
-/// What became of a batch in one invocation.
+/// Result of a batch in one invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every record succeeded.
+    /// All records of the batch succeeded.
     Succeeded,
     /// The function reported failures; everything from this index on is to be tried again.
     FailedFrom(usize),
@@ -22,11 +23,13 @@ pub enum Verdict {
 ///
 /// Without `report_batch_item_failures` the answer is not looked at, as on Lambda: any answer is a success.
 #[must_use]
-pub fn verdict(outcome: &Outcome, records: &[StreamRecord], report_batch_item_failures: bool) -> Verdict {
+pub fn verdict(outcome: &InvocationOutcome, records: &[StreamRecord], report_batch_item_failures: bool) -> Verdict {
     match outcome {
-        Outcome::Response(_) if !report_batch_item_failures => Verdict::Succeeded,
-        Outcome::Response(body) => reported(body, records),
-        Outcome::FunctionError { .. } | Outcome::TimedOut | Outcome::Exited(_) => Verdict::Failed,
+        InvocationOutcome::Response(_) if !report_batch_item_failures => Verdict::Succeeded,
+        InvocationOutcome::Response(body) => reported(body, records),
+        InvocationOutcome::FunctionError { .. } | InvocationOutcome::TimedOut | InvocationOutcome::Exited(_) => {
+            Verdict::Failed
+        }
     }
 }
 
@@ -73,7 +76,7 @@ mod tests {
     #[track_caller]
     fn check(body: &'static str, expected: Verdict) {
         let records: Vec<_> = (1..=4).map(|number| record(number, "key")).collect();
-        let outcome = Outcome::Response(Bytes::from_static(body.as_bytes()));
+        let outcome = InvocationOutcome::Response(Bytes::from_static(body.as_bytes()));
         assert_eq!(verdict(&outcome, &records, true), expected, "{body}");
         assert_eq!(verdict(&outcome, &records, false), Verdict::Succeeded, "{body}");
     }
@@ -118,8 +121,8 @@ mod tests {
 
     #[test]
     fn every_function_error_fails_the_whole_batch() {
-        let error = Outcome::FunctionError { kind: "E".into(), message: String::new() };
-        for outcome in [error, Outcome::TimedOut, Outcome::Exited(None)] {
+        let error = InvocationOutcome::FunctionError { kind: "E".into(), message: String::new() };
+        for outcome in [error, InvocationOutcome::TimedOut, InvocationOutcome::Exited(None)] {
             assert_eq!(verdict(&outcome, &[record(1, "key")], false), Verdict::Failed);
         }
     }

@@ -1,7 +1,7 @@
 //! Reads one shard to its end and hands its records to the shard's lanes.
 //!
-//! A lane is as many lanes as the parallelization factor; a record's lane follows from its partition key, so the order of
-//! each key is kept. How far the reader may be ahead of the lanes is bounded in bytes.
+//! A lane is as many lanes as the parallelization factor; a record's lane follows from its partition key, so the order
+//! of each key is kept. How far the reader may be ahead of the lanes is bounded in bytes.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use super::{
     lane::{Lane, Shared},
     read_ahead::ReadAhead,
     record::StreamRecord,
-    stream::{ChangeStream, Page, Position, READ_LIMIT, ShardId, ShardIterator, StreamError},
+    stream::{ChangeStream, Page, READ_LIMIT, ShardId, ShardIterator, ShardPosition, StreamError},
 };
 
-/// Reads one shard.
+/// Reader of one shard, and its lanes.
 pub(super) struct ShardReader {
     shared: Arc<Shared>,
     stream: Arc<dyn ChangeStream>,
     shard: ShardId,
-    /// Where the next iterator starts: after the last record that was read.
-    position: Position,
+    /// Start of the next iterator: after the last record that was read.
+    position: ShardPosition,
     iterator: Option<ShardIterator>,
     budget: ReadAhead,
     lanes: Vec<mpsc::UnboundedSender<Vec<StreamRecord>>>,
@@ -36,7 +36,7 @@ impl ShardReader {
         shared: Arc<Shared>,
         stream: Arc<dyn ChangeStream>,
         shard: ShardId,
-        position: Position,
+        position: ShardPosition,
     ) -> bool {
         let budget = ReadAhead::new(shared.config.parallelization_factor);
         let mut tasks = JoinSet::new();
@@ -110,7 +110,7 @@ impl ShardReader {
             StreamError::TrimmedData => {
                 counters.trimmed.add(1);
                 tracing::error!(shard = %self.shard, "unread records were trimmed; going on with the oldest");
-                (self.iterator, self.position) = (None, Position::TrimHorizon);
+                (self.iterator, self.position) = (None, ShardPosition::TrimHorizon);
             }
             StreamError::Other(_) => {
                 counters.stream_errors.add(1);
@@ -121,10 +121,13 @@ impl ShardReader {
 
     async fn hand_over(&mut self, mut records: Vec<StreamRecord>) {
         let Some(last) = records.last() else { return };
-        self.position = Position::After(last.sequence_number().clone());
+        self.position = ShardPosition::After(last.sequence_number().clone());
         let counters = &self.shared.progress.counters;
         counters.records_read.add(records.len());
         counters.records_in_flight.add(records.len());
+        if let Some(observer) = &self.shared.observer {
+            observer.read(&records);
+        }
         // A read is at most 1 MB on AWS; a local database may return more than the budget has room for.
         while !records.is_empty() {
             let rest = records.split_off(ReadAhead::fitting(&records));

@@ -1,4 +1,4 @@
-//! What a mapping did so far, and how far it is: counters that lanes and readers share.
+//! Counts and progress of a mapping, which lanes and readers share.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use super::stream::ShardId;
 /// The longest duration that is told apart.
 const LONGEST_US: u64 = 15 * 60 * 1_000_000;
 
-/// What a mapping did so far.
+/// Counts of a mapping so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MappingStats {
     /// Records that were read from the stream.
@@ -95,7 +95,7 @@ counters!(
     launch_errors,
 );
 
-/// One counter.
+/// Counter that tasks share.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
 
@@ -115,9 +115,9 @@ impl Counter {
     }
 }
 
-/// What readers and lanes tell, and what the mapping's owner asks.
+/// Progress as readers and lanes report it, and as the mapping's owner asks for it.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct MappingProgress {
     pub(super) counters: Counters,
     durations: Mutex<Histogram<u64>>,
     shards: Mutex<Shards>,
@@ -139,7 +139,7 @@ struct ShardState {
     caught_up_at: Option<Instant>,
 }
 
-impl Progress {
+impl MappingProgress {
     pub(super) fn new() -> Self {
         let durations = Histogram::new_with_max(LONGEST_US, 3);
         Self {
@@ -181,7 +181,8 @@ impl Progress {
         shards.states.entry(id.clone()).or_default().finished = true;
     }
 
-    /// Whether everything that was in the stream at `since` is finished; `None` asks about the last look at each shard.
+    /// Returns `true` if everything that was in the stream at `since` is finished; `None` asks about the last look at
+    /// each shard.
     pub(super) fn drained(&self, since: Option<Instant>) -> bool {
         let shards = self.shards();
         let after = |time: Option<Instant>, since: Option<Instant>| time.is_some() && time >= since;

@@ -1,4 +1,4 @@
-//! What the event source mapping needs of a change stream, in the words of the DynamoDB Streams API.
+//! Change streams as the event source mapping needs them, in the words of the DynamoDB Streams API.
 //!
 //! A stream is a set of shards; a shard that ended may have children, which name it as their parent. An iterator is a
 //! place in a shard; reading gives records and the next iterator. *Only* a missing next iterator says that a shard is
@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::record::{SequenceNumber, StreamRecord};
+use super::record::{StreamRecord, StreamSequence};
 
 /// The most records that one read returns ("GetRecords", DynamoDB Streams API reference).
 pub const READ_LIMIT: usize = 1_000;
@@ -24,7 +24,7 @@ impl ShardId {
         Self(id.into())
     }
 
-    /// The name.
+    /// Returns the name of the shard.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -40,41 +40,41 @@ impl fmt::Display for ShardId {
 /// One shard, as a listing of the stream describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// Its name.
+    /// Name of the shard.
     pub id: ShardId,
     /// The shard that it continues, if any; the parent may no longer be listed.
     pub parent: Option<ShardId>,
-    /// Whether the listing shows an end. A hint only: see the module's documentation.
+    /// True if the listing shows an end. A hint only: see the module's documentation.
     pub closed: bool,
 }
 
-/// Where to start reading a shard.
+/// Position at which to start reading a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Position {
+pub enum ShardPosition {
     /// At the oldest record that is still there.
     TrimHorizon,
     /// After the newest record.
     Latest,
-    /// At this record.
-    At(SequenceNumber),
-    /// After this record.
-    After(SequenceNumber),
+    /// At the record of this number.
+    At(StreamSequence),
+    /// After the record of this number.
+    After(StreamSequence),
 }
 
 /// A place in a shard; opaque outside of its stream, and valid for 15 minutes on AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardIterator(pub(super) String);
 
-/// What one read returned.
+/// Result of one read.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     /// The records, oldest first; possibly none.
     pub records: Vec<StreamRecord>,
-    /// Where to go on; `None` at the end of a shard that was closed.
+    /// Iterator of the next read; `None` at the end of a shard that was closed.
     pub next: Option<ShardIterator>,
 }
 
-/// Why a stream could not be read.
+/// Reason why a stream could not be read.
 #[derive(Debug)]
 pub enum StreamError {
     /// The iterator is too old; a new one is needed.
@@ -106,7 +106,7 @@ impl From<anyhow::Error> for StreamError {
 /// A DynamoDB stream, or something that behaves like one.
 #[async_trait]
 pub trait ChangeStream: Send + Sync {
-    /// The stream's ARN.
+    /// Returns the ARN of the stream.
     fn arn(&self) -> &str;
 
     /// All shards that are known now.
@@ -119,7 +119,7 @@ pub trait ChangeStream: Send + Sync {
     ///
     /// # Errors
     /// [`StreamError::TrimmedData`] when the position is no longer in the stream.
-    async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, StreamError>;
+    async fn iterator(&self, shard: &ShardId, position: &ShardPosition) -> Result<ShardIterator, StreamError>;
 
     /// At most `limit` records from `iterator` on, and never more than [`READ_LIMIT`].
     ///

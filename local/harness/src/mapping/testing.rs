@@ -20,10 +20,10 @@ use tokio::{
 };
 
 use super::{
-    Backoff, EventSourceMapping, JsonItem, MappingConfig, MemoryChange, MemoryMessages, MemoryStream, OnFailure,
+    EventSourceMapping, JsonItem, MappingConfig, MemoryChange, MemoryMessages, MemoryStream, OnFailure, RetryBackoff,
     record::StreamRecord, stream::ChangeStream,
 };
-use crate::function::{Invocation, Invoke, Launch, Outcome, Sabotage, new_request_id};
+use crate::function::{Invocation, InvocationOutcome, Invoke, Launch, Sabotage, new_request_id};
 
 /// When all test records were written, in seconds since the epoch.
 pub(super) const ARRIVAL_S: i64 = 1_700_000_000;
@@ -47,18 +47,18 @@ pub(super) fn quick_config() -> MappingConfig {
     let (initial, maximum) = (Duration::from_millis(1), Duration::from_millis(4));
     MappingConfig {
         poll_interval: Duration::from_millis(2),
-        retry_backoff: Backoff { initial, maximum },
+        retry_backoff: RetryBackoff { initial, maximum },
         ..MappingConfig::default()
     }
 }
 
-/// What the function saw and did in one invocation.
+/// Records that the function saw in one invocation, and what it did.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) environment: usize,
     pub(super) numbers: Vec<String>,
     pub(super) keys: Vec<String>,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: InvocationOutcome,
     pub(super) start: Instant,
     pub(super) end: Instant,
 }
@@ -72,20 +72,20 @@ impl Call {
             environment,
             numbers: records.iter().map(|record| text(record, "/dynamodb/SequenceNumber")).collect(),
             keys: records.iter().map(|record| text(record, "/dynamodb/Keys/pk/S")).collect(),
-            outcome: Outcome::TimedOut,
+            outcome: InvocationOutcome::TimedOut,
             start: Instant::now(),
             end: Instant::now(),
         }
     }
 
     /// The answer that reports these records as failed.
-    pub(super) fn failures<'a>(numbers: impl IntoIterator<Item = &'a String>) -> Outcome {
+    pub(super) fn failures<'a>(numbers: impl IntoIterator<Item = &'a String>) -> InvocationOutcome {
         let failures: Vec<_> = numbers.into_iter().map(|number| json!({"itemIdentifier": number})).collect();
-        Outcome::Response(json!({"batchItemFailures": failures}).to_string().into())
+        InvocationOutcome::Response(json!({"batchItemFailures": failures}).to_string().into())
     }
 }
 
-type Script = Box<dyn Fn(&Call) -> Outcome + Send + Sync>;
+type Script = Box<dyn Fn(&Call) -> InvocationOutcome + Send + Sync>;
 
 /// A function whose answers are a script.
 pub(super) struct ScriptedFunction {
@@ -98,27 +98,27 @@ pub(super) struct ScriptedFunction {
 }
 
 /// An answer that reports no failure.
-pub(super) fn success() -> Outcome {
-    Outcome::Response(Bytes::from_static(b"{\"batchItemFailures\":[]}"))
+pub(super) fn success() -> InvocationOutcome {
+    InvocationOutcome::Response(Bytes::from_static(b"{\"batchItemFailures\":[]}"))
 }
 
-/// A function error.
-pub(super) fn function_error() -> Outcome {
-    Outcome::FunctionError { kind: "Scripted".into(), message: "as the script says".into() }
+/// Returns a function error of some kind.
+pub(super) fn function_error() -> InvocationOutcome {
+    InvocationOutcome::FunctionError { kind: "Scripted".into(), message: "as the script says".into() }
 }
 
 impl ScriptedFunction {
     /// A function that takes a millisecond for a batch.
-    pub(super) fn new(script: impl Fn(&Call) -> Outcome + Send + Sync + 'static) -> Arc<Self> {
+    pub(super) fn new(script: impl Fn(&Call) -> InvocationOutcome + Send + Sync + 'static) -> Arc<Self> {
         Self::taking(Duration::from_millis(1), script)
     }
 
     /// A function that takes no time.
-    pub(super) fn instant(script: impl Fn(&Call) -> Outcome + Send + Sync + 'static) -> Arc<Self> {
+    pub(super) fn instant(script: impl Fn(&Call) -> InvocationOutcome + Send + Sync + 'static) -> Arc<Self> {
         Self::taking(Duration::ZERO, script)
     }
 
-    fn taking(work: Duration, script: impl Fn(&Call) -> Outcome + Send + Sync + 'static) -> Arc<Self> {
+    fn taking(work: Duration, script: impl Fn(&Call) -> InvocationOutcome + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             script: Box::new(script),
             work,
@@ -176,7 +176,7 @@ impl Invoke for ScriptedEnvironment {
             work => sleep(work).await,
         }
         let outcome = (self.1.script)(&call);
-        (call.end, call.outcome) = (Instant::now(), sabotage.map_or(outcome, |_| Outcome::Exited(None)));
+        (call.end, call.outcome) = (Instant::now(), sabotage.map_or(outcome, |_| InvocationOutcome::Exited(None)));
         self.1.calls.lock().unwrap().push(call.clone());
         Ok(Invocation { request_id: new_request_id(), outcome: call.outcome, duration: call.end - call.start })
     }

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    EventSourceMapping, FailureMessage, Faults, MappingConfig, MemoryMessages, OnFailure, StartingPosition,
+    EventSourceMapping, FailureMessage, MappingConfig, MappingFaults, MemoryMessages, OnFailure, StartingPosition,
     on_failure::Condition,
     testing::{Bench, Call, ScriptedFunction, change, function_error, quick_config, success},
 };
@@ -278,7 +278,7 @@ async fn a_function_that_cannot_be_invoked_uses_up_no_retry() {
 async fn redelivery_repeats_the_last_batches_and_counts_no_record_twice() {
     let bench = always_successful();
     bench.push("a b c d e");
-    let faults = Faults { redeliver_every: every(2), redelivered_batches: 2, ..Faults::default() };
+    let faults = MappingFaults { redeliver_every: every(2), redelivered_batches: 2, ..MappingFaults::default() };
     let stats = bench.drain(MappingConfig { faults, ..config(1) }).await;
     assert_eq!(bench.function.deliveries(), ["a", "b", "a", "b", "c", "d", "c", "d", "e"]);
     assert_eq!((stats.records_delivered, stats.redelivered_batches, stats.records_in_flight), (5, 4, 0));
@@ -288,7 +288,7 @@ async fn redelivery_repeats_the_last_batches_and_counts_no_record_twice() {
 async fn a_lost_answer_is_a_function_error_and_the_batch_comes_again() {
     let bench = always_successful();
     bench.push("a b c");
-    let faults = Faults { lose_answer_every: every(2), ..Faults::default() };
+    let faults = MappingFaults { lose_answer_every: every(2), ..MappingFaults::default() };
     let stats = bench.drain(MappingConfig { faults, ..config(1) }).await;
     assert_eq!(bench.function.deliveries(), ["a", "b", "b", "c", "c"]);
     assert_eq!((stats.sabotaged, stats.retries, stats.records_delivered), (2, 2, 3));

@@ -1,6 +1,6 @@
 //! The head of an HTTP/1.1 message: its first line, how long its body is, and where it ends.
 
-/// Where the head of the message at the start of `bytes` ends, its empty line included.
+/// Returns the length of the head at the start of `bytes`, its empty line included.
 pub(super) fn head_length(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }

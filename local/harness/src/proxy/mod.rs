@@ -1,10 +1,10 @@
 //! A TCP proxy between a function and a service that goes wrong on purpose, while both run.
 //!
-//! It stands on a loopback port of its own and knows as much of HTTP/1.1 as faults need: where a request begins and ends,
-//! and its path. So a fault can be put on every request, on those whose path contains a text, or on the next few of them,
-//! and in the exact place: before the service sees the request, or after it did the work and before the client hears of it.
-//! Connections are kept alive as the client wants; what is changed holds from the next request on. Deliberately absent: TLS,
-//! requests whose body is chunked, pipelining, and faults of bandwidth.
+//! It stands on a loopback port of its own and knows as much of HTTP/1.1 as faults need: where a request begins and
+//! ends, and its path. So a fault can be put on every request, on those whose path contains a text, or on the next few
+//! of them, and in the exact place: before the service sees the request, or after it did the work and before the client
+//! hears of it. Connections are kept alive as the client wants; what is changed holds from the next request on.
+//! Deliberately absent: TLS, requests whose body is chunked, pipelining, and faults of bandwidth.
 //!
 //! # Layout
 //! - `fault`: what can go wrong, and the rules that say when.
@@ -29,7 +29,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-pub use fault::Fault;
+pub use fault::ProxyFault;
 
 use fault::Rules;
 use relay::Relay;
@@ -38,7 +38,7 @@ use crate::services::PortLease;
 
 /// Below the ports that outgoing connections get, so that a port whose listener is closed stays free for it.
 const PORTS: std::ops::RangeInclusive<u16> = 22_000..=22_499;
-/// How long a listener that cannot accept, for want of descriptors, pauses.
+/// Pause of a listener that cannot accept for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// A running proxy. It ends when this is dropped, and its connections with it.
@@ -55,7 +55,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy before the service at `endpoint` (`http://HOST:PORT`), which need not run yet. It passes everything.
+    /// Starts a proxy before the service at `endpoint` (`http://HOST:PORT`), which need not run yet. It passes
+    /// everything.
     ///
     /// # Errors
     /// When the endpoint is not plain HTTP, or no port is free.
@@ -77,23 +78,24 @@ impl Proxy {
     }
 
     /// Every request suffers `fault` from now on, in place of all that was set before.
-    pub fn every(&self, fault: Fault) {
+    pub fn every(&self, fault: ProxyFault) {
         self.rules.every("", fault);
     }
 
     /// Every request whose path contains `part` suffers `fault` from now on, in place of all that was set before.
-    pub fn on(&self, part: &str, fault: Fault) {
+    pub fn on(&self, part: &str, fault: ProxyFault) {
         self.rules.every(part, fault);
     }
 
-    /// The next requests whose path contains `part` suffer these, one each; those after them what was set for every one.
-    pub fn next(&self, part: &str, faults: impl IntoIterator<Item = Fault>) {
+    /// The next requests whose path contains `part` suffer these, one each; those after them what was set for every
+    /// one.
+    pub fn next(&self, part: &str, faults: impl IntoIterator<Item = ProxyFault>) {
         self.rules.next(part, faults.into_iter().collect());
     }
 
     /// Everything passes from now on; faults that have begun go on.
     pub fn pass(&self) {
-        self.every(Fault::Pass);
+        self.every(ProxyFault::Pass);
     }
 
     /// Closes the listener and every connection, as a process does that ends: who connects is refused.
@@ -119,13 +121,13 @@ impl Proxy {
         Ok(())
     }
 
-    /// How many requests came whose path contains `part`, those with faults included.
+    /// Returns the number of requests whose path contains `part`, those with faults included.
     #[must_use]
     pub fn requests(&self, part: &str) -> usize {
         self.rules.requests(part)
     }
 
-    /// How many of them the service has answered, whether or not the client heard of it.
+    /// Returns the number of those that the service has answered, even if the client did not hear of it.
     #[must_use]
     pub fn answers(&self, part: &str) -> usize {
         self.rules.answers(part)

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    fault::{Fault, Rules},
+    fault::{ProxyFault, Rules},
     message::{body_length, head_length, path, with_body_length},
 };
 
@@ -20,7 +20,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 /// A client's connection, and one to the service once it is needed.
 pub(super) struct Relay {
     client: TcpStream,
-    /// What was read from the client and not used yet: the start of the next request.
+    /// Bytes from the client that are not used yet: the start of the next request.
     ahead: Vec<u8>,
     service: Option<TcpStream>,
     address: Arc<str>,
@@ -29,8 +29,8 @@ pub(super) struct Relay {
     unanswered: Option<String>,
 }
 
-/// Whether the connection goes on after a request.
-enum Then {
+/// Use of the connection after a request.
+enum NextStep {
     Next,
     Close,
 }
@@ -48,8 +48,8 @@ impl Relay {
             let fault = self.rules.fault_of(&path);
             self.unanswered = Some(path);
             match self.exchange(&request, fault).await? {
-                Then::Next => {}
-                Then::Close => break,
+                NextStep::Next => {}
+                NextStep::Close => break,
             }
         }
         Ok(())
@@ -80,45 +80,45 @@ impl Relay {
         }
     }
 
-    async fn exchange(&mut self, request: &[u8], fault: Fault) -> Result<Then> {
+    async fn exchange(&mut self, request: &[u8], fault: ProxyFault) -> Result<NextStep> {
         match fault {
-            Fault::Pass => {
+            ProxyFault::Pass => {
                 self.forward(request).await?;
                 self.pass_answer().await
             }
-            Fault::CutRequest(0) => Ok(Then::Close),
-            Fault::CutRequest(count) => {
+            ProxyFault::CutRequest(0) => Ok(NextStep::Close),
+            ProxyFault::CutRequest(count) => {
                 self.forward(&request[..count.min(request.len())]).await?;
-                Ok(Then::Close)
+                Ok(NextStep::Close)
             }
-            Fault::CutAnswer(count) => {
+            ProxyFault::CutAnswer(count) => {
                 self.forward(request).await?;
                 self.cut_answer(count).await
             }
-            Fault::Truncate(count) => {
+            ProxyFault::Truncate(count) => {
                 self.forward(request).await?;
                 self.truncate_answer(count).await
             }
-            Fault::DelayRequest(delay) => {
+            ProxyFault::DelayRequest(delay) => {
                 sleep(delay).await;
                 self.forward(request).await?;
                 // Not before it answers is the connection to the service closed, if the client is gone.
                 self.delay_answer(Duration::ZERO).await
             }
-            Fault::DelayAnswer(delay) => {
+            ProxyFault::DelayAnswer(delay) => {
                 self.forward(request).await?;
                 self.delay_answer(delay).await
             }
-            Fault::Swallow => {
+            ProxyFault::Swallow => {
                 self.swallow().await?;
-                Ok(Then::Close)
+                Ok(NextStep::Close)
             }
-            Fault::Answer(status) => {
+            ProxyFault::Answer(status) => {
                 let answer = format!(
                     "HTTP/1.1 {status} On Purpose\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}"
                 );
                 self.client.write_all(answer.as_bytes()).await.context("answer the client")?;
-                Ok(Then::Next)
+                Ok(NextStep::Next)
             }
         }
     }
@@ -135,20 +135,20 @@ impl Relay {
     }
 
     /// Hands on what the service sends until the client begins its next request.
-    async fn pass_answer(&mut self) -> Result<Then> {
+    async fn pass_answer(&mut self) -> Result<NextStep> {
         let mut bytes = Vec::with_capacity(16 * 1024);
         loop {
             bytes.clear();
             tokio::select! {
                 read = read_service(&mut self.service, &mut bytes) => {
                     if read? == 0 {
-                        return Ok(Then::Close);
+                        return Ok(NextStep::Close);
                     }
                     self.note_answer();
                     self.client.write_all(&bytes).await.context("write to the client")?;
                 }
                 read = self.client.read_buf(&mut self.ahead) => {
-                    return Ok(if read.context("read from the client")? == 0 { Then::Close } else { Then::Next });
+                    return Ok(if read.context("read from the client")? == 0 { NextStep::Close } else { NextStep::Next });
                 }
             }
         }
@@ -168,7 +168,7 @@ impl Relay {
         }
     }
 
-    async fn cut_answer(&mut self, count: usize) -> Result<Then> {
+    async fn cut_answer(&mut self, count: usize) -> Result<NextStep> {
         let mut answer = Vec::new();
         // At least its first byte, which says that the work is done.
         while answer.len() < count.max(1) {
@@ -178,10 +178,10 @@ impl Relay {
         }
         answer.truncate(count);
         self.client.write_all(&answer).await.context("write to the client")?;
-        Ok(Then::Close)
+        Ok(NextStep::Close)
     }
 
-    async fn truncate_answer(&mut self, count: usize) -> Result<Then> {
+    async fn truncate_answer(&mut self, count: usize) -> Result<NextStep> {
         let mut answer = Vec::new();
         let head = loop {
             if let Some(head) = head_length(&answer) {
@@ -203,13 +203,13 @@ impl Relay {
         }
         let shortened = [with_body_length(&head, count).as_bytes(), &body[..count]].concat();
         self.client.write_all(&shortened).await.context("write to the client")?;
-        Ok(Then::Next)
+        Ok(NextStep::Next)
     }
 
-    async fn delay_answer(&mut self, delay: Duration) -> Result<Then> {
+    async fn delay_answer(&mut self, delay: Duration) -> Result<NextStep> {
         let mut answer = Vec::new();
         if self.read_answer(&mut answer).await? == 0 {
-            return Ok(Then::Close);
+            return Ok(NextStep::Close);
         }
         sleep(delay).await;
         self.client.write_all(&answer).await.context("write to the client")?;

@@ -93,9 +93,9 @@ async fn what_passes_is_unchanged_on_one_connection() {
 #[tokio::test]
 async fn a_cut_request_reaches_the_service_as_far_as_was_asked() {
     let (service, proxy) = Service::start().await;
-    proxy.every(Fault::CutRequest(0));
+    proxy.every(ProxyFault::CutRequest(0));
     assert_eq!(ask(&mut connect(&proxy).await, "/a", "").await, "");
-    proxy.every(Fault::CutRequest(7));
+    proxy.every(ProxyFault::CutRequest(7));
     assert_eq!(ask(&mut connect(&proxy).await, "/b", "").await, "");
     service.has_read("POST /b").await;
     assert_eq!(service.read(), "POST /b");
@@ -104,10 +104,10 @@ async fn a_cut_request_reaches_the_service_as_far_as_was_asked() {
 #[tokio::test]
 async fn a_cut_answer_is_cut_after_the_work_was_done() {
     let (service, proxy) = Service::start().await;
-    proxy.every(Fault::CutAnswer(0));
+    proxy.every(ProxyFault::CutAnswer(0));
     assert_eq!(ask(&mut connect(&proxy).await, "/a", "").await, "");
     assert_eq!(service.read(), request("/a"));
-    proxy.every(Fault::CutAnswer(12));
+    proxy.every(ProxyFault::CutAnswer(12));
     assert_eq!(ask(&mut connect(&proxy).await, "/b", "").await, "HTTP/1.1 200");
 }
 
@@ -115,7 +115,7 @@ async fn a_cut_answer_is_cut_after_the_work_was_done() {
 async fn a_truncated_answer_is_well_formed_and_the_connection_goes_on() {
     let (_service, proxy) = Service::start().await;
     let mut client = connect(&proxy).await;
-    proxy.next("", [Fault::Truncate(3)]);
+    proxy.next("", [ProxyFault::Truncate(3)]);
     let truncated = ask(&mut client, "/a", "{\"o").await;
     assert_eq!(truncated, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{\"o");
     assert_eq!(ask(&mut client, "/b", "}").await, OK);
@@ -125,7 +125,7 @@ async fn a_truncated_answer_is_well_formed_and_the_connection_goes_on() {
 async fn delays_are_before_or_after_the_work() {
     let (service, proxy) = Service::start().await;
     let delay = Duration::from_millis(100);
-    proxy.next("", [Fault::DelayRequest(delay), Fault::DelayAnswer(delay)]);
+    proxy.next("", [ProxyFault::DelayRequest(delay), ProxyFault::DelayAnswer(delay)]);
     let mut client = connect(&proxy).await;
     client.write_all(request("/gone").as_bytes()).await.unwrap();
     drop(client);
@@ -143,7 +143,7 @@ async fn delays_are_before_or_after_the_work() {
 #[tokio::test]
 async fn a_swallowed_request_is_never_answered_and_nothing_reaches_the_service() {
     let (service, proxy) = Service::start().await;
-    proxy.on("/_bulk", Fault::Swallow);
+    proxy.on("/_bulk", ProxyFault::Swallow);
     let mut client = connect(&proxy).await;
     let asked = timeout(Duration::from_millis(100), ask(&mut client, "/i/_bulk", "")).await;
     assert!(asked.is_err(), "{asked:?}");
@@ -154,8 +154,8 @@ async fn a_swallowed_request_is_never_answered_and_nothing_reaches_the_service()
 #[tokio::test]
 async fn single_requests_have_their_fault_before_what_is_set_for_all() {
     let (service, proxy) = Service::start().await;
-    proxy.on("/a", Fault::Answer(429));
-    proxy.next("/a", [Fault::Answer(503), Fault::Pass]);
+    proxy.on("/a", ProxyFault::Answer(429));
+    proxy.next("/a", [ProxyFault::Answer(503), ProxyFault::Pass]);
     let mut client = connect(&proxy).await;
     let mut statuses = Vec::new();
     for path in ["/b", "/a", "/a", "/a"] {

@@ -12,7 +12,7 @@ pub const REGION: &str = "us-east-1";
 /// Access key id and secret access key. Local services take any; AWS's DynamoDB Local wants letters and digits only.
 pub const CREDENTIALS: (&str, &str) = ("local", "local");
 
-/// How long one attempt may take before it is repeated.
+/// Timeout of one attempt, after which it is repeated.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A configuration that talks to `endpoint` only.

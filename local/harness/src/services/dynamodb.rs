@@ -15,7 +15,7 @@ pub use local::DynamoDbLocal;
 /// A choice of DynamoDB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, ValueEnum)]
 pub enum DynamoDbKind {
-    /// In this process, in memory: starts at once, needs no Java.
+    /// In this process, in memory: starts immediately, needs no Java.
     #[default]
     Embedded,
     /// AWS's own: slower, and right where the two differ.
@@ -26,9 +26,9 @@ pub enum DynamoDbKind {
 /// A running DynamoDB with streams, empty at the start. Dropping it stops it.
 #[derive(Debug)]
 pub enum DynamoDb {
-    /// See [`DynamoDbKind::Embedded`].
+    /// The kind of [`DynamoDbKind::Embedded`], running.
     Embedded(EmbeddedDynamoDb),
-    /// See [`DynamoDbKind::DynamoDbLocal`].
+    /// The kind of [`DynamoDbKind::DynamoDbLocal`], running.
     Local(Box<DynamoDbLocal>),
 }
 

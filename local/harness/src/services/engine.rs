@@ -1,4 +1,4 @@
-//! Which search engines the tool can run, and which one it runs when nobody asks for one.
+//! Search engines that the tool can run, and the choice among them when nobody asks for one.
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -15,7 +15,7 @@ pub enum Engine {
     /// OpenSearch 3.8.0, which needs Java 21.
     #[value(name = "opensearch-3")]
     OpenSearch3,
-    /// OpenSearch 2.19.1.
+    /// OpenSearch 2.19.1, for which Java 17 is enough.
     #[value(name = "opensearch-2")]
     OpenSearch2,
     /// Elasticsearch 7.10.2, the last one under the Apache licence.
@@ -66,6 +66,17 @@ const fn runner(group: &'static str, artifact: &'static str, version: &'static s
 }
 
 impl Engine {
+    /// Returns name and version of the release that is asked for; absent where any will do.
+    #[must_use]
+    pub fn release_name(self) -> Option<&'static str> {
+        match self {
+            Self::Newest => None,
+            Self::OpenSearch3 => Some(OPENSEARCH_3.name),
+            Self::OpenSearch2 => Some(OPENSEARCH_2.name),
+            Self::Elasticsearch7 => Some(ELASTICSEARCH_7.name),
+        }
+    }
+
     /// The release to run, and the Java to run it with.
     ///
     /// # Errors

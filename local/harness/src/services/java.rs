@@ -1,14 +1,14 @@
-//! What the Java services have in common: a main class on a folder of jars, a log, a leased port.
+//! Java services: a main class on a folder of jars, a log, a leased port.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::jdk::Jdk;
-use super::process::Launch;
+use super::process::ProcessLaunch;
 use super::workspace;
 
-/// How long a Java service may take until it answers, on a machine that is busy with a build.
+/// Longest start of a Java service, on a machine that is busy with a build.
 pub(super) const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// A Java program to run.
@@ -22,18 +22,19 @@ pub(super) struct Program<'a> {
     pub(super) jars: &'a Path,
     /// `-X` and `-D` options.
     pub(super) options: Vec<OsString>,
-    pub(super) main_class: &'a str,
+    /// A main class, or the file with its source.
+    pub(super) main: OsString,
     pub(super) arguments: Vec<OsString>,
 }
 
 impl Program<'_> {
-    pub(super) fn launch(self, scratch: Option<PathBuf>) -> Launch {
+    pub(super) fn launch(self, scratch: Option<PathBuf>) -> ProcessLaunch {
         let mut command: Vec<OsString> = vec![self.jdk.java().into()];
         command.extend(self.options);
-        command.extend(["-cp".into(), self.jars.join("*").into(), self.main_class.into()]);
+        command.extend(["-cp".into(), self.jars.join("*").into(), self.main]);
         command.extend(self.arguments);
         let log = format!("{}-{}.log", self.name.to_lowercase().replace(' ', "-"), self.port);
-        Launch {
+        ProcessLaunch {
             name: self.name.to_owned(),
             command,
             log: workspace::local_dir().join("logs").join(log),

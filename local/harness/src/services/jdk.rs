@@ -36,7 +36,7 @@ impl Jdk {
         &self.home
     }
 
-    /// The `java` program.
+    /// Returns the path of the `java` program.
     #[must_use]
     pub fn java(&self) -> PathBuf {
         self.home.join("bin/java")

@@ -1,8 +1,8 @@
 //! Fetches a Java service and everything it needs from Maven, once, into `<target dir>/local/<artifact>-<version>/lib`.
 //!
 //! The folder `lib` appears by a rename when all jars are there, so it is complete or absent. A file lock keeps
-//! concurrent processes (two test binaries, the demo beside the tests) from fetching at the same time: Maven's own local
-//! repository does not bear that either.
+//! concurrent processes (two test binaries, the demo beside the tests) from fetching at the same time: Maven's own
+//! local repository does not bear that either.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -14,30 +14,30 @@ use anyhow::{Context, Result, bail};
 use tokio::time::sleep;
 
 use super::jdk::Jdk;
-use super::process::{Launch, Process};
+use super::process::{Process, ProcessLaunch};
 use super::workspace;
 
 /// Pinned, so that every machine resolves in the same way.
 const DEPENDENCY_PLUGIN: &str = "3.6.1";
-/// What a shell answers for a program that it cannot find.
+/// Exit code of a shell for a program that it cannot find.
 const NOT_FOUND: i32 = 127;
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The coordinates of something in a Maven repository.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Coordinates {
-    /// `groupId`
+    /// Maven's `groupId` of the artifact.
     pub(super) group: &'static str,
-    /// `artifactId`
+    /// Maven's `artifactId` of the artifact.
     pub(super) artifact: &'static str,
-    /// `version`
+    /// Maven's `version` of the artifact.
     pub(super) version: &'static str,
 }
 
 /// A service to be fetched with its dependencies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Artifact {
-    /// The service itself.
+    /// Coordinates of the service itself.
     pub(super) coordinates: Coordinates,
     /// A bill of materials which overrides versions that the service names and no repository has.
     pub(super) bom: Option<Coordinates>,
@@ -52,14 +52,29 @@ impl Artifact {
         self.fetch_into(&workspace::local_dir(), jdk).await
     }
 
+    /// Returns whether the jars are there, so that Maven is not needed.
+    pub(super) fn is_fetched(&self) -> bool {
+        self.is_fetched_into(&self.folder(&workspace::local_dir()))
+    }
+
+    /// A changed recipe (another bill of materials) is fetched anew.
+    fn is_fetched_into(&self, folder: &Path) -> bool {
+        folder.join("lib").is_dir()
+            && fs::read_to_string(folder.join("pom.xml")).is_ok_and(|written| written == self.pom())
+    }
+
+    fn folder(&self, local: &Path) -> PathBuf {
+        let Coordinates { artifact, version, .. } = self.coordinates;
+        local.join(format!("{artifact}-{version}"))
+    }
+
     async fn fetch_into(&self, local: &Path, jdk: &Jdk) -> Result<PathBuf> {
         let Coordinates { artifact, version, .. } = self.coordinates;
-        let folder = local.join(format!("{artifact}-{version}"));
+        let folder = self.folder(local);
         let (pom, lib) = (folder.join("pom.xml"), folder.join("lib"));
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
         let _lock = locked(&local.join("maven.lock")).await?;
-        // A changed recipe (another bill of materials) is fetched anew.
-        if lib.is_dir() && fs::read_to_string(&pom).is_ok_and(|written| written == self.pom()) {
+        if self.is_fetched_into(&folder) {
             return Ok(lib);
         }
         let partial = folder.join("partial");
@@ -137,7 +152,7 @@ async fn run_maven(pom: &Path, into: &Path, jdk: &Jdk) -> Result<()> {
         text.push(path);
         text
     };
-    let launch = Launch {
+    let launch = ProcessLaunch {
         name: "mvn".to_owned(),
         command: vec![
             "env".into(),

@@ -1,18 +1,22 @@
 //! The real services that the tool and the tests run on: DynamoDB, SQS and a search engine, without Docker.
 //!
-//! [`Services::start`] starts what is wanted, concurrently, and stops it when the bundle is dropped or the process ends,
-//! in whatever way. A service whose URL the environment gives is used instead of one of our own. Tests share one bundle
-//! per process: [`shared`].
+//! [`Services::start`] starts what is wanted, concurrently, and stops it when the bundle is dropped or the process
+//! ends, in whatever way. A service whose URL the environment gives is used instead of one of our own. Tests share one
+//! bundle per process: [`shared`].
 
 mod clients;
+mod cluster;
 mod dynamodb;
 mod engine;
+mod existing;
+mod failure;
 mod java;
 mod jdk;
 mod maven;
 mod opensearch;
 mod port;
 mod process;
+mod requirements;
 mod service;
 mod shared;
 mod sqs;
@@ -24,12 +28,16 @@ use anyhow::Result;
 
 pub use clients::{CREDENTIALS, REGION, dynamodb as dynamodb_client, sdk_config};
 pub use clients::{sqs as sqs_client, streams as streams_client};
+pub use cluster::Cluster;
 pub use dynamodb::{DynamoDb, DynamoDbKind, DynamoDbLocal, EmbeddedDynamoDb};
 pub use engine::{Engine, Release};
+pub use existing::Existing;
+pub use failure::client_error;
 pub use jdk::{Jdk, Jdks};
 pub use opensearch::{OpenSearch, Purpose};
 pub use port::PortLease;
-pub use process::{Launch, Process, Signal, last_lines};
+pub use process::{Process, ProcessLaunch, Signal, last_lines};
+pub use requirements::check_requirements;
 pub use service::{Provided, Service};
 pub use shared::shared;
 pub use sqs::ElasticMq;
@@ -46,16 +54,16 @@ pub const STREAMS_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB_STREAMS";
 /// The SDK's own variable for SQS.
 pub const SQS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
 
-/// Which services to start.
+/// Choice of services to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Wanted {
-    /// Which DynamoDB; there is always one.
+    /// DynamoDB to start; there is always one.
     pub dynamodb: DynamoDbKind,
-    /// Whether there are queues.
+    /// True if there are queues.
     pub sqs: bool,
-    /// Which search engine, if any.
+    /// Search engine to start, if any.
     pub engine: Option<Engine>,
-    /// What the engine is run for.
+    /// Purpose for which the engine runs.
     pub purpose: Purpose,
 }
 
@@ -71,29 +79,6 @@ impl Default for Wanted {
     }
 }
 
-/// URLs of services that exist already.
-#[derive(Clone, Debug, Default)]
-pub struct Existing {
-    /// From [`DYNAMODB_ENDPOINT`].
-    pub dynamodb: Option<String>,
-    /// From [`SQS_ENDPOINT`].
-    pub sqs: Option<String>,
-    /// From [`OPENSEARCH_ENDPOINT`].
-    pub opensearch: Option<String>,
-}
-
-impl Existing {
-    /// Reads the three variables; an empty one counts as absent.
-    #[must_use]
-    pub fn from_env() -> Self {
-        let read = |name| {
-            let url = std::env::var(name).ok().filter(|url| !url.is_empty());
-            url.map(|url| url.trim_end_matches('/').to_owned())
-        };
-        Self { dynamodb: read(DYNAMODB_ENDPOINT), sqs: read(SQS_ENDPOINT), opensearch: read(OPENSEARCH_ENDPOINT) }
-    }
-}
-
 /// A bundle of running services. Dropping it stops those that it started.
 #[derive(Debug)]
 pub struct Services {
@@ -103,15 +88,20 @@ pub struct Services {
 }
 
 impl Services {
-    /// Starts what is wanted, concurrently, and waits until everything answers. What the environment gives is used instead.
+    /// Starts what is wanted, concurrently, and waits until everything answers. What the environment gives is used
+    /// instead; the log names it first.
     ///
     /// # Errors
-    /// The first service that cannot be started; the others are stopped.
+    /// The first service that cannot be started; the others are stopped. A service of the environment that does not
+    /// answer.
     pub async fn start(wanted: Wanted) -> Result<Self> {
-        Self::start_beside(wanted, &Existing::from_env(), &Jdks::from_env()).await
+        let existing = Existing::from_env().wanted(wanted);
+        existing.lines().iter().for_each(|line| tracing::info!("{line}"));
+        existing.check().await?;
+        Self::start_beside(wanted, &existing, &Jdks::from_env()).await
     }
 
-    /// The same with nothing read from the environment.
+    /// Starts what is wanted with nothing read from the environment.
     ///
     /// # Errors
     /// As [`Services::start`].
@@ -168,6 +158,8 @@ impl Services {
         let (id, secret) = CREDENTIALS;
         let mut variables = vec![
             ("AWS_REGION", REGION.to_owned()),
+            // What boto3 and version 1 of the AWS CLI read instead.
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", id.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
             (DYNAMODB_ENDPOINT, self.dynamodb_endpoint().to_owned()),

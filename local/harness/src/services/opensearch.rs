@@ -20,41 +20,65 @@ use super::engine::{Engine, Release};
 use super::java::{self, Program};
 use super::jdk::{Jdk, Jdks};
 use super::port::PortLease;
-use super::process::{Launch, Process, Signal};
+use super::process::{Process, ProcessLaunch, Signal};
 use super::service::Service;
 use super::workspace;
 
 /// A small heap, and the simple collector: few cores.
 const JVM_OPTIONS: [&str; 3] = ["-Xms1g", "-Xmx1g", "-XX:+UseSerialGC"];
-/// The optimising compiler would be at work, on the cores that the engine needs, until a short run is over. Warmed up for
-/// the better part of a minute, a write takes half as long with it.
-const QUICK_COMPILER: &str = "-XX:TieredStopAtLevel=1";
+/// The optimising compiler would be at work, on the cores that the engine needs, until a short run is over. Warmed up
+/// for the better part of a minute, a write takes half as long with it.
+pub(super) const QUICK_COMPILER: &str = "-XX:TieredStopAtLevel=1";
 /// A file system in memory, and how much must be free there for an engine's data.
 const MEMORY: &str = "/dev/shm";
 const MEMORY_BYTES: u64 = 6 * 1024 * 1024 * 1024;
 /// The runner refuses ports from 9300 on. The engine's own transport takes the first free port above.
 const HTTP_PORTS: std::ops::RangeInclusive<u16> = 9201..=9299;
 const SETTINGS: &str = "network.host: 127.0.0.1
-transport.port: 9300-9499
-discovery.type: single-node
 # A developer's disk is often almost full; the engine would make every index read-only.
 cluster.routing.allocation.disk.threshold_enabled: false
 ";
-/// The simple collector leaves garbage until the heap is full; counted as memory in use, it makes the engine refuse bulks.
+const SINGLE_NODE: &str = "transport.port: 9300-9499
+discovery.type: single-node
+";
+/// The simple collector leaves garbage until the heap is full; counted as memory in use, it makes the engine refuse
+/// bulks.
 const GARBAGE_IS_FREE: &str = "indices.breaker.total.use_real_memory: false\n";
+/// See its head for arguments and behaviour.
+const CLUSTER_NODE: &str = include_str!("ClusterNode.java");
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an engine is run for.
+/// Purpose for which an engine runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Tests, and trying things out: the quick compiler, data on disk.
     #[default]
     Tests,
-    /// Half a minute of lag: data in memory where there is room, because every single write waits for the disk, and that
-    /// of a developer's machine says nothing about anybody's cluster.
+    /// Half a minute of lag: data in memory where there is room, because every single write waits for the disk, and
+    /// that of a developer's machine says nothing about anybody's cluster.
     Demo,
     /// The same for minutes, warmed up: with the optimising compiler, as in production.
     Benchmark,
+}
+
+/// A node to start.
+pub(super) struct Node<'a> {
+    /// Its place in a cluster of several nodes; without one it is a cluster of its own.
+    pub(super) member: Option<Member<'a>>,
+    /// Settings of its own, in YAML.
+    pub(super) settings: &'a str,
+    /// Options of its own for the JVM; a later option replaces an earlier one.
+    pub(super) options: &'a [&'a str],
+    /// Folder for its data.
+    pub(super) data: PathBuf,
+}
+
+/// A place in a cluster of several nodes.
+pub(super) struct Member<'a> {
+    /// Name of the cluster.
+    pub(super) cluster: &'a str,
+    /// Roles of the node, separated by commas.
+    pub(super) roles: &'a str,
 }
 
 /// A running engine, empty at the start. Dropping it stops it; its data go with it, whatever ends the tool.
@@ -63,7 +87,7 @@ pub struct OpenSearch {
     release: &'static Release,
     endpoint: String,
     cluster: String,
-    launch: Launch,
+    launch: ProcessLaunch,
     /// `None` between a kill and a restart.
     process: Mutex<Option<Process>>,
     _data: TempDir,
@@ -87,13 +111,22 @@ impl OpenSearch {
         let (options, more): (&[&str], &str) =
             if purpose == Purpose::Benchmark { (&[], GARBAGE_IS_FREE) } else { (&[QUICK_COMPILER], "") };
         let in_memory = purpose != Purpose::Tests && has_room(MEMORY);
-        let data = if in_memory { PathBuf::from(MEMORY) } else { workspace::local_dir().join("data") };
+        let data = if in_memory { PathBuf::from(MEMORY) } else { data_on_disk() };
+        let settings = format!("{SINGLE_NODE}{settings}{more}");
+        Self::start_node(Node { member: None, settings: &settings, options, data }, engine, jdks).await
+    }
+
+    /// Starts a node and waits until its cluster answers.
+    pub(super) async fn start_node(node: Node<'_>, engine: Engine, jdks: &Jdks) -> Result<Self> {
         let (release, jdk) = engine.release(jdks)?;
         let jars = release.artifact.jars(jdk).await?;
         let port = PortLease::from(HTTP_PORTS)?;
-        let data = data_folder(release, &data, &format!("{settings}{more}"))?;
-        let cluster = format!("local-{}-{}", std::process::id(), port.port());
-        let launch = launch(release, jdk, &jars, &data, &cluster, port.port(), options);
+        let data = data_folder(release, &node.data, node.settings)?;
+        let cluster = match &node.member {
+            Some(member) => member.cluster.to_owned(),
+            None => format!("local-{}-{}", std::process::id(), port.port()),
+        };
+        let launch = launch(release, jdk, &jars, &data, &cluster, port.port(), &node)?;
         let endpoint = format!("http://127.0.0.1:{}", port.port());
         let process = Mutex::new(None);
         let engine = Self { release, endpoint, cluster, launch, process, _data: data, _port: port };
@@ -101,7 +134,7 @@ impl OpenSearch {
         Ok(engine)
     }
 
-    /// Name and version.
+    /// Returns name and version of the engine.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.release.name
@@ -172,6 +205,11 @@ impl Service for OpenSearch {
     }
 }
 
+/// Folder for data on disk.
+pub(super) fn data_on_disk() -> PathBuf {
+    workspace::local_dir().join("data")
+}
+
 fn has_room(folder: &str) -> bool {
     rustix::fs::statvfs(folder).is_ok_and(|stats| stats.f_bavail.saturating_mul(stats.f_frsize) >= MEMORY_BYTES)
 }
@@ -194,8 +232,12 @@ fn launch(
     data: &TempDir,
     cluster: &str,
     port: u16,
-    options: &[&str],
-) -> Launch {
+    node: &Node<'_>,
+) -> Result<ProcessLaunch> {
+    let (main, roles) = match &node.member {
+        Some(member) => (source_of_member(data)?, Some(member.roles.into())),
+        None => (release.main_class.into(), None),
+    };
     let arguments: [OsString; 8] = [
         "-basePath".into(),
         data.path().into(),
@@ -211,11 +253,18 @@ fn launch(
         port,
         jdk,
         jars,
-        options: JVM_OPTIONS.iter().chain(options).map(Into::into).collect(),
-        main_class: release.main_class,
-        arguments: arguments.to_vec(),
+        options: JVM_OPTIONS.iter().chain(node.options).map(Into::into).collect(),
+        main,
+        arguments: roles.into_iter().chain(arguments).collect(),
     };
-    program.launch(Some(data.path().to_owned()))
+    Ok(program.launch(Some(data.path().to_owned())))
+}
+
+/// Writes the main class of a node that is one of several; gives the file, which Java compiles.
+fn source_of_member(data: &TempDir) -> Result<OsString> {
+    let file = data.path().join("ClusterNode.java");
+    std::fs::write(&file, CLUSTER_NODE).context("write the main class of a node")?;
+    Ok(file.into())
 }
 
 /// A client that keeps out of the way of a configured proxy.

@@ -1,7 +1,8 @@
 //! Ports for services that must be told one beforehand.
 //!
-//! A Java service takes seconds from being given a port to binding it. Meanwhile another process of this project must not
-//! choose the same, so a port is leased: a lock file in the machine's temporary folder is held while the lease lives.
+//! A Java service takes seconds from being given a port to binding it. Meanwhile another process of this project must
+//! not choose the same, so a port is leased: a lock file in the machine's temporary folder is held while the lease
+//! lives.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -29,7 +30,7 @@ impl PortLease {
         }
     }
 
-    /// The port's number.
+    /// Returns the number of the port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port

@@ -1,8 +1,8 @@
 //! A child process that never outlives the tool, whatever ends the tool, SIGKILL included.
 //!
-//! Between the tool and the child stands a small shell (`supervise.sh`) whose standard input is a pipe that only the tool
-//! holds. The kernel closes the pipe when the tool ends, and the shell then stops the child. The shell runs in its own
-//! process group, so that Ctrl-C reaches the tool alone and the tool decides.
+//! Between the tool and the child stands a small shell (`supervise.sh`) whose standard input is a pipe that only the
+//! tool holds. The kernel closes the pipe when the tool ends, and the shell then stops the child. The shell runs in its
+//! own process group, so that Ctrl-C reaches the tool alone and the tool decides.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,34 +16,34 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// See its head for arguments and behaviour.
 const SUPERVISOR: &str = include_str!("supervise.sh");
-/// How often a service that is starting is asked whether it is ready.
+/// Interval between the questions to a service whether it is ready.
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
-/// How long one such question may take.
+/// Timeout of one such question.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How much of the log an error shows.
+/// Number of lines of the log that an error shows.
 const LINES_IN_ERROR: usize = 20;
-/// How long the supervisor may take beyond the child's grace.
+/// Time that the supervisor may take beyond the child's grace.
 const SUPERVISOR_MARGIN: Duration = Duration::from_secs(5);
 
-/// What to run, and how.
+/// Description of a process to run.
 #[derive(Clone, Debug)]
-pub struct Launch {
-    /// For messages.
+pub struct ProcessLaunch {
+    /// Name of the process, for messages.
     pub name: String,
     /// The program, and its arguments.
     pub command: Vec<OsString>,
-    /// Where its standard output and error go; started anew by each [`Process::start`].
+    /// File for its standard output and error; started anew by each [`Process::start`].
     pub log: PathBuf,
     /// A folder that is removed when the process was stopped (not when it was killed), if there is one.
     pub scratch: Option<PathBuf>,
-    /// How long it may take between SIGTERM and SIGKILL.
+    /// Longest time between SIGTERM and SIGKILL.
     pub grace: Duration,
 }
 
 /// A running child. Dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct Process {
-    launch: Launch,
+    launch: ProcessLaunch,
     /// The supervising shell; it ends when the child has ended.
     supervisor: Child,
     /// While this is open the child runs.
@@ -69,7 +69,7 @@ impl Process {
     ///
     /// # Errors
     /// Where the log cannot be written or no process can be started.
-    pub async fn start(launch: Launch) -> Result<Self> {
+    pub async fn start(launch: ProcessLaunch) -> Result<Self> {
         if let Some(folder) = launch.log.parent() {
             std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
         }
@@ -189,7 +189,7 @@ impl Process {
     }
 }
 
-fn supervising(launch: &Launch) -> Command {
+fn supervising(launch: &ProcessLaunch) -> Command {
     let scratch = launch.scratch.as_deref().unwrap_or(Path::new(""));
     let mut command = Command::new("sh");
     command

@@ -50,7 +50,7 @@ impl ElasticMq {
                 "-XX:+UseSerialGC".into(),
                 path_property("config.file", &config),
             ],
-            main_class: "org.elasticmq.server.Main",
+            main: "org.elasticmq.server.Main".into(),
             arguments: Vec::new(),
         };
         let endpoint = format!("http://127.0.0.1:{number}");
@@ -67,6 +67,14 @@ impl ElasticMq {
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
+}
+
+/// Returns what Maven fetches for it.
+///
+/// # Errors
+/// Where no installed Java can run it.
+pub(super) fn artifact(jdks: &Jdks) -> Result<Artifact> {
+    jdks.at_least(MINIMUM_JAVA, NAME).map(|_| ELASTICMQ)
 }
 
 impl Service for ElasticMq {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// Whether anything accepts connections at `endpoint`.
+/// Returns `true` if anything accepts connections at `endpoint`.
 fn accepts(endpoint: &str) -> bool {
     let address = endpoint.strip_prefix("http://").unwrap().parse().unwrap();
     TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()

@@ -1,11 +1,11 @@
-//! Where the tool keeps what it fetches and writes: `<target dir>/local/`.
+//! Folder for what the tool fetches and writes: `<target dir>/local/`.
 //!
 //! The target folder is found from the running program, so that the tool, its tests and the tests of other
 //! crates agree on it whatever `CARGO_TARGET_DIR` says.
 
 use std::path::{Path, PathBuf};
 
-/// What Cargo writes into the root of a target folder.
+/// Name of the file that Cargo writes into the root of a target folder.
 const TARGET_DIR_TAG: &str = "CACHEDIR.TAG";
 
 /// The folder of the tool inside the workspace's target folder. It may not exist yet.

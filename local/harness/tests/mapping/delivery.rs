@@ -7,7 +7,7 @@ use std::{
 };
 
 use driftless_harness::mapping::{
-    EventSourceMapping, Faults, JsonItem, MappingConfig, MemoryChange, MemoryMessages, MemoryStream, OnFailure,
+    EventSourceMapping, JsonItem, MappingConfig, MappingFaults, MemoryChange, MemoryMessages, MemoryStream, OnFailure,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -29,11 +29,11 @@ fn faulty() -> MappingConfig {
         maximum_retry_attempts: Some(1),
         bisect_batch_on_function_error: true,
         report_batch_item_failures: true,
-        faults: Faults {
+        faults: MappingFaults {
             redeliver_every: every(5),
             kill_during_every: every(11),
             lose_answer_every: every(7),
-            ..Faults::default()
+            ..MappingFaults::default()
         },
         ..MappingConfig::default()
     }

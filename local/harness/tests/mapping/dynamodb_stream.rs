@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::{
 };
 use driftless_harness::mapping::{
     DynamoDbStream, EventSourceMapping, MappingConfig,
-    stream::{ChangeStream, Page, Position, ShardId},
+    stream::{ChangeStream, Page, ShardId, ShardPosition},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -116,7 +116,7 @@ fn full_item() -> HashMap<String, AttributeValue> {
     full
 }
 
-async fn read(stream: &DynamoDbStream, shard: &ShardId, position: &Position) -> Page {
+async fn read(stream: &DynamoDbStream, shard: &ShardId, position: &ShardPosition) -> Page {
     let iterator = stream.iterator(shard, position).await.expect("an iterator");
     stream.records(&iterator, 100).await.expect("records")
 }
@@ -135,7 +135,7 @@ async fn records_of_a_real_stream_have_lambdas_form_in_all_attribute_types() {
     let stream = database.stream().await;
     assert_eq!(stream.partition_key(), "pk");
     let shard = stream.shards().await.unwrap().remove(0).id;
-    let page = read(&stream, &shard, &Position::TrimHorizon).await;
+    let page = read(&stream, &shard, &ShardPosition::TrimHorizon).await;
     let events = events(&page);
 
     let keys = json!({"pk": {"S": "a"}, "at": {"S": "1"}});
@@ -169,11 +169,11 @@ async fn positions_are_at_after_and_behind_a_record() {
     }
     let stream = database.stream().await;
     let shard = stream.shards().await.unwrap().remove(0).id;
-    let all = read(&stream, &shard, &Position::TrimHorizon).await;
+    let all = read(&stream, &shard, &ShardPosition::TrimHorizon).await;
     let second = all.records[1].sequence_number().clone();
-    assert_eq!(events(&read(&stream, &shard, &Position::At(second.clone())).await), events(&all)[1..]);
-    assert_eq!(events(&read(&stream, &shard, &Position::After(second)).await), events(&all)[2..]);
-    assert!(read(&stream, &shard, &Position::Latest).await.records.is_empty());
+    assert_eq!(events(&read(&stream, &shard, &ShardPosition::At(second.clone())).await), events(&all)[1..]);
+    assert_eq!(events(&read(&stream, &shard, &ShardPosition::After(second)).await), events(&all)[2..]);
+    assert!(read(&stream, &shard, &ShardPosition::Latest).await.records.is_empty());
     assert!(all.records.is_sorted_by_key(|record| record.sequence_number().clone()));
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use driftless_harness::function::{FunctionProcess, Invoke, Outcome, Sabotage};
+use driftless_harness::function::{FunctionProcess, InvocationOutcome, Invoke, Sabotage};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -19,15 +19,15 @@ fn event(actions: &[&str]) -> Bytes {
     Bytes::from(json!({"Records": records}).to_string())
 }
 
-async fn outcome(function: &mut FunctionProcess, actions: &[&str]) -> Outcome {
+async fn outcome(function: &mut FunctionProcess, actions: &[&str]) -> InvocationOutcome {
     function.invoke(event(actions), None).await.expect("the function can be invoked").outcome
 }
 
-fn response(json: &'static str) -> Outcome {
-    Outcome::Response(Bytes::from_static(json.as_bytes()))
+fn response(json: &'static str) -> InvocationOutcome {
+    InvocationOutcome::Response(Bytes::from_static(json.as_bytes()))
 }
 
-fn success() -> Outcome {
+fn success() -> InvocationOutcome {
     response(r#"{"batchItemFailures":[]}"#)
 }
 
@@ -39,7 +39,7 @@ async fn a_function_answers_fails_and_panics_in_one_process() {
     assert_eq!(outcome(&mut function, &["ok", "report"]).await, reported);
     for failing in ["fail", "panic"] {
         let outcome = outcome(&mut function, &[failing]).await;
-        let Outcome::FunctionError { message, .. } = &outcome else { panic!("{outcome:?}") };
+        let InvocationOutcome::FunctionError { message, .. } = &outcome else { panic!("{outcome:?}") };
         assert!(message.contains("as the record says"), "{message}");
     }
     assert_eq!(outcome(&mut function, &["ok"]).await, success());
@@ -49,7 +49,7 @@ async fn a_function_answers_fails_and_panics_in_one_process() {
 async fn an_answer_above_lambdas_limit_is_a_function_error() {
     let mut function = FunctionProcess::new(scripted_function());
     let refused = outcome(&mut function, &["swell"]).await;
-    let Outcome::FunctionError { kind, .. } = &refused else { panic!("{refused:?}") };
+    let InvocationOutcome::FunctionError { kind, .. } = &refused else { panic!("{refused:?}") };
     assert_eq!(kind, "Function.ResponseSizeTooLarge");
     assert_eq!(outcome(&mut function, &["ok"]).await, success());
 }
@@ -58,7 +58,7 @@ async fn an_answer_above_lambdas_limit_is_a_function_error() {
 async fn a_process_that_ends_is_a_failure_and_is_started_again() {
     let mut function = FunctionProcess::new(scripted_function());
     let outcome_of_exit = outcome(&mut function, &["exit"]).await;
-    let Outcome::Exited(Some(status)) = outcome_of_exit else { panic!("{outcome_of_exit:?}") };
+    let InvocationOutcome::Exited(Some(status)) = outcome_of_exit else { panic!("{outcome_of_exit:?}") };
     assert_eq!(status.code(), Some(7));
     assert_eq!(outcome(&mut function, &["ok"]).await, success());
     function.kill().await;
@@ -72,7 +72,7 @@ async fn a_function_that_hangs_is_killed_at_its_time_out() {
     let mut function = FunctionProcess::new(config);
     function.warm_up().await.unwrap();
     let start = Instant::now();
-    assert_eq!(outcome(&mut function, &["hang"]).await, Outcome::TimedOut);
+    assert_eq!(outcome(&mut function, &["hang"]).await, InvocationOutcome::TimedOut);
     assert!(start.elapsed() >= Duration::from_millis(300));
     assert_eq!(outcome(&mut function, &["ok"]).await, success());
 }
@@ -82,7 +82,7 @@ async fn an_initialisation_that_fails_says_why() {
     let mut function = FunctionProcess::new(scripted_function().env("FAIL_INIT", "no INDEX"));
     let error = function.warm_up().await.unwrap_err().to_string();
     assert!(error.contains("scripted did not start") && error.contains("no INDEX"), "{error}");
-    assert!(matches!(outcome(&mut function, &["ok"]).await, Outcome::Exited(Some(_))));
+    assert!(matches!(outcome(&mut function, &["ok"]).await, InvocationOutcome::Exited(Some(_))));
 }
 
 #[tokio::test]
@@ -91,9 +91,9 @@ async fn sabotage_kills_the_process_during_and_after_its_work() {
     let deliveries = folder.path().join("deliveries");
     let mut function = FunctionProcess::new(scripted_function().env("DELIVERIES", deliveries.display().to_string()));
     let during = Some(Sabotage::KillAfter(Duration::from_millis(50)));
-    assert_eq!(function.invoke(event(&["hang"]), during).await.unwrap().outcome, Outcome::Exited(None));
+    assert_eq!(function.invoke(event(&["hang"]), during).await.unwrap().outcome, InvocationOutcome::Exited(None));
     let after = function.invoke(event(&["ok"]), Some(Sabotage::LoseAnswer)).await.unwrap();
-    assert_eq!(after.outcome, Outcome::Exited(None));
+    assert_eq!(after.outcome, InvocationOutcome::Exited(None));
     assert_eq!(outcome(&mut function, &["ok"]).await, success());
     // The work of the lost answer was done.
     assert!(std::fs::read_to_string(&deliveries).unwrap().lines().count() >= 2);

@@ -7,23 +7,23 @@ use aws_sdk_dynamodbstreams::operation::get_shard_iterator::GetShardIteratorErro
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Cursor, RangeError, RangePage, Ranges};
+use super::{Cursor, RangeError, RangePage, RangeReader};
 use crate::aws::{CallError, LazyClient};
 use crate::dead_letter::range::BatchInfo;
 
 /// DynamoDB's streams, with the environment's credentials and region.
 #[derive(Debug)]
-pub struct DynamoDbRanges {
+pub struct DynamoDbRangeReader {
     client: LazyClient<Client>,
 }
 
-impl Default for DynamoDbRanges {
+impl Default for DynamoDbRangeReader {
     fn default() -> Self {
         Self { client: LazyClient::new(Client::new) }
     }
 }
 
-impl DynamoDbRanges {
+impl DynamoDbRangeReader {
     /// Asks for an iterator; `None` if the stream no longer holds the place, or the stream or shard no longer exists.
     async fn iterator(
         &self,
@@ -59,7 +59,7 @@ impl DynamoDbRanges {
     }
 }
 
-impl Ranges for DynamoDbRanges {
+impl RangeReader for DynamoDbRangeReader {
     type Cursor = Cursor;
 
     async fn open(&self, range: &BatchInfo, deadline: Instant) -> Result<Cursor, RangeError> {
@@ -132,9 +132,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_that_accepts_and_never_answers_leaves_time_for_the_other_letters() {
+    async fn a_stream_that_accepts_and_never_answers_leaves_time_for_the_other_dead_letters() {
         let (_listener, settings) = silence::endpoint().await;
-        let ranges = DynamoDbRanges { client: LazyClient::new(Client::new).with_client(Client::new(&settings)) };
+        let ranges = DynamoDbRangeReader { client: LazyClient::new(Client::new).with_client(Client::new(&settings)) };
         let started = Instant::now();
         let opened = ranges.open(&range(), started + Duration::from_secs(600)).await;
         assert!(matches!(opened, Err(RangeError::Unavailable(_))), "{opened:?}");
@@ -143,7 +143,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn settings_that_never_load_end_with_the_deadline() {
-        let ranges = DynamoDbRanges { client: LazyClient::new(Client::new).with_settings(silence::settings) };
+        let ranges = DynamoDbRangeReader { client: LazyClient::new(Client::new).with_settings(silence::settings) };
         let opened = ranges.open(&range(), Instant::now() + Duration::from_secs(5)).await;
         assert_eq!(opened.err(), Some(RangeError::Unavailable("did not answer in time".to_owned())));
     }

@@ -1,7 +1,7 @@
 //! The records between two sequence numbers of a shard, read again within the 24 hours that a stream keeps them.
 //!
 //! # Layout
-//! - [`Ranges`]: the interface; [`DynamoDbRanges`]: DynamoDB's streams behind it.
+//! - [`RangeReader`]: the interface; [`DynamoDbRangeReader`]: DynamoDB's streams behind it.
 //! - `cursor`: progress through a range, without I/O.
 
 mod cursor;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::dead_letter::range::BatchInfo;
 pub use cursor::Cursor;
-pub use dynamodb::DynamoDbRanges;
+pub use dynamodb::DynamoDbRangeReader;
 
 /// Reason why a range could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +37,7 @@ pub struct RangePage {
 }
 
 /// Reader for ranges of streams.
-pub trait Ranges: Send + Sync {
+pub trait RangeReader: Send + Sync {
     /// Progress through a range.
     type Cursor: Send;
 

@@ -16,7 +16,7 @@ async fn a_refused_change_that_is_stale_ends_as_stale_and_never_as_rejected() {
     apply(&other, &[change("b", 5)]).await;
     target.refuse(br#"{"n":4}"#, 400);
     assert_eq!(apply(&writer, &[change("b", 4)]).await, [STALE]);
-    assert_eq!(writer.preview(&[insert("a", 1), change("b", 4)], limits()).await.expect("configured"), [STALE, STALE]);
+    assert_eq!(writer.preview(&[insert("a", 1), change("b", 4)], options()).await.expect("configured"), [STALE, STALE]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -34,7 +34,7 @@ async fn an_index_that_takes_no_writes_rejects_nothing() {
         target.refuse(refused, 400);
     }
     target.fail_probes([Problem::TimedOut(Duration::from_secs(1)), Problem::Probe("index_closed_exception".into())]);
-    let error = writer.apply(&[insert("a", 1), insert("b", 2)], limits()).await.expect_err("a configuration error");
+    let error = writer.apply(&[insert("a", 1), insert("b", 2)], options()).await.expect_err("a configuration error");
     assert!(error.to_string().contains("index_closed_exception"), "{error}");
 }
 
@@ -52,14 +52,14 @@ async fn a_duplicate_that_nobody_was_told_of_is_written_once_more() {
     assert_eq!(apply(&other, &[insert("a", 1)]).await, [Outcome::Duplicate]);
     assert_eq!(written(), [3]);
     // After half an hour, it is on all copies; or it was never acknowledged and is delivered again by then.
-    let later = Limits { written_at: Timestamp::from_millis(2 + 30 * 60 * 1_000), ..limits() };
+    let later = ApplyOptions { written_at: Timestamp::from_millis(2 + 30 * 60 * 1_000), ..options() };
     let another = Writer::new(target.clone(), Generation::default());
     assert_eq!(another.apply(&[insert("a", 1)], later).await.expect("configured").outcomes, [Outcome::Duplicate]);
     assert_eq!(written(), [3]);
 }
 
-fn long() -> Limits {
-    Limits { deadline: Instant::now() + Duration::from_secs(300), ..limits() }
+fn long() -> ApplyOptions {
+    ApplyOptions { deadline: Instant::now() + Duration::from_secs(300), ..options() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,7 +119,7 @@ async fn a_document_without_a_version_is_written_over_only_where_versions_are_sh
     let (writer, target) = writer();
     target.put_foreign("a");
     target.fail_probes([Problem::Probe("OpenSearch does not show the _driftless.version".into())]);
-    let error = writer.apply(&[insert("a", 1)], limits()).await.expect_err("every document may be hidden so");
+    let error = writer.apply(&[insert("a", 1)], options()).await.expect_err("every document may be hidden so");
     assert!(error.to_string().contains("_driftless.version"), "{error}");
     assert_eq!(apply(&writer, &[insert("a", 1)]).await, [Outcome::Applied]);
     target.put_foreign("b");
@@ -132,7 +132,7 @@ async fn a_lowered_generation_is_no_matter_of_the_data() {
     let raised = Writer::new(target.clone(), Generation(2));
     let newer = Change { version: version_of(2, 1), ..insert("a", 1) };
     assert_eq!(apply(&raised, &[newer]).await, [Outcome::Applied]);
-    let error = writer.apply(&[change("a", 9)], limits()).await.expect_err("every change of ours would be stale");
+    let error = writer.apply(&[change("a", 9)], options()).await.expect_err("every change of ours would be stale");
     assert!(error.to_string().contains("set GENERATION to 2"), "{error}");
     // A dead letter of the old generation is stale in a function of the new one.
     assert_eq!(apply(&raised, &[change("a", 9)]).await, [STALE]);

@@ -1,6 +1,7 @@
 //! DynamoDB in the tool's own process, served over HTTP so that every client is the real one.
 //!
-//! It has threads of its own: SQLite blocks, and neither a test's single-threaded runtime nor the tool's should wait for it.
+//! It has threads of its own: SQLite blocks, and neither a test's single-threaded runtime nor the tool's should wait
+//! for it.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -100,9 +101,9 @@ fn serve(bound: oneshot::Sender<u16>, stop: oneshot::Receiver<()>) -> Result<()>
 
 /// Opens a database in memory, and gives its stream two indices that it does not have by itself.
 ///
-/// Each write looks for the stream's highest sequence number, and each read for the next ones: both walk over all records
-/// of the table, so that the 6,000th write takes ten times as long as the first. The indices end that. They are made by
-/// a second connection to the same memory, which must live as long as the indices are to.
+/// Each write looks for the stream's highest sequence number, and each read for the next ones: both walk over all
+/// records of the table, so that the 6,000th write takes ten times as long as the first. The indices end that. They are
+/// made by a second connection to the same memory, which must live as long as the indices are to.
 fn open() -> Result<(Database, Connection)> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);

@@ -43,7 +43,7 @@ impl DynamoDbLocal {
             jars: &jars,
             // Its native SQLite lies among the jars.
             options: vec!["-Xmx512m".into(), path_property("java.library.path", &jars)],
-            main_class: "software.amazon.dynamodb.services.local.main.ServerRunner",
+            main: "software.amazon.dynamodb.services.local.main.ServerRunner".into(),
             arguments: ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", &number].map(Into::into).to_vec(),
         };
         let endpoint = format!("http://127.0.0.1:{number}");
@@ -53,6 +53,14 @@ impl DynamoDbLocal {
             .ready(java::START_LIMIT, async || client.list_tables().send().await.context("list the tables").map(drop))
             .await?;
         Ok(Self { endpoint, process, _port: port })
+    }
+
+    /// Returns what Maven fetches for it.
+    ///
+    /// # Errors
+    /// Where no installed Java can run it.
+    pub(in crate::services) fn artifact(jdks: &Jdks) -> Result<Artifact> {
+        jdks.at_least(MINIMUM_JAVA, NAME).map(|_| DYNAMODB_LOCAL)
     }
 
     /// The pid of its Java process.

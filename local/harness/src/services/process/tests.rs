@@ -5,8 +5,8 @@ use std::process::Command as StdCommand;
 
 use super::*;
 
-fn launch(folder: &Path, script: &str) -> Launch {
-    Launch {
+fn launch(folder: &Path, script: &str) -> ProcessLaunch {
+    ProcessLaunch {
         name: "the child".to_owned(),
         command: ["sh", "-c", script].map(OsString::from).to_vec(),
         log: folder.join("child.log"),

@@ -1,4 +1,4 @@
-//! The bare limit in the place of a function: each record as a plain, unguarded bulk, sent from the lane itself.
+//! The baseline in the place of a function: the lane itself sends each event as an unguarded bulk request.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,34 +6,34 @@ use std::time::Instant;
 use anyhow::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
-use driftless_harness::function::{Invocation, Invoke, Launch, Outcome, Sabotage};
+use driftless_harness::function::{Invocation, InvocationOutcome, Invoke, Launch, Sabotage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::baseline::BaselineClient;
 use crate::changes;
-use crate::plain::Plain;
 
-/// Lanes that write to `index`.
-pub(crate) struct PlainFunction {
+/// Launches lanes that write to `index`.
+pub(crate) struct BaselineFunction {
     pub(crate) endpoint: String,
     pub(crate) index: String,
 }
 
-struct PlainLane(Plain);
+struct BaselineLane(BaselineClient);
 
 #[async_trait]
-impl Launch for PlainFunction {
+impl Launch for BaselineFunction {
     fn function_arn(&self) -> &'static str {
-        "arn:aws:lambda:us-east-1:000000000000:function:plain"
+        "arn:aws:lambda:us-east-1:000000000000:function:baseline"
     }
 
     async fn launch(&self) -> Result<Box<dyn Invoke>> {
-        Ok(Box::new(PlainLane(Plain::connect(&self.endpoint, &self.index).await?)))
+        Ok(Box::new(BaselineLane(BaselineClient::connect(&self.endpoint, &self.index).await?)))
     }
 }
 
-impl PlainFunction {
-    /// For an event source mapping.
+impl BaselineFunction {
+    /// Returns it as an event source mapping takes it.
     pub(crate) fn shared(endpoint: &str, index: &str) -> Arc<dyn Launch> {
         Arc::new(Self { endpoint: endpoint.to_owned(), index: index.to_owned() })
     }
@@ -46,7 +46,7 @@ struct Event<'a> {
 }
 
 #[async_trait]
-impl Invoke for PlainLane {
+impl Invoke for BaselineLane {
     async fn warm_up(&mut self) -> Result<()> {
         Ok(())
     }
@@ -56,10 +56,10 @@ impl Invoke for PlainLane {
         let event: Event<'_> = serde_json::from_slice(&payload)?;
         let mut operations = Vec::with_capacity(1_024 * event.records.len());
         for record in event.records {
-            changes::plain_operation(record.get(), &mut operations)?;
+            changes::baseline_operation(record.get(), &mut operations)?;
         }
         self.0.bulk(operations).await?;
-        let outcome = Outcome::Response(Bytes::from_static(br#"{"batchItemFailures":[]}"#));
+        let outcome = InvocationOutcome::Response(Bytes::from_static(br#"{"batchItemFailures":[]}"#));
         Ok(Invocation { request_id: String::new(), outcome, duration: start.elapsed() })
     }
 

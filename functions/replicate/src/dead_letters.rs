@@ -46,13 +46,13 @@ pub async fn send<Q: Queue>(
         failed.extend(due.iter().map(|rejected| rejected.place));
         return 0;
     };
-    let mut letters = Vec::with_capacity(due.len());
+    let mut dead_letters = Vec::with_capacity(due.len());
     for rejected in due {
-        letters.push(async move {
-            (rejected.place, rejected.origin, deliver(&rejected.letter(sender, now()), queue, deadline).await)
+        dead_letters.push(async move {
+            (rejected.place, rejected.origin, deliver(&rejected.dead_letter(sender, now()), queue, deadline).await)
         });
     }
-    let sent: Vec<_> = stream::iter(letters).buffer_unordered(CONCURRENT_SENDS).collect().await;
+    let sent: Vec<_> = stream::iter(dead_letters).buffer_unordered(CONCURRENT_SENDS).collect().await;
     let mut count = 0;
     for (place, origin, result) in sent {
         match result {
@@ -71,8 +71,8 @@ pub async fn send<Q: Queue>(
     count
 }
 
-async fn deliver<Q: Queue>(letter: &DeadLetter, queue: &Q, deadline: Instant) -> Result<(), String> {
-    let message = letter.message().map_err(|error| error.to_string())?;
+async fn deliver<Q: Queue>(dead_letter: &DeadLetter, queue: &Q, deadline: Instant) -> Result<(), String> {
+    let message = dead_letter.message().map_err(|error| error.to_string())?;
     // An outage of the queue is retried like one of the engine: Lambda's message would go to the same queue.
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     while let Err(error) = queue.send(&message, deadline).await {

@@ -1,4 +1,4 @@
-//! What all rows stand on: the services, the function under measurement, indices of their own, and the scale of the run.
+//! The test bed of all rows: the services, the subject, indices of their own, and the scale of the run.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -8,32 +8,34 @@ use bytes::Bytes;
 use driftless::opensearch::{Auth, Engine, EngineConfig, Identity, IndexDefinition, IndexName, Wanted};
 use driftless::version::Generation;
 use driftless_display::console::{self, Progress};
+use driftless_harness::function::FunctionConfig;
 use driftless_harness::mapping::MemoryStream;
 use driftless_harness::services::Services;
 use hyper::Method;
 use url::Url;
 
+use crate::baseline::BaselineClient;
 use crate::changes;
 use crate::lane::Lane;
-use crate::plain::Plain;
 use crate::processes::compiler_time;
 use crate::subject::Subject;
 
 const ENSURE_LIMIT: Duration = Duration::from_secs(30);
-/// The engine is warm once its compilers take less than this share of a processor; looked at after every round.
+/// OpenSearch is warm once its compilers take less than this share of a processor in a round.
 const COMPILERS_QUIET: f64 = 0.015;
 const WARM_UP_ROUND: Duration = Duration::from_secs(3);
-/// How long it may take.
+/// Longest warm-up of a whole run.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(120);
 const QUICK_WARM_UP_LIMIT: Duration = Duration::from_secs(20);
-/// How long merges are waited for.
+/// Longest wait for merges.
 const MERGE_LIMIT: Duration = Duration::from_secs(90);
-/// Changes between two looks at the clock, and how many of them are written alone.
+/// Changes between two looks at the clock.
 const WARM_UP_CHANGES: u64 = 1_100;
+/// Changes of them that are written one by one.
 const ALONE: u64 = 100;
 
-/// The bed of a run.
-pub(crate) struct Bed {
+/// Services, subject and scale of a run.
+pub(crate) struct TestBed {
     pub(crate) services: Services,
     pub(crate) endpoint: String,
     pub(crate) subject: Subject,
@@ -42,32 +44,42 @@ pub(crate) struct Bed {
     indices: AtomicU32,
 }
 
-impl Bed {
-    /// Services and subject, ready.
+impl TestBed {
+    /// Test bed on services and a subject that are ready.
     pub(crate) fn new(services: Services, subject: Subject, quick: bool, seed: u64) -> Result<Self> {
         let endpoint = services.opensearch_endpoint().context("find the engine")?.to_owned();
         Ok(Self { services, endpoint, subject, quick, seed, indices: AtomicU32::new(0) })
     }
 
-    /// The full size, or the quick one.
+    /// Returns the full size, or the quick one.
     pub(crate) fn scale<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
     }
 
-    /// The name of an index that no other part of the run uses.
+    /// Name of an index that no other part of the run uses.
     pub(crate) fn index(&self, what: &str) -> String {
         let number = self.indices.fetch_add(1, Ordering::Relaxed);
         format!("bench-{}-{number}-{what}", std::process::id())
     }
 
-    /// A connection to an index of its own with the mapping that the function's has, for plain writes.
-    pub(crate) async fn plain(&self, what: &str) -> Result<Plain> {
-        Plain::connect(&self.endpoint, &self.plain_index(what).await?).await
+    /// Function that writes to `index`.
+    pub(crate) fn function(&self, index: &str) -> FunctionConfig {
+        self.subject.function(&self.endpoint, index)
     }
 
-    /// An index for plain writes; the name to write to.
-    pub(crate) async fn plain_index(&self, what: &str) -> Result<String> {
-        let index = IndexName::new(&self.index(&format!("{what}-plain"))).map_err(|problem| anyhow!(problem))?;
+    /// Function that does nothing but answer.
+    pub(crate) fn no_op(&self) -> FunctionConfig {
+        self.subject.no_op()
+    }
+
+    /// Connection to an index of its own for baseline writes, with the mapping of the function's.
+    pub(crate) async fn baseline(&self, what: &str) -> Result<BaselineClient> {
+        BaselineClient::connect(&self.endpoint, &self.baseline_index(what).await?).await
+    }
+
+    /// Creates an index for baseline writes, and returns the name to write to.
+    pub(crate) async fn baseline_index(&self, what: &str) -> Result<String> {
+        let index = IndexName::new(&self.index(&format!("{what}-baseline"))).map_err(|problem| anyhow!(problem))?;
         let config = EngineConfig {
             endpoint: Url::parse(&self.endpoint).context("read the engine's URL")?,
             auth: Auth::None,
@@ -76,20 +88,21 @@ impl Bed {
         };
         let engine = Engine::connect(&config).await.context("connect to the engine")?;
         let deadline = tokio::time::Instant::now() + ENSURE_LIMIT;
-        let identity = Identity { table: Some("plain".to_owned()), partition_key: None, generation: Generation(1) };
+        let identity = Identity { table: Some("baseline".to_owned()), partition_key: None, generation: Generation(1) };
         let wanted = Wanted { identity: &identity, create: Some(&IndexDefinition::default()) };
         let made = engine.ensure_index(wanted, deadline).await.context("create an index")?;
         Ok(made.alias.name().to_owned())
     }
 
-    /// Writes until the engine's code is compiled: a JVM that has just started takes many times as long per write, and its
-    /// compilers take the processors from all that is measured. Writes as the rows do: what is not asked for is not compiled.
+    /// Writes, as the rows do, until the code of OpenSearch is compiled.
+    ///
+    /// A JVM that has just started takes many times as long per write.
+    /// Its compilers take the processors from all that is measured.
     pub(crate) async fn warm_up(&self) -> Result<()> {
         let _progress = Progress::spinner("warming up the engine: its Java code is compiled as it runs");
         let index = self.index("warm-up");
-        let mut lanes =
-            [Lane::start(self.subject.function(&index)).await?, Lane::start(self.subject.function(&index)).await?];
-        let mut plain = self.plain("warm-up").await?;
+        let mut lanes = [Lane::start(self.function(&index)).await?, Lane::start(self.function(&index)).await?];
+        let mut baseline = self.baseline("warm-up").await?;
         let stream = MemoryStream::new("warm-up", changes::KEY);
         let limit = self.scale(WARM_UP_LIMIT, QUICK_WARM_UP_LIMIT);
         let engine = match self.services.opensearch() {
@@ -100,7 +113,7 @@ impl Bed {
         loop {
             let (round, before) = (Instant::now(), engine.and_then(compiler_time));
             while round.elapsed() < WARM_UP_ROUND {
-                write_as_rows_do(&mut lanes, &mut plain, &stream, first).await?;
+                write_as_rows_do(&mut lanes, &mut baseline, &stream, first).await?;
                 first += WARM_UP_CHANGES;
             }
             let spent = engine.and_then(compiler_time).zip(before).map(|(after, before)| after.saturating_sub(before));
@@ -114,37 +127,37 @@ impl Bed {
         self.drop_indices().await
     }
 
-    /// Lets the indices of this run rest: no refresh until one is asked for.
+    /// Switches the automatic refresh of this run's indices off.
     pub(crate) async fn pause_refresh(&self) -> Result<()> {
-        let mut plain = Plain::connect(&self.endpoint, "_all").await?;
+        let mut baseline = BaselineClient::connect(&self.endpoint, "_all").await?;
         let path = format!("/bench-{}-*/_settings", std::process::id());
-        plain.send(Method::PUT, &path, Bytes::from_static(br#"{"index.refresh_interval":"-1"}"#)).await.map(drop)
+        baseline.send(Method::PUT, &path, Bytes::from_static(br#"{"index.refresh_interval":"-1"}"#)).await.map(drop)
     }
 
-    /// Deletes what the row before made, so that no row pays for another's merges.
+    /// Deletes the indices of the row before, so that no row pays for another's merges.
     pub(crate) async fn drop_indices(&self) -> Result<()> {
-        let mut plain = Plain::connect(&self.endpoint, "_all").await?;
+        let mut baseline = BaselineClient::connect(&self.endpoint, "_all").await?;
         let pattern = format!("bench-{}-*", std::process::id());
-        let list = plain.json(&format!("/_cat/indices/{pattern}?format=json&h=index")).await?;
+        let list = baseline.json(&format!("/_cat/indices/{pattern}?format=json&h=index")).await?;
         for index in list.as_array().into_iter().flatten().filter_map(|index| index["index"].as_str()) {
-            plain.send(Method::DELETE, &format!("/{index}"), Bytes::new()).await?;
+            baseline.send(Method::DELETE, &format!("/{index}"), Bytes::new()).await?;
         }
         Ok(())
     }
 
-    /// A connection to an index in which all that was written is searchable.
-    async fn refreshed(&self, index: &str) -> Result<Plain> {
-        let mut plain = Plain::connect(&self.endpoint, index).await?;
-        plain.send(Method::POST, &format!("/{index}/_refresh"), Bytes::new()).await?;
-        Ok(plain)
+    /// Refreshes an index, and returns a connection to it.
+    async fn refreshed(&self, index: &str) -> Result<BaselineClient> {
+        let mut baseline = BaselineClient::connect(&self.endpoint, index).await?;
+        baseline.send(Method::POST, &format!("/{index}/_refresh"), Bytes::new()).await?;
+        Ok(baseline)
     }
 
-    /// Waits until the engine has merged what was written to this index, so that no row pays for the writing of another.
+    /// Waits until OpenSearch has merged this index, so that no row pays for the writes of another.
     pub(crate) async fn merged(&self, index: &str) -> Result<()> {
-        let mut plain = self.refreshed(index).await?;
+        let mut baseline = self.refreshed(index).await?;
         let started = Instant::now();
         loop {
-            let stats = plain.json(&format!("/{index}/_stats/merge")).await?;
+            let stats = baseline.json(&format!("/{index}/_stats/merge")).await?;
             let running = stats["_all"]["total"]["merges"]["current"].as_u64().context("read the merges")?;
             if running == 0 || started.elapsed() > MERGE_LIMIT {
                 return Ok(());
@@ -153,15 +166,15 @@ impl Bed {
         }
     }
 
-    /// How many documents readers see in the function's index, once all are searchable.
+    /// Number of documents that readers see in the function's index after a refresh.
     pub(crate) async fn visible(&self, index: &str) -> Result<u64> {
-        let mut plain = self.refreshed(index).await?;
-        let count = plain.json(&format!("/{index}/_count")).await?;
+        let mut baseline = self.refreshed(index).await?;
+        let count = baseline.json(&format!("/{index}/_count")).await?;
         count["count"].as_u64().context("read a count")
     }
 
-    /// Fails where the function's index does not show so many documents. Other implementations choose their index
-    /// themselves, so theirs is not looked at.
+    /// Fails unless the function's index shows this many documents.
+    /// Other implementations choose their index themselves, so theirs is not checked.
     pub(crate) async fn expect_visible(&self, index: &str, expected: u64) -> Result<()> {
         if self.subject.ours {
             let visible = self.visible(index).await?;
@@ -171,21 +184,26 @@ impl Bed {
     }
 }
 
-/// Changes from `first` on: created by one lane, modified by it and then by the other, which has not seen them; one by one,
-/// and in batches as large as a backlog's; each through a function and as a plain write.
-async fn write_as_rows_do(lanes: &mut [Lane; 2], plain: &mut Plain, stream: &MemoryStream, first: u64) -> Result<()> {
+/// Writes changes from `first` on, through functions and as baseline writes, one by one and in large batches.
+/// One lane creates and modifies the documents, then the other one, which has not seen them, modifies them.
+async fn write_as_rows_do(
+    lanes: &mut [Lane; 2],
+    baseline: &mut BaselineClient,
+    stream: &MemoryStream,
+    first: u64,
+) -> Result<()> {
     for (revision, lane) in [(0, 0), (1, 0), (2, 1)] {
         let lane = &mut lanes[lane];
         let alone = changes::push(stream, (first..first + ALONE).map(|key| changes::put(key, revision, key))).await?;
         for one in alone.chunks(1) {
             lane.deliver(one).await?;
-            plain.read(&changes::document_ids(one)?).await?;
-            plain.bulk(changes::plain_operations(one)?).await?;
+            baseline.read(&changes::document_ids(one)?).await?;
+            baseline.bulk(changes::baseline_operations(one)?).await?;
         }
         let together = first + ALONE..first + WARM_UP_CHANGES;
         let together = changes::push(stream, together.map(|key| changes::put(key, revision, key))).await?;
         lane.deliver(&together).await?;
-        plain.bulk(changes::plain_operations(&together)?).await?;
+        baseline.bulk(changes::baseline_operations(&together)?).await?;
     }
     Ok(())
 }
