@@ -10,7 +10,7 @@ use driftless::change::Content;
 use driftless::document_id::DocumentId;
 use driftless::function::clock;
 use driftless::outcome::{Problem, Refusal};
-use driftless::target::{Call, ConditionalWrite, Position, StoredState, Target, WriteCondition, Written};
+use driftless::target::{Call, ConditionalWrite, StoredState, Target, WriteCondition, Written};
 use driftless::time::Timestamp;
 use driftless::version::Version;
 use tokio::sync::Notify;
@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::faults::CallFault;
 use crate::guard::Guard;
 use crate::index::Index;
+use crate::owned_write::OwnedWrite;
 use crate::schedule::EngineFault;
 use crate::world::World;
 
@@ -293,45 +294,6 @@ impl<I: Index> Target for Client<I> {
     async fn probe_beside(&self, beside: &DocumentId, deadline: Instant) -> Result<(), Problem> {
         sleep(self.travel()).await;
         self.world.index.probe_beside(beside, deadline).await
-    }
-}
-
-/// A write that outlives its sender's call.
-struct OwnedWrite {
-    id: DocumentId,
-    state: Option<Position>,
-    content: Content,
-    version: Version,
-    event_time: Option<Timestamp>,
-    written_at: Timestamp,
-}
-
-impl From<&ConditionalWrite<'_>> for OwnedWrite {
-    fn from(write: &ConditionalWrite<'_>) -> Self {
-        Self {
-            id: write.id.clone(),
-            state: match write.condition {
-                WriteCondition::IfAbsent => None,
-                WriteCondition::IfUnchanged(position) => Some(position),
-            },
-            content: write.content.clone(),
-            version: write.version.clone(),
-            event_time: write.event_time,
-            written_at: write.written_at,
-        }
-    }
-}
-
-impl OwnedWrite {
-    fn borrow(&self) -> ConditionalWrite<'_> {
-        ConditionalWrite {
-            id: &self.id,
-            condition: self.state.map_or(WriteCondition::IfAbsent, WriteCondition::IfUnchanged),
-            content: &self.content,
-            version: &self.version,
-            event_time: self.event_time,
-            written_at: self.written_at,
-        }
     }
 }
 

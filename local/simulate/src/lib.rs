@@ -14,7 +14,7 @@
 //! - `world`: state that all actors share, with its parts `clock`, `chance`, `faults`, `activities` and `log`;
 //!   `ledger`: the fate of every change.
 //! - `table`, `index`, `messages`: the services; `client`, `mailbox`: a process's way to index and queue, with faults;
-//!   `on_failure`: Lambda's on-failure message.
+//!   `owned_write`: a write that arrives late; `on_failure`: Lambda's on-failure message.
 //! - `process`, `mapping`, `redrive`, `backfill`: the actors.
 
 mod activities;
@@ -33,6 +33,7 @@ mod mailbox;
 mod mapping;
 mod messages;
 mod on_failure;
+mod owned_write;
 mod play;
 mod process;
 mod promise;
