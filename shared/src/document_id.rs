@@ -165,6 +165,10 @@ mod tests {
         assert_eq!(of('a'), a);
         let longest_plain = "x".repeat(511);
         assert_eq!(id(&format!(r#"{{"pk":{{"S":"{longest_plain}"}}}}"#), None), Ok(longest_plain));
+        // No plain id has the length of a hashed one.
+        let hashed = id(&format!(r#"{{"pk":{{"S":"{}"}}}}"#, "x".repeat(512)), None).expect("an id");
+        assert_eq!((hashed.len(), &hashed[..448]), (512, &*"x".repeat(448)));
+        assert!(hashed[448..].bytes().all(|byte| byte.is_ascii_hexdigit()), "{hashed}");
     }
 
     #[test]

@@ -347,5 +347,31 @@ mod tests {
         let iam = error(Refusal::AWS, "User: r is not authorized to perform: es:ESHttpPost");
         assert!(iam.contains("es:ESHttpPost") && iam.contains("access policy"), "{iam}");
         assert!(!iam.contains("map the function's role"), "{iam}");
+        assert!(iam.contains("IAM or the domain's access policy refuses"), "{iam}");
+    }
+
+    #[test]
+    fn a_configuration_error_names_its_cause() {
+        let refusal = |status| Refusal { status, kind: "any".into(), reason: "".into() };
+        let error = |problem| ConfigurationError::from_problem(&problem).to_string();
+        assert_eq!(error(Problem::Probe("the index is closed".into())), "the index is closed");
+        let redirect = error(Problem::Request(refusal(302)));
+        assert!(redirect.contains("a redirect") && redirect.contains("OPENSEARCH_ENDPOINT"), "{redirect}");
+        let gone = error(Problem::Item(refusal(404)));
+        assert!(gone.contains("404 (any): the index of INDEX"), "{gone}");
+    }
+
+    #[test]
+    fn only_time_outs_and_the_servers_own_errors_may_lie_in_the_document() {
+        let item = |status| Problem::Item(Refusal { status, kind: "any".into(), reason: "".into() });
+        for status in [500, 501, 505, 599] {
+            assert!(item(status).may_lie_in_the_document(), "{status}");
+        }
+        // A gateway says so while the engine is away.
+        for status in [400, 403, 429, 502, 503, 504] {
+            assert!(!item(status).may_lie_in_the_document(), "{status}");
+        }
+        assert!(Problem::TimedOut(Duration::from_secs(1)).may_lie_in_the_document());
+        assert!(!Problem::Unreachable("".into()).may_lie_in_the_document());
     }
 }

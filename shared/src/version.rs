@@ -138,10 +138,15 @@ mod tests {
 
     #[test]
     fn the_format_is_fixed() {
-        assert_eq!(
-            version(1, "2026-01-15T09:30:00.000", "4421584500000000017450439091").as_str(),
-            "0000000001/2026-01-15T09:30:00.000000000/0000000000004421584500000000017450439091"
-        );
+        let version = version(1, "2026-01-15T09:30:00.000", "4421584500000000017450439091");
+        let text = "0000000001/2026-01-15T09:30:00.000000000/0000000000004421584500000000017450439091";
+        assert_eq!((version.as_str(), &*version.to_string()), (text, text));
+    }
+
+    #[test]
+    fn a_label_has_at_most_40_bytes() {
+        assert!(StreamLabel::from_arn(&format!("{ARN}{}", "2".repeat(40))).is_ok());
+        assert!(StreamLabel::from_arn(&format!("{ARN}{}", "2".repeat(41))).is_err());
     }
 
     #[test]

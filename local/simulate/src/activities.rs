@@ -32,7 +32,7 @@ impl Activities {
         self.background.lock().unwrap_or_else(PoisonError::into_inner).spawn_local(activity);
     }
 
-    /// Tells those that wait for changes.
+    /// Wakes those that wait for changes.
     pub(crate) fn notify(&self) {
         self.changes.fetch_add(1, Ordering::Relaxed);
         self.changed.notify_waiters();

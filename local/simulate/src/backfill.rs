@@ -1,9 +1,9 @@
-//! The backfill and the purge: what goes on beside the stream.
+//! Sketches of the backfill and the purge, which work beside the stream.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftless::attribute::Item as CoreItem;
+use driftless::attribute::Item;
 use driftless::change::{Change, ChangeKind, Content};
 use driftless::document::Document;
 use driftless::document_id::DocumentId;
@@ -20,13 +20,13 @@ use crate::process::Processes;
 use crate::table::{image, keys as keys_of};
 use crate::world::World;
 
-/// Items that the backfill reads at a time.
+/// Number of items that the backfill reads together.
 const PAGE: usize = 3;
-/// How old a tombstone must be to be purged: older than any write that can still arrive, with a margin for clocks.
+/// Age from which a tombstone may be purged: that of the last stale write that can arrive, with a margin for clocks.
 pub(crate) const PURGE_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 const DEADLINE: Duration = Duration::from_millis(1_800);
 
-/// Brings all items into the index that are not there.
+/// Writes all items that the index lacks.
 pub(crate) async fn backfill<I: Index>(processes: Arc<Processes<I>>, nth: u64) {
     let world = processes.world();
     let keys: Vec<u8> = world.table().items.keys().copied().collect();
@@ -34,7 +34,7 @@ pub(crate) async fn backfill<I: Index>(processes: Arc<Processes<I>>, nth: u64) {
     for (page, keys) in keys.chunks(PAGE).enumerate() {
         loop {
             let changes = read_page(world, keys);
-            // The time in which the items change behind the backfill's back.
+            // Meanwhile, the items change behind the backfill's back.
             sleep(Duration::from_millis(world.chance(2_000 + nth, page as u64, 300))).await;
             let options = ApplyOptions {
                 deadline: Instant::now() + DEADLINE,
@@ -55,28 +55,28 @@ pub(crate) async fn backfill<I: Index>(processes: Arc<Processes<I>>, nth: u64) {
     world.note(format_args!("backfilled {} items", keys.len()));
 }
 
-/// Reads items of the table as changes that are older than every stream's.
+/// Reads items of the table as changes that are older than every change of a stream.
 fn read_page<I: Index>(world: &World<I>, keys: &[u8]) -> Vec<Change> {
     let table = world.table();
     let items = keys.iter().filter_map(|key| table.items.get(key).map(|item| (*key, *item)));
     let version = backfill_version(world.stands(Guard::BackfillVersion));
     let change = |(key, item)| {
         let (image, keys) = (image(key, item), keys_of(key));
-        let keys = CoreItem::from_json(&keys).expect("the model's keys are keys");
+        let keys = Item::from_json(&keys).expect("the model's keys are keys");
         Change {
             id: DocumentId::from_keys(&keys, None).expect("the model's keys are keys"),
             version: version.clone(),
             event_time: None,
             kind: ChangeKind::Insert,
             content: Content::Document(Document::from_item(
-                &CoreItem::from_json(&image).expect("the model's items are items"),
+                &Item::from_json(&image).expect("the model's items are items"),
             )),
         }
     };
     items.map(change).collect()
 }
 
-/// Removes tombstones that are old enough. The search for them takes its time.
+/// Deletes tombstones that are old enough. Finding them takes time, in which they may change.
 pub(crate) async fn purge<I: Index>(world: Arc<World<I>>, nth: u64) {
     let age = if world.stands(Guard::PurgeAge) { PURGE_AGE } else { Duration::ZERO };
     let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
@@ -97,7 +97,7 @@ pub(crate) async fn purge<I: Index>(world: Arc<World<I>>, nth: u64) {
     }
 }
 
-/// State that a document is in now.
+/// Reads the present state of a document.
 async fn position<I: Index>(index: &I, id: &DocumentId) -> Option<Position> {
     let state = index.read(&[id], Call::until(Instant::now() + DEADLINE)).await.pop()?;
     state.ok().flatten().map(|stored| stored.position)

@@ -1,4 +1,5 @@
-//! A process's way to the index: delays, faults and the process's own clock, around an index that keeps its contract.
+//! Client of one process for the index: adds delays, faults and the process's own clock to an index that keeps its
+//! contract.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,43 +10,44 @@ use driftless::change::Content;
 use driftless::document_id::DocumentId;
 use driftless::function::clock;
 use driftless::outcome::{Problem, Refusal};
-use driftless::target::{Call, ConditionalWrite, Position, StoredState, Target, WriteCondition, Written};
+use driftless::target::{Call, ConditionalWrite, StoredState, Target, WriteCondition, Written};
 use driftless::time::Timestamp;
 use driftless::version::Version;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::faults::Trouble;
+use crate::faults::CallFault;
 use crate::guard::Guard;
 use crate::index::Index;
+use crate::owned_write::OwnedWrite;
 use crate::schedule::EngineFault;
 use crate::world::World;
 
-/// How long a client waits for an answer.
+/// Time that a client waits for an answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(600);
 
-/// What one process writes through.
+/// Target that one process writes through.
 pub(crate) struct Client<I> {
     world: Arc<World<I>>,
     process: u64,
     killed: Arc<Notify>,
-    /// Writes whatever the documents' states are: a missing guard.
+    /// True for a missing guard: writes ignore the documents' states.
     forced: bool,
     calls: AtomicU64,
     skew_ms: i64,
-    /// Documents whose last write was refused: what a missing guard does not read.
+    /// Documents whose last write was refused. Without a guard, they are not read.
     refused: Mutex<BTreeSet<DocumentId>>,
 }
 
 impl<I: Index> Client<I> {
     pub(crate) fn new(world: Arc<World<I>>, process: u64, killed: Arc<Notify>, forced: bool) -> Self {
-        let skew = i64::from(world.setting.skew_ms);
-        let chance = world.chance(process, u64::MAX, 2 * u64::from(world.setting.skew_ms) + 1);
+        let skew = i64::from(world.scenario.skew_ms);
+        let chance = world.chance(process, u64::MAX, 2 * u64::from(world.scenario.skew_ms) + 1);
         let skew_ms = i64::try_from(chance).unwrap_or_default() - skew;
         Self { world, process, killed, forced, calls: AtomicU64::new(0), skew_ms, refused: Mutex::default() }
     }
 
-    /// A travel time that is mostly short, and now and then long enough to be overtaken.
+    /// Returns the travel time of a request: mostly short, and now and then long enough to be overtaken.
     fn travel(&self) -> Duration {
         let nth = self.calls.fetch_add(1, Ordering::Relaxed);
         let chance = self.world.chance(self.process, nth, 1_000);
@@ -56,27 +58,27 @@ impl<I: Index> Client<I> {
         })
     }
 
-    /// This process's clock.
+    /// Returns the time by this process's clock.
     fn clock(&self) -> Timestamp {
         Timestamp::from_millis(self.world.clock.now_ms().saturating_add_signed(self.skew_ms))
     }
 
-    fn trouble(&self, write: bool) -> Option<Trouble> {
+    fn next_fault(&self, write: bool) -> Option<CallFault> {
         if self.world.faults.is_outage() {
-            return Some(Trouble::Engine(EngineFault::Unreachable));
+            return Some(CallFault::Engine(EngineFault::Unreachable));
         }
-        let trouble = self.world.faults.next_call(write)?;
-        self.world.count(trouble.name(), 1);
-        Some(trouble)
+        let fault = self.world.faults.next_call(write)?;
+        self.world.count(fault.name(), 1);
+        Some(fault)
     }
 
-    /// The process is gone: whoever waits for it is told, and this never returns.
+    /// Kills the process. Those that wait for it are told, and this never returns.
     async fn die(&self) -> ! {
         self.killed.notify_one();
         std::future::pending().await
     }
 
-    /// Carries writes out; `answered` ones are on all copies of the index when this returns, others on their way there.
+    /// Carries out writes. If `answered`, they are then on all copies of the index. Others are still on their way.
     async fn perform(
         &self,
         writes: &[ConditionalWrite<'_>],
@@ -118,7 +120,7 @@ impl<I: Index> Client<I> {
         answers
     }
 
-    /// Writes on the condition of the states that the documents are in now: always met, and so none at all.
+    /// Writes on the condition of the documents' present states. It always holds, so it guards nothing.
     async fn force(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
         let index = &self.world.index;
         let ids: Vec<_> = writes.iter().map(|write| write.id).collect();
@@ -131,7 +133,7 @@ impl<I: Index> Client<I> {
         index.write(&forced.collect::<Vec<_>>(), call).await
     }
 
-    /// Deletes each tombstone that was just written: a missing guard.
+    /// Deletes each tombstone that was just written, as if there were none.
     async fn delete_tombstones(&self, writes: &[ConditionalWrite<'_>], answers: &[Result<Written, Problem>]) {
         for (write, answer) in writes.iter().zip(answers) {
             if let Ok(Written::Done(position)) = answer
@@ -142,7 +144,7 @@ impl<I: Index> Client<I> {
         }
     }
 
-    /// Lets the copies of the index get what nobody was told of.
+    /// Brings unacknowledged writes to the copies of the index after a while.
     fn replicate_later(&self, writes: &[ConditionalWrite<'_>], answers: &[Result<Written, Problem>]) {
         for (write, answer) in writes.iter().zip(answers) {
             let Ok(Written::Done(position)) = answer else { continue };
@@ -165,7 +167,7 @@ impl<I: Index> Client<I> {
         }
     }
 
-    /// What a process is told of a document: `written_at` by the function's own clock, which is not the model's.
+    /// Returns a document's state as the process sees it. `written_at` is on the function's own clock, not the model's.
     fn shown(&self, id: &DocumentId, found: Option<StoredState>) -> Option<StoredState> {
         let was_refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         if was_refused && !self.world.stands(Guard::ReadBeforeReject) {
@@ -175,7 +177,7 @@ impl<I: Index> Client<I> {
             if self.world.stands(Guard::ConfirmedDuplicate) { self.clock().millis_since(written) } else { u64::MAX }
         };
         let on_its_clock = |age_ms: u64| Timestamp::from_millis(clock::now().as_millis().saturating_sub(age_ms));
-        // With the lowest of versions, everything is newer.
+        // Everything is newer than the lowest version.
         let version = |version: Version| {
             if self.world.stands(Guard::VersionCompare) { version } else { Version::from_stored(String::new()) }
         };
@@ -186,7 +188,7 @@ impl<I: Index> Client<I> {
         })
     }
 
-    /// Lets a request arrive when nobody waits for its answer any more.
+    /// Delivers a request when nobody waits for its answer any more.
     fn send_late(&self, writes: &[ConditionalWrite<'_>], by: Duration) {
         let writes: Vec<OwnedWrite> = writes.iter().map(OwnedWrite::from).collect();
         let late = Self::new(Arc::clone(&self.world), self.process, Arc::clone(&self.killed), self.forced);
@@ -206,25 +208,25 @@ impl<I: Index> Target for Client<I> {
         let limit = call.deadline.min(Instant::now() + REQUEST_TIMEOUT * (1 << call.doublings));
         let (there, back) = (self.travel(), self.travel());
         let mut outdated = false;
-        match self.trouble(false) {
-            Some(Trouble::Engine(EngineFault::Unreachable)) => {
+        match self.next_fault(false) {
+            Some(CallFault::Engine(EngineFault::Unreachable)) => {
                 sleep(there).await;
                 return vec![Err(unreachable("refused")); ids.len()];
             }
-            Some(Trouble::Engine(EngineFault::Refused { status } | EngineFault::HalfRefused { status })) => {
+            Some(CallFault::Engine(EngineFault::Refused { status } | EngineFault::HalfRefused { status })) => {
                 sleep(there).await;
                 return vec![Err(Problem::Request(refusal(status))); ids.len()];
             }
-            Some(Trouble::Engine(EngineFault::AnswerLost | EngineFault::Late { .. })) => {
+            Some(CallFault::Engine(EngineFault::AnswerLost | EngineFault::Late { .. })) => {
                 sleep_until(limit).await;
                 return vec![Err(unreachable("timed out")); ids.len()];
             }
-            Some(Trouble::Engine(EngineFault::Slow { by_ms })) => sleep(Duration::from_millis(by_ms.into())).await,
-            Some(Trouble::Engine(EngineFault::Outdated)) => {
+            Some(CallFault::Engine(EngineFault::Slow { by_ms })) => sleep(Duration::from_millis(by_ms.into())).await,
+            Some(CallFault::Engine(EngineFault::Outdated)) => {
                 self.world.ledger().note_outdated_read();
                 outdated = true;
             }
-            Some(Trouble::CrashBefore | Trouble::CrashAfter) | None => {}
+            Some(CallFault::CrashBefore | CallFault::CrashAfter) | None => {}
         }
         sleep(there).await;
         let index = &self.world.index;
@@ -246,42 +248,42 @@ impl<I: Index> Target for Client<I> {
         let call = Call { with_probe: call.with_probe && self.world.stands(Guard::Probe), ..call };
         let lost = || vec![Err(Problem::TimedOut(sent.elapsed())); writes.len()];
         let (there, back) = (self.travel(), self.travel());
-        let trouble = self.trouble(true);
+        let fault = self.next_fault(true);
         sleep(there).await;
-        match trouble {
-            Some(Trouble::CrashBefore) => self.die().await,
-            Some(Trouble::CrashAfter) => {
+        match fault {
+            Some(CallFault::CrashBefore) => self.die().await,
+            Some(CallFault::CrashAfter) => {
                 self.perform(writes, call, false).await;
                 self.die().await
             }
-            Some(Trouble::Engine(EngineFault::Unreachable)) => vec![Err(unreachable("refused")); writes.len()],
-            Some(Trouble::Engine(EngineFault::Refused { status })) => {
+            Some(CallFault::Engine(EngineFault::Unreachable)) => vec![Err(unreachable("refused")); writes.len()],
+            Some(CallFault::Engine(EngineFault::Refused { status })) => {
                 vec![Err(Problem::Request(refusal(status))); writes.len()]
             }
-            Some(Trouble::Engine(EngineFault::HalfRefused { status })) => {
+            Some(CallFault::Engine(EngineFault::HalfRefused { status })) => {
                 let kept: Vec<_> = writes.iter().step_by(2).copied().collect();
                 let mut answers = self.perform(&kept, call, true).await.into_iter();
                 let refused = || Err(Problem::Item(refusal(status)));
                 let answer = |at| if at % 2 == 0 { answers.next().unwrap_or_else(refused) } else { refused() };
                 (0..writes.len()).map(answer).collect()
             }
-            Some(Trouble::Engine(EngineFault::Late { by_ms })) => {
+            Some(CallFault::Engine(EngineFault::Late { by_ms })) => {
                 self.send_late(writes, Duration::from_millis(by_ms.into()));
                 sleep_until(limit).await;
                 lost()
             }
-            Some(Trouble::Engine(EngineFault::AnswerLost)) => {
+            Some(CallFault::Engine(EngineFault::AnswerLost)) => {
                 self.perform(writes, call, false).await;
                 sleep_until(limit).await;
                 lost()
             }
-            Some(Trouble::Engine(EngineFault::Slow { by_ms })) => {
+            Some(CallFault::Engine(EngineFault::Slow { by_ms })) => {
                 sleep(Duration::from_millis(by_ms.into())).await;
                 let answers = self.perform(writes, call, true).await;
                 sleep(back).await;
                 if Instant::now() > limit { lost() } else { answers }
             }
-            Some(Trouble::Engine(EngineFault::Outdated)) | None => {
+            Some(CallFault::Engine(EngineFault::Outdated)) | None => {
                 let answers = self.perform(writes, call, true).await;
                 sleep(back).await;
                 if Instant::now() > limit { lost() } else { answers }
@@ -292,45 +294,6 @@ impl<I: Index> Target for Client<I> {
     async fn probe_beside(&self, beside: &DocumentId, deadline: Instant) -> Result<(), Problem> {
         sleep(self.travel()).await;
         self.world.index.probe_beside(beside, deadline).await
-    }
-}
-
-/// A write that outlives its sender.
-struct OwnedWrite {
-    id: DocumentId,
-    state: Option<Position>,
-    content: Content,
-    version: Version,
-    event_time: Option<Timestamp>,
-    written_at: Timestamp,
-}
-
-impl From<&ConditionalWrite<'_>> for OwnedWrite {
-    fn from(write: &ConditionalWrite<'_>) -> Self {
-        Self {
-            id: write.id.clone(),
-            state: match write.condition {
-                WriteCondition::IfAbsent => None,
-                WriteCondition::IfUnchanged(position) => Some(position),
-            },
-            content: write.content.clone(),
-            version: write.version.clone(),
-            event_time: write.event_time,
-            written_at: write.written_at,
-        }
-    }
-}
-
-impl OwnedWrite {
-    fn borrow(&self) -> ConditionalWrite<'_> {
-        ConditionalWrite {
-            id: &self.id,
-            condition: self.state.map_or(WriteCondition::IfAbsent, WriteCondition::IfUnchanged),
-            content: &self.content,
-            version: &self.version,
-            event_time: self.event_time,
-            written_at: self.written_at,
-        }
     }
 }
 

@@ -1,17 +1,17 @@
-//! The right time of a run. Processes have clocks of their own, which are wrong.
+//! True time of a run. Processes have clocks of their own, which are wrong.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When a run starts, in milliseconds since the epoch.
+/// Start of every run, in milliseconds since the epoch.
 const START_MS: u64 = 1_768_469_467_000;
 
-/// Clock that tells virtual time, and can skip some.
+/// Clock of virtual time, which can skip some.
 pub(crate) struct Clock {
     start: Instant,
-    /// Time that has gone by without anybody waiting for it.
+    /// Time that was skipped: nobody waited for it.
     skipped_ms: AtomicU64,
 }
 
@@ -21,17 +21,17 @@ impl Clock {
         Self { start: Instant::now(), skipped_ms: AtomicU64::new(0) }
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     pub(crate) fn now_ms(&self) -> u64 {
         START_MS + self.skipped_ms.load(Ordering::Relaxed) + self.elapsed_ms()
     }
 
-    /// Milliseconds that were waited for.
+    /// Returns the milliseconds since the start, without those that were skipped.
     pub(crate) fn elapsed_ms(&self) -> u64 {
         millis(self.start.elapsed())
     }
 
-    /// Lets time go by at once.
+    /// Skips some time immediately.
     pub(crate) fn skip(&self, time: Duration) {
         self.skipped_ms.fetch_add(millis(time), Ordering::Relaxed);
     }

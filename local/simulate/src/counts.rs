@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// What a run, or many, consisted of.
+/// Numbers of events by name, of one run or many.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts(pub BTreeMap<&'static str, u64>);
 

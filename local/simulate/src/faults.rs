@@ -1,4 +1,4 @@
-//! Faults that are about to happen in a run. Steps of the schedule arm them, and whoever comes first meets each once.
+//! Faults that are about to happen in a run. Steps of the schedule add them, and whoever comes first meets each once.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use crate::schedule::{Act, EngineFault, QueueFault};
 
-/// Faults that nobody has met yet.
+/// Faults that no call has met yet.
 #[derive(Default)]
-pub(crate) struct Faults(Mutex<Armed>);
+pub(crate) struct Faults(Mutex<Waiting>);
 
 #[derive(Default)]
-struct Armed {
+struct Waiting {
     writes: VecDeque<EngineFault>,
     reads: VecDeque<EngineFault>,
     outage_until: Option<Instant>,
@@ -28,14 +28,14 @@ struct Armed {
 }
 
 /// Fault of one call of the engine.
-pub(crate) enum Trouble {
+pub(crate) enum CallFault {
     Engine(EngineFault),
     CrashBefore,
     CrashAfter,
 }
 
-impl Trouble {
-    /// Name that it is counted under.
+impl CallFault {
+    /// Returns the name that it is counted under.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::CrashBefore => "crashes before a write",
@@ -52,88 +52,88 @@ impl Trouble {
 }
 
 impl Faults {
-    /// Arms the fault that a step is; other steps arm nothing.
-    pub(crate) fn arm(&self, fault: &Act) {
-        let mut armed = self.armed();
+    /// Adds the fault of a step. Other steps add nothing.
+    pub(crate) fn add(&self, fault: &Act) {
+        let mut waiting = self.waiting();
         match fault {
             // Only reads can be outdated.
-            Act::Write(EngineFault::Outdated) => armed.reads.push_back(EngineFault::Outdated),
-            Act::Write(fault) => armed.writes.push_back(*fault),
-            Act::Read(fault) => armed.reads.push_back(*fault),
+            Act::Write(EngineFault::Outdated) => waiting.reads.push_back(EngineFault::Outdated),
+            Act::Write(fault) => waiting.writes.push_back(*fault),
+            Act::Read(fault) => waiting.reads.push_back(*fault),
             Act::Outage { for_ms } => {
-                armed.outage_until = Some(Instant::now() + Duration::from_millis((*for_ms).into()));
+                waiting.outage_until = Some(Instant::now() + Duration::from_millis((*for_ms).into()));
             }
-            Act::CrashBefore => armed.crashes_before += 1,
-            Act::CrashAfter => armed.crashes_after += 1,
-            Act::Send(fault) => armed.sends.push_back(*fault),
-            Act::ReceiveTwice => armed.received_twice += 1,
-            Act::Reappear => armed.reappearances += 1,
-            Act::UnreadableRange => armed.unreadable_ranges += 1,
-            Act::LoseAnswer => armed.lost_answers += 1,
-            Act::Redeliver { batches } => armed.redeliveries.push_back(*batches),
+            Act::CrashBefore => waiting.crashes_before += 1,
+            Act::CrashAfter => waiting.crashes_after += 1,
+            Act::Send(fault) => waiting.sends.push_back(*fault),
+            Act::ReceiveTwice => waiting.received_twice += 1,
+            Act::Reappear => waiting.reappearances += 1,
+            Act::UnreadableRange => waiting.unreadable_ranges += 1,
+            Act::LoseAnswer => waiting.lost_answers += 1,
+            Act::Redeliver { batches } => waiting.redeliveries.push_back(*batches),
             _ => {}
         }
     }
 
     /// Forgets all faults that nobody has met.
-    pub(crate) fn disarm(&self) {
-        *self.armed() = Armed::default();
+    pub(crate) fn clear(&self) {
+        *self.waiting() = Waiting::default();
     }
 
     /// Returns whether nobody reaches the engine now.
     pub(crate) fn is_outage(&self) -> bool {
-        self.armed().outage_until.is_some_and(|until| Instant::now() < until)
+        self.waiting().outage_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Takes the fault of the next call of the engine.
-    pub(crate) fn next_call(&self, write: bool) -> Option<Trouble> {
-        let mut armed = self.armed();
-        if write && spend(&mut armed.crashes_before) {
-            return Some(Trouble::CrashBefore);
+    pub(crate) fn next_call(&self, write: bool) -> Option<CallFault> {
+        let mut waiting = self.waiting();
+        if write && spend(&mut waiting.crashes_before) {
+            return Some(CallFault::CrashBefore);
         }
-        if write && spend(&mut armed.crashes_after) {
-            return Some(Trouble::CrashAfter);
+        if write && spend(&mut waiting.crashes_after) {
+            return Some(CallFault::CrashAfter);
         }
-        let faults = if write { &mut armed.writes } else { &mut armed.reads };
-        faults.pop_front().map(Trouble::Engine)
+        let faults = if write { &mut waiting.writes } else { &mut waiting.reads };
+        faults.pop_front().map(CallFault::Engine)
     }
 
-    /// Takes the fault of sending the next letter.
+    /// Takes the fault of the next send to the queue.
     pub(crate) fn next_send(&self) -> Option<QueueFault> {
-        self.armed().sends.pop_front()
+        self.waiting().sends.pop_front()
     }
 
     /// Takes the number of batches that a lane delivers once more.
     pub(crate) fn next_redelivery(&self) -> Option<u8> {
-        self.armed().redeliveries.pop_front()
+        self.waiting().redeliveries.pop_front()
     }
 
     /// Returns whether the answer of this invocation is lost.
     pub(crate) fn loses_answer(&self) -> bool {
-        spend(&mut self.armed().lost_answers)
+        spend(&mut self.waiting().lost_answers)
     }
 
-    /// Returns whether the letters that are received now stay visible.
+    /// Returns whether the messages that are received now stay visible.
     pub(crate) fn receives_twice(&self) -> bool {
-        spend(&mut self.armed().received_twice)
+        spend(&mut self.waiting().received_twice)
     }
 
-    /// Returns whether the letter that is deleted now comes back.
+    /// Returns whether the message that is deleted now reappears.
     pub(crate) fn reappears(&self) -> bool {
-        spend(&mut self.armed().reappearances)
+        spend(&mut self.waiting().reappearances)
     }
 
     /// Returns whether the stream cannot be read now.
     pub(crate) fn is_range_unreadable(&self) -> bool {
-        spend(&mut self.armed().unreadable_ranges)
+        spend(&mut self.waiting().unreadable_ranges)
     }
 
-    fn armed(&self) -> MutexGuard<'_, Armed> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes one of what is left, if any is.
+/// Takes one off a number of faults. Returns `true` if there was one.
 fn spend(left: &mut u32) -> bool {
     let some = *left > 0;
     *left -= u32::from(some);

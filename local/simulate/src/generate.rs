@@ -1,34 +1,34 @@
-//! Schedules from seeds. Few keys and short delays, so that everything meets everything.
+//! Generator of schedules from seeds. With few keys and short delays, everything meets everything.
 
 use fastrand::Rng;
 
-use crate::schedule::{Act, EngineFault, QueueFault, Schedule, Setting, Step};
+use crate::schedule::{Act, EngineFault, QueueFault, Scenario, Schedule, Step};
 
-/// Statuses that pass, and two that mean a wrong deployment for a moment.
+/// Statuses that may pass, the last two of them as if the deployment were wrong for a moment.
 const STATUSES: [u16; 6] = [429, 503, 500, 403, 404, 401];
 
-/// The schedule of a seed.
+/// Generates the schedule of a seed.
 #[must_use]
 pub fn generate(seed: u64) -> Schedule {
     let mut rng = Rng::with_seed(seed);
     let keys = rng.u8(1..=6);
-    let setting = setting(&mut rng);
+    let scenario = scenario(&mut rng);
     let initial = if rng.u8(..3) == 0 { (0..keys).filter(|_| rng.bool()).collect() } else { Vec::new() };
-    let mut made = Made { keys, poison: rng.u8(..3) == 0, faults: rng.u8(0..=8), numbers: 0, rng };
-    let length = made.rng.usize(12..=40);
+    let mut generator = Generator { keys, poison: rng.u8(..3) == 0, others: rng.u8(0..=8), numbers: 0, rng };
+    let length = generator.rng.usize(12..=40);
     let mut steps = Vec::with_capacity(length);
     while steps.len() < length {
-        made.add_step(&mut steps);
+        generator.add_step(&mut steps);
     }
     if !initial.is_empty() {
-        let at = made.rng.usize(..=steps.len());
-        steps.insert(at, Step { after_ms: made.rng.u32(0..50), act: Act::Backfill });
+        let at = generator.rng.usize(..=steps.len());
+        steps.insert(at, Step { after_ms: generator.rng.u32(0..50), act: Act::Backfill });
     }
-    Schedule { seed, setting, initial, steps }
+    Schedule { seed, scenario, initial, steps }
 }
 
-fn setting(rng: &mut Rng) -> Setting {
-    Setting {
+fn scenario(rng: &mut Rng) -> Scenario {
+    Scenario {
         batch_size: rng.usize(1..=8),
         lanes: rng.usize(1..=3),
         retries: rng.u32(0..=3),
@@ -40,23 +40,23 @@ fn setting(rng: &mut Rng) -> Setting {
     }
 }
 
-struct Made {
+struct Generator {
     keys: u8,
     poison: bool,
-    /// How many steps in twenty are no writes.
-    faults: u8,
+    /// Number of steps in twenty that are no writes.
+    others: u8,
     numbers: u32,
     rng: Rng,
 }
 
-impl Made {
+impl Generator {
     fn add_step(&mut self, steps: &mut Vec<Step>) {
-        let act = if self.rng.u8(..20) < self.faults { self.disturbance() } else { self.write() };
+        let act = if self.rng.u8(..20) < self.others { self.other_act() } else { self.write() };
         let settled = act == Act::Settle;
         let after_ms = self.pause();
         steps.push(Step { after_ms, act });
         if settled && self.rng.bool() {
-            // The time at which a purge has work: what it removes may just be written again.
+            // Now a purge has work, and what it removes may just be written again.
             steps.push(Step { after_ms: self.rng.u32(0..20), act: Act::Purge });
             let key = self.key();
             let put = self.put(key, false);
@@ -91,7 +91,7 @@ impl Made {
         self.put(key, poison)
     }
 
-    fn disturbance(&mut self) -> Act {
+    fn other_act(&mut self) -> Act {
         match self.rng.u8(..48) {
             0..=1 => Act::Split,
             2 => Act::RecreateStream,

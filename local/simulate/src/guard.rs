@@ -1,69 +1,73 @@
-//! Guards that the promises rest on, by name. Without any one of them, the simulation must find a broken promise.
+//! Guards that the promises rest on. Without any single one of them, the simulation must find a broken promise.
 //!
-//! Core and functions know nothing of this. The model takes a guard away from outside: in the records that a function is
-//! shown, in its settings, in an answer of index or queue, or in the function's own answer.
+//! The core and the functions have no switch for them. The model takes a guard away from outside: in the records that a
+//! function is shown, in its settings, in an answer of index or queue, or in the function's own answer.
 
 use clap::ValueEnum;
 
-/// One guard.
+/// A guard that can be taken away. The texts are the help of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Guard {
-    /// A change that is no newer than what stands in the index is not written
+    /// A change that is no newer than the stored one is not written
     VersionCompare,
     /// A write happens only if the document is in the state that was compared
     AtomicWrite,
     /// A removed document leaves a tombstone with its version
     Tombstone,
-    /// Changes of one batch are put in the order of their versions
+    /// Changes of one batch are sorted by version
     FoldOrder,
-    /// Where the newest change of a batch is rejected, the one before it is tried
+    /// If the newest change of a batch is rejected, the one before it is tried
     FoldFallback,
     /// Sequence numbers are compared as numbers
     SequencePadding,
-    /// A re-created stream's changes are newer than its predecessor's
+    /// Changes of a re-created stream are newer than its predecessor's
     StreamLabel,
-    /// A raised generation's changes are newer than all before
+    /// Changes of a raised generation are newer than all before
     Generation,
-    /// A duplicate that nobody was told of is written once more
+    /// A duplicate whose write was never acknowledged is written once more
     ConfirmedDuplicate,
-    /// A document that the engine refuses is read before it is decided
+    /// A refused document is read before its change is rejected
     ReadBeforeReject,
-    /// The index shows that it takes writes before a refusal becomes a letter
+    /// A probe shows that the index takes writes before a refusal becomes a dead letter
     Probe,
-    /// What failed is reported to Lambda
+    /// Failed records are reported to Lambda
     FailureReport,
-    /// The lowest failed sequence number is among those that are reported
+    /// The lowest failed sequence number is among the reported ones
     LowestFailure,
-    /// What the mapping gives up leaves a message
+    /// Records that the mapping gives up leave an on-failure message
     OnFailureMessage,
     /// A dead letter is in the queue before its record is reported as done
-    LetterBeforeSuccess,
-    /// A record whose letter the queue refuses is reported as failed
-    RefusedLetter,
-    /// A letter is deleted only once its change is applied, superseded or discarded
-    LetterDelete,
-    /// A redriven change keeps the generation that it was rejected in
-    LetterVersion,
-    /// A redrive writes through the guard, as everyone does
+    #[value(alias = "letter-before-success")]
+    DeadLetterBeforeSuccess,
+    /// A record whose dead letter the queue refuses is reported as failed
+    #[value(alias = "refused-letter")]
+    RefusedDeadLetter,
+    /// A message is deleted only after its change was applied, superseded or discarded
+    #[value(alias = "letter-delete")]
+    MessageDelete,
+    /// A redriven change keeps the generation in which it was rejected
+    #[value(alias = "letter-version")]
+    DeadLetterVersion,
+    /// A redrive writes conditionally, as everyone does
     RedriveGuard,
-    /// The backfill creates documents and replaces none
+    /// The backfill creates documents, and replaces none
     BackfillCreate,
-    /// The backfill's version is older than every stream's
+    /// The version of the backfill is older than every stream's
     BackfillVersion,
-    /// A tombstone is purged only when no stale write can arrive any more
+    /// A tombstone is purged only after the last stale write can have arrived
     PurgeAge,
     /// A tombstone is purged only if it still is one
     PurgeAtomic,
 }
 
 impl Guard {
-    /// The name on the command line.
+    /// Returns the name on the command line.
     #[must_use]
     pub fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What it guarantees.
+    /// Returns its guarantee in one sentence.
     #[must_use]
     pub fn about(self) -> String {
         let value = self.to_possible_value();
@@ -71,18 +75,18 @@ impl Guard {
     }
 }
 
-/// The guards that are missing.
+/// Set of the guards that are missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Missing(u32);
 
 impl Missing {
-    /// Whether a guard stands.
+    /// Returns `true` unless the guard is missing.
     #[must_use]
     pub fn stands(self, guard: Guard) -> bool {
         self.0 & (1 << guard as u32) == 0
     }
 
-    /// The missing guards.
+    /// Returns the missing guards.
     pub fn guards(self) -> impl Iterator<Item = Guard> {
         Guard::value_variants().iter().copied().filter(move |guard| !self.stands(*guard))
     }

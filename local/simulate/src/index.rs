@@ -28,7 +28,7 @@ pub trait Index: Target + Clone + 'static {
     /// Returns what readers see: documents by id, without `_driftless`.
     fn visible(&self) -> impl Future<Output = BTreeMap<String, String>> + Send;
 
-    /// Returns all tombstones.
+    /// Returns all tombstones, however old.
     fn tombstones(&self) -> impl Future<Output = Vec<Tombstone>> + Send;
 
     /// Deletes a document for good if it is in this state.

@@ -1,4 +1,4 @@
-//! What became of every change: applied or overtaken in the index, named by a letter, or neither.
+//! Fate of every change: applied or overtaken in the index, named by a message of the queue, or neither.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,40 +6,40 @@ use driftless::document_id::DocumentId;
 use driftless::version::Version;
 
 use crate::shown::as_text;
-use crate::table::Written;
+use crate::table::WrittenChange;
 
-/// The place of a change among all changes of the table.
+/// Place of a change among all changes of the table.
 pub(crate) type Ordinal = usize;
 
-struct Change {
+struct LoggedChange {
     id: String,
     poison: bool,
 }
 
-/// The book of all changes.
+/// Book of all changes.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    changes: Vec<Change>,
+    changes: Vec<LoggedChange>,
     by_sequence: HashMap<u128, Ordinal>,
-    /// The newest change of each document that was ever in the index.
+    /// Newest change of each document that was ever in the index.
     newest: BTreeMap<String, Ordinal>,
-    /// The newest change of each document that all copies of the index were said to have.
+    /// Newest change of each document that the engine acknowledged.
     acknowledged: BTreeMap<String, Ordinal>,
-    /// Reads that showed what had been before.
+    /// Number of reads that showed an earlier state.
     outdated_reads: u64,
-    /// Changes of which a letter with the record was in the queue at some time.
-    lettered: BTreeSet<Ordinal>,
-    /// Changes that a letter with a range was sent for at some time.
+    /// Changes that ever had a dead letter in the queue.
+    dead_lettered: BTreeSet<Ordinal>,
+    /// Changes that an on-failure message was ever sent for.
     ranged: BTreeSet<Ordinal>,
 }
 
 impl Ledger {
-    pub(crate) fn log(&mut self, written: Written) {
+    pub(crate) fn log(&mut self, written: WrittenChange) {
         let change = self.changes.len();
-        // A missing guard shows the number as a text.
+        // Without a guard, the functions are shown the number as a text.
         let as_text = as_text(&written.sequence.to_string()).parse().expect("digits that fit");
         self.by_sequence.extend([(written.sequence, change), (as_text, change)]);
-        self.changes.push(Change { id: written.id, poison: written.poison });
+        self.changes.push(LoggedChange { id: written.id, poison: written.poison });
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -50,9 +50,9 @@ impl Ledger {
         sequence.parse().ok().and_then(|sequence: u128| self.by_sequence.get(&sequence).copied())
     }
 
-    /// A document of this version was seen in the index.
+    /// Notes that a document of this version was seen in the index.
     pub(crate) fn seen(&mut self, id: &DocumentId, version: &Version) {
-        // Of a backfill there is no change.
+        // The table has no change with the version of a backfill.
         let sequence = version.as_str().rsplit('/').next().unwrap_or_default();
         if let Some(ordinal) = self.ordinal(sequence) {
             let newest = self.newest.entry(id.to_string()).or_insert(ordinal);
@@ -60,7 +60,7 @@ impl Ledger {
         }
     }
 
-    /// The engine has acknowledged a write of this version.
+    /// Notes that the engine acknowledged a write of this version.
     pub(crate) fn acknowledge(&mut self, id: &DocumentId, version: &Version) {
         let sequence = version.as_str().rsplit('/').next().unwrap_or_default();
         if let Some(ordinal) = self.ordinal(sequence) {
@@ -69,7 +69,7 @@ impl Ledger {
         }
     }
 
-    /// A read showed what had been before.
+    /// Notes a read that showed an earlier state.
     pub(crate) fn note_outdated_read(&mut self) {
         self.outdated_reads += 1;
     }
@@ -78,25 +78,25 @@ impl Ledger {
         self.outdated_reads
     }
 
-    /// Returns whether a newer change of the same document was acknowledged.
+    /// Returns `true` if a newer change of the same document was acknowledged.
     pub(crate) fn is_stale(&self, change: Ordinal) -> bool {
         self.acknowledged.get(&self.changes[change].id).is_some_and(|&newest| newest > change)
     }
 
-    /// A letter was sent for these changes, with a record or with a range.
-    pub(crate) fn lettered(&mut self, changes: &[Ordinal], own: bool) {
-        if own { &mut self.lettered } else { &mut self.ranged }.extend(changes);
+    /// Notes a message for these changes: our dead letter with a record, or Lambda's own with a range.
+    pub(crate) fn note_message(&mut self, changes: &[Ordinal], has_record: bool) {
+        if has_record { &mut self.dead_lettered } else { &mut self.ranged }.extend(changes);
     }
 
-    pub(crate) fn has_letter(&self, change: Ordinal) -> bool {
-        self.lettered.contains(&change)
+    pub(crate) fn has_dead_letter(&self, change: Ordinal) -> bool {
+        self.dead_lettered.contains(&change)
     }
 
     pub(crate) fn has_range(&self, change: Ordinal) -> bool {
         self.ranged.contains(&change)
     }
 
-    /// Whether the change, or a newer one of its document, was in the index.
+    /// Returns `true` if the change, or a newer one of its document, was in the index.
     pub(crate) fn is_settled(&self, change: Ordinal) -> bool {
         self.newest.get(&self.changes[change].id).is_some_and(|&newest| newest >= change)
     }
@@ -105,12 +105,12 @@ impl Ledger {
         self.changes[change].poison
     }
 
-    /// Changes that are not settled.
+    /// Returns the changes that are not settled.
     pub(crate) fn open(&self) -> impl Iterator<Item = Ordinal> {
         (0..self.changes.len()).filter(|&change| !self.is_settled(change))
     }
 
-    /// Id of the document that the change is of.
+    /// Returns the id of the change's document.
     pub(crate) fn document(&self, change: Ordinal) -> &str {
         &self.changes[change].id
     }

@@ -1,20 +1,21 @@
-//! The simulation: the whole path from a table's writes to its index, over the real core and the real functions, with
-//! everything around them as a model that a seed decides.
+//! Simulation of the whole path from a table's writes to its index: the real core and functions, in a model that a seed
+//! decides.
 //!
-//! Real are `replicate`'s and `redrive`'s handlers, the writer, and what the tool's event source mapping decides with
-//! (batches, answers, retries, splits). Modelled are table, stream, engine, queue, processes and clocks; the backfill and the
-//! purge are sketches of what those functions must keep. Time is virtual and all delays follow from the seed, so that
-//! a schedule plays the same each time. After every schedule: the index shows exactly what the table holds, and every
-//! change that left the stream was in the index, or in a letter, at that moment.
+//! The handlers of `replicate` and `redrive` and the writer are real. So are the decisions of the tool's event source
+//! mapping. Table, stream, engine, queue, processes and clocks are models. The backfill and the purge are sketches of
+//! functions that do not exist yet. Time is virtual, and all delays follow from the seed, so a schedule plays the same
+//! each time. After every schedule, the index shows exactly what the table holds. Every change that left the stream was
+//! in the index, or in a dead letter, at that moment.
 //!
 //! # Layout
-//! - [`Schedule`]: a run as data; [`generate`]: from a seed; [`shrunk`]: small; [`Guard`]: what can be taken away.
-//! - [`play`], [`play_on`]: one run; [`Run`]: many; [`Broken`]: the promises; [`Counts`]: what happened how often.
-//! - `world`: what all who act share, and its parts: `clock`, `chance`, `faults`, `activities`, `log`;
-//!   `ledger`: what became of every change.
-//! - `table`, `index`, `letters`: the model's services; `client`, `mailbox`: a process's way to index and queue, with their
-//!   faults; `on_failure`: Lambda's own message.
-//! - `process`, `mapping`, `redrive`, `backfill`: who acts.
+//! - [`Schedule`]: a run as data; [`generate`] makes one from a seed, [`shrunk`] makes it small.
+//! - [`play`], [`play_on`]: one run; [`Run`]: many runs; [`Broken`]: the promises; [`Counts`]: events by name.
+//! - [`Guard`]: guards that can be taken away; `shown`: the records that a function is shown without them.
+//! - `world`: state that all actors share, with its parts `clock`, `chance`, `faults`, `activities` and `log`;
+//!   `ledger`: the fate of every change.
+//! - `table`, `index`, `messages`: the services; `client`, `mailbox`: a process's way to index and queue, with faults;
+//!   `owned_write`: a write that arrives late; `on_failure`: Lambda's on-failure message.
+//! - `process`, `mapping`, `redrive`, `backfill`: the actors.
 
 mod activities;
 mod backfill;
@@ -27,11 +28,12 @@ mod generate;
 mod guard;
 mod index;
 mod ledger;
-mod letters;
 mod log;
 mod mailbox;
 mod mapping;
+mod messages;
 mod on_failure;
+mod owned_write;
 mod play;
 mod process;
 mod promise;
@@ -52,5 +54,5 @@ pub use index::{Index, POISON, Tombstone};
 pub use play::{Played, play, play_on};
 pub use promise::Broken;
 pub use run::{Run, Summary, replay, shrunk};
-pub use schedule::{Act, EngineFault, QueueFault, Schedule, Setting, Step};
+pub use schedule::{Act, EngineFault, QueueFault, Scenario, Schedule, Step};
 pub use shrink::shrink;

@@ -14,13 +14,13 @@ pub(crate) struct Log(Mutex<Entries>);
 struct Entries {
     counts: Counts,
     broken: Option<Broken>,
-    /// Everything observable, as one number.
+    /// Hash of everything observable.
     trace: StableHash,
-    /// The same as lines, if asked for.
+    /// Lines of everything observable, if asked for.
     lines: Option<Vec<String>>,
 }
 
-/// A log when its run has ended.
+/// Log of a run that has ended.
 pub(crate) struct Closed {
     pub(crate) counts: Counts,
     pub(crate) broken: Option<Broken>,
@@ -29,13 +29,13 @@ pub(crate) struct Closed {
 }
 
 impl Log {
-    /// An empty log; a verbose one keeps its lines.
+    /// Creates an empty log. A verbose one keeps its lines.
     pub(crate) fn new(verbose: bool) -> Self {
         let trace = StableHash::default();
         Self(Mutex::new(Entries { counts: Counts::default(), broken: None, trace, lines: verbose.then(Vec::new) }))
     }
 
-    /// Notes something observable, at this time since the start.
+    /// Notes an observable event at this time since the start.
     pub(crate) fn note(&self, elapsed_ms: u64, what: fmt::Arguments<'_>) {
         let line = format!("{elapsed_ms:>6} {what}");
         let mut entries = self.entries();
@@ -54,7 +54,7 @@ impl Log {
         self.entries().broken.get_or_insert(broken);
     }
 
-    /// Takes everything out.
+    /// Ends the log, and returns it.
     pub(crate) fn close(&self) -> Closed {
         let mut entries = self.entries();
         Closed {

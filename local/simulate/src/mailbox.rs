@@ -1,4 +1,7 @@
-//! A process's way to the dead-letter queue: at least once, in no order, and now and then unwilling.
+//! Client of one process for the dead-letter queue, which delivers at least once, in no order, and sometimes refuses.
+//!
+//! The unit tests' queue in memory is another one. Its messages reappear when a test says so. Here they reappear by the
+//! clock, the seed chooses the messages of a receive, and each message is checked against the changes that it is for.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,13 +19,13 @@ use crate::promise::Broken;
 use crate::schedule::QueueFault;
 use crate::world::World;
 
-/// One process's way to the queue.
+/// Queue as one process uses it.
 pub(crate) struct Mailbox<I> {
     world: Arc<World<I>>,
     killed: Arc<Notify>,
-    /// Letters that were acknowledged and are not sent: what a missing guard looks like.
+    /// Dead letters that were acknowledged before they are sent, as without a guard.
     unsent: Mutex<Vec<(String, Vec<Ordinal>)>>,
-    /// Changes of the batch at work that were stale when it came, and the outdated reads until then.
+    /// Changes of the present batch that were stale when it came, and the number of outdated reads until then.
     stale: Mutex<(BTreeSet<Ordinal>, u64)>,
 }
 
@@ -31,23 +34,22 @@ impl<I: Index> Mailbox<I> {
         Self { world, killed, unsent: Mutex::default(), stale: Mutex::default() }
     }
 
-    /// Sends what a function has left behind that answers before it sends.
-    pub(crate) fn catch_up(&self) {
+    /// Sends the dead letters of a function that answered before it sent them.
+    pub(crate) fn send_unsent(&self) {
         let unsent = std::mem::take(&mut *self.unsent.lock().unwrap_or_else(PoisonError::into_inner));
         for (body, changes) in unsent {
-            self.world.store_letter(body, changes, true);
+            self.world.store_message(body, changes, true);
         }
     }
 
-    /// Notes which changes of a batch are stale already.
-    pub(crate) fn begin(&self, batch: &[Ordinal]) {
+    /// Notes the changes of a batch that are stale already.
+    pub(crate) fn begin_batch(&self, batch: &[Ordinal]) {
         let ledger = self.world.ledger();
         let stale = batch.iter().copied().filter(|&change| ledger.is_stale(change)).collect();
         *self.stale.lock().unwrap_or_else(PoisonError::into_inner) = (stale, ledger.outdated_reads());
     }
 
-    /// Holds the promise that a change which was stale when it came leaves no letter. What a copy that lags behind shows
-    /// may say otherwise for once.
+    /// Checks that a change which was stale when it came gets no dead letter. An outdated read excuses one.
     fn check_stale(&self, changes: &[Ordinal]) {
         let (stale, outdated_reads) = &*self.stale.lock().unwrap_or_else(PoisonError::into_inner);
         let found = changes.iter().find(|change| stale.contains(change));
@@ -57,14 +59,14 @@ impl<I: Index> Mailbox<I> {
             found.map(|change| ledger.describe(*change))
         };
         if let Some(change) = needless {
-            self.world.break_promise(Broken::NeedlessLetter(format!("{change}, which was stale")));
+            self.world.break_promise(Broken::NeedlessDeadLetter(format!("{change}, which was stale")));
         }
     }
 
-    fn fault(&self) -> Option<QueueFault> {
+    fn next_fault(&self) -> Option<QueueFault> {
         let fault = self.world.faults.next_send();
         if let Some(fault) = fault {
-            self.world.count(name(fault), 1);
+            self.world.count(name_of(fault), 1);
         }
         fault
     }
@@ -75,7 +77,7 @@ impl<I: Index> Mailbox<I> {
     }
 
     async fn travel(&self) {
-        let nth = self.world.letters().next_call();
+        let nth = self.world.messages().next_call();
         sleep(Duration::from_millis(self.world.chance(4_000, nth, 12))).await;
     }
 }
@@ -86,12 +88,12 @@ impl<I: Index> Queue for Mailbox<I> {
         let body = message.body.clone();
         let changes: Vec<_> = self.world.ledger().ordinal(event_number(&body)).into_iter().collect();
         self.check_stale(&changes);
-        if !self.world.stands(Guard::LetterBeforeSuccess) {
+        if !self.world.stands(Guard::DeadLetterBeforeSuccess) {
             self.unsent.lock().unwrap_or_else(PoisonError::into_inner).push((body, changes));
             return Ok(());
         }
-        let store = || self.world.store_letter(body, changes, true);
-        match self.fault() {
+        let store = || self.world.store_message(body, changes, true);
+        match self.next_fault() {
             None => {
                 store();
                 Ok(())
@@ -105,33 +107,33 @@ impl<I: Index> Queue for Mailbox<I> {
                 self.die().await
             }
             Some(QueueFault::CrashBefore) => self.die().await,
-            Some(QueueFault::Refused) if !self.world.stands(Guard::RefusedLetter) => Ok(()),
+            Some(QueueFault::Refused) if !self.world.stands(Guard::RefusedDeadLetter) => Ok(()),
             Some(QueueFault::Refused) => Err(QueueError::Refused("refused".to_owned())),
         }
     }
 
     async fn receive(&self, _: Instant) -> Result<Vec<Received>, QueueError> {
         self.travel().await;
-        let mut letters = self.world.letters();
-        let nth = letters.next_call();
-        let mut numbers = letters.visible();
-        // No order, and never all at once.
+        let mut messages = self.world.messages();
+        let nth = messages.next_call();
+        let mut numbers = messages.visible();
+        // In no order, and never all together.
         numbers.sort_by_key(|number| self.world.chance(*number, nth, 1_000));
         numbers.truncate(1 + usize::try_from(self.world.chance(5_000, nth, 10)).unwrap_or_default());
         let twice = !numbers.is_empty() && self.world.faults.receives_twice();
         let mut received = Vec::new();
         for number in numbers {
-            let Some(body) = letters.body(number) else { continue };
-            let body = match self.world.stands(Guard::LetterVersion) {
+            let Some(body) = messages.body(number) else { continue };
+            let body = match self.world.stands(Guard::DeadLetterVersion) {
                 true => body.to_owned(),
                 false => body.replace("\"version\":\"0", "\"was\":\"0"),
             };
             received.push(Received { id: number.to_string(), receipt: number.to_string(), body, sent_at: None });
             if !twice {
-                letters.hide(number);
+                messages.hide(number);
             }
-            if !self.world.stands(Guard::LetterDelete) {
-                letters.remove(number);
+            if !self.world.stands(Guard::MessageDelete) {
+                messages.remove(number);
             }
         }
         Ok(received)
@@ -140,18 +142,18 @@ impl<I: Index> Queue for Mailbox<I> {
     async fn delete(&self, message: &Received, _: Instant) -> Result<(), QueueError> {
         self.travel().await;
         let number = message.receipt.parse().unwrap_or_default();
-        let letter = self.world.letters().changes(number);
+        let sent_for = self.world.messages().changes(number);
         let reappears = self.world.faults.reappears();
-        self.world.count("redriven letters", 1);
+        self.world.count("redriven messages", 1);
         if !reappears {
-            self.world.letters().remove(number);
+            self.world.messages().remove(number);
         }
-        self.world.note(format_args!("letter {number} deleted{}", if reappears { ", and back" } else { "" }));
-        if let Some((changes, own)) = letter {
+        self.world.note(format_args!("message {number} deleted{}", if reappears { ", and back" } else { "" }));
+        if let Some((changes, has_record)) = sent_for {
             self.world.check_out(
                 &changes,
-                |ledger, change| !own && ledger.has_letter(change),
-                "and its letter deleted",
+                |ledger, change| !has_record && ledger.has_dead_letter(change),
+                "and its message deleted",
             );
         }
         Ok(())
@@ -160,26 +162,26 @@ impl<I: Index> Queue for Mailbox<I> {
     async fn release(&self, message: &Received, _: Instant) -> Result<(), QueueError> {
         self.travel().await;
         let number = message.receipt.parse().unwrap_or_default();
-        self.world.letters().show(number);
+        self.world.messages().show(number);
         Ok(())
     }
 
     async fn waiting(&self, _: Instant) -> Result<u64, QueueError> {
-        Ok(self.world.letters().visible().len() as u64)
+        Ok(self.world.messages().visible().len() as u64)
     }
 }
 
-/// The model's records have their sequence number as event id.
+/// Returns the sequence number of a dead letter's record, which is also its event id in the model.
 fn event_number(body: &str) -> &str {
     let number = body.split_once("\"event_id\":\"e").and_then(|(_, rest)| rest.split_once('"'));
     number.map_or("", |(number, _)| number)
 }
 
-fn name(fault: QueueFault) -> &'static str {
+fn name_of(fault: QueueFault) -> &'static str {
     match fault {
-        QueueFault::Refused => "refused letters",
+        QueueFault::Refused => "refused dead letters",
         QueueFault::AnswerLost => "lost answers of the queue",
-        QueueFault::CrashBefore => "crashes before a letter",
-        QueueFault::CrashAfter => "crashes after a letter",
+        QueueFault::CrashBefore => "crashes before a dead letter",
+        QueueFault::CrashAfter => "crashes after a dead letter",
     }
 }

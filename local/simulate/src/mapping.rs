@@ -1,4 +1,5 @@
-//! The event source mapping: Lambda's semantics, which are the tool's own pure functions, around the model's stream.
+//! Event source mapping of the model's stream. It decides by the pure functions of the tool's own mapping. The loop
+//! around them is another one, on virtual time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,20 +19,20 @@ use crate::index::Index;
 use crate::ledger::Ledger;
 use crate::on_failure;
 use crate::process::Processes;
-use crate::schedule::Setting;
+use crate::schedule::Scenario;
 use crate::world::World;
 
-/// Batches of a lane that can be delivered once more.
+/// Number of a lane's last batches that can be delivered once more.
 const REMEMBERED_BATCHES: usize = 4;
 
-/// A mapping's place in its stream, per shard: how far it has read, and whether the shard is finished.
+/// Places of a mapping in its stream: by shard, the number of records read, and `true` once the shard is finished.
 #[derive(Clone, Debug, Default)]
 struct Places {
     stream: usize,
     shards: BTreeMap<usize, (usize, bool)>,
 }
 
-/// The mappings of a run, by number.
+/// Mappings of a run, by number.
 pub(crate) struct Mappings<I> {
     world: Arc<World<I>>,
     processes: Arc<Processes<I>>,
@@ -55,7 +56,7 @@ impl<I: Index> Mappings<I> {
         self.read_on(number);
     }
 
-    /// Lets the mappings of this stream read on, and forgets all others.
+    /// Resumes the mappings of this stream, and forgets all others.
     pub(crate) fn resume(self: &Arc<Self>, stream: usize) {
         let resumed = {
             let mut places = self.places();
@@ -80,25 +81,25 @@ impl<I: Index> Mappings<I> {
         self.places()[number].stream
     }
 
-    /// Lets a mapping read on, until the stream drains.
+    /// Runs a mapping until the stream drains.
     fn read_on(self: &Arc<Self>, number: usize) {
         self.world.activities.spawn(run(Arc::clone(self), number));
     }
 
-    /// Shards of the mapping's stream that may be read and are not in `started`.
+    /// Returns the shards of the mapping's stream that may be read and are not in `started`.
     fn ready(&self, number: usize, started: &BTreeSet<usize>) -> Vec<usize> {
         let (places, table) = (self.places(), self.world.table());
         let places = &places[number];
         let finished = |shard: usize| places.shards.get(&shard).is_some_and(|(_, finished)| *finished);
         let shards = table.streams[places.stream].shards.iter().enumerate();
         let ready = shards.filter(|(at, shard)| {
-            let waits = self.world.setting.parents_first && shard.parent.is_some_and(|parent| !finished(parent));
+            let waits = self.world.scenario.parents_first && shard.parent.is_some_and(|parent| !finished(parent));
             !started.contains(at) && !finished(*at) && !waits
         });
         ready.map(|(at, _)| at).collect()
     }
 
-    /// Takes the shard's new records, and tells whether there will be no more.
+    /// Takes the shard's new records. Returns `true` with them if there will be no more.
     fn take_new(&self, number: usize, shard: usize) -> (Vec<StreamRecord>, bool) {
         let (mut places, table) = (self.places(), self.world.table());
         let places = &mut places[number];
@@ -117,13 +118,13 @@ impl<I: Index> Mappings<I> {
     }
 }
 
-fn config(setting: &Setting) -> MappingConfig {
+fn config(scenario: &Scenario) -> MappingConfig {
     MappingConfig {
-        batch_size: setting.batch_size,
-        parallelization_factor: setting.lanes,
-        maximum_retry_attempts: Some(setting.retries),
-        maximum_record_age: setting.maximum_age_ms.map(|age_ms| Duration::from_millis(age_ms.into())),
-        bisect_batch_on_function_error: setting.bisect,
+        batch_size: scenario.batch_size,
+        parallelization_factor: scenario.lanes,
+        maximum_retry_attempts: Some(scenario.retries),
+        maximum_record_age: scenario.maximum_age_ms.map(|age_ms| Duration::from_millis(age_ms.into())),
+        bisect_batch_on_function_error: scenario.bisect,
         report_batch_item_failures: true,
         retry_backoff: RetryBackoff { initial: Duration::from_millis(20), maximum: Duration::from_millis(200) },
         ..MappingConfig::default()
@@ -155,7 +156,7 @@ async fn run<I: Index>(mappings: Arc<Mappings<I>>, number: usize) {
 async fn read_shard<I: Index>(mappings: Arc<Mappings<I>>, number: usize, shard: usize) {
     let mut changes = mappings.world.activities.changes();
     let mut lanes = JoinSet::new();
-    let config = config(&mappings.world.setting);
+    let config = config(&mappings.world.scenario);
     let senders: Vec<_> = (0..config.parallelization_factor)
         .map(|lane| {
             let (sender, inbox) = mpsc::unbounded_channel();
@@ -178,7 +179,7 @@ async fn read_shard<I: Index>(mappings: Arc<Mappings<I>>, number: usize, shard: 
         let (records, over) = mappings.take_new(number, shard);
         let new = !records.is_empty();
         for record in records {
-            // A lane that has panicked has no inbox; joining it tells.
+            // A lane that has panicked has no inbox. Joining it shows the panic.
             let _ = senders[record.lane(senders.len())].send(record);
         }
         if !new && over {
@@ -203,7 +204,7 @@ fn pass_on_panic(ended: Result<(), JoinError>) {
     }
 }
 
-/// Delivers the records of some partition keys, one batch at a time.
+/// Lane of a shard: delivers the records of some partition keys, one batch at a time.
 struct Lane<I> {
     world: Arc<World<I>>,
     processes: Arc<Processes<I>>,
@@ -224,7 +225,7 @@ impl<I: Index> Lane<I> {
                     Some(record) => waiting.push_back(record),
                     None => return,
                 }
-                // The poll interval: what comes in the meantime is in the same batch.
+                // Poll interval: records that come meanwhile are in the same batch.
                 sleep(Duration::from_millis(self.world.chance(self.who, batches, 40))).await;
             }
             while let Ok(record) = inbox.try_recv() {
@@ -233,7 +234,7 @@ impl<I: Index> Lane<I> {
             let (length, _) = batch_length(waiting.iter(), self.config.batch_size);
             let mut records: Vec<_> = waiting.drain(..length).collect();
             batches += 1;
-            if !self.world.setting.in_order {
+            if !self.world.scenario.in_order {
                 records.sort_by_key(|record| self.world.chance(record.arrival_ms().unsigned_abs(), batches, 1_000));
             }
             self.recent.push_back(records.clone());
@@ -243,7 +244,7 @@ impl<I: Index> Lane<I> {
         }
     }
 
-    /// Delivers a batch, with all retries and splits that it takes.
+    /// Delivers a batch, with all its retries and splits.
     async fn finish(&self, batch: Delivery) {
         let mut pending = VecDeque::from([batch]);
         while let Some(mut batch) = pending.pop_front() {
@@ -258,7 +259,7 @@ impl<I: Index> Lane<I> {
             let verdict = verdict(&outcome, &batch.records, true);
             let decision = batch.decide(verdict, &self.config);
             let delivered = self.world.ordinals(&decision.delivered);
-            self.world.check_out(&delivered, Ledger::has_letter, "was reported as done");
+            self.world.check_out(&delivered, Ledger::has_dead_letter, "was reported as done");
             match decision.then {
                 FollowUp::Done => {}
                 FollowUp::Retry(batch) => {
@@ -283,17 +284,17 @@ impl<I: Index> Lane<I> {
         if self.world.stands(Guard::OnFailureMessage) {
             let arn = self.world.table().streams[self.stream].arn.clone();
             if let Some(message) = on_failure::message(&arn, self.shard, &batch.records, condition) {
-                self.world.store_letter(message, changes.clone(), false);
+                self.world.store_message(message, changes.clone(), false);
             }
         }
         self.world.check_out(
             &changes,
-            |ledger, change| ledger.has_letter(change) || ledger.has_range(change),
+            |ledger, change| ledger.has_dead_letter(change) || ledger.has_range(change),
             "was given up",
         );
     }
 
-    /// Delivers the last batches once more, beside the lane.
+    /// Delivers the last batches once more, while the lane goes on.
     fn redeliver(&self) {
         let Some(batches) = self.world.faults.next_redelivery() else { return };
         let batches: Vec<_> = self.recent.iter().rev().take(batches.into()).rev().cloned().collect();
@@ -303,7 +304,7 @@ impl<I: Index> Lane<I> {
         self.world.activities.spawn(async move {
             sleep(pause).await;
             for records in batches {
-                // Whatever the answer is, these records are accounted for by the lane.
+                // The lane accounts for these records, so the answer does not matter.
                 processes.invoke(&records).await;
             }
         });

@@ -1,11 +1,11 @@
-//! The mapping's own message about records that it gives up, as Lambda words it.
+//! On-failure message about records that the mapping gives up, as Lambda words it.
 
 use driftless_harness::mapping::on_failure::{BatchInfo, Condition, FailureMessage, RequestContext};
 use driftless_harness::mapping::record::StreamRecord;
 
-/// The message about records of a shard; none where there is no record.
+/// Returns the message about records of a shard; `None` without a record.
 pub(crate) fn message(arn: &str, shard: usize, records: &[StreamRecord], condition: Condition) -> Option<String> {
-    // Whatever the order was in which they came.
+    // The records may come in any order.
     let numbers = || records.iter().map(StreamRecord::sequence_number);
     let (first, last) = (numbers().min()?, numbers().max()?);
     let message = FailureMessage {

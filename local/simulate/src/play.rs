@@ -1,4 +1,4 @@
-//! Plays a schedule, and holds the promises against what came of it.
+//! Player of a schedule, which checks the promises.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,49 +12,49 @@ use crate::backfill::{PURGE_AGE, backfill, purge};
 use crate::counts::Counts;
 use crate::guard::Missing;
 use crate::index::{self, Index};
-use crate::letters::Letters;
 use crate::log::Closed;
 use crate::mapping::Mappings;
+use crate::messages::Messages;
 use crate::process::Processes;
 use crate::promise::Broken;
 use crate::redrive::redrive;
 use crate::schedule::{Act, Schedule};
-use crate::table::Item;
+use crate::table::ItemContent;
 use crate::world::World;
 
-/// Redrives after which letters count as stuck.
+/// Number of redrives after which messages count as stuck.
 const REDRIVES: u32 = 20;
-/// How long nothing happens when everything has settled: longer than tombstones are kept.
+/// Time without events after everything has settled: more than the age at which tombstones are purged.
 const QUIET: Duration = PURGE_AGE.saturating_add(Duration::from_secs(24 * 60 * 60));
 
-/// What came of a schedule.
+/// Result of a schedule.
 #[derive(Clone, Debug)]
 pub struct Played {
-    /// The first promise that was broken.
+    /// First broken promise, if any.
     pub broken: Option<Broken>,
-    /// What it consisted of.
+    /// Numbers of its events.
     pub counts: Counts,
-    /// Everything observable, as one number: the same schedule gives the same.
+    /// Hash of everything observable. The same schedule gives the same hash.
     pub trace: u64,
-    /// What the index shows in the end.
+    /// Documents that the index shows in the end.
     pub visible: BTreeMap<String, String>,
-    /// Everything observable, if asked for.
+    /// Lines of everything observable, if asked for.
     pub lines: Vec<String>,
 }
 
-/// Plays a schedule on the model, in no time. Must not be called within a runtime.
+/// Plays a schedule on the model, in virtual time. Must not be called within a runtime.
 #[must_use]
 pub fn play(schedule: &Schedule, missing: Missing, verbose: bool) -> Played {
     fastrand::seed(schedule.seed);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime needs no resources");
-    // What the function logs about faults on purpose is of no interest.
+    // The functions log the faults that are made on purpose.
     tracing::dispatcher::with_default(&tracing::Dispatch::none(), || {
         runtime.block_on(play_on(schedule, index::model(), missing, verbose))
     })
 }
 
-/// Plays a schedule on any index, in the time of the runtime that this is called in.
+/// Plays a schedule on any index, in the present runtime's time.
 pub async fn play_on<I: Index>(schedule: &Schedule, index: I, missing: Missing, verbose: bool) -> Played {
     LocalSet::new().run_until(play_all(schedule, index, missing, verbose)).await
 }
@@ -65,7 +65,7 @@ async fn play_all<I: Index>(schedule: &Schedule, index: I, missing: Missing, ver
     player.mappings.add(0);
     for step in &schedule.steps {
         sleep(Duration::from_millis(step.after_ms.into())).await;
-        player.act(&step.act).await;
+        player.perform(&step.act).await;
     }
     let visible = player.close().await;
     let Closed { counts, broken, trace, lines } = world.close_log();
@@ -76,11 +76,11 @@ struct Player<I> {
     world: Arc<World<I>>,
     processes: Arc<Processes<I>>,
     mappings: Arc<Mappings<I>>,
-    /// Backfills and purges that were begun.
+    /// Number of backfills and purges that were begun.
     activities: u64,
-    /// Whether all items that were there before the stream have been brought into the index.
+    /// True once all items from before the stream are in the index.
     backfilled: Arc<AtomicBool>,
-    /// The year of the label that sorts first.
+    /// Year of the label that sorts first.
     oldest_year: usize,
 }
 
@@ -92,11 +92,11 @@ impl<I: Index> Player<I> {
         Self { world, processes, mappings, activities: 0, backfilled, oldest_year: 2026 }
     }
 
-    async fn act(&mut self, act: &Act) {
+    async fn perform(&mut self, act: &Act) {
         let world = Arc::clone(&self.world);
         world.note(format_args!("{act:?}"));
         match act {
-            Act::Put { key, number, poison } => self.put(*key, Item { number: *number, poison: *poison }),
+            Act::Put { key, number, poison } => self.put(*key, ItemContent { number: *number, poison: *poison }),
             Act::Delete { key } => self.delete(*key),
             Act::Split => world.table().split(),
             Act::RecreateStream => self.recreate_stream(2026),
@@ -114,7 +114,7 @@ impl<I: Index> Player<I> {
                 world.table().trim();
                 self.mappings.resume(world.table().newest());
             }
-            fault => world.faults.arm(fault),
+            fault => world.faults.add(fault),
         }
         world.activities.notify();
     }
@@ -124,7 +124,7 @@ impl<I: Index> Player<I> {
         self.activities
     }
 
-    fn put(&self, key: u8, item: Item) {
+    fn put(&self, key: u8, item: ItemContent) {
         let at_s = self.world.clock.now_ms() / 1_000;
         let written = self.world.table().put(key, item, at_s);
         self.world.ledger().log(written);
@@ -155,12 +155,12 @@ impl<I: Index> Player<I> {
         self.world.activities.spawn(redrive(Arc::clone(&self.processes), is_named));
     }
 
-    /// The old mapping must be done, and its letters without a record redriven: what is read from the stream counts as
-    /// the new generation's. Letters with a record may stay.
+    /// Raises the generation, once the old mapping is done and its on-failure messages are redriven. A record that is
+    /// read from the stream later would count as the new generation's. Dead letters, which hold their record, may stay.
     async fn raise_generation(&mut self) {
         self.drain().await;
-        self.world.faults.disarm();
-        self.redrive_until(|letters| !letters.has_range()).await;
+        self.world.faults.clear();
+        self.redrive_until(|messages| !messages.has_range()).await;
         self.oldest_year -= 1;
         // The new deployment's processes take the place of the old one's.
         self.processes.end_idle();
@@ -169,12 +169,12 @@ impl<I: Index> Player<I> {
         self.recreate_stream(self.oldest_year);
     }
 
-    /// Waits until nothing is under way; by then, every change must be accounted for.
+    /// Waits until nothing is under way. By then, every change must be accounted for.
     async fn drain(&self) {
         self.world.drain().await;
         let lost = {
-            let (ledger, letters) = (self.world.ledger(), self.world.letters());
-            let lost = ledger.open().find(|&change| !letters.name(change));
+            let (ledger, messages) = (self.world.ledger(), self.world.messages());
+            let lost = ledger.open().find(|&change| !messages.names(change));
             lost.map(|change| ledger.describe(change))
         };
         if let Some(lost) = lost {
@@ -182,30 +182,30 @@ impl<I: Index> Player<I> {
         }
     }
 
-    /// Drains the stream, mends what was wrong, and redrives all letters.
+    /// Drains the stream, mends the index, and redrives all messages.
     async fn settle(&mut self) {
         self.drain().await;
-        self.world.faults.disarm();
+        self.world.faults.clear();
         self.world.index.mend().await;
-        self.redrive_until(Letters::is_empty).await;
+        self.redrive_until(Messages::is_empty).await;
         self.drain().await;
     }
 
-    /// Redrives until the queue is as it should be.
-    async fn redrive_until(&self, done: impl Fn(&Letters) -> bool) {
+    /// Redrives until `done` accepts the queue.
+    async fn redrive_until(&self, done: impl Fn(&Messages) -> bool) {
         for _ in 0..REDRIVES {
-            if done(&self.world.letters()) {
+            if done(&self.world.messages()) {
                 return;
             }
             self.redrive(true);
             self.world.drain().await;
-            // Letters that a redrive has left behind come back.
+            // Messages that a redrive has left behind reappear.
             sleep(Duration::from_secs(1)).await;
         }
-        self.world.break_promise(Broken::Blocked(format!("letters stay after {REDRIVES} redrives")));
+        self.world.break_promise(Broken::Blocked(format!("messages stay after {REDRIVES} redrives")));
     }
 
-    /// Brings everything to its end, and compares.
+    /// Ends everything that is under way, and compares index and table.
     async fn close(&mut self) -> BTreeMap<String, String> {
         self.settle().await;
         let world = Arc::clone(&self.world);

@@ -1,4 +1,4 @@
-//! The function's processes: real handler, real writer, one invocation at a time, and gone when they are killed.
+//! Processes of the function: real handler and real writer, one invocation at a time, gone when they are killed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,24 +22,24 @@ use crate::mailbox::Mailbox;
 use crate::shown::ShownBatch;
 use crate::world::World;
 
-/// Lambda's time-out.
+/// Time-out of an invocation.
 const TIMEOUT: Duration = Duration::from_millis(2_000);
-/// The time that the function keeps for its answer.
+/// Time that the function keeps for its answer.
 const MARGIN: Duration = Duration::from_millis(200);
 
 /// Sender of the function's dead letters.
 pub(crate) const SENDER: Sender<'_> = Sender { index: "i", function_version: "simulated" };
 
-/// An execution environment.
+/// An execution environment of Lambda.
 pub(crate) struct Process<I> {
     number: u64,
     pub(crate) writer: Writer<Client<I>>,
     mailbox: Mailbox<I>,
-    /// Told when the process is killed at work.
+    /// Notified when the process is killed at work.
     pub(crate) killed: Arc<Notify>,
 }
 
-/// The function's processes: those that are idle wait for the next invocation.
+/// Processes of the function. Idle ones wait for the next invocation.
 pub(crate) struct Processes<I> {
     world: Arc<World<I>>,
     idle: Mutex<Vec<Process<I>>>,
@@ -56,7 +56,7 @@ impl<I: Index> Processes<I> {
         &self.world
     }
 
-    /// A process that knows nothing; `forced` ones ignore the states of documents.
+    /// Starts a process, which remembers nothing. A `forced` one ignores the states of documents.
     pub(crate) fn start(&self, forced: bool) -> Process<I> {
         let number = 1 + self.started.fetch_add(1, Ordering::Relaxed);
         let killed = Arc::new(Notify::new());
@@ -74,21 +74,21 @@ impl<I: Index> Processes<I> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Process<I> {
+    fn take_idle(&self) -> Process<I> {
         let idle = self.idle().pop();
         idle.unwrap_or_else(|| self.start(false))
     }
 
-    /// Invokes the function with a batch, in any process that is idle.
+    /// Invokes the function with a batch, in an idle process or a new one.
     pub(crate) async fn invoke(&self, records: &[StreamRecord]) -> InvocationOutcome {
-        let process = self.take();
+        let process = self.take_idle();
         self.world.count("invocations", 1);
         self.world.count("deliveries", records.len() as u64);
         let killed = Arc::clone(&process.killed);
         let ended = tokio::select! {
             biased;
             () = killed.notified() => InvocationOutcome::Exited(None),
-            ended = timeout(TIMEOUT, self.handle(&process, records)) => ended.unwrap_or(InvocationOutcome::TimedOut),
+            ended = timeout(TIMEOUT, self.run_handler(&process, records)) => ended.unwrap_or(InvocationOutcome::TimedOut),
         };
         let ended = if self.loses_answer() { InvocationOutcome::Exited(None) } else { ended };
         self.world.note(format_args!("p{} {ended}, {} records", process.number, records.len()));
@@ -99,13 +99,13 @@ impl<I: Index> Processes<I> {
         ended
     }
 
-    /// What Lambda's runtime does around the handler.
-    async fn handle(&self, process: &Process<I>, records: &[StreamRecord]) -> InvocationOutcome {
+    /// Runs the handler, as Lambda's runtime does.
+    async fn run_handler(&self, process: &Process<I>, records: &[StreamRecord]) -> InvocationOutcome {
         let batch = ShownBatch::new(&self.world, records);
         let event = payload(&batch.records);
         let event: StreamEvent = serde_json::from_slice(&event).expect("the model's records are records");
-        process.mailbox.catch_up();
-        process.mailbox.begin(&self.world.ordinals(records));
+        process.mailbox.send_unsent();
+        process.mailbox.begin_batch(&self.world.ordinals(records));
         let deadlines = Deadlines::before(Instant::now() + TIMEOUT, MARGIN);
         let mut metrics = Metrics::new(records.len());
         let function = Function {
@@ -126,7 +126,7 @@ impl<I: Index> Processes<I> {
                 if !self.world.stands(Guard::LowestFailure) && failures.len() > 1 {
                     failures.drain(..failures.len() - 1);
                 }
-                // The way back.
+                // Travel time of the answer.
                 sleep(Duration::from_millis(self.world.chance(process.number, u64::MAX - 1, 5))).await;
                 InvocationOutcome::Response(Bytes::from(serde_json::to_vec(&response).expect("a response is JSON")))
             }

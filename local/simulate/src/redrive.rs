@@ -1,4 +1,4 @@
-//! The redrive function in the model: the real one, and what it reads of the stream.
+//! The real redrive function, and its reader for ranges of the model's streams.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use crate::process::{Processes, SENDER};
 use crate::shown::shown;
 use crate::world::World;
 
-/// The time of one redrive; the function keeps two seconds of it for closing.
+/// Time of one redrive. The function keeps two seconds of it for its end.
 const TIME: Duration = Duration::from_millis(4_500);
-/// How long one letter is tried.
+/// Time to try one dead letter.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Records that one read of a range gives.
+/// Number of records in one read of a range.
 const PAGE: usize = 2;
 
-/// Invokes the redrive function once. An operator who takes care names the generation in which the letters were sent that do
-/// not say it: ranges are redriven before it is raised, so it is the present one.
+/// Invokes the redrive function once. A careful operator names the generation of messages that do not say it. That is
+/// the present one, because ranges are redriven before it is raised.
 pub(crate) async fn redrive<I: Index>(processes: Arc<Processes<I>>, is_named: bool) {
     let world = processes.world();
     let process = processes.start(!world.stands(Guard::RedriveGuard));
@@ -36,7 +36,7 @@ pub(crate) async fn redrive<I: Index>(processes: Arc<Processes<I>>, is_named: bo
         read_options: &reading,
         writer: &process.writer,
         queue: &mailbox,
-        ranges: &Records(world),
+        ranges: &ModelRanges(world),
         sender: SENDER,
         table: None,
         patience: PATIENCE,
@@ -51,10 +51,10 @@ pub(crate) async fn redrive<I: Index>(processes: Arc<Processes<I>>, is_named: bo
     world.note(format_args!("redrive {ended}"));
 }
 
-/// The model's streams, as the redrive function reads them again.
-struct Records<'w, I>(&'w World<I>);
+/// Reader of the model's streams for the redrive function.
+struct ModelRanges<'w, I>(&'w World<I>);
 
-/// What is left of a range.
+/// Rest of a range.
 struct Cursor {
     stream: usize,
     shard: usize,
@@ -63,7 +63,7 @@ struct Cursor {
     pages: u64,
 }
 
-impl<I: Index> RangeReader for Records<'_, I> {
+impl<I: Index> RangeReader for ModelRanges<'_, I> {
     type Cursor = Cursor;
 
     async fn open(&self, range: &BatchInfo, _: Instant) -> Result<Cursor, RangeError> {

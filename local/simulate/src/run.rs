@@ -1,4 +1,4 @@
-//! Many schedules, on all cores.
+//! Runs of many schedules, on all cores.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -12,34 +12,34 @@ use crate::promise::Broken;
 use crate::shrink::shrink;
 use crate::{Played, Schedule};
 
-/// What is to be played: the schedules of `seed`, `seed + 1` and so on.
+/// A run of the schedules of `seed`, `seed + 1` and so on.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
-    /// How many.
+    /// Number of schedules.
     pub schedules: u64,
-    /// The first one's.
+    /// Seed of the first schedule.
     pub seed: u64,
-    /// Guards that are taken away.
+    /// Guards that are taken away in all of them.
     pub missing: Missing,
-    /// Threads.
+    /// Number of threads.
     pub jobs: usize,
 }
 
-/// What came of it.
+/// Result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    /// Schedules that were played; all of them, unless a promise was broken.
+    /// Number of schedules played: all, unless a promise was broken.
     pub played: u64,
-    /// What they consisted of.
+    /// Numbers of their events.
     pub counts: Counts,
-    /// All their traces together.
+    /// Hash of all their traces.
     pub trace: u64,
-    /// The first schedule, by seed, that broke a promise.
+    /// Seed of the first schedule that broke a promise, and the promise.
     pub broken: Option<(u64, Broken)>,
 }
 
 impl Run {
-    /// Plays until all is done or a promise is broken; the same run ends the same, with any number of threads.
+    /// Plays until all are done or a promise is broken. The same run ends the same, with any number of threads.
     #[must_use]
     pub fn play(&self, done: &AtomicU64) -> Summary {
         let next = AtomicU64::new(0);
@@ -47,15 +47,15 @@ impl Run {
         let summary = Mutex::new(Summary::default());
         thread::scope(|scope| {
             for _ in 0..self.jobs.max(1) {
-                scope.spawn(|| self.work(&next, &end, done, &summary));
+                scope.spawn(|| self.play_seeds(&next, &end, done, &summary));
             }
         });
         summary.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, next: &AtomicU64, end: &AtomicU64, done: &AtomicU64, summary: &Mutex<Summary>) {
+    fn play_seeds(&self, next: &AtomicU64, end: &AtomicU64, done: &AtomicU64, summary: &Mutex<Summary>) {
         loop {
-            // Seeds are dealt in order, so that all before the first broken one are played.
+            // Seeds are dealt in order, so all before the first broken one are played.
             let nth = next.fetch_add(1, Ordering::SeqCst);
             if nth >= end.load(Ordering::SeqCst) {
                 return;
@@ -85,18 +85,19 @@ impl Summary {
     }
 }
 
-/// The smallest schedule found that still breaks a promise. Works in a thread of its own, for the caller may have a runtime.
+/// Returns the smallest schedule found that still breaks a promise. Plays on a thread of its own: the caller may have a
+/// runtime.
 #[must_use]
 pub fn shrunk(schedule: Schedule, missing: Missing) -> Schedule {
-    apart(|| shrink(schedule, missing))
+    on_own_thread(|| shrink(schedule, missing))
 }
 
-/// Plays one schedule and keeps every line of what happens. Works in a thread of its own.
+/// Plays one schedule, and keeps every line of its log. Plays on a thread of its own.
 #[must_use]
 pub fn replay(schedule: &Schedule, missing: Missing) -> Played {
-    apart(|| play(schedule, missing, true))
+    on_own_thread(|| play(schedule, missing, true))
 }
 
-fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+fn on_own_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -1,100 +1,102 @@
-//! A schedule as plain data: what is written, and what goes wrong when. Made from a seed, shrunk by leaving steps out,
+//! Schedule of a run as plain data: writes, operations and faults. Generated from a seed, shrunk by leaving out steps,
 //! kept and replayed as JSON.
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that happens in one run.
+/// All events of one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// Decides every delay.
+    /// Seed of all delays.
     pub seed: u64,
-    /// What stays the same throughout.
-    pub setting: Setting,
-    /// Items that were in the table before its stream, by key: only a backfill brings them into the index.
+    /// Settings, which stay the same throughout.
+    #[serde(alias = "setting")]
+    pub scenario: Scenario,
+    /// Keys of items that were in the table before its stream. Only a backfill brings them into the index.
     pub initial: Vec<u8>,
-    /// What happens, in order.
+    /// Steps in their order.
     pub steps: Vec<Step>,
 }
 
-/// How the mapping and the function are set.
+/// Settings of mapping, stream and processes in one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Setting {
-    /// The most records in one invocation.
+pub struct Scenario {
+    /// Maximum number of records in one invocation.
     pub batch_size: usize,
-    /// Batches of one shard that are in work at the same time.
+    /// Number of concurrent batches of one shard.
     pub lanes: usize,
-    /// How often a failed batch is tried again.
+    /// Number of retries of a failed batch.
     pub retries: u32,
-    /// Whether a failed batch is split.
+    /// True if a failed batch is split.
     pub bisect: bool,
-    /// Records older than this are given up.
+    /// Age from which records are given up.
     pub maximum_age_ms: Option<u32>,
-    /// Whether a parent shard is finished before its children start. The promises do not rest on it.
+    /// True if a parent shard is finished before its children start. The promises do not rest on it.
     pub parents_first: bool,
-    /// Whether the records of a batch come in the order of the stream. The promises do not rest on it.
+    /// True if the records of a batch keep the order of the stream. The promises do not rest on it.
     pub in_order: bool,
-    /// By how much the processes' clocks are wrong, at most, in either direction.
+    /// Maximum error of the processes' clocks, in either direction.
     pub skew_ms: u32,
 }
 
-/// One step.
+/// One step of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// The time since the step before.
+    /// Time since the step before.
     pub after_ms: u32,
-    /// What happens then.
+    /// Event of the step.
     pub act: Act,
 }
 
-/// What happens in a step.
+/// Event of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act {
     /// The item gets this number, whether it existed or not.
     Put {
-        /// Which item.
+        /// Key of the item.
         key: u8,
-        /// Unique in the schedule.
+        /// Content, unique in the schedule.
         number: u32,
-        /// Whether the engine refuses the document until its mapping is mended.
+        /// True if the engine refuses the document until its mapping is mended.
         poison: bool,
     },
     /// The item is removed, if it exists.
     Delete {
-        /// Which item.
+        /// Key of the item.
         key: u8,
     },
     /// Every open shard is closed; children follow.
     Split,
     /// The table gets a new stream, with a mapping of its own beside the old one.
     RecreateStream,
-    /// The source is replaced: once the stream has drained, the generation is raised and a stream follows whose label sorts before all others.
+    /// The source is replaced. Once the stream has drained, the generation is raised, and a stream follows whose label
+    /// sorts before all others.
     RaiseGeneration,
     /// A second mapping reads the newest stream from its start.
     SecondMapping,
-    /// All items are brought into the index, as far as they are not there.
+    /// A backfill writes all items that the index lacks.
     Backfill,
-    /// Old tombstones are removed.
+    /// A purge deletes old tombstones.
     Purge,
-    /// Whatever letters there are are redriven.
+    /// A redrive handles the messages in the queue.
     Redrive,
-    /// What the engine refuses is mended; it accepts everything from now on.
+    /// The engine's mapping is mended: it accepts everything from now on.
     Mend,
-    /// The stream drains, letters are redriven, and weeks go by in which nothing happens.
+    /// The stream drains, all messages are redriven, and weeks go by without an event.
     Settle,
-    /// The engine's next write goes wrong.
+    /// The engine's next write has this fault.
     Write(EngineFault),
-    /// The engine's next read goes wrong.
+    /// The engine's next read has this fault.
     Read(EngineFault),
-    /// Nobody reaches the engine.
+    /// Nobody reaches the engine for a while.
     Outage {
-        /// For how long.
+        /// Duration of this state.
         for_ms: u32,
     },
-    /// A copy of the index takes its primary's place: writes that were on their way to the copies are gone.
+    /// A copy of the index becomes its primary. Writes that were on their way to the copies are lost.
     FailOver,
-    /// The index takes no writes: it refuses each document as if that were at fault.
+    /// The index is closed: it refuses each document as if that were at fault.
     Close {
-        /// For how long.
+        /// Duration of this state.
         for_ms: u32,
     },
     /// The process of the next write is killed before the engine has it.
@@ -103,61 +105,61 @@ pub enum Act {
     CrashAfter,
     /// The next invocation's answer is lost, and its process with it.
     LoseAnswer,
-    /// Sending the next letter goes wrong.
+    /// The next send to the queue has this fault.
     Send(QueueFault),
-    /// The next letters that are received stay visible to others.
+    /// The next messages that are received stay visible to others.
     ReceiveTwice,
-    /// The next letter that is deleted comes back.
+    /// The next message that is deleted reappears.
     Reappear,
-    /// The stream cannot be read by the next redrive.
+    /// The next redrive cannot read the stream.
     UnreadableRange,
-    /// A lane's last batches are delivered once more, by another process, while the lane goes on.
+    /// A lane's last batches are delivered once more, to another process, while the lane goes on.
     Redeliver {
-        /// How many batches.
+        /// Number of batches.
         batches: u8,
     },
 }
 
-/// What goes wrong with one request.
+/// Fault of one request to the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EngineFault {
-    /// It does not arrive.
+    /// The request does not arrive.
     Unreachable,
-    /// It is carried out, and its answer is lost.
+    /// The request is carried out, and its answer is lost.
     AnswerLost,
-    /// It is carried out after the client has given it up.
+    /// The request is carried out after the client has given it up.
     Late {
-        /// How long after it was sent.
+        /// Time since it was sent.
         by_ms: u32,
     },
-    /// It is carried out, slowly.
+    /// The request is carried out slowly.
     Slow {
-        /// How slowly.
+        /// Additional time that it takes.
         by_ms: u32,
     },
-    /// It is refused as a whole.
+    /// The request is refused as a whole.
     Refused {
-        /// With this status.
+        /// HTTP status of the refusal.
         status: u16,
     },
-    /// Every second document of it is refused.
+    /// Every second document of the request is refused.
     HalfRefused {
-        /// With this status.
+        /// HTTP status of the refusal.
         status: u16,
     },
     /// A read shows the state before the last write.
     Outdated,
 }
 
-/// What goes wrong with sending one letter.
+/// Fault of sending one dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum QueueFault {
-    /// The queue refuses it.
+    /// The queue refuses the message.
     Refused,
-    /// It is stored, and the answer is lost.
+    /// The message is stored, and the answer is lost.
     AnswerLost,
-    /// The process is killed before it is stored.
+    /// The process is killed before the message is stored.
     CrashBefore,
-    /// The process is killed when it is stored.
+    /// The process is killed after the message is stored.
     CrashAfter,
 }

@@ -33,7 +33,7 @@ impl ShownBatch {
         }
     }
 
-    /// Sequence number in the stream of the record that was shown under this one.
+    /// Returns the number in the stream of the record that was shown under this number.
     pub(crate) fn number_in_stream(&self, shown: String) -> String {
         let at = self.records.iter().position(|record| record.sequence_number().as_str() == shown);
         at.map_or(shown, |at| self.numbers[at].clone())
@@ -55,7 +55,7 @@ fn is_handed_on<I: Index>(world: &World<I>, records: &[StreamRecord], at: usize)
     others.into_iter().all(|(place, other)| (in_order || place <= at) && (fallback || change(other) <= own))
 }
 
-/// A record as the functions are shown it.
+/// Returns a record as the functions are shown it.
 pub(crate) fn shown<I: Index>(world: &World<I>, record: &StreamRecord) -> StreamRecord {
     let (labels, padding) = (world.stands(Guard::StreamLabel), world.stands(Guard::SequencePadding));
     if labels && padding {
@@ -71,7 +71,7 @@ pub(crate) fn shown<I: Index>(world: &World<I>, record: &StreamRecord) -> Stream
     StreamRecord::from_json(Bytes::from(json.to_string()), PARTITION_KEY).expect("the model's records are records")
 }
 
-/// A sequence number that compares with others as texts do: padded at its end.
+/// Pads a sequence number at its end. Such numbers compare as unpadded texts would.
 pub(crate) fn as_text(sequence: &str) -> String {
     format!("{sequence:0<TEXT_DIGITS$}")
 }

@@ -1,13 +1,13 @@
-//! Makes a failing schedule small: leaves out what it fails without.
+//! Shrinks a failing schedule: leaves out steps without which it still fails.
 
 use crate::guard::Missing;
 use crate::play::play;
 use crate::schedule::{Schedule, Step};
 
-/// Plays, at most, that shrinking takes.
+/// Maximum number of plays of one shrinking.
 const PLAYS: u32 = 4_000;
 
-/// The smallest schedule found that still breaks a promise. Gives it back as it is if it does not fail.
+/// Returns the smallest schedule found that still breaks a promise, or the schedule itself if it breaks none.
 #[must_use]
 pub fn shrink(schedule: Schedule, missing: Missing) -> Schedule {
     let mut shrinking = Shrinking { best: schedule, missing, plays: 0 };
@@ -41,7 +41,7 @@ impl Shrinking {
         fails
     }
 
-    /// Leaves out ever smaller runs of steps; the time that they took stays, or goes, too.
+    /// Leaves out ever smaller runs of steps, with the time that they took or without.
     fn leave_out_steps(&mut self) {
         let mut length = self.best.steps.len().div_ceil(2);
         while length > 0 {
@@ -62,18 +62,18 @@ impl Shrinking {
         }
     }
 
-    /// Sets everything that is left to the simplest that still fails.
+    /// Sets everything that is left to the simplest value that still fails.
     fn simplify(&mut self) {
         let simpler: [fn(&mut Schedule); 9] = [
             |schedule| schedule.initial.clear(),
-            |schedule| schedule.setting.lanes = 1,
-            |schedule| schedule.setting.retries = 0,
-            |schedule| schedule.setting.bisect = false,
-            |schedule| schedule.setting.maximum_age_ms = None,
-            |schedule| schedule.setting.parents_first = true,
-            |schedule| schedule.setting.in_order = true,
-            |schedule| schedule.setting.skew_ms = 0,
-            |schedule| schedule.setting.batch_size = 1,
+            |schedule| schedule.scenario.lanes = 1,
+            |schedule| schedule.scenario.retries = 0,
+            |schedule| schedule.scenario.bisect = false,
+            |schedule| schedule.scenario.maximum_age_ms = None,
+            |schedule| schedule.scenario.parents_first = true,
+            |schedule| schedule.scenario.in_order = true,
+            |schedule| schedule.scenario.skew_ms = 0,
+            |schedule| schedule.scenario.batch_size = 1,
         ];
         for simplify in simpler {
             let mut candidate = self.best.clone();

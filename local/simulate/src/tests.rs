@@ -1,4 +1,4 @@
-//! What the simulation promises of itself.
+//! Guarantees of the simulation itself.
 
 use std::sync::atomic::AtomicU64;
 
@@ -6,8 +6,8 @@ use clap::ValueEnum as _;
 
 use super::*;
 
-/// Each guard with the number of schedules, from seed 1 on, within which its absence must show. About five times of
-/// what it takes.
+/// Guards, each with the number of schedules from seed 1 on within which its absence must show. That is about five
+/// times as many as it takes.
 const GUARDS: [(Guard, u64); 23] = [
     (Guard::VersionCompare, 100),
     (Guard::AtomicWrite, 100),
@@ -23,10 +23,10 @@ const GUARDS: [(Guard, u64); 23] = [
     (Guard::FailureReport, 100),
     (Guard::LowestFailure, 100),
     (Guard::OnFailureMessage, 100),
-    (Guard::LetterBeforeSuccess, 100),
-    (Guard::RefusedLetter, 1_200),
-    (Guard::LetterDelete, 300),
-    (Guard::LetterVersion, 300),
+    (Guard::DeadLetterBeforeSuccess, 100),
+    (Guard::RefusedDeadLetter, 1_200),
+    (Guard::MessageDelete, 300),
+    (Guard::DeadLetterVersion, 300),
     (Guard::RedriveGuard, 100),
     (Guard::BackfillCreate, 100),
     (Guard::BackfillVersion, 100),
@@ -51,8 +51,8 @@ fn ten_thousand_schedules_keep_every_promise() {
     for what in [
         "conflicts",
         "late requests",
-        "letters with a range",
-        "letters with a record",
+        "on-failure messages",
+        "dead letters",
         "purged tombstones",
         "failovers",
         "closed indices",

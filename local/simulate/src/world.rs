@@ -1,6 +1,6 @@
-//! The world of a run: its services, clock, faults and log, and the promises that are held while it goes on.
+//! World of a run: its services, clock, faults and log, and the promises that are checked while it goes on.
 //!
-//! Who acts in it (processes, mappings, redrives, the backfill) has a file of its own, and the world knows none of them.
+//! Each actor (processes, mappings, redrives, the backfill) has a file of its own, and the world knows none of them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,19 +18,19 @@ use crate::faults::Faults;
 use crate::guard::{Guard, Missing};
 use crate::index::Index;
 use crate::ledger::{Ledger, Ordinal};
-use crate::letters::Letters;
 use crate::log::{Closed, Log};
+use crate::messages::Messages;
 use crate::promise::Broken;
-use crate::schedule::{Schedule, Setting};
+use crate::schedule::{Scenario, Schedule};
 use crate::table::Table;
 
-/// After this, a stream that is not drained counts as blocked.
+/// Time after which a stream that has not drained counts as blocked.
 const DRAIN_LIMIT: Duration = Duration::from_secs(120);
 
 /// Everything that those who act in a run share.
 pub(crate) struct World<I> {
     pub(crate) index: I,
-    pub(crate) setting: Setting,
+    pub(crate) scenario: Scenario,
     pub(crate) clock: Clock,
     pub(crate) faults: Faults,
     pub(crate) activities: Activities,
@@ -39,7 +39,7 @@ pub(crate) struct World<I> {
     generation: AtomicU32,
     table: Mutex<Table>,
     ledger: Mutex<Ledger>,
-    letters: Mutex<Letters>,
+    messages: Mutex<Messages>,
     log: Log,
 }
 
@@ -47,7 +47,7 @@ impl<I: Index> World<I> {
     pub(crate) fn new(schedule: &Schedule, index: I, missing: Missing, verbose: bool) -> Arc<Self> {
         Arc::new(Self {
             index,
-            setting: schedule.setting.clone(),
+            scenario: schedule.scenario.clone(),
             clock: Clock::start(),
             faults: Faults::default(),
             activities: Activities::new(),
@@ -56,7 +56,7 @@ impl<I: Index> World<I> {
             generation: AtomicU32::new(1),
             table: Mutex::new(Table::new(&schedule.initial)),
             ledger: Mutex::default(),
-            letters: Mutex::default(),
+            messages: Mutex::default(),
             log: Log::new(verbose),
         })
     }
@@ -69,15 +69,15 @@ impl<I: Index> World<I> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn letters(&self) -> MutexGuard<'_, Letters> {
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn messages(&self) -> MutexGuard<'_, Messages> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn stands(&self, guard: Guard) -> bool {
         self.missing.stands(guard)
     }
 
-    /// Generation in the functions' settings.
+    /// Returns the generation in the functions' settings.
     pub(crate) fn generation(&self) -> Generation {
         match self.stands(Guard::Generation) {
             true => Generation(self.generation.load(Ordering::Relaxed)),
@@ -93,12 +93,12 @@ impl<I: Index> World<I> {
         ReadOptions { generation: self.generation(), partition_key: None }
     }
 
-    /// A number below `end` that follows from the seed, and from who asks for the how manieth time.
+    /// Returns a pseudo-random number below `end`, from the seed, the caller and its number of calls.
     pub(crate) fn chance(&self, who: u64, nth: u64, end: u64) -> u64 {
         chance(self.seed, who, nth) % end
     }
 
-    /// Notes something observable.
+    /// Notes an observable event.
     pub(crate) fn note(&self, what: fmt::Arguments<'_>) {
         self.log.note(self.clock.elapsed_ms(), what);
     }
@@ -107,25 +107,25 @@ impl<I: Index> World<I> {
         self.log.count(what, number);
     }
 
-    /// Keeps the first broken promise.
+    /// Notes a broken promise. The first one is kept.
     pub(crate) fn break_promise(&self, broken: Broken) {
         self.note(format_args!("BROKEN {broken}"));
         self.log.keep(broken);
     }
 
-    /// The log, once nothing more happens.
+    /// Ends the log, and returns it.
     pub(crate) fn close_log(&self) -> Closed {
         self.count("changes", self.ledger().len() as u64);
         self.log.close()
     }
 
-    /// A copy of the index takes over.
+    /// Promotes a copy of the index.
     pub(crate) fn fail_over(&self) {
         self.index.fail_over();
         self.count("failovers", 1);
     }
 
-    /// The index refuses everything for a while.
+    /// Closes the index for a while.
     pub(crate) fn close_index(self: &Arc<Self>, time: Duration) {
         self.index.set_closed(true);
         self.count("closed indices", 1);
@@ -136,7 +136,7 @@ impl<I: Index> World<I> {
         });
     }
 
-    /// Waits until everything has been delivered or given up, and nothing is under way.
+    /// Waits until everything is delivered or given up, and nothing is under way.
     pub(crate) async fn drain(&self) {
         let on_panic = |panic| self.break_promise(Broken::Panicked(panic));
         if !self.activities.drain(DRAIN_LIMIT, on_panic).await {
@@ -144,30 +144,30 @@ impl<I: Index> World<I> {
         }
     }
 
-    /// The changes that records hold.
+    /// Returns the changes of records.
     pub(crate) fn ordinals(&self, records: &[StreamRecord]) -> Vec<Ordinal> {
         let ledger = self.ledger();
         records.iter().filter_map(|record| ledger.ordinal(record.sequence_number().as_str())).collect()
     }
 
-    /// Stores a letter, and holds the promise against it that nothing is rejected without need.
-    pub(crate) fn store_letter(&self, body: String, changes: Vec<Ordinal>, own: bool) {
-        self.note(format_args!("letter for {changes:?}, {}", if own { "a record" } else { "a range" }));
-        self.count(if own { "letters with a record" } else { "letters with a range" }, 1);
+    /// Stores a message in the queue, and checks that nothing is rejected without need.
+    pub(crate) fn store_message(&self, body: String, changes: Vec<Ordinal>, has_record: bool) {
+        self.note(format_args!("{} for {changes:?}", if has_record { "dead letter" } else { "on-failure message" }));
+        self.count(if has_record { "dead letters" } else { "on-failure messages" }, 1);
         let needless = {
             let mut ledger = self.ledger();
-            ledger.lettered(&changes, own);
-            let needless = changes.iter().find(|change| own && !ledger.is_poison(**change));
+            ledger.note_message(&changes, has_record);
+            let needless = changes.iter().find(|change| has_record && !ledger.is_poison(**change));
             needless.map(|change| ledger.describe(*change))
         };
-        self.letters().store(body, changes, own);
+        self.messages().store(body, changes, has_record);
         if let Some(needless) = needless {
-            self.break_promise(Broken::NeedlessLetter(needless));
+            self.break_promise(Broken::NeedlessDeadLetter(needless));
         }
     }
 
-    /// These changes leave the stream, or their letter the queue: each must have been in the index by now, or be
-    /// accounted for otherwise.
+    /// Checks changes that leave the stream, or whose message leaves the queue. Each must have been in the index by
+    /// then, or be accounted for otherwise.
     pub(crate) fn check_out(&self, changes: &[Ordinal], otherwise: impl Fn(&Ledger, Ordinal) -> bool, how: &str) {
         let lost = {
             let ledger = self.ledger();

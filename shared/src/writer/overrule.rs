@@ -69,44 +69,14 @@ fn failed(problem: Problem) -> Result<Outcome, ConfigurationError> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-    use std::sync::Mutex;
     use std::time::Duration;
 
     use super::*;
-    use crate::document_id::DocumentId;
     use crate::fixtures::{change, version};
-    use crate::memory::MemoryTarget;
+    use crate::memory::Fault;
     use crate::time::Timestamp;
     use crate::version::Generation;
-
-    /// A target with a faster writer: each write is preceded by one of these changes.
-    #[derive(Default)]
-    struct Busy {
-        target: MemoryTarget,
-        others: Mutex<VecDeque<Change>>,
-    }
-
-    impl Target for Busy {
-        async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<StoredState>, Problem>> {
-            self.target.read(ids, call).await
-        }
-
-        async fn write(&self, writes: &[ConditionalWrite<'_>], call: Call) -> Vec<Result<Written, Problem>> {
-            let other = self.others.lock().expect("no panic").pop_front();
-            if let Some(other) = other {
-                Writer::new(self.target.clone(), Generation::default())
-                    .apply(&[other], options())
-                    .await
-                    .expect("configured");
-            }
-            self.target.write(writes, call).await
-        }
-
-        async fn probe_beside(&self, beside: &DocumentId, deadline: Instant) -> Result<(), Problem> {
-            self.target.probe_beside(beside, deadline).await
-        }
-    }
+    use crate::writer::tests::busy::Busy;
 
     fn options() -> ApplyOptions {
         ApplyOptions { deadline: Instant::now() + Duration::from_secs(10), written_at: Timestamp::from_millis(1) }
@@ -116,12 +86,18 @@ mod tests {
         Change { event_time: Some(Timestamp::from_millis(second * 1_000)), ..change("a", sequence) }
     }
 
+    /// Writer on an index with version 9 of second 0.
+    async fn doubted() -> Writer<Busy> {
+        let writer = Writer::new(Busy::default(), Generation::default());
+        writer.apply(&[at(9, 0)], options()).await.expect("configured");
+        writer
+    }
+
     /// Overrules version 9 of second 0 by version 4 of second 60, while others write. Returns the outcome, and the
     /// stored content and version.
     async fn overrule(others: impl IntoIterator<Item = Change>) -> (Outcome, String, Version) {
-        let writer = Writer::new(Busy::default(), Generation::default());
-        writer.apply(&[at(9, 0)], options()).await.expect("configured");
-        writer.target().others.lock().expect("no panic").extend(others);
+        let writer = doubted().await;
+        writer.target().precede(others);
         let outcome = writer.overrule(&at(4, 60), options()).await.expect("configured");
         let target = &writer.target().target;
         let document = target.documents().into_values().next().expect("a document");
@@ -146,5 +122,35 @@ mod tests {
     async fn a_document_that_never_rests_is_left_to_a_later_run() {
         let others = (0..1_000).map(|n| at(10 + n, 1));
         assert_eq!(overrule(others).await.0, Outcome::Failed(Problem::Contended(MAX_CONFLICTS)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_deadline_a_document_that_moved_is_left_to_a_later_run() {
+        let writer = doubted().await;
+        writer.target().precede([at(10, 1)]);
+        let now = ApplyOptions { deadline: Instant::now(), ..options() };
+        let outcome = writer.overrule(&at(4, 60), now).await.expect("configured");
+        assert_eq!(outcome, Outcome::Failed(Problem::Contended(MAX_CONFLICTS)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_stored_change_itself_is_a_duplicate_and_no_anomaly() {
+        let outcome = doubted().await.overrule(&at(9, 60), options()).await.expect("configured");
+        assert_eq!(outcome, Outcome::Duplicate);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_the_changes_fault_only_if_the_index_takes_writes() {
+        let writer = doubted().await;
+        let target = &writer.target().target;
+        target.fail_writes([Fault::Unreachable]);
+        let outcome = writer.overrule(&at(4, 60), options()).await.expect("configured");
+        assert!(matches!(outcome, Outcome::Failed(Problem::Unreachable(_))), "{outcome:?}");
+        target.refuse(br#"{"n":4}"#, 400);
+        let outcome = writer.overrule(&at(4, 60), options()).await.expect("configured");
+        assert!(matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
+        target.fail_probes([Problem::Probe("index_closed_exception".into())]);
+        let error = writer.overrule(&at(4, 60), options()).await.expect_err("a configuration error");
+        assert!(error.to_string().contains("index_closed_exception"), "{error}");
     }
 }

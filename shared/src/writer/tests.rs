@@ -1,6 +1,8 @@
 //! Guarantees of the writer, on the target in memory with scripted faults.
 
+pub(super) mod busy;
 mod doubt;
+mod rounds;
 
 use std::collections::BTreeMap;
 

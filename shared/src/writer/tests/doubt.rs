@@ -23,8 +23,12 @@ async fn a_refused_change_that_is_stale_ends_as_stale_and_never_as_rejected() {
 async fn a_refused_change_is_read_and_sent_once_more_behind_a_probe() {
     let (writer, target) = writer();
     target.refuse(br#"{"n":1}"#, 400);
+    let started = Instant::now();
     assert!(matches!(apply(&writer, &[insert("a", 1)]).await[..], [Outcome::Rejected(_)]));
     assert_eq!((target.calls(), target.probes()), ((1, 2), 1));
+    assert!(matches!(apply(&writer, &[change("b", 1)]).await[..], [Outcome::Rejected(_)]));
+    assert_eq!((target.calls(), target.probes()), ((2, 4), 2), "also if it was read before");
+    assert_eq!(started.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
@@ -56,6 +60,22 @@ async fn a_duplicate_that_nobody_was_told_of_is_written_once_more() {
     let another = Writer::new(target.clone(), Generation::default());
     assert_eq!(another.apply(&[insert("a", 1)], later).await.expect("configured").outcomes, [Outcome::Duplicate]);
     assert_eq!(written(), [3]);
+    let too_early = ApplyOptions { written_at: Timestamp::from_millis(1 + 30 * 60 * 1_000), ..options() };
+    let another = Writer::new(target.clone(), Generation::default());
+    assert_eq!(another.apply(&[insert("a", 1)], too_early).await.expect("configured").outcomes, [Outcome::Duplicate]);
+    assert_eq!(written(), [4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_says_nothing_of_a_later_write_of_the_same_change() {
+    let (writer, target) = writer();
+    apply(&writer, &[insert("a", 1)]).await;
+    let other = Writer::new(target.clone(), Generation::default());
+    assert_eq!(apply(&other, &[insert("a", 1)]).await, [Outcome::Duplicate]);
+    let written = || target.documents().into_values().map(|document| document.seq_no()).collect::<Vec<_>>();
+    let before = written();
+    assert_eq!(apply(&writer, &[insert("a", 1)]).await, [Outcome::Duplicate]);
+    assert_eq!(written(), [before[0] + 1]);
 }
 
 fn long() -> ApplyOptions {
@@ -67,8 +87,10 @@ async fn a_slow_document_is_found_among_its_neighbours_and_rejected_alone() {
     let (writer, target) = writer();
     let batch: Vec<_> = (0..100).map(|n| insert(&format!("k{n}"), n)).collect();
     target.slow_down(br#"{"n":70}"#);
-    let outcomes = writer.apply(&batch, long()).await.expect("configured").outcomes;
-    for (n, outcome) in outcomes.iter().enumerate() {
+    let report = writer.apply(&batch, long()).await.expect("configured");
+    // With 50 documents, 12, and 3; then alone: 40 s, 80 s, and a last try.
+    assert_eq!(report.engine_time.as_secs(), 10 + 20 + 20 + 20 + 40 + 80);
+    for (n, outcome) in report.outcomes.iter().enumerate() {
         match n {
             70 => assert!(matches!(outcome, Outcome::Rejected(Problem::Suspect { .. })), "{outcome:?}"),
             _ => assert!(matches!(outcome, Outcome::Applied | Outcome::Duplicate), "{n}: {outcome:?}"),
