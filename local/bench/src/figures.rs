@@ -216,7 +216,6 @@ fn six_digits<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Err
     format!("{value:.5e}").parse().unwrap_or(f64::NAN).serialize(serializer)
 }
 
-#[expect(clippy::ref_option, reason = "serde passes the field by reference")]
 fn six_digits_of_some<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     six_digits(&value.unwrap_or(f64::NAN), serializer)
 }
