@@ -79,7 +79,7 @@ async fn a_troubled_stream_converges(dynamodb: DynamoDbKind) {
     assert_eq!((written.failed, written.changes() > 200), (0, true), "{written:?}");
     mapping.wait_until_drained(DRAIN).await.expect("drained");
     let stats = mapping.shutdown().await;
-    assert!(stats.redelivered_batches > 0 && stats.sabotaged > 0, "{stats:?}");
+    assert!(stats.redelivered_batches > 0 && stats.faults > 0, "{stats:?}");
     assert_eq!((stats.records_read, stats.records_lost), (written.changes(), 0), "{stats:?}");
     assert_eq!(messages.messages().len(), 0, "{:?}", messages.messages());
     let engine = OpenSearch::new(Transport::single_node(engine_url()).expect("a URL"));

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
-use driftless_harness::function::{Invocation, InvocationOutcome, Invoke, Launch, Sabotage};
+use driftless_harness::function::{Invocation, InvocationOutcome, Invoke, Launch, ProcessFault};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -51,7 +51,7 @@ impl Invoke for BaselineLane {
         Ok(())
     }
 
-    async fn invoke(&mut self, payload: Bytes, _: Option<Sabotage>) -> Result<Invocation> {
+    async fn invoke(&mut self, payload: Bytes, _: Option<ProcessFault>) -> Result<Invocation> {
         let start = Instant::now();
         let event: Event<'_> = serde_json::from_slice(&payload)?;
         let mut operations = Vec::with_capacity(1_024 * event.records.len());

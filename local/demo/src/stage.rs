@@ -206,7 +206,7 @@ impl Stage {
             ms(lag.quantile_ms(0.5)),
             ms(lag.quantile_ms(0.99)),
             counted(stats.redelivered_batches, "batch"),
-            stats.sabotaged,
+            stats.faults,
         ));
     }
 

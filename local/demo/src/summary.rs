@@ -113,7 +113,7 @@ impl Summary {
             function,
             invocations: stats.invocations,
             redelivered: stats.redelivered_batches,
-            killed: stats.sabotaged,
+            killed: stats.faults,
             retries: stats.retries,
             rate: args.rate,
             factor: args.factor,

@@ -25,7 +25,7 @@ mod trimmed;
 
 use std::time::Duration;
 
-use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, Sabotage};
+use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, ProcessFault};
 use driftless_harness::outcomes::{FunctionCounts, Tally};
 use driftless_harness::proxy::Proxy;
 use serde_json::Value;
@@ -85,10 +85,10 @@ impl Process {
     async fn invoke(
         &mut self,
         records: &[String],
-        sabotage: Option<Sabotage>,
+        fault: Option<ProcessFault>,
     ) -> Result<Vec<String>, InvocationOutcome> {
         let payload = format!(r#"{{"Records":[{}]}}"#, records.join(","));
-        match self.process.invoke(payload.into(), sabotage).await.expect("invoked").outcome {
+        match self.process.invoke(payload.into(), fault).await.expect("invoked").outcome {
             InvocationOutcome::Response(body) => Ok(failures(&body)),
             outcome => Err(outcome),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use driftless_harness::function::{InvocationOutcome, Invoke as _, Sabotage};
+use driftless_harness::function::{InvocationOutcome, Invoke as _, ProcessFault};
 use driftless_harness::proxy::{Proxy, ProxyFault};
 
 use super::{Process, binary, eventually, proxy, settings};
@@ -73,7 +73,7 @@ async fn a_function_killed_between_write_and_answer_leaves_duplicates() {
 #[tokio::test]
 async fn a_function_killed_after_its_answer_leaves_duplicates() {
     let (index, _proxy, mut process) = warm().await;
-    let lost = process.invoke(&batch(), Some(Sabotage::LoseAnswer)).await;
+    let lost = process.invoke(&batch(), Some(ProcessFault::LoseAnswer)).await;
     assert_eq!(lost.expect_err("lost"), InvocationOutcome::Exited(None));
     ends_as_one(&index, &mut process, 1).await;
     process.process.end().await;
@@ -105,7 +105,7 @@ async fn a_function_killed_at_any_time_loses_nothing_and_does_nothing_twice() {
         let (modified, other) = (10 * nth + 11, format!("k{nth}"));
         let batch = [modify("a", modified), insert(&other, modified + 1), remove(&format!("gone{nth}"), modified + 2)];
         let before = index.writes("a").await;
-        let kill = Sabotage::KillAfter(Duration::from_millis(nth));
+        let kill = ProcessFault::KillAfter(Duration::from_millis(nth));
         let _ = process.invoke(&batch, Some(kill)).await;
         assert_eq!(process.invoke(&batch, None).await.expect("answered"), [""; 0]);
         let found = index.all().await;

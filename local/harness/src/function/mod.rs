@@ -44,7 +44,7 @@ pub enum InvocationOutcome {
     },
     /// The function did not answer within its time-out; its process was killed.
     TimedOut,
-    /// The process ended before it answered, or its answer was thrown away by a [`Sabotage`].
+    /// The process ended before it answered, or its answer was thrown away by a [`ProcessFault`].
     Exited(Option<ExitStatus>),
 }
 
@@ -81,7 +81,7 @@ pub struct Invocation {
 
 /// A fault that is done to one invocation on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sabotage {
+pub enum ProcessFault {
     /// The process is killed so long after it was given the event; an answer that came before is thrown away.
     KillAfter(Duration),
     /// The function does its work and answers, then the answer is thrown away and the process is killed.
@@ -101,7 +101,7 @@ pub trait Invoke: Send + Sync {
     ///
     /// # Errors
     /// When the function could not be invoked at all; what the function did wrong is an [`InvocationOutcome`].
-    async fn invoke(&mut self, payload: Bytes, sabotage: Option<Sabotage>) -> Result<Invocation>;
+    async fn invoke(&mut self, payload: Bytes, fault: Option<ProcessFault>) -> Result<Invocation>;
 
     /// Ends the function immediately, as `SIGKILL` does. The next invocation starts it again.
     async fn kill(&mut self);

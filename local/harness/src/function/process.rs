@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    FunctionConfig, Invocation, InvocationOutcome, Invoke, Launch, Sabotage, epoch_ms, new_request_id,
+    FunctionConfig, Invocation, InvocationOutcome, Invoke, Launch, ProcessFault, epoch_ms, new_request_id,
     output::{Tail, follow, open_log},
     runtime_api::{Answer, Event, RuntimeApi},
 };
@@ -111,7 +111,7 @@ impl Invoke for FunctionProcess {
         Ok(())
     }
 
-    async fn invoke(&mut self, payload: Bytes, sabotage: Option<Sabotage>) -> Result<Invocation> {
+    async fn invoke(&mut self, payload: Bytes, fault: Option<ProcessFault>) -> Result<Invocation> {
         let request_id = new_request_id();
         let start = Instant::now();
         if let Some((outcome, tail)) = self.ensure_running().await? {
@@ -123,7 +123,7 @@ impl Invoke for FunctionProcess {
         let limit = self.config.timeout;
         let deadline_ms = epoch_ms() + i64::try_from(limit.as_millis()).unwrap_or(i64::MAX / 2);
         running.api.hand_over(Event { request_id: request_id.clone(), deadline_ms, payload }).await?;
-        let outcome = finished(running, &request_id, start + limit, sabotage).await?;
+        let outcome = finished(running, &request_id, start + limit, fault).await?;
         let duration = start.elapsed();
         if matches!(outcome, InvocationOutcome::TimedOut | InvocationOutcome::Exited(_)) {
             self.kill().await;
@@ -186,7 +186,7 @@ async fn finished(
     running: &mut Running,
     request_id: &str,
     deadline: Instant,
-    sabotage: Option<Sabotage>,
+    fault: Option<ProcessFault>,
 ) -> Result<InvocationOutcome> {
     let mut kill_at = None;
     loop {
@@ -194,12 +194,12 @@ async fn finished(
             biased;
             answer = running.api.answers.recv() => match answer.context("the Runtime API ended")? {
                 Answer::Taken => {
-                    if let Some(Sabotage::KillAfter(delay)) = sabotage {
+                    if let Some(ProcessFault::KillAfter(delay)) = fault {
                         kill_at = Some(Instant::now() + delay);
                     }
                 }
                 answer => if let Some(outcome) = outcome_of(answer, request_id) {
-                    return Ok(if sabotage.is_some() { InvocationOutcome::Exited(None) } else { outcome });
+                    return Ok(if fault.is_some() { InvocationOutcome::Exited(None) } else { outcome });
                 },
             },
             status = running.child.wait() => {

@@ -19,7 +19,7 @@ use super::{
     stats::{Counter, MappingProgress},
     stream::ShardId,
 };
-use crate::function::{Invocation, Sabotage, epoch_ms};
+use crate::function::{Invocation, ProcessFault, epoch_ms};
 
 /// Observer of the records of a mapping. Called in the tasks of readers and lanes, so it must not block.
 pub trait Observe: Send + Sync {
@@ -157,10 +157,10 @@ impl Lane {
                     pending.push_front(batch);
                     sleep(shared.config.retry_backoff.delay(failed_launches)).await;
                 }
-                Ok((invocation, sabotage)) => {
+                Ok((invocation, fault)) => {
                     failed_launches = 0;
                     batch.invocations += 1;
-                    let then = self.account(batch, &invocation, sabotage);
+                    let then = self.account(batch, &invocation, fault);
                     last = Some(invocation);
                     all_delivered &= self.follow_up(then, &mut pending, last.as_ref()).await;
                 }
@@ -170,11 +170,11 @@ impl Lane {
     }
 
     /// Accounts for what an invocation did with `batch`, and tells what follows for the rest of it.
-    fn account(&self, batch: Delivery, invocation: &Invocation, sabotage: Option<Sabotage>) -> FollowUp {
+    fn account(&self, batch: Delivery, invocation: &Invocation, fault: Option<ProcessFault>) -> FollowUp {
         let config = &self.shared.config;
         let verdict = verdict(&invocation.outcome, &batch.records, config.report_batch_item_failures);
-        match sabotage {
-            Some(sabotage) if verdict == Verdict::Failed => self.report_sabotage(sabotage),
+        match fault {
+            Some(fault) if verdict == Verdict::Failed => self.report_fault(fault),
             _ => self.report(&batch, invocation, verdict),
         }
         let redelivered = batch.redelivered;
@@ -212,7 +212,7 @@ impl Lane {
         true
     }
 
-    async fn invoke(&self, batch: &Delivery) -> anyhow::Result<(Invocation, Option<Sabotage>)> {
+    async fn invoke(&self, batch: &Delivery) -> anyhow::Result<(Invocation, Option<ProcessFault>)> {
         let shared = &self.shared;
         let mut slot = self.environment.lock().await;
         let environment = match &mut *slot {
@@ -223,12 +223,12 @@ impl Lane {
             sleep(shared.config.invocation_overhead).await;
         }
         let counters = &shared.progress.counters;
-        let sabotage = sabotage(&shared.config.faults, shared.attempts.add(1));
-        let invocation = environment.invoke(payload(&batch.records), sabotage).await?;
+        let fault = due_fault(&shared.config.faults, shared.attempts.add(1));
+        let invocation = environment.invoke(payload(&batch.records), fault).await?;
         counters.invocations.add(1);
-        counters.sabotaged.add(usize::from(sabotage.is_some()));
+        counters.faults.add(usize::from(fault.is_some()));
         shared.progress.invoked(invocation.duration);
-        Ok((invocation, sabotage))
+        Ok((invocation, fault))
     }
 
     fn report(&self, batch: &Delivery, invocation: &Invocation, verdict: Verdict) {
@@ -242,11 +242,11 @@ impl Lane {
         tracing::info!(request_id, records, %shard, ?verdict, "a batch failed: {}", invocation.outcome);
     }
 
-    fn report_sabotage(&self, sabotage: Sabotage) {
+    fn report_fault(&self, fault: ProcessFault) {
         self.shared.progress.counters.function_errors.add(1);
-        let when = match sabotage {
-            Sabotage::KillAfter(_) => "in the middle of an invocation",
-            Sabotage::LoseAnswer => "before Lambda got its answer",
+        let when = match fault {
+            ProcessFault::KillAfter(_) => "in the middle of an invocation",
+            ProcessFault::LoseAnswer => "before Lambda got its answer",
         };
         tracing::info!("on purpose, the function's process was killed {when}; its batch is delivered again");
     }
@@ -288,12 +288,12 @@ impl Lane {
 }
 
 /// Chooses the fault of the invocation `number`, if it suffers one.
-fn sabotage(faults: &MappingFaults, number: u64) -> Option<Sabotage> {
+fn due_fault(faults: &MappingFaults, number: u64) -> Option<ProcessFault> {
     let due = |every: Option<NonZeroU64>| every.is_some_and(|every| number.is_multiple_of(every.get()));
     if due(faults.kill_during_every) {
-        Some(Sabotage::KillAfter(faults.kill_after))
+        Some(ProcessFault::KillAfter(faults.kill_after))
     } else if due(faults.lose_answer_every) {
-        Some(Sabotage::LoseAnswer)
+        Some(ProcessFault::LoseAnswer)
     } else {
         None
     }

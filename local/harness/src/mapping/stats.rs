@@ -39,7 +39,7 @@ pub struct MappingStats {
     /// Successful batches that were delivered again on purpose.
     pub redelivered_batches: u64,
     /// Invocations whose process was killed on purpose.
-    pub sabotaged: u64,
+    pub faults: u64,
     /// Messages to the on-failure destination.
     pub dead_letters: u64,
     /// The records in these messages.
@@ -85,7 +85,7 @@ counters!(
     retries,
     bisects,
     redelivered_batches,
-    sabotaged,
+    faults,
     dead_letters,
     dead_lettered_records,
     records_lost,

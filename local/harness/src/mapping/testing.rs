@@ -23,7 +23,7 @@ use super::{
     EventSourceMapping, JsonItem, MappingConfig, MemoryChange, MemoryMessages, MemoryStream, OnFailure, RetryBackoff,
     record::StreamRecord, stream::ChangeStream,
 };
-use crate::function::{Invocation, InvocationOutcome, Invoke, Launch, Sabotage, new_request_id};
+use crate::function::{Invocation, InvocationOutcome, Invoke, Launch, ProcessFault, new_request_id};
 
 /// When all test records were written, in seconds since the epoch.
 pub(super) const ARRIVAL_S: i64 = 1_700_000_000;
@@ -166,7 +166,7 @@ impl Invoke for ScriptedEnvironment {
         Ok(())
     }
 
-    async fn invoke(&mut self, payload: Bytes, sabotage: Option<Sabotage>) -> Result<Invocation> {
+    async fn invoke(&mut self, payload: Bytes, fault: Option<ProcessFault>) -> Result<Invocation> {
         if self.1.failing_launches.try_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
             bail!("the script lets this launch fail");
         }
@@ -176,7 +176,7 @@ impl Invoke for ScriptedEnvironment {
             work => sleep(work).await,
         }
         let outcome = (self.1.script)(&call);
-        (call.end, call.outcome) = (Instant::now(), sabotage.map_or(outcome, |_| InvocationOutcome::Exited(None)));
+        (call.end, call.outcome) = (Instant::now(), fault.map_or(outcome, |_| InvocationOutcome::Exited(None)));
         self.1.calls.lock().unwrap().push(call.clone());
         Ok(Invocation { request_id: new_request_id(), outcome: call.outcome, duration: call.end - call.start })
     }

@@ -291,7 +291,7 @@ async fn a_lost_answer_is_a_function_error_and_the_batch_comes_again() {
     let faults = MappingFaults { lose_answer_every: every(2), ..MappingFaults::default() };
     let stats = bench.drain(MappingConfig { faults, ..config(1) }).await;
     assert_eq!(bench.function.deliveries(), ["a", "b", "b", "c", "c"]);
-    assert_eq!((stats.sabotaged, stats.retries, stats.records_delivered), (2, 2, 3));
+    assert_eq!((stats.faults, stats.retries, stats.records_delivered), (2, 2, 3));
 }
 
 #[tokio::test]

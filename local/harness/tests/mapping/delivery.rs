@@ -62,7 +62,7 @@ async fn every_record_reaches_a_real_function_or_the_destination_while_processes
     mapping.wait_until_drained(LIMIT).await.unwrap();
     let stats = mapping.shutdown().await;
     assert_eq!((stats.records_read, stats.records_in_flight, stats.records_lost), (300, 0, 0));
-    assert!(stats.sabotaged > 0 && stats.redelivered_batches > 0 && stats.bisects > 0, "{stats:?}");
+    assert!(stats.faults > 0 && stats.redelivered_batches > 0 && stats.bisects > 0, "{stats:?}");
     assert!((3..10).contains(&stats.dead_letters), "{stats:?}");
     assert_eq!(messages.messages().len() as u64, stats.dead_letters);
     let delivered = std::fs::read_to_string(&deliveries).unwrap();

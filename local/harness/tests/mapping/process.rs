@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use driftless_harness::function::{FunctionProcess, InvocationOutcome, Invoke, Sabotage};
+use driftless_harness::function::{FunctionProcess, InvocationOutcome, Invoke, ProcessFault};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -90,9 +90,9 @@ async fn sabotage_kills_the_process_during_and_after_its_work() {
     let folder = TempDir::new().unwrap();
     let deliveries = folder.path().join("deliveries");
     let mut function = FunctionProcess::new(scripted_function().env("DELIVERIES", deliveries.display().to_string()));
-    let during = Some(Sabotage::KillAfter(Duration::from_millis(50)));
+    let during = Some(ProcessFault::KillAfter(Duration::from_millis(50)));
     assert_eq!(function.invoke(event(&["hang"]), during).await.unwrap().outcome, InvocationOutcome::Exited(None));
-    let after = function.invoke(event(&["ok"]), Some(Sabotage::LoseAnswer)).await.unwrap();
+    let after = function.invoke(event(&["ok"]), Some(ProcessFault::LoseAnswer)).await.unwrap();
     assert_eq!(after.outcome, InvocationOutcome::Exited(None));
     assert_eq!(outcome(&mut function, &["ok"]).await, success());
     // The work of the lost answer was done.
