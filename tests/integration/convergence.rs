@@ -1,4 +1,4 @@
-//! Many writers at once: the index ends as the newest changes say.
+//! Many concurrent writers: the index ends as the newest changes say.
 
 use driftless_harness::function::{FunctionProcess, InvocationOutcome, Invoke};
 use futures::future::join_all;

@@ -1,4 +1,4 @@
-//! What the engine gives back: every digit, every name, every key.
+//! Documents as the engine returns them: every digit, every name, every key.
 
 use serde_json::json;
 

@@ -15,7 +15,7 @@ fn records(file: &str) -> Vec<String> {
     event["Records"].iter().map(|raw| raw.get().to_owned()).collect()
 }
 
-/// What is to be seen in an empty index after some events; how many documents.
+/// Applies events to an empty index. Returns the failed records, and the documents that readers then see.
 async fn after(files: &[&str]) -> (Vec<String>, BTreeMap<String, String>) {
     let index = Index::new("event");
     let function = index.function();

@@ -20,7 +20,7 @@ use crate::support::{Index, engine_url, identity};
 
 /// Schedules that are played.
 const SCHEDULES: std::ops::Range<u64> = 1..31;
-/// Schedules that are played at the same time.
+/// Schedules that are played concurrently.
 const AT_ONCE: usize = 6;
 
 /// An index of the real engine.

@@ -1,4 +1,4 @@
-//! The function over the real engine, with a queue in memory: what it answers, which letters it sends, what it counts.
+//! The function over the real engine, with a queue in memory: its answer, dead letters and counts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(crate) struct Stage {
     writer: Writer<OpenSearchTarget>,
 }
 
-/// How an invocation ended.
+/// Result of an invocation, with the records that failed.
 pub(crate) struct Ended {
     /// Numbers of the failed records.
     pub(crate) answer: Result<Vec<String>, FunctionError>,
@@ -105,7 +105,7 @@ impl Stage {
         self.writer.preview(changes, options).await.expect("configured")
     }
 
-    /// Hands it a batch that it must answer without a failure; gives its letters and metrics.
+    /// Hands it a batch that it must answer without a failure; gives its dead letters and metrics.
     pub(crate) async fn handle(&self, records: &[String]) -> (Vec<DeadLetter>, Value) {
         let Ended { answer, letters, metrics, .. } = self.invoke(records).await;
         assert_eq!(answer.expect("handled"), [""; 0], "the stream goes on");

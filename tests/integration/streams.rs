@@ -1,5 +1,7 @@
-//! From a table's write to the index: a real stream, the real binary behind the event source mapping, with faults; on the
-//! embedded DynamoDB and on AWS's own DynamoDB Local.
+//! The way from a table's write to the index: a real stream, and the real binary behind the event source mapping, with
+//! faults.
+//!
+//! It runs on the embedded DynamoDB and on AWS's own DynamoDB Local.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;

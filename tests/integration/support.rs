@@ -1,4 +1,4 @@
-//! What the tests share: an index of their own on the real engine, the function in this process, and stream records.
+//! Parts that all tests share: an index of their own on the real engine, the function in this process, stream records.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,7 +62,7 @@ impl Index {
         Self { name: self.name.clone(), client }
     }
 
-    /// The engine's client.
+    /// Returns the engine's client, which all tests share.
     pub(crate) fn client(&self) -> &OpenSearch {
         &self.client
     }
@@ -80,7 +80,7 @@ impl Index {
         serde_json::from_str(&text).expect("JSON")
     }
 
-    /// What a search through the public alias finds, by id, as the text that was indexed less `_driftless`.
+    /// Returns the hits of a search through the public alias, by id, as the text that was indexed less `_driftless`.
     pub(crate) async fn visible(&self) -> BTreeMap<String, String> {
         self.found(&self.name).await
     }
@@ -102,7 +102,7 @@ impl Index {
             .collect()
     }
 
-    /// How often a document was written, by the engine's own count.
+    /// Number of writes of a document, by the engine's own count.
     pub(crate) async fn writes(&self, id: &str) -> u64 {
         let path = format!("/{}-000001/_doc/{id}", self.name);
         self.json(Method::Get, &path, None).await["_version"].as_u64().expect("a version")
@@ -184,7 +184,7 @@ impl Function {
 /// ARN of the table that the records here are of.
 pub(crate) const TABLE_ARN: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/T";
 
-/// What an index of these records is made from.
+/// Identity of an index of these records.
 pub(crate) fn identity() -> Identity {
     Identity { table: Some(TABLE_ARN.to_owned()), partition_key: None, generation: Generation(1) }
 }
@@ -228,7 +228,7 @@ pub(crate) fn modify(key: &str, sequence: u64) -> String {
     TestRecord::new("MODIFY", key, sequence, counted(sequence)).json()
 }
 
-/// A REMOVE.
+/// A REMOVE, which has no image.
 pub(crate) fn remove(key: &str, sequence: u64) -> String {
     TestRecord::new("REMOVE", key, sequence, None).json()
 }

@@ -19,8 +19,10 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const INVOKE_LIMIT: Duration = Duration::from_secs(900);
 const LINES_IN_ERROR: usize = 60;
 
-/// Variables that the function must not inherit, by how they begin: what Cargo sets for a test (build scripts that look at
-/// it would run again), and settings of the function that a developer's shell may hold.
+/// Beginnings of the names of variables that the function must not inherit.
+///
+/// Cargo sets some for a test, and build scripts that look at them would run again. The others are settings of the
+/// function that a developer's shell may hold.
 const STRAY: [&str; 12] = [
     "CARGO_CRATE_NAME",
     "CARGO_MANIFEST_",
@@ -95,7 +97,7 @@ impl Watch {
         let mut command: Vec<OsString> = ["sh", "-c", r#"cd "$0" && exec "$@""#].map(OsString::from).into();
         command.extend([workspace().into(), "env".into()]);
         command.extend(stray().flat_map(|name| ["-u".into(), name.into()]));
-        // The target folder of this very test, also where only `--target-dir` named it: what it holds is not built again.
+        // The target folder of this very test, also if only `--target-dir` named it: nothing in it is built again.
         let target = local_dir().parent().expect("a folder of the target folder").to_owned();
         command.extend([assignment("PATH", &path), assignment("CARGO_TARGET_DIR", target.as_os_str())]);
         command

@@ -1,4 +1,4 @@
-//! Amplify's `@searchable`.
+//! Complaints about Amplify's `@searchable` and its function.
 
 use crate::stage::Stage;
 use crate::support::{documents, insert, modify, remove, with_image};

@@ -1,4 +1,5 @@
-//! What users of other systems suffer from, each as a test named after the complaint, where no other test has it already.
+//! Complaints of other systems' users, each as a test named after it, where no other test has it already.
+//!
 //! `docs/complaints.md` is the table of all of them.
 
 mod amplify;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What a row's last cell begins with where it names no test.
+/// Beginnings of a row's last cell that names no test.
 const ANSWERS: [&str; 3] = ["Not yet: ", "Does not apply: ", "Measured: "];
 
 fn workspace() -> PathBuf {
@@ -14,7 +14,7 @@ fn document() -> String {
     std::fs::read_to_string(workspace().join("docs/complaints.md")).expect("docs/complaints.md")
 }
 
-/// What stands between backticks.
+/// Returns the texts between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -24,7 +24,7 @@ fn tests(text: &str) -> impl Iterator<Item = (&str, &str)> {
     quoted(text).filter_map(|code| code.split_once("::")).filter(|(file, _)| file.ends_with(".rs"))
 }
 
-/// Whether a source holds a test of this name: a function under an attribute that makes it one.
+/// Returns `true` if a source holds a test of this name: a function under an attribute that makes it one.
 fn has_test(source: &str, name: &str) -> bool {
     let lines: Vec<&str> = source.lines().map(str::trim).collect();
     let is_test = |at: &usize| {

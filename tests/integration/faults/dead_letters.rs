@@ -1,5 +1,6 @@
-//! The function's own dead letters on the real queue, also while the queue is away: no rejected record is ever reported as
-//! done without a letter that holds all of it.
+//! The function's own dead letters on the real queue, also during an outage of the queue.
+//!
+//! No rejected record is ever reported as done without a dead letter that holds all of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ impl Desk {
         Self { index, queue, proxy, config }
     }
 
-    /// The letters in the queue.
+    /// The dead letters in the queue.
     async fn letters(&self) -> Vec<DeadLetter> {
         let messages = self.queue.messages().await;
         let letters = messages.iter().map(|message| match DeadLetterMessage::read(message.body().expect("a body")) {
@@ -95,7 +96,7 @@ async fn while_the_queue_is_away_a_rejected_record_is_a_failure_and_no_success()
     futures::future::join_all(faults.into_iter().map(the_queue_is_away)).await;
 }
 
-/// `None`: nobody listens.
+/// Checks a batch with poison while the queue has this fault, and after it. With `None`, nobody listens.
 async fn the_queue_is_away(fault: Option<ProxyFault>) {
     let desk = Desk::set_up("away").await;
     let mut process = Process::new(desk.config.clone());

@@ -1,5 +1,6 @@
-//! What is wrong with the deployment is said aloud, and never taken for bad data: nothing is dead-lettered for it, and
-//! everything is applied once it is mended.
+//! Errors of the deployment: they are reported, and never taken for bad data.
+//!
+//! They leave no dead letter, and everything is applied once they are fixed.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +43,7 @@ async fn stage(name: &str) -> Stage {
     stage
 }
 
-/// Every record alone fails the invocation with these words, and leaves no letter.
+/// Every record alone fails the invocation with these words, and leaves no dead letter.
 async fn is_said_of_every_record(stage: &Stage, words: &str) {
     for record in records() {
         let Ended { answer, letters, .. } = stage.invoke(std::slice::from_ref(&record)).await;

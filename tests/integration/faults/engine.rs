@@ -1,7 +1,7 @@
-//! An engine that is killed, frozen, out of disk, overrun, or sent too much at once, in the middle of a run through the event
-//! source mapping.
+//! An engine that is killed, frozen, out of disk, overrun, or sent too much concurrently, during a run through the
+//! event source mapping.
 //!
-//! All in one test, on an engine of its own: nobody else may notice, and no other test shall wait for its turn.
+//! All in one test, on an engine of its own: no other test may notice, or wait for its turn.
 
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ async fn ends_equal_with_an_empty_queue(stage: Stage) {
     assert_eq!((stats.dead_letters, stats.records_lost, stats.trimmed), (0, 0, 0), "{stats:?}");
 }
 
-/// Ten lanes, each with one change at a time, and an engine that takes fewer at once: it answers 429 to the others.
+/// Ten lanes, each with one change at a time, and an engine that takes fewer together: it answers 429 to the others.
 async fn overrun(engine: &OpenSearch) {
     let index = Index::at(engine.endpoint(), "overrun");
     let function = binary(index.settings_at(engine.endpoint()));
@@ -69,7 +69,7 @@ async fn overrun(engine: &OpenSearch) {
     ends_equal_with_an_empty_queue(stage).await;
 }
 
-/// How many writes the engine has answered with 429 because too many were under way.
+/// Number of writes that the engine has answered with 429 because too many were in progress.
 async fn refused_writes(index: &Index) -> u64 {
     let (status, pools) = index.send(Method::Get, "/_nodes/stats/thread_pool", None).await;
     assert_eq!(status, 200, "{pools}");

@@ -1,4 +1,4 @@
-//! What the real binaries print, at every level: lines, and nothing of an item.
+//! Output of the real binaries, at every level: lines, and nothing of an item.
 
 use std::fs;
 use std::path::Path;

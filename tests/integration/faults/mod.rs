@@ -1,4 +1,4 @@
-//! What goes wrong on the real services, in the exact place, and that nothing is lost or done twice by it.
+//! Faults on the real services, each in its exact place: none of them loses a change, or applies one twice.
 //!
 //! # Layout
 //! - `network`: the way to the engine, cut, slow or silent; `status`: engines and gateways that refuse.
@@ -6,8 +6,8 @@
 //! - `engine`: an engine that is killed, frozen, or out of disk.
 //! - `cluster`: a primary that dies while its replica hangs.
 //! - `slow_documents`: one document that takes the engine too long, or makes it throw.
-//! - `on_failure`: what the event source mapping gives up; `dead_letters`: what the function does; `trimmed`: what the stream
-//!   no longer holds; `logs`: what is printed about it, and what is not.
+//! - `on_failure`: records that the event source mapping gives up; `dead_letters`: those that the function gives up.
+//! - `trimmed`: records that the stream no longer holds; `logs`: what is printed about all of it, and what is not.
 
 mod answers;
 mod cluster;
@@ -94,7 +94,7 @@ impl Process {
         }
     }
 
-    /// What it counted, once it has ended and told of so many records.
+    /// Ends the process. Returns its counts once they include so many records.
     async fn counts(&mut self, records: u64) -> FunctionCounts {
         self.process.end().await;
         eventually("the metrics are there", async || self.tally.counts().records >= records).await;

@@ -1,5 +1,6 @@
-//! What the event source mapping gives up reaches the real queue in AWS's shape, names exactly what was given up, and
-//! an outage that is shorter than attempts × time-out leaves nothing there.
+//! Messages on the real queue about records that the event source mapping gives up, in AWS's shape.
+//!
+//! They name exactly these records. An outage that is shorter than attempts × time-out leaves no message.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -56,7 +57,7 @@ impl Queue {
         Self { client, url: created.queue_url.expect("a URL") }
     }
 
-    /// Puts a message.
+    /// Sends a message with this body.
     pub(super) async fn put(&self, body: &Value) {
         self.client.send_message().queue_url(&self.url).message_body(body.to_string()).send().await.expect("sent");
     }
@@ -128,7 +129,7 @@ impl Stage {
         self.mapping.wait_until_drained(LIMIT).await.expect("drained");
     }
 
-    /// How many ids differ between table and index.
+    /// Number of ids that differ between table and index.
     pub(super) async fn differences(&self) -> u64 {
         let engine = self.index.client();
         let (table, index) = (&self.table, &self.index.name);
@@ -224,7 +225,7 @@ async fn a_broken_configuration_is_waited_out_and_drains_nothing_into_the_queue(
     assert_eq!((stats.dead_letters, stats.records_lost), (0, 0), "{stats:?}");
 }
 
-/// Checks a message of Lambda's shape; tells how many records it names.
+/// Checks a message of Lambda's shape. Returns the number of records that it names.
 fn check(message: &Value, table: &str) -> u64 {
     let keys = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<BTreeSet<_>>();
     let is = |value: &Value, names: &[&str]| assert_eq!(keys(value), names.iter().map(|name| (*name).into()).collect());

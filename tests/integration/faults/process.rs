@@ -1,4 +1,6 @@
-//! The function's process is killed, at each step of an invocation and at any time: what Lambda delivers again ends as one.
+//! The function's process is killed, at each step of an invocation and at any time.
+//!
+//! Whatever Lambda delivers again, table and index end equal.
 
 use std::time::Duration;
 

@@ -162,7 +162,7 @@ fn list(count: usize, more: &str) -> String {
     format!(r#"{{"l":{{"L":[{}{more}]}}}}"#, vec![r#"{"S":"x"}"#; count].join(","))
 }
 
-/// How many elements of a list take this engine, in a field that is not mapped, as long as a slow document shall.
+/// Returns the number of a list's elements, in an unmapped field, for which this engine is as slow as a test needs.
 async fn elements(index: &Index) -> usize {
     const SAMPLE: usize = 10_000;
     let took = time_of(index, json!({"sample": vec!["x"; SAMPLE]})).await;
@@ -179,7 +179,7 @@ async fn letters(index: &Index) -> usize {
     count as usize
 }
 
-/// How long the engine takes for a document in a new index, at best.
+/// Shortest time that the engine takes for a document in a new index.
 async fn time_of(index: &Index, document: Value) -> Duration {
     let (mut best, body) = (Duration::MAX, index.body().await);
     for nth in 0..3 {

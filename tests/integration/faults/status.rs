@@ -1,4 +1,6 @@
-//! An engine, or a gateway before it, that refuses: what may pass is tried again, what is wrong with the deployment is said.
+//! An engine, or a gateway before it, that refuses.
+//!
+//! What may pass is retried, and an error of the deployment is reported as one.
 
 use std::iter::repeat_n;
 use std::time::{Duration, Instant};
@@ -60,7 +62,7 @@ async fn processes_that_were_refused_together_do_not_come_back_together() {
     }));
     let mut ended = ended.await;
     ended.sort();
-    // Five pauses of 40 to 640 ms, each cut by up to a half at random: four that differ by less would be one in a thousand.
+    // Five pauses of 40 to 640 ms, each cut by up to a half at random: one run in a thousand would differ by less.
     assert!(ended[3] - ended[0] > Duration::from_millis(40), "{ended:?}");
     assert_eq!(index.visible().await.into_values().collect::<Vec<_>>(), [r#"{"n":2}"#; 4]);
 }

@@ -1,4 +1,4 @@
-//! Lambda's letters about records that the stream no longer holds.
+//! Lambda's on-failure messages about records that the stream no longer holds.
 
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use driftless_harness::services::streams_client;
@@ -8,7 +8,7 @@ use super::on_failure::{Stage, redrive, services, template};
 use super::{binary, proxy, settings};
 use crate::support::Index;
 
-/// Where the records of a stream with one shard are.
+/// Place of the records in a stream with one shard.
 struct Shard {
     stream_arn: String,
     id: String,
@@ -31,7 +31,7 @@ impl Shard {
         Self { stream_arn, id, numbers }
     }
 
-    /// Lambda's letter about a range.
+    /// Lambda's on-failure message about a range.
     fn letter(&self, from: &str, to: &str) -> Value {
         json!({
             "requestContext": {

@@ -46,7 +46,9 @@ impl Hostile {
         self.sequence.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Hands the function a record between two right ones, which must be applied; gives the record's letter, if it has one.
+    /// Hands the function a record between two right ones, which must be applied.
+    ///
+    /// Returns the record's dead letter, if it has one.
     async fn between_neighbours(&self, poison: impl FnOnce(u64) -> String) -> Option<DeadLetter> {
         let (before, number, after) = (self.next(), self.next(), self.next());
         let neighbours = [before, after].map(|sequence| (format!("good-{sequence}"), sequence));
@@ -75,7 +77,9 @@ impl Hostile {
         assert_eq!(self.index().visible().await[POISON], document);
     }
 
-    /// The item's end is a letter with the engine's reason, every word of which is documented; its document stays as it was.
+    /// Checks that the item becomes a dead letter with the engine's reason, every word of which is documented.
+    ///
+    /// Its document stays as it was.
     async fn rejected(&self, image: &str, reason: &str) {
         let before = self.index().visible().await.remove(POISON);
         let letter = self.between_neighbours(|number| with_image(POISON, number, image)).await;
@@ -86,7 +90,7 @@ impl Hostile {
         documented(reason);
     }
 
-    /// The record's end is a letter that says what is malformed.
+    /// The record's end is a dead letter that says what is malformed.
     async fn malformed(&self, poison: impl FnOnce(u64) -> String, words: &str) {
         let letter = self.between_neighbours(poison).await;
         let rejected = letter.unwrap_or_else(|| panic!("applied, and not malformed: {words}")).rejected;

@@ -50,7 +50,7 @@ struct Spent {
 pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let scenario = Scenario::default();
     let workload = format!(
-        "one lane, INSERTs in batches of 1, 10 and 100; times back to back, log bytes at {RATE} invocations per second; {} MB on arm64",
+        "one lane, INSERTs in batches of 1, 10 and 100; times back to back, logs at {RATE} invocations per second; {} MB",
         scenario.memory_mb
     );
     let mut row = Row::new(RowId::Cost, workload);

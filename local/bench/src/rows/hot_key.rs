@@ -28,7 +28,7 @@ pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let (seconds, rounds) = bed.scale((30.0, 2), (7.0, 2));
     let workload = format!(
         "open loop from a stream in memory, {RATE} changes per second, factor {FACTOR}, batch size 1; \
-         {rounds} rounds of {seconds} s of each, in turn"
+         in turn {rounds} rounds of {seconds} s"
     );
     let mut row = Row::new(RowId::HotKey, workload);
     let (mut with, mut without) = (Vec::new(), Vec::new());

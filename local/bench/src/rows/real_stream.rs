@@ -55,7 +55,7 @@ pub(crate) async fn run(bed: &TestBed) -> Result<(Row, Vec<Drawing>)> {
     let (seconds, overhead_seconds) = bed.scale((60.0, 20.0), (5.0, 3.0));
     let workload = format!(
         "polls every 250 ms, batch size 1, open loop, {} partition keys, {seconds} s per load; \
-         with overhead, {overhead_seconds} s at {OVERHEAD_RATE} changes per second",
+         with overhead, {overhead_seconds} s at {OVERHEAD_RATE} per second",
         thousands((2 * MEMBERS) as f64)
     );
     let mut row = Row::new(RowId::RealStream, workload);

@@ -42,7 +42,7 @@ pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
         .zip(SIZES)
         .map(|(count, size)| format!("{} of {}", thousands(*count as f64), thousands(size as f64)));
     let workload = format!(
-        "one lane, INSERTs from a stream in memory, deliveries per round: {}; {rounds} rounds, each with a process and indices of its own",
+        "one lane, INSERTs from memory, per round {}; {rounds} rounds with new process and indices",
         deliveries_of.collect::<Vec<_>>().join(", ")
     );
     let mut row = Row::new(RowId::Unguarded, workload);
