@@ -18,11 +18,11 @@ use driftless::target::{Call, StoredState, Target};
 use driftless::version::Generation;
 
 use crate::redrive::Redrive;
-use crate::run::{End, Run};
+use crate::run::{End, RedriveRun};
 
 impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     /// Returns the generation of messages that do not name one.
-    pub(crate) fn assumed_generation(&self, run: &Run<'_>) -> Generation {
+    pub(crate) fn assumed_generation(&self, run: &RedriveRun<'_>) -> Generation {
         run.request.generation.map_or(self.read_options.generation, Generation)
     }
 
@@ -34,7 +34,7 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     pub(crate) async fn undecided_documents(
         &self,
         changes: &[Change],
-        run: &Run<'_>,
+        run: &RedriveRun<'_>,
     ) -> Result<Result<BTreeSet<DocumentId>, Problem>, ConfigurationError> {
         let own = self.read_options.generation;
         if run.request.generation.is_some() || own <= Generation::default() || changes.is_empty() {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::redrive::{Redrive, patience};
 use crate::report::RedriveReport;
-use crate::request::Request;
+use crate::request::RedriveRequest;
 
 /// Handles one invocation.
 ///
@@ -39,7 +39,7 @@ async fn redrive<R: RangeReader>(
     ranges: &R,
     event: LambdaEvent<Value>,
 ) -> Result<RedriveReport, FunctionError> {
-    let request = Request::read(event.payload)?;
+    let request = RedriveRequest::read(event.payload)?;
     let settings = context.settings()?;
     let own = settings.read_options.generation.0;
     if request.generation.is_some_and(|generation| generation > own) {

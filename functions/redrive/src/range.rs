@@ -12,13 +12,13 @@ use serde_json::value::RawValue;
 
 use crate::redrive::Redrive;
 use crate::report::Trimmed;
-use crate::run::{End, Run};
+use crate::run::{End, RedriveRun};
 
 const NEXT: &str = "the stream no longer holds these records: backfill the table, or verify and repair, then discard \
                     this letter by its message_id";
 
 /// Result of one page of a range.
-enum Page {
+enum RangePage {
     /// All changes of the page are done.
     Done,
     /// Nobody knows if some changes are newer than the stored ones. All others are done.
@@ -36,7 +36,7 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
         &self,
         message: &Received,
         range: &StreamRange,
-        run: &mut Run<'_>,
+        run: &mut RedriveRun<'_>,
     ) -> Result<End, ConfigurationError> {
         if let Some(end) = self.end_of_other_table(Some(&range.batch.stream_arn)) {
             return Ok(end);
@@ -52,9 +52,9 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
                 Err(error) => return Ok(unread(&error)),
             };
             match self.redrive_page(&page.records, run).await? {
-                Page::Done => {}
-                Page::Undecided => is_undecided = true,
-                Page::Over(end) => return Ok(end),
+                RangePage::Done => {}
+                RangePage::Undecided => is_undecided = true,
+                RangePage::Over(end) => return Ok(end),
             }
             if page.last {
                 break;
@@ -67,16 +67,20 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     }
 
     /// Applies one page of a range.
-    async fn redrive_page(&self, raw: &[Box<RawValue>], run: &mut Run<'_>) -> Result<Page, ConfigurationError> {
+    async fn redrive_page(
+        &self,
+        raw: &[Box<RawValue>],
+        run: &mut RedriveRun<'_>,
+    ) -> Result<RangePage, ConfigurationError> {
         let read_options = ReadOptions { generation: self.assumed_generation(run), ..self.read_options.clone() };
         let mut batch = match Batch::read(raw, &read_options) {
             Ok(batch) => batch,
             // Concerns this message only: the others may be of another stream.
-            Err(error) => return Ok(Page::Over(End::keep("configuration", error.to_string()))),
+            Err(error) => return Ok(RangePage::Over(End::keep("configuration", error.to_string()))),
         };
         let undecided = match self.undecided_documents(batch.changes(), run).await? {
             Ok(undecided) => undecided,
-            Err(problem) => return Ok(Page::Over(End::Failed(problem))),
+            Err(problem) => return Ok(RangePage::Over(End::Failed(problem))),
         };
         batch.retain(|change| !undecided.contains(&change.id));
         let outcomes = self.apply(batch.changes(), run).await?;
@@ -89,22 +93,22 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
             _ => None,
         });
         if let Some(problem) = failed {
-            return Ok(Page::Over(End::Failed(problem)));
+            return Ok(RangePage::Over(End::Failed(problem)));
         }
         // The message still holds the undecided records, so they need no dead letter.
         if !undecided.is_empty() {
-            return Ok(Page::Undecided);
+            return Ok(RangePage::Undecided);
         }
         if !run.request.dry_run
             && let Err(end) = self.send_rejected(&rejected, run).await
         {
-            return Ok(Page::Over(end));
+            return Ok(RangePage::Over(end));
         }
-        Ok(Page::Done)
+        Ok(RangePage::Done)
     }
 
     /// Sends dead letters for rejected records of a range, before its message is deleted.
-    async fn send_rejected(&self, rejected: &[Rejected<'_>], run: &Run<'_>) -> Result<(), End> {
+    async fn send_rejected(&self, rejected: &[Rejected<'_>], run: &RedriveRun<'_>) -> Result<(), End> {
         for rejected in rejected {
             let message = rejected.dead_letter(self.sender, now()).message();
             let message = message.map_err(|error| End::keep("queue", error.to_string()))?;
@@ -115,7 +119,7 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
 }
 
 /// Reports a range that the stream no longer holds completely.
-fn note_trimmed(message: &Received, range: &StreamRange, run: &mut Run<'_>) -> End {
+fn note_trimmed(message: &Received, range: &StreamRange, run: &mut RedriveRun<'_>) -> End {
     let batch = &range.batch;
     run.report.note_trimmed(Trimmed {
         message_id: message.id.clone(),

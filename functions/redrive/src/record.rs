@@ -10,7 +10,7 @@ use driftless::version::Version;
 use serde::Deserialize;
 
 use crate::redrive::Redrive;
-use crate::run::{End, Run};
+use crate::run::{End, RedriveRun};
 
 impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     /// Writes the change of one dead letter.
@@ -20,7 +20,7 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     pub(crate) async fn redrive_record(
         &self,
         dead_letter: &DeadLetter,
-        run: &mut Run<'_>,
+        run: &mut RedriveRun<'_>,
     ) -> Result<End, ConfigurationError> {
         if dead_letter.index != self.sender.index {
             return Ok(End::keep("other_index", format!("the letter is of the index `{}`", dead_letter.index)));
@@ -59,7 +59,7 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     }
 
     /// Applies the change. Where its order is in doubt, overwrites the stored document if the request asks for it.
-    async fn apply_or_overrule(&self, change: &Change, run: &Run<'_>) -> Result<Outcome, ConfigurationError> {
+    async fn apply_or_overrule(&self, change: &Change, run: &RedriveRun<'_>) -> Result<Outcome, ConfigurationError> {
         let outcome = self.apply(std::slice::from_ref(change), run).await?.remove(0);
         match outcome {
             Outcome::OrderAnomaly if run.request.apply_order_anomalies && run.request.dry_run => Ok(Outcome::Applied),

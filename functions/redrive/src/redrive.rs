@@ -19,8 +19,8 @@ use futures::{StreamExt as _, future, stream};
 use tokio::time::Instant;
 
 use crate::report::RedriveReport;
-use crate::request::Request;
-use crate::run::{End, Run, Then};
+use crate::request::RedriveRequest;
+use crate::run::{End, RedriveRun, Then};
 
 const CONCURRENT_RELEASES: usize = 16;
 
@@ -57,8 +57,8 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     ///
     /// # Errors
     /// Fails if the deployment is wrong, or the queue cannot be read.
-    pub async fn run(&self, request: &Request, end: Instant) -> Result<RedriveReport, FunctionError> {
-        let mut run = Run::new(request, end);
+    pub async fn run(&self, request: &RedriveRequest, end: Instant) -> Result<RedriveReport, FunctionError> {
+        let mut run = RedriveRun::new(request, end);
         let result = self.receive_loop(&mut run).await;
         let released = stream::iter(run.held.values()).map(|message| self.queue.release(message, end));
         let refused = released
@@ -74,7 +74,7 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
         Ok(RedriveReport { left: waiting.max(run.held.len() as u64), ..run.report })
     }
 
-    async fn receive_loop(&self, run: &mut Run<'_>) -> Result<(), FunctionError> {
+    async fn receive_loop(&self, run: &mut RedriveRun<'_>) -> Result<(), FunctionError> {
         while run.may_continue() {
             let received = self.queue.receive(run.stop()).await?;
             let mut messages = run.without_held(received).into_iter();
@@ -103,7 +103,7 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     }
 
     /// Handles one message of the queue.
-    async fn redrive_message(&self, message: &Received, run: &mut Run<'_>) -> Result<Then, ConfigurationError> {
+    async fn redrive_message(&self, message: &Received, run: &mut RedriveRun<'_>) -> Result<Then, ConfigurationError> {
         run.report.letters.received += 1;
         let dead_letter = DeadLetterMessage::read(&message.body);
         if !run.request.filter.matches(&message.id, &dead_letter) {
@@ -129,7 +129,11 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     }
 
     /// Writes changes conditionally. A dry run returns their expected outcomes.
-    pub(crate) async fn apply(&self, changes: &[Change], run: &Run<'_>) -> Result<Vec<Outcome>, ConfigurationError> {
+    pub(crate) async fn apply(
+        &self,
+        changes: &[Change],
+        run: &RedriveRun<'_>,
+    ) -> Result<Vec<Outcome>, ConfigurationError> {
         let options = self.apply_options(run);
         if run.request.dry_run {
             return self.writer.preview(changes, options).await;
@@ -138,7 +142,7 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
     }
 
     /// Returns the options for writing now.
-    pub(crate) fn apply_options(&self, run: &Run<'_>) -> ApplyOptions {
+    pub(crate) fn apply_options(&self, run: &RedriveRun<'_>) -> ApplyOptions {
         ApplyOptions { deadline: run.stop().min(Instant::now() + self.patience), written_at: now() }
     }
 

@@ -11,7 +11,7 @@ const DEFAULT_MAX: u64 = 1_000;
 /// A request. All members are optional: `{}` redrives up to 1,000 dead letters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Request {
+pub struct RedriveRequest {
     /// Maximum number of dead letters to handle. Those that the filter skips do not count.
     pub max: u64,
     /// Reports the expected result, and changes nothing.
@@ -28,7 +28,7 @@ pub struct Request {
     pub apply_order_anomalies: bool,
 }
 
-impl Default for Request {
+impl Default for RedriveRequest {
     fn default() -> Self {
         Self {
             max: DEFAULT_MAX,
@@ -81,7 +81,7 @@ pub enum Shape {
     Unreadable,
 }
 
-impl Request {
+impl RedriveRequest {
     /// Parses an invocation's payload.
     ///
     /// # Errors
@@ -172,14 +172,14 @@ mod tests {
 
     #[track_caller]
     fn refused(payload: Value, named: &str) {
-        let error = Request::read(payload).expect_err("refused").to_string();
+        let error = RedriveRequest::read(payload).expect_err("refused").to_string();
         assert!(error.contains(named), "{error}");
     }
 
     #[test]
     fn nothing_asked_is_a_redrive_of_a_thousand() {
         for payload in [Value::Null, json!({})] {
-            assert_eq!(Request::read(payload).expect("a request"), Request::default());
+            assert_eq!(RedriveRequest::read(payload).expect("a request"), RedriveRequest::default());
         }
     }
 

@@ -9,7 +9,7 @@ use driftless::queue::Received;
 use tokio::time::Instant;
 
 use crate::report::RedriveReport;
-use crate::request::Request;
+use crate::request::RedriveRequest;
 
 /// Limit for the time to release messages and answer, which is a fifth of the invocation's.
 const CLOSING_TIME: Duration = Duration::from_secs(5);
@@ -49,8 +49,8 @@ pub(crate) enum Then {
 }
 
 /// A run in progress.
-pub(crate) struct Run<'q> {
-    pub(crate) request: &'q Request,
+pub(crate) struct RedriveRun<'q> {
+    pub(crate) request: &'q RedriveRequest,
     pub(crate) report: RedriveReport,
     /// Messages that stay in the queue, by message id. They are hidden until the run ends, so that it does not receive
     /// them again.
@@ -64,9 +64,9 @@ pub(crate) struct Run<'q> {
     failures: u32,
 }
 
-impl<'q> Run<'q> {
+impl<'q> RedriveRun<'q> {
     /// Starts a run that must be over at `end`.
-    pub(crate) fn new(request: &'q Request, end: Instant) -> Self {
+    pub(crate) fn new(request: &'q RedriveRequest, end: Instant) -> Self {
         let time = end.saturating_duration_since(Instant::now());
         Self {
             request,

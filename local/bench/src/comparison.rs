@@ -8,8 +8,8 @@ use driftless_harness::mapping::{MemoryChange, MemoryStream};
 
 use crate::baseline::BaselineClient;
 use crate::changes;
-use crate::lane::{Lane, median};
 use crate::test_bed::TestBed;
+use crate::timed_process::{TimedProcess, median};
 
 /// Records per invocation, and documents per baseline bulk.
 pub(crate) const BATCH: u64 = 1_000;
@@ -71,8 +71,8 @@ fn rate(times: &[Duration]) -> f64 {
 /// Function, baseline client and no-op function, batch by batch.
 pub(crate) struct Comparison {
     stream: MemoryStream,
-    function: Lane,
-    no_op: Lane,
+    function: TimedProcess,
+    no_op: TimedProcess,
     baseline: BaselineClient,
     times: BatchTimes,
     baseline_is_next: bool,
@@ -83,14 +83,14 @@ impl Comparison {
     pub(crate) async fn start(bed: &TestBed, index: &str, what: &str) -> Result<Self> {
         let baseline = bed.baseline(what).await?;
         let stream = MemoryStream::new("benchmark", changes::KEY);
-        let function = Lane::start(bed.function(index)).await?;
-        let no_op = Lane::start(bed.no_op()).await?;
+        let function = TimedProcess::start(bed.function(index)).await?;
+        let no_op = TimedProcess::start(bed.no_op()).await?;
         Ok(Self { stream, function, no_op, baseline, times: BatchTimes::new(), baseline_is_next: false })
     }
 
     /// Replaces the function's process by a new one that has seen no document.
     pub(crate) async fn renew_process(&mut self, bed: &TestBed, index: &str) -> Result<()> {
-        self.function = Lane::start(bed.function(index)).await?;
+        self.function = TimedProcess::start(bed.function(index)).await?;
         Ok(())
     }
 

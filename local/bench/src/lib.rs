@@ -7,7 +7,7 @@
 //!   `report`: text, JSON and files; `markdown`: the page.
 //! - `test_bed`: services, indices, scale; `subject`: the function that is measured.
 //! - `changes`: the changes that are written; `baseline`, `baseline_function`: the same without a function or a guard.
-//! - `lane`, `comparison`, `open_loop`: the ways to drive the function; `processes`: the kernel's accounts of it;
+//! - `timed_process`, `comparison`, `open_loop`: the ways to drive the function; `processes`: the kernel's accounts of it;
 //!   `sample`: realtime reads of what it reports as done.
 //! - `rows`: one module and one Markdown page per row.
 
@@ -17,7 +17,6 @@ mod baseline_function;
 mod changes;
 mod comparison;
 mod figures;
-mod lane;
 mod markdown;
 mod open_loop;
 mod processes;
@@ -27,6 +26,7 @@ mod rows;
 mod sample;
 mod subject;
 mod test_bed;
+mod timed_process;
 
 use std::time::Instant;
 

@@ -17,10 +17,10 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
 
 use crate::changes;
-use crate::lane::{histogram, quantile_ms};
 use crate::processes::peak_resident_mb;
 use crate::sample::{Sampler, Seen};
 use crate::test_bed::TestBed;
+use crate::timed_process::{histogram, quantile_ms};
 
 /// Longest time for the stream to drain after the last change: enough for a backlog as long as the run.
 const DRAIN_LIMIT: Duration = Duration::from_secs(90);

@@ -16,9 +16,9 @@ use url::Url;
 
 use crate::baseline::BaselineClient;
 use crate::changes;
-use crate::lane::Lane;
 use crate::processes::compiler_time;
 use crate::subject::Subject;
+use crate::timed_process::TimedProcess;
 
 const ENSURE_LIMIT: Duration = Duration::from_secs(30);
 /// OpenSearch is warm once its compilers take less than this share of a processor in a round.
@@ -101,7 +101,8 @@ impl TestBed {
     pub(crate) async fn warm_up(&self) -> Result<()> {
         let _progress = Progress::spinner("warming up the engine: its Java code is compiled as it runs");
         let index = self.index("warm-up");
-        let mut lanes = [Lane::start(self.function(&index)).await?, Lane::start(self.function(&index)).await?];
+        let mut lanes =
+            [TimedProcess::start(self.function(&index)).await?, TimedProcess::start(self.function(&index)).await?];
         let mut baseline = self.baseline("warm-up").await?;
         let stream = MemoryStream::new("warm-up", changes::KEY);
         let limit = self.scale(WARM_UP_LIMIT, QUICK_WARM_UP_LIMIT);
@@ -187,7 +188,7 @@ impl TestBed {
 /// Writes changes from `first` on, through functions and as baseline writes, one by one and in large batches.
 /// One lane creates and modifies the documents, then the other one, which has not seen them, modifies them.
 async fn write_as_rows_do(
-    lanes: &mut [Lane; 2],
+    lanes: &mut [TimedProcess; 2],
     baseline: &mut BaselineClient,
     stream: &MemoryStream,
     first: u64,

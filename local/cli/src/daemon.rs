@@ -47,7 +47,7 @@ pub(crate) struct Daemon {
 
 /// Services that run in the background.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Running {
+pub(crate) struct RunningServices {
     /// The process that holds them.
     pub(crate) pid: u32,
     /// The search engine's name and version, if it is one of ours.
@@ -64,7 +64,7 @@ pub(crate) enum State {
     Down,
     /// One is starting or stopping them.
     Changing,
-    Up(Running),
+    Up(RunningServices),
 }
 
 /// Proof that this process is the one that holds the services.
@@ -146,7 +146,7 @@ impl Daemon {
 
 impl Held {
     /// Tells other processes that the services are up.
-    pub(crate) fn announce(&self, running: &Running) -> Result<()> {
+    pub(crate) fn announce(&self, running: &RunningServices) -> Result<()> {
         let json = serde_json::to_vec_pretty(running).context("write the state of the services")?;
         // Whole or not at all, for others read it at any time.
         let unfinished = self.state_file.with_extension("unfinished");
@@ -167,7 +167,7 @@ impl Drop for Held {
     }
 }
 
-impl Running {
+impl RunningServices {
     /// Describes services that this process holds.
     pub(crate) fn here(services: &Services, dynamodb: DynamoDbKind) -> Self {
         let environment = services.environment().into_iter().map(|(name, value)| (name.to_owned(), value));
@@ -220,9 +220,9 @@ impl Running {
 mod tests {
     use super::*;
 
-    fn running() -> Running {
+    fn running() -> RunningServices {
         let environment = [("A".to_owned(), "b".to_owned())].into();
-        Running { pid: std::process::id(), engine: None, dynamodb: None, environment }
+        RunningServices { pid: std::process::id(), engine: None, dynamodb: None, environment }
     }
 
     #[tokio::test]

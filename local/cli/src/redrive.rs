@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use driftless_display::console;
 use driftless_harness::redrive::{invoke, lines};
 use driftless_harness::replay::FunctionArgs;
-use redrive::request::{Filter, Request, Shape};
+use redrive::request::{Filter, RedriveRequest, Shape};
 
 /// Redrive dead letters with the real function.
 ///
@@ -15,7 +15,7 @@ use redrive::request::{Filter, Request, Shape};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The most dead letters to work on; those that do not match do not count.
-    #[arg(long, default_value_t = Request::default().max)]
+    #[arg(long, default_value_t = RedriveRequest::default().max)]
     max: u64,
     /// Say what would be done, by version, and do nothing. OpenSearch is not asked whether it takes the documents.
     #[arg(long)]
@@ -62,8 +62,8 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    fn request(&self) -> Request {
-        Request {
+    fn request(&self) -> RedriveRequest {
+        RedriveRequest {
             max: self.max,
             dry_run: self.dry_run,
             discard: self.discard,

@@ -1,7 +1,7 @@
 //! `local serve` (hidden): holds the services until it is told to end. `up` runs it in the background.
 
 use anyhow::{Context, Result};
-use driftless_harness::services::{DynamoDbKind, Engine, Purpose, Services, Wanted};
+use driftless_harness::services::{DynamoDbKind, EngineChoice, Purpose, Services, Wanted};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::daemon::{Daemon, Demand, Running};
@@ -14,7 +14,7 @@ pub(crate) struct Choice {
     dynamodb: DynamoDbKind,
     /// Search engine to start
     #[arg(long, value_enum, default_value_t)]
-    engine: Engine,
+    engine: EngineChoice,
     /// Start no search engine
     #[arg(long, conflicts_with = "engine")]
     no_engine: bool,

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum as _;
 use driftless_display::console::{self, Progress};
 use driftless_display::style;
-use driftless_simulate::{Guard, Missing, Run, Schedule, Summary, generate, shrunk};
+use driftless_simulate::{Guard, Missing, RunSummary, Schedule, SimulationRun, generate, shrunk};
 
 const REFRESH: Duration = Duration::from_millis(200);
 
@@ -56,7 +56,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 
 async fn play(args: &Args, missing: Missing) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let run = Run { schedules: args.schedules, seed: args.seed, missing, jobs: args.jobs.unwrap_or(cores) };
+    let run = SimulationRun { schedules: args.schedules, seed: args.seed, missing, jobs: args.jobs.unwrap_or(cores) };
     let started = Instant::now();
     let done = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&done);
@@ -85,7 +85,7 @@ async fn play(args: &Args, missing: Missing) -> Result<()> {
     bail!("a promise was broken by the schedule of seed {seed}");
 }
 
-fn report(summary: &Summary, took: Duration) {
+fn report(summary: &RunSummary, took: Duration) {
     let changes = summary.counts.0.get("changes").copied().unwrap_or_default();
     console::result(format!(
         "{} schedules with {changes} changes in {:.1} s, trace {:016x}",

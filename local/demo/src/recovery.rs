@@ -12,7 +12,7 @@ use driftless_harness::redrive::{invoke, lines};
 use driftless_harness::services::Services;
 use driftless_harness::words::counted;
 use opensearch::indices::IndicesPutMappingParts;
-use redrive::request::Request;
+use redrive::request::RedriveRequest;
 use serde_json::json;
 
 use crate::stage::Stage;
@@ -71,7 +71,7 @@ pub async fn redrive(stage: &Stage) -> Result<Recovery> {
     causes(&entries).into_iter().for_each(|line| console::note(format!("  {line}")));
     mend_mapping(stage).await?;
     for _ in 0..INVOCATIONS {
-        let report = invoke(stage.redrive.clone(), &Request::default()).await?;
+        let report = invoke(stage.redrive.clone(), &RedriveRequest::default()).await?;
         lines(&report).into_iter().for_each(|line| console::note(format!("redrive: {line}")));
         recovery.redriven += report.letters.redriven;
         recovery.left = report.left;

@@ -1,7 +1,7 @@
 //! Result of the demo, as lines and as one JSON object.
 
 use driftless_display::style;
-use driftless_harness::compare::Comparison;
+use driftless_harness::compare::TableComparison;
 use driftless_harness::load::LoadReport;
 use driftless_harness::outcomes::FunctionCounts;
 use driftless_harness::words::counted;
@@ -81,7 +81,7 @@ impl Summary {
         args: &Args,
         written: &LoadReport,
         stage: &Stage,
-        comparison: &Comparison,
+        comparison: &TableComparison,
         (seconds, poison, recovery): (f64, u64, Recovery),
         function: FunctionCounts,
     ) -> Self {

@@ -82,14 +82,14 @@ impl ActivityItems {
 }
 
 /// Attributes that follow from a key's number alone.
-struct Identity {
+struct KeyAttributes {
     tenant: &'static str,
     member: String,
     at: String,
     id: String,
 }
 
-impl Identity {
+impl KeyAttributes {
     fn of(key: u64, members: u64) -> Self {
         // A multiplicative hash: neighbouring numbers lie far apart, and the same number always gives the same.
         let scattered = key.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -106,7 +106,7 @@ impl Identity {
 
 impl Items for ActivityItems {
     fn key(&self, key: u64) -> Item {
-        let Identity { tenant, member, at, id } = Identity::of(key, self.members);
+        let KeyAttributes { tenant, member, at, id } = KeyAttributes::of(key, self.members);
         HashMap::from([
             (PARTITION_KEY.to_owned(), AttributeValue::S(format!("{tenant}#{member}"))),
             ("sk".to_owned(), AttributeValue::S(format!("{at}#{id}"))),
@@ -114,7 +114,7 @@ impl Items for ActivityItems {
     }
 
     fn item(&self, key: u64, rng: &mut StdRng, n: u64) -> Item {
-        let Identity { tenant, member, at, .. } = Identity::of(key, self.members);
+        let KeyAttributes { tenant, member, at, .. } = KeyAttributes::of(key, self.members);
         let kind = pick(&KINDS, key.wrapping_mul(7));
         let company = pick(&COMPANIES, key / 3);
         let mut item = self.key(key);

@@ -24,7 +24,7 @@ const NAMED: usize = 5;
 
 /// Result of a comparison.
 #[derive(Debug, Default)]
-pub struct Comparison {
+pub struct TableComparison {
     /// Items of the table.
     pub items: u64,
     /// Documents of the index, without tombstones.
@@ -37,7 +37,7 @@ pub struct Comparison {
     pub orphans: Vec<String>,
 }
 
-impl Comparison {
+impl TableComparison {
     /// Returns the number of ids that differ.
     #[must_use]
     pub fn differences(&self) -> u64 {
@@ -65,11 +65,11 @@ pub async fn compare(
     engine: &OpenSearch,
     index: &str,
     partition_key: Option<&str>,
-) -> Result<Comparison> {
+) -> Result<TableComparison> {
     let mut documents = documents(engine, index).await?;
     let items = items(tables, table, partition_key).await?;
     let mut comparison =
-        Comparison { items: items.len() as u64, documents: documents.len() as u64, ..Comparison::default() };
+        TableComparison { items: items.len() as u64, documents: documents.len() as u64, ..TableComparison::default() };
     for (id, expected) in items {
         match documents.remove(&id) {
             None => comparison.missing.push(id),
@@ -101,7 +101,7 @@ async fn items(tables: &Client, table: &str, partition_key: Option<&str>) -> Res
 }
 
 #[derive(Deserialize)]
-struct Page {
+struct TablePage {
     #[serde(rename = "_scroll_id")]
     scroll_id: String,
     hits: Hits,
@@ -132,7 +132,7 @@ pub async fn documents(engine: &OpenSearch, index: &str) -> Result<BTreeMap<Stri
     let body = json!({"size": PAGE, "sort": ["_doc"]});
     let first =
         engine.search(SearchParts::Index(&[index])).scroll("1m").body(body).send().await.context("read the index")?;
-    let mut page: Page =
+    let mut page: TablePage =
         first.error_for_status_code().context("read the index")?.json().await.context("read a page")?;
     let mut documents = BTreeMap::new();
     while !page.hits.hits.is_empty() {

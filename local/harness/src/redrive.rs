@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use driftless::dead_letter::cause::Cause;
 use redrive::report::RedriveReport;
-use redrive::request::Request;
+use redrive::request::RedriveRequest;
 
 use crate::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
 use crate::list_dead_letters::cause_in_words;
@@ -14,7 +14,7 @@ use crate::words::counted;
 ///
 /// # Errors
 /// When it cannot be started, or answers with an error.
-pub async fn invoke(function: FunctionConfig, request: &Request) -> Result<RedriveReport> {
+pub async fn invoke(function: FunctionConfig, request: &RedriveRequest) -> Result<RedriveReport> {
     let mut function = FunctionProcess::new(function);
     let payload = serde_json::to_vec(request).context("write the request")?;
     let invocation = function.invoke(Bytes::from(payload), None).await?;

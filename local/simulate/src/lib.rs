@@ -9,7 +9,7 @@
 //!
 //! # Layout
 //! - [`Schedule`]: a run as data; [`generate`] makes one from a seed, [`shrunk`] makes it small.
-//! - [`play`], [`play_on`]: one run; [`Run`]: many runs; [`Broken`]: the promises; [`Counts`]: events by name.
+//! - [`play`], [`play_on`]: one run; [`SimulationRun`]: many runs; [`Broken`]: the promises; [`Counts`]: events by name.
 //! - [`Guard`]: guards that can be taken away; `shown`: the records that a function is shown without them.
 //! - `world`: state that all actors share, with its parts `clock`, `chance`, `faults`, `activities` and `log`;
 //!   `ledger`: the fate of every change.
@@ -53,6 +53,6 @@ pub use guard::{Guard, Missing};
 pub use index::{Index, POISON, Tombstone};
 pub use play::{Played, play, play_on};
 pub use promise::Broken;
-pub use run::{Run, Summary, replay, shrunk};
+pub use run::{RunSummary, SimulationRun, replay, shrunk};
 pub use schedule::{Act, EngineFault, QueueFault, Scenario, Schedule, Step};
 pub use shrink::shrink;

@@ -7,7 +7,7 @@ use driftless::dead_letter::range::BatchInfo;
 use driftless::stream::range::{RangeError, RangePage, RangeReader};
 use driftless_harness::mapping::record::{StreamRecord, StreamSequence};
 use redrive::redrive::Redrive;
-use redrive::request::Request;
+use redrive::request::RedriveRequest;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
@@ -41,7 +41,7 @@ pub(crate) async fn redrive<I: Index>(processes: Arc<Processes<I>>, is_named: bo
         table: None,
         patience: PATIENCE,
     };
-    let request = Request { generation: is_named.then_some(reading.generation.0), ..Request::default() };
+    let request = RedriveRequest { generation: is_named.then_some(reading.generation.0), ..RedriveRequest::default() };
     let ended = tokio::select! {
         biased;
         () = process.killed.notified() => "killed",

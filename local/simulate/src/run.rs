@@ -14,7 +14,7 @@ use crate::{Played, Schedule};
 
 /// A run of the schedules of `seed`, `seed + 1` and so on.
 #[derive(Clone, Copy, Debug)]
-pub struct Run {
+pub struct SimulationRun {
     /// Number of schedules.
     pub schedules: u64,
     /// Seed of the first schedule.
@@ -27,7 +27,7 @@ pub struct Run {
 
 /// Result of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Summary {
+pub struct RunSummary {
     /// Number of schedules played: all, unless a promise was broken.
     pub played: u64,
     /// Numbers of their events.
@@ -38,13 +38,13 @@ pub struct Summary {
     pub broken: Option<(u64, Broken)>,
 }
 
-impl Run {
+impl SimulationRun {
     /// Plays until all are done or a promise is broken. The same run ends the same, with any number of threads.
     #[must_use]
-    pub fn play(&self, done: &AtomicU64) -> Summary {
+    pub fn play(&self, done: &AtomicU64) -> RunSummary {
         let next = AtomicU64::new(0);
         let end = AtomicU64::new(self.schedules);
-        let summary = Mutex::new(Summary::default());
+        let summary = Mutex::new(RunSummary::default());
         thread::scope(|scope| {
             for _ in 0..self.jobs.max(1) {
                 scope.spawn(|| self.play_seeds(&next, &end, done, &summary));
@@ -53,7 +53,7 @@ impl Run {
         summary.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn play_seeds(&self, next: &AtomicU64, end: &AtomicU64, done: &AtomicU64, summary: &Mutex<Summary>) {
+    fn play_seeds(&self, next: &AtomicU64, end: &AtomicU64, done: &AtomicU64, summary: &Mutex<RunSummary>) {
         loop {
             // Seeds are dealt in order, so all before the first broken one are played.
             let nth = next.fetch_add(1, Ordering::SeqCst);
@@ -72,7 +72,7 @@ impl Run {
     }
 }
 
-impl Summary {
+impl RunSummary {
     fn add(&mut self, seed: u64, played: Played) {
         self.played += 1;
         self.counts.merge(&played.counts);

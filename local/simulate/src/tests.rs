@@ -34,8 +34,8 @@ const GUARDS: [(Guard, u64); 23] = [
     (Guard::PurgeAtomic, 2_000),
 ];
 
-fn run(schedules: u64, missing: Missing, jobs: usize) -> Summary {
-    Run { schedules, seed: 1, missing, jobs }.play(&AtomicU64::new(0))
+fn run(schedules: u64, missing: Missing, jobs: usize) -> RunSummary {
+    SimulationRun { schedules, seed: 1, missing, jobs }.play(&AtomicU64::new(0))
 }
 
 fn cores() -> usize {

@@ -200,12 +200,12 @@ fn write_source(write: &ConditionalWrite<'_>, out: &mut Vec<u8>) {
 
 #[derive(Deserialize)]
 struct Answer {
-    items: Vec<Item>,
+    items: Vec<BulkItem>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Item {
+enum BulkItem {
     Create(Operation),
     Index(Operation),
 }
@@ -232,7 +232,7 @@ fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Written, Proble
     if answer.items.len() != count {
         return Err(Problem::Protocol(format!("{} answers to a bulk of {count}", answer.items.len()).into()));
     }
-    Ok(answer.items.into_iter().map(|(Item::Create(done) | Item::Index(done))| result(done)).collect())
+    Ok(answer.items.into_iter().map(|(BulkItem::Create(done) | BulkItem::Index(done))| result(done)).collect())
 }
 
 fn result(done: Operation) -> Result<Written, Problem> {

@@ -23,7 +23,7 @@ pub struct Identity {
 
 /// Result of comparing an index's identity with a function's.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Comparison {
+pub(super) enum IdentityComparison {
     /// The identities are the same.
     Same,
     /// The function's generation is higher, so it takes the index over.
@@ -53,32 +53,32 @@ impl Identity {
     }
 
     /// Compares a function's identity with that of its index.
-    pub(super) fn compare(&self, index: &Self) -> Comparison {
+    pub(super) fn compare(&self, index: &Self) -> IdentityComparison {
         let (own, stored) = (self.generation.0, index.generation.0);
         if self.partition_key != index.partition_key {
             let name = |key: &Option<String>| key.as_ref().map_or("not set".to_owned(), |key| format!("`{key}`"));
             let (own, stored) = (name(&self.partition_key), name(&index.partition_key));
-            return Comparison::Contradiction(format!(
+            return IdentityComparison::Contradiction(format!(
                 "was made with PARTITION_KEY {stored}, and here it is {own}: each item would get a second document; set \
                  PARTITION_KEY back, or choose another INDEX and backfill"
             ));
         }
         if own < stored {
-            return Comparison::Contradiction(format!(
+            return IdentityComparison::Contradiction(format!(
                 "is at generation {stored}, and GENERATION is {own}: every change would be older than what stands \
                  there; set GENERATION to {stored} or more"
             ));
         }
         match (&self.table, &index.table) {
             (Some(own_table), Some(table)) if own_table != table && own == stored => {
-                Comparison::Contradiction(format!(
+                IdentityComparison::Contradiction(format!(
                     "holds the documents of {table}, and these records are of {own_table}: choose another INDEX; if that \
                      table takes the place of the first one, set GENERATION to {} or more",
                     stored.saturating_add(1)
                 ))
             }
-            _ if own > stored => Comparison::Raised,
-            _ => Comparison::Same,
+            _ if own > stored => IdentityComparison::Raised,
+            _ => IdentityComparison::Same,
         }
     }
 }
@@ -95,7 +95,7 @@ mod tests {
     #[track_caller]
     fn refused(own: &Identity, expect: &str) {
         let index = identity("arn:t", Some("pk"), 2);
-        let Comparison::Contradiction(said) = own.compare(&index) else { panic!("{own:?} is taken") };
+        let IdentityComparison::Contradiction(said) = own.compare(&index) else { panic!("{own:?} is taken") };
         assert!(said.contains(expect), "{said}");
     }
 
@@ -111,10 +111,10 @@ mod tests {
     #[test]
     fn a_raised_generation_takes_over_and_may_name_another_table() {
         let index = identity("arn:t", Some("pk"), 2);
-        assert_eq!(index.compare(&index), Comparison::Same);
-        assert_eq!(Identity { table: None, ..index.clone() }.compare(&index), Comparison::Same);
-        assert_eq!(identity("arn:t", Some("pk"), 3).compare(&index), Comparison::Raised);
-        assert_eq!(identity("arn:restored", Some("pk"), 3).compare(&index), Comparison::Raised);
+        assert_eq!(index.compare(&index), IdentityComparison::Same);
+        assert_eq!(Identity { table: None, ..index.clone() }.compare(&index), IdentityComparison::Same);
+        assert_eq!(identity("arn:t", Some("pk"), 3).compare(&index), IdentityComparison::Raised);
+        assert_eq!(identity("arn:restored", Some("pk"), 3).compare(&index), IdentityComparison::Raised);
     }
 
     #[test]

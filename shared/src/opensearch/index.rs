@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::definition::{FORMAT, IndexDefinition, hides_tombstones};
 use super::engine::{Engine, Request, Wait};
-use super::identity::{Comparison, Identity};
+use super::identity::{Identity, IdentityComparison};
 use super::index_name::WriteAlias;
 use crate::outcome::{ConfigurationError, Problem};
 
@@ -73,9 +73,9 @@ impl Engine {
     /// Compares the index's identity with the function's, and takes the index over after a raise of the generation.
     async fn identified(&self, found: Found, own: &Identity, deadline: Instant) -> Result<PhysicalIndex, EnsureError> {
         match own.compare(&found.identity) {
-            Comparison::Same => Ok(found.index),
-            Comparison::Contradiction(problem) => Err(self.contradicted(problem)),
-            Comparison::Raised => {
+            IdentityComparison::Same => Ok(found.index),
+            IdentityComparison::Contradiction(problem) => Err(self.contradicted(problem)),
+            IdentityComparison::Raised => {
                 let table = own.table.clone().or(found.identity.table);
                 let raised = Identity { table, ..own.clone() };
                 let mut meta = found.meta;
@@ -86,7 +86,7 @@ impl Engine {
                 self.send(request, Wait::until(deadline)).await.map_err(ensure_error)?;
                 // Another process may have raised it further at the same moment.
                 match self.find(deadline).await? {
-                    Some(now) if own.compare(&now.identity) == Comparison::Same => Ok(now.index),
+                    Some(now) if own.compare(&now.identity) == IdentityComparison::Same => Ok(now.index),
                     Some(_) => {
                         Err(EnsureError::Problem(Problem::Protocol("the generation moved while it was raised".into())))
                     }

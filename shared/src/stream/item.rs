@@ -11,7 +11,7 @@ use serde::{
 
 /// An item with its attributes in the order of their names, so that equal items give equal bytes.
 #[derive(Debug)]
-pub struct Item<'a>(
+pub struct SortedItem<'a>(
     /// Attributes in the SDK's form.
     pub &'a HashMap<String, AttributeValue>,
 );
@@ -25,7 +25,7 @@ pub struct Attribute<'a>(
 
 struct List<'a>(&'a [AttributeValue]);
 
-impl Serialize for Item<'_> {
+impl Serialize for SortedItem<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let ordered: BTreeMap<_, _> = self.0.iter().collect();
         let mut map = serializer.serialize_map(Some(ordered.len()))?;
@@ -57,7 +57,7 @@ impl Serialize for Attribute<'_> {
                 map.serialize_entry("BS", &encoded)?;
             }
             AttributeValue::L(list) => map.serialize_entry("L", &List(list))?,
-            AttributeValue::M(item) => map.serialize_entry("M", &Item(item))?,
+            AttributeValue::M(item) => map.serialize_entry("M", &SortedItem(item))?,
             AttributeValue::N(digits) => map.serialize_entry("N", digits)?,
             AttributeValue::Ns(set) => map.serialize_entry("NS", set)?,
             AttributeValue::Null(value) => map.serialize_entry("NULL", value)?,
@@ -94,7 +94,7 @@ mod tests {
             ("ss".to_owned(), AttributeValue::Ss(vec!["a".into(), "b".into()])),
         ]);
         assert_eq!(
-            serde_json::to_value(Item(&item)).unwrap(),
+            serde_json::to_value(SortedItem(&item)).unwrap(),
             json!({
                 "b": {"B": "AP8="}, "bool": {"BOOL": false}, "bs": {"BS": ["AQ==", "Ag=="]},
                 "l": {"L": [{"S": ""}, {"NULL": true}]}, "m": {"M": {"x": {"N": "1"}}}, "n": {"N": number},

@@ -10,7 +10,7 @@ pub mod range;
 
 use aws_sdk_dynamodbstreams::types::{Record, StreamRecord};
 
-use item::Item;
+use item::SortedItem;
 use lambda_json::{LambdaChange, LambdaIdentity, LambdaRecord};
 
 /// Returns a record of the stream `arn` as Lambda delivers it.
@@ -35,12 +35,12 @@ pub fn record_json(record: &Record, arn: &str) -> serde_json::Result<String> {
     })
 }
 
-fn lambda_change(change: &StreamRecord) -> LambdaChange<'_, Item<'_>> {
+fn lambda_change(change: &StreamRecord) -> LambdaChange<'_, SortedItem<'_>> {
     LambdaChange {
         approximate_creation_date_time: change.approximate_creation_date_time().map(|time| time.as_secs_f64()),
-        keys: change.keys().map(Item),
-        new_image: change.new_image().map(Item),
-        old_image: change.old_image().map(Item),
+        keys: change.keys().map(SortedItem),
+        new_image: change.new_image().map(SortedItem),
+        old_image: change.old_image().map(SortedItem),
         sequence_number: change.sequence_number().unwrap_or_default(),
         size_bytes: change.size_bytes(),
         stream_view_type: change.stream_view_type().map(|view| view.as_str()),

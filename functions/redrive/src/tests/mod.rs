@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 use crate::redrive::{Redrive, patience};
 use crate::report::{MessageCounts, RedriveReport};
-use crate::request::Request;
+use crate::request::RedriveRequest;
 
 const SENDER: Sender<'_> = Sender { index: "i", function_version: "1" };
 
@@ -110,7 +110,7 @@ impl Scene {
         let Self { queue, ranges, read_options, table, .. } = self;
         let (sender, table, patience) = (SENDER, table.as_deref(), Duration::from_secs(15));
         let redrive = Redrive { read_options, writer: &writer, queue, ranges, sender, table, patience };
-        redrive.run(&Request::read(request)?, Instant::now() + time).await
+        redrive.run(&RedriveRequest::read(request)?, Instant::now() + time).await
     }
 
     async fn succeed(&self, request: serde_json::Value) -> RedriveReport {

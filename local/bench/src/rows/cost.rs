@@ -13,9 +13,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::About;
 use crate::changes;
 use crate::figures::{Bound, Figure, Row, RowId};
-use crate::lane::{Lane, median};
 use crate::processes::processor_time;
 use crate::test_bed::TestBed;
+use crate::timed_process::{TimedProcess, median};
 
 pub(crate) const ABOUT: About = About {
     number: "B13",
@@ -70,8 +70,8 @@ pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
 }
 
 async fn measure(bed: &TestBed, scenario: &Scenario, batch: u64, invocations: u64) -> Result<Spent> {
-    let mut lane = Lane::start(bed.function(&bed.index("cost"))).await?;
-    let mut no_op = Lane::start(bed.no_op()).await?;
+    let mut lane = TimedProcess::start(bed.function(&bed.index("cost"))).await?;
+    let mut no_op = TimedProcess::start(bed.no_op()).await?;
     let batches = batches(batch, invocations + invocations / 4).await?;
     let (warm_up, counted) = batches.split_at(batches.len() / 5);
     let mut no_op_times = Vec::new();
@@ -100,7 +100,7 @@ async fn logged(bed: &TestBed, batch: u64, invocations: u64, period: Duration) -
     let log = folder.path().join("log");
     let mut config = bed.function(&bed.index("cost-logs"));
     config.log_file = Some(log.clone());
-    let mut lane = Lane::start(config).await?;
+    let mut lane = TimedProcess::start(config).await?;
     let batches = batches(batch, invocations).await?;
     // The first one creates the index; the times of the others count from its end.
     let (first, others) = batches.split_first().context("find a first batch")?;

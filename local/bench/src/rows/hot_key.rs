@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use super::About;
 use crate::figures::{Bound, Figure, Row, RowId};
-use crate::lane::{histogram, quantile_ms};
 use crate::open_loop::{self, Lags, OpenLoop};
 use crate::test_bed::TestBed;
+use crate::timed_process::{histogram, quantile_ms};
 
 pub(crate) const ABOUT: About = About {
     number: "B8",

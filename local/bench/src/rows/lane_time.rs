@@ -11,9 +11,9 @@ use super::About;
 use crate::changes;
 use crate::comparison::{BATCH, changes_of};
 use crate::figures::{Bound, Figure, Row, RowId, thousands};
-use crate::lane::{Lane, median};
 use crate::processes::processor_time;
 use crate::test_bed::TestBed;
+use crate::timed_process::{TimedProcess, median};
 
 pub(crate) const ABOUT: About = About {
     number: "B7",
@@ -69,8 +69,8 @@ fn loads(timing: &Timing) -> Vec<(Scenario, Vec<Plan>)> {
 
 async fn measure(bed: &TestBed, single: u64, batches: u64) -> Result<Timing> {
     let stream = MemoryStream::new("benchmark", changes::KEY);
-    let mut lane = Lane::start(bed.function(&bed.index("lane-time"))).await?;
-    let mut no_op = Lane::start(bed.no_op()).await?;
+    let mut lane = TimedProcess::start(bed.function(&bed.index("lane-time"))).await?;
+    let mut no_op = TimedProcess::start(bed.no_op()).await?;
 
     let records = changes::push(&stream, (0..single).map(|key| changes::put(key, 0, key))).await?;
     let (warm_up, counted) = records.split_at(WARM_UP.min(records.len() / 2));
@@ -107,7 +107,11 @@ struct Spent {
 
 impl Spent {
     /// Delivers these batches: the median of their wall times, and the mean of their processor times.
-    async fn by(bed: &TestBed, lane: &mut Lane, batches: impl Iterator<Item = &[StreamRecord]>) -> Result<Self> {
+    async fn by(
+        bed: &TestBed,
+        lane: &mut TimedProcess,
+        batches: impl Iterator<Item = &[StreamRecord]>,
+    ) -> Result<Self> {
         let before = processor_time(bed.subject.binary())?;
         let mut times: Vec<Duration> = Vec::new();
         for records in batches {

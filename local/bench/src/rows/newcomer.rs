@@ -22,14 +22,14 @@ const MOST_TEST_MINUTES: f64 = 6.0;
 
 /// Output of the script.
 #[derive(Deserialize)]
-struct Wait {
+struct NewcomerWait {
     commit: String,
-    demo: Step,
-    tests: Step,
+    demo: TimedStep,
+    tests: TimedStep,
 }
 
 #[derive(Deserialize)]
-struct Step {
+struct TimedStep {
     seconds: f64,
     phases: Vec<Phase>,
 }
@@ -47,7 +47,7 @@ pub(crate) fn read(file: &Path) -> Result<Row> {
 }
 
 fn row(text: &str) -> Result<Row> {
-    let wait: Wait = serde_json::from_str(text)?;
+    let wait: NewcomerWait = serde_json::from_str(text)?;
     let workload = format!("a clone of commit {} with an empty target folder", wait.commit);
     let mut row = Row::new(RowId::Newcomer, workload);
     let steps = [

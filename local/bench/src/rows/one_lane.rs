@@ -12,9 +12,9 @@ use super::About;
 use crate::baseline::BaselineClient;
 use crate::changes;
 use crate::figures::{Bound, Figure, Row, RowId, thousands};
-use crate::lane::{Lane, histogram, median, micros, quantile_ms};
 use crate::report::Drawing;
 use crate::test_bed::TestBed;
+use crate::timed_process::{TimedProcess, histogram, median, micros, quantile_ms};
 
 pub(crate) const ABOUT: About = About {
     number: "B1",
@@ -62,8 +62,8 @@ struct Case {
 
 /// The writers that take turns.
 struct Writers {
-    function: Lane,
-    no_op: Lane,
+    function: TimedProcess,
+    no_op: TimedProcess,
     baseline: BaselineClient,
 }
 
@@ -79,12 +79,12 @@ pub(crate) async fn run(bed: &TestBed) -> Result<(Row, Vec<Drawing>)> {
     let blocks = bed.scale(100, 24);
     let index = bed.index("one-lane");
     let mut writers = Writers {
-        function: Lane::start(bed.function(&index)).await?,
-        no_op: Lane::start(bed.no_op()).await?,
+        function: TimedProcess::start(bed.function(&index)).await?,
+        no_op: TimedProcess::start(bed.no_op()).await?,
         baseline: bed.baseline("one-lane").await?,
     };
     // Writes the documents that the measured lane has not seen.
-    let mut other = Lane::start(bed.function(&index)).await?;
+    let mut other = TimedProcess::start(bed.function(&index)).await?;
     let stream = MemoryStream::new("benchmark", changes::KEY);
     let mut cases = KINDS.map(Case::new);
     for block in 0..WARM_UP_BLOCKS + blocks {

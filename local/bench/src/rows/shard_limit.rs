@@ -8,10 +8,10 @@ use driftless_display::chart::{Axis, Chart, Series};
 use super::About;
 use crate::baseline_function::BaselineFunction;
 use crate::figures::{Bound, Figure, Row, RowId};
-use crate::lane::quantile_ms;
 use crate::open_loop::{self, OpenLoop, POLL_S};
 use crate::report::Drawing;
 use crate::test_bed::TestBed;
+use crate::timed_process::quantile_ms;
 
 pub(crate) const ABOUT: About = About {
     number: "B3",

@@ -14,8 +14,8 @@ use super::About;
 use crate::baseline::BaselineClient;
 use crate::changes;
 use crate::figures::{Bound, Figure, Row, RowId, thousands};
-use crate::lane::{Lane, histogram, median, micros, quantile_ms};
 use crate::test_bed::TestBed;
+use crate::timed_process::{TimedProcess, histogram, median, micros, quantile_ms};
 
 pub(crate) const ABOUT: About = About {
     number: "B9",
@@ -91,8 +91,8 @@ impl Times {
 
 /// The writers of a round.
 struct Writers {
-    lane: Lane,
-    no_op: Lane,
+    lane: TimedProcess,
+    no_op: TimedProcess,
     baseline: BaselineClient,
     stream: MemoryStream,
 }
@@ -116,8 +116,8 @@ impl SizeComparison {
         let mut baseline = BaselineClient::connect(&bed.endpoint, &by_engine).await?;
         baseline.send(Method::PUT, &format!("/{by_engine}"), Bytes::new()).await?;
         let mut writers = Writers {
-            lane: Lane::start(bed.function(&index)).await?,
-            no_op: Lane::start(bed.no_op()).await?,
+            lane: TimedProcess::start(bed.function(&index)).await?,
+            no_op: TimedProcess::start(bed.no_op()).await?,
             baseline,
             stream: MemoryStream::new("benchmark", changes::KEY),
         };

@@ -33,7 +33,7 @@ pub(super) struct Event {
 }
 
 /// Request of the process to the Runtime API.
-pub(super) enum Answer {
+pub(super) enum ProcessRequest {
     /// It asks for an event; the first time, its initialisation is over.
     Ready,
     /// It took the event.
@@ -74,7 +74,7 @@ impl ReportedError {
 /// A running server; it ends when this is dropped.
 pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
-    pub(super) answers: mpsc::UnboundedReceiver<Answer>,
+    pub(super) answers: mpsc::UnboundedReceiver<ProcessRequest>,
     events: mpsc::Sender<Event>,
     server: JoinHandle<()>,
 }
@@ -82,7 +82,7 @@ pub(super) struct RuntimeApi {
 struct Shared {
     function_arn: HeaderValue,
     events: Mutex<mpsc::Receiver<Event>>,
-    answers: mpsc::UnboundedSender<Answer>,
+    answers: mpsc::UnboundedSender<ProcessRequest>,
 }
 
 impl RuntimeApi {
@@ -138,9 +138,9 @@ fn router(shared: Arc<Shared>) -> Router {
 
 async fn next(State(shared): State<Arc<Shared>>) -> Result<Response<Body>, StatusCode> {
     // A receiver that is gone means that the process is being replaced; its poll ends with the server.
-    let _ = shared.answers.send(Answer::Ready);
+    let _ = shared.answers.send(ProcessRequest::Ready);
     let event = shared.events.lock().await.recv().await.ok_or(StatusCode::GONE)?;
-    let _ = shared.answers.send(Answer::Taken);
+    let _ = shared.answers.send(ProcessRequest::Taken);
     Response::builder()
         .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
         .header("Lambda-Runtime-Aws-Request-Id", &event.request_id)
@@ -157,10 +157,10 @@ async fn response(State(shared): State<Arc<Shared>>, Path(request_id): Path<Stri
             error_type: "Function.ResponseSizeTooLarge".to_owned(),
             error_message: format!("the answer has {} bytes, {PAYLOAD_LIMIT_BYTES} are allowed", body.len()),
         };
-        let _ = shared.answers.send(Answer::Error { request_id, error });
+        let _ = shared.answers.send(ProcessRequest::Error { request_id, error });
         return StatusCode::PAYLOAD_TOO_LARGE;
     }
-    let _ = shared.answers.send(Answer::Response { request_id, body });
+    let _ = shared.answers.send(ProcessRequest::Response { request_id, body });
     StatusCode::ACCEPTED
 }
 
@@ -171,12 +171,12 @@ async fn error(
     body: Bytes,
 ) -> StatusCode {
     let error = ReportedError::parse(&headers, &body);
-    let _ = shared.answers.send(Answer::Error { request_id, error });
+    let _ = shared.answers.send(ProcessRequest::Error { request_id, error });
     StatusCode::ACCEPTED
 }
 
 async fn init_error(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let _ = shared.answers.send(Answer::InitError(ReportedError::parse(&headers, &body)));
+    let _ = shared.answers.send(ProcessRequest::InitError(ReportedError::parse(&headers, &body)));
     StatusCode::ACCEPTED
 }
 

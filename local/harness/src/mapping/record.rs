@@ -65,7 +65,7 @@ impl StreamRecord {
     /// # Errors
     /// When it is not such a record, or its `Keys` lack `partition_key`.
     pub fn from_json(json: Bytes, partition_key: &str) -> Result<Self> {
-        let envelope: Envelope = serde_json::from_slice(&json).context("read the stream record")?;
+        let envelope: RecordEnvelope = serde_json::from_slice(&json).context("read the stream record")?;
         let change = envelope.dynamodb;
         let key = change.keys.get(partition_key);
         let key = key.with_context(|| format!("find the partition key {partition_key} in the record's Keys"))?;
@@ -141,12 +141,12 @@ pub fn payload_bytes(records: &[StreamRecord]) -> usize {
 pub(super) const PAYLOAD_FRAME_BYTES: usize = 14;
 
 #[derive(Deserialize)]
-struct Envelope {
-    dynamodb: Change,
+struct RecordEnvelope {
+    dynamodb: RecordBody,
 }
 
 #[derive(Deserialize)]
-struct Change {
+struct RecordBody {
     #[serde(rename = "ApproximateCreationDateTime")]
     arrival_s: Option<f64>,
     #[serde(rename = "Keys")]

@@ -54,7 +54,7 @@ pub(super) fn quick_config() -> MappingConfig {
 
 /// Records that the function saw in one invocation, and what it did.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(super) struct SeenInvocation {
     pub(super) environment: usize,
     pub(super) numbers: Vec<String>,
     pub(super) keys: Vec<String>,
@@ -63,7 +63,7 @@ pub(super) struct Call {
     pub(super) end: Instant,
 }
 
-impl Call {
+impl SeenInvocation {
     fn new(environment: usize, payload: &[u8]) -> Self {
         let event: Value = serde_json::from_slice(payload).unwrap();
         let records = event["Records"].as_array().unwrap();
@@ -85,13 +85,13 @@ impl Call {
     }
 }
 
-type Script = Box<dyn Fn(&Call) -> InvocationOutcome + Send + Sync>;
+type Script = Box<dyn Fn(&SeenInvocation) -> InvocationOutcome + Send + Sync>;
 
 /// A function whose answers are a script.
 pub(super) struct ScriptedFunction {
     script: Script,
     work: Duration,
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<SeenInvocation>>,
     environments: AtomicUsize,
     /// So many launches fail first.
     pub(super) failing_launches: AtomicUsize,
@@ -109,16 +109,19 @@ pub(super) fn function_error() -> InvocationOutcome {
 
 impl ScriptedFunction {
     /// A function that takes a millisecond for a batch.
-    pub(super) fn new(script: impl Fn(&Call) -> InvocationOutcome + Send + Sync + 'static) -> Arc<Self> {
+    pub(super) fn new(script: impl Fn(&SeenInvocation) -> InvocationOutcome + Send + Sync + 'static) -> Arc<Self> {
         Self::taking(Duration::from_millis(1), script)
     }
 
     /// A function that takes no time.
-    pub(super) fn instant(script: impl Fn(&Call) -> InvocationOutcome + Send + Sync + 'static) -> Arc<Self> {
+    pub(super) fn instant(script: impl Fn(&SeenInvocation) -> InvocationOutcome + Send + Sync + 'static) -> Arc<Self> {
         Self::taking(Duration::ZERO, script)
     }
 
-    fn taking(work: Duration, script: impl Fn(&Call) -> InvocationOutcome + Send + Sync + 'static) -> Arc<Self> {
+    fn taking(
+        work: Duration,
+        script: impl Fn(&SeenInvocation) -> InvocationOutcome + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self {
             script: Box::new(script),
             work,
@@ -134,7 +137,7 @@ impl ScriptedFunction {
         Self::new(move |call| if call.keys.iter().any(|key| keys.contains(key)) { function_error() } else { success() })
     }
 
-    pub(super) fn calls(&self) -> Vec<Call> {
+    pub(super) fn calls(&self) -> Vec<SeenInvocation> {
         self.calls.lock().unwrap().clone()
     }
 
@@ -170,7 +173,7 @@ impl Invoke for ScriptedEnvironment {
         if self.1.failing_launches.try_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
             bail!("the script lets this launch fail");
         }
-        let mut call = Call::new(self.0, &payload);
+        let mut call = SeenInvocation::new(self.0, &payload);
         match self.1.work {
             Duration::ZERO => yield_now().await,
             work => sleep(work).await,

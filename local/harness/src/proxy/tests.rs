@@ -11,11 +11,11 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Answers every request `{"ok":1}`; keeps what it read.
 #[derive(Clone, Default)]
-struct Service {
+struct EchoService {
     read: Arc<StdMutex<Vec<u8>>>,
 }
 
-impl Service {
+impl EchoService {
     async fn start() -> (Self, Proxy) {
         let service = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -81,7 +81,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{\"ok\":1}";
 
 #[tokio::test]
 async fn what_passes_is_unchanged_on_one_connection() {
-    let (service, proxy) = Service::start().await;
+    let (service, proxy) = EchoService::start().await;
     let mut client = connect(&proxy).await;
     for path in ["/one", "/two"] {
         assert_eq!(ask(&mut client, path, "}").await, OK);
@@ -92,7 +92,7 @@ async fn what_passes_is_unchanged_on_one_connection() {
 
 #[tokio::test]
 async fn a_cut_request_reaches_the_service_as_far_as_was_asked() {
-    let (service, proxy) = Service::start().await;
+    let (service, proxy) = EchoService::start().await;
     proxy.every(ProxyFault::CutRequest(0));
     assert_eq!(ask(&mut connect(&proxy).await, "/a", "").await, "");
     proxy.every(ProxyFault::CutRequest(7));
@@ -103,7 +103,7 @@ async fn a_cut_request_reaches_the_service_as_far_as_was_asked() {
 
 #[tokio::test]
 async fn a_cut_answer_is_cut_after_the_work_was_done() {
-    let (service, proxy) = Service::start().await;
+    let (service, proxy) = EchoService::start().await;
     proxy.every(ProxyFault::CutAnswer(0));
     assert_eq!(ask(&mut connect(&proxy).await, "/a", "").await, "");
     assert_eq!(service.read(), request("/a"));
@@ -113,7 +113,7 @@ async fn a_cut_answer_is_cut_after_the_work_was_done() {
 
 #[tokio::test]
 async fn a_truncated_answer_is_well_formed_and_the_connection_goes_on() {
-    let (_service, proxy) = Service::start().await;
+    let (_service, proxy) = EchoService::start().await;
     let mut client = connect(&proxy).await;
     proxy.next("", [ProxyFault::Truncate(3)]);
     let truncated = ask(&mut client, "/a", "{\"o").await;
@@ -123,7 +123,7 @@ async fn a_truncated_answer_is_well_formed_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn delays_are_before_or_after_the_work() {
-    let (service, proxy) = Service::start().await;
+    let (service, proxy) = EchoService::start().await;
     let delay = Duration::from_millis(100);
     proxy.next("", [ProxyFault::DelayRequest(delay), ProxyFault::DelayAnswer(delay)]);
     let mut client = connect(&proxy).await;
@@ -142,7 +142,7 @@ async fn delays_are_before_or_after_the_work() {
 
 #[tokio::test]
 async fn a_swallowed_request_is_never_answered_and_nothing_reaches_the_service() {
-    let (service, proxy) = Service::start().await;
+    let (service, proxy) = EchoService::start().await;
     proxy.on("/_bulk", ProxyFault::Swallow);
     let mut client = connect(&proxy).await;
     let asked = timeout(Duration::from_millis(100), ask(&mut client, "/i/_bulk", "")).await;
@@ -153,7 +153,7 @@ async fn a_swallowed_request_is_never_answered_and_nothing_reaches_the_service()
 
 #[tokio::test]
 async fn single_requests_have_their_fault_before_what_is_set_for_all() {
-    let (service, proxy) = Service::start().await;
+    let (service, proxy) = EchoService::start().await;
     proxy.on("/a", ProxyFault::Answer(429));
     proxy.next("/a", [ProxyFault::Answer(503), ProxyFault::Pass]);
     let mut client = connect(&proxy).await;
@@ -170,7 +170,7 @@ async fn single_requests_have_their_fault_before_what_is_set_for_all() {
 
 #[tokio::test]
 async fn connections_are_refused_and_accepted_again_on_the_same_port() {
-    let (_service, proxy) = Service::start().await;
+    let (_service, proxy) = EchoService::start().await;
     let mut client = connect(&proxy).await;
     assert_eq!(ask(&mut client, "/a", "}").await, OK);
     proxy.refuse().await;

@@ -8,7 +8,7 @@ use super::maven::{Artifact, Coordinates};
 
 /// A choice of search engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, ValueEnum)]
-pub enum Engine {
+pub enum EngineChoice {
     /// The newest one that an installed Java can run.
     #[default]
     Newest,
@@ -65,7 +65,7 @@ const fn runner(group: &'static str, artifact: &'static str, version: &'static s
     Artifact { coordinates: Coordinates { group, artifact, version }, bom: None }
 }
 
-impl Engine {
+impl EngineChoice {
     /// Returns name and version of the release that is asked for; absent where any will do.
     #[must_use]
     pub fn release_name(self) -> Option<&'static str> {
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(installed: &[&str], engine: Engine, expected: &str) {
+    fn check(installed: &[&str], engine: EngineChoice, expected: &str) {
         let folder = tempfile::tempdir().unwrap();
         let jdks = Jdks::fake(folder.path(), installed);
         let result = match engine.release(&jdks) {
@@ -114,14 +114,14 @@ mod tests {
 
     #[test]
     fn newest_engine_that_the_installed_java_can_run_is_the_default() {
-        check(&["17.0.15", "25.0.3"], Engine::Newest, "OpenSearch 3.8.0 on 25");
-        check(&["17.0.15"], Engine::Newest, "OpenSearch 2.19.1 on 17");
-        check(&["11.0.2"], Engine::Newest, "OpenSearch 2.19.1 needs Java 17 or later, found only Java 11");
+        check(&["17.0.15", "25.0.3"], EngineChoice::Newest, "OpenSearch 3.8.0 on 25");
+        check(&["17.0.15"], EngineChoice::Newest, "OpenSearch 2.19.1 on 17");
+        check(&["11.0.2"], EngineChoice::Newest, "OpenSearch 2.19.1 needs Java 17 or later, found only Java 11");
     }
 
     #[test]
     fn an_engine_asked_for_is_never_replaced() {
-        check(&["17.0.15"], Engine::OpenSearch3, "OpenSearch 3.8.0 needs Java 21 or later");
-        check(&["17.0.15", "25.0.3"], Engine::Elasticsearch7, "Elasticsearch 7.10.2 on 17");
+        check(&["17.0.15"], EngineChoice::OpenSearch3, "OpenSearch 3.8.0 needs Java 21 or later");
+        check(&["17.0.15", "25.0.3"], EngineChoice::Elasticsearch7, "Elasticsearch 7.10.2 on 17");
     }
 }

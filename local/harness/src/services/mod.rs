@@ -30,7 +30,7 @@ pub use clients::{CREDENTIALS, REGION, dynamodb as dynamodb_client, sdk_config};
 pub use clients::{sqs as sqs_client, streams as streams_client};
 pub use cluster::Cluster;
 pub use dynamodb::{DynamoDb, DynamoDbKind, DynamoDbLocal, EmbeddedDynamoDb};
-pub use engine::{Engine, Release};
+pub use engine::{EngineChoice, Release};
 pub use existing::Existing;
 pub use failure::client_error;
 pub use jdk::{Jdk, Jdks};
@@ -62,7 +62,7 @@ pub struct Wanted {
     /// True if there are queues.
     pub sqs: bool,
     /// Search engine to start, if any.
-    pub engine: Option<Engine>,
+    pub engine: Option<EngineChoice>,
     /// Purpose for which the engine runs.
     pub purpose: Purpose,
 }
@@ -73,7 +73,7 @@ impl Default for Wanted {
         Self {
             dynamodb: DynamoDbKind::default(),
             sqs: true,
-            engine: Some(Engine::default()),
+            engine: Some(EngineChoice::default()),
             purpose: Purpose::default(),
         }
     }

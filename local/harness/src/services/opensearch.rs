@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::engine::{Engine, Release};
+use super::engine::{EngineChoice, Release};
 use super::java::{self, Program};
 use super::jdk::{Jdk, Jdks};
 use super::port::PortLease;
@@ -99,7 +99,7 @@ impl OpenSearch {
     ///
     /// # Errors
     /// Where Java or Maven is missing, and where it ends or does not answer in time.
-    pub async fn start(engine: Engine, jdks: &Jdks) -> Result<Self> {
+    pub async fn start(engine: EngineChoice, jdks: &Jdks) -> Result<Self> {
         Self::start_with(Purpose::default(), "", engine, jdks).await
     }
 
@@ -107,7 +107,7 @@ impl OpenSearch {
     ///
     /// # Errors
     /// As [`OpenSearch::start`].
-    pub async fn start_with(purpose: Purpose, settings: &str, engine: Engine, jdks: &Jdks) -> Result<Self> {
+    pub async fn start_with(purpose: Purpose, settings: &str, engine: EngineChoice, jdks: &Jdks) -> Result<Self> {
         let (options, more): (&[&str], &str) =
             if purpose == Purpose::Benchmark { (&[], GARBAGE_IS_FREE) } else { (&[QUICK_COMPILER], "") };
         let in_memory = purpose != Purpose::Tests && has_room(MEMORY);
@@ -117,7 +117,7 @@ impl OpenSearch {
     }
 
     /// Starts a node and waits until its cluster answers.
-    pub(super) async fn start_node(node: Node<'_>, engine: Engine, jdks: &Jdks) -> Result<Self> {
+    pub(super) async fn start_node(node: Node<'_>, engine: EngineChoice, jdks: &Jdks) -> Result<Self> {
         let (release, jdk) = engine.release(jdks)?;
         let jars = release.artifact.jars(jdk).await?;
         let port = PortLease::from(HTTP_PORTS)?;

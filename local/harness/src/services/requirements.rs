@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use super::engine::Engine;
+use super::engine::EngineChoice;
 use super::maven::Artifact;
 use super::{Existing, Jdks, Wanted, sqs};
 use crate::services::dynamodb::{DynamoDbKind, DynamoDbLocal};
@@ -36,7 +36,7 @@ pub fn check_requirements(wanted: Wanted, existing: &Existing, jdks: &Jdks) -> R
     if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("\n")) }
 }
 
-fn artifact(engine: Engine, jdks: &Jdks) -> Result<Artifact> {
+fn artifact(engine: EngineChoice, jdks: &Jdks) -> Result<Artifact> {
     engine.release(jdks).map(|(release, _)| release.artifact)
 }
 

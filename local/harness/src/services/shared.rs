@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
 use super::service::{Provided, provide};
-use super::{DynamoDb, DynamoDbKind, ElasticMq, Engine, Existing, Jdks, OpenSearch, Services, Wanted};
+use super::{DynamoDb, DynamoDbKind, ElasticMq, EngineChoice, Existing, Jdks, OpenSearch, Services, Wanted};
 
 type Cell<S> = OnceCell<Arc<Provided<S>>>;
 
@@ -93,11 +93,11 @@ fn cell_of(kind: DynamoDbKind) -> &'static Cell<DynamoDb> {
     }
 }
 
-fn cell_of_engine(engine: Engine) -> &'static Cell<OpenSearch> {
+fn cell_of_engine(engine: EngineChoice) -> &'static Cell<OpenSearch> {
     match engine {
-        Engine::Newest => &NEWEST,
-        Engine::OpenSearch3 => &OPENSEARCH_3,
-        Engine::OpenSearch2 => &OPENSEARCH_2,
-        Engine::Elasticsearch7 => &ELASTICSEARCH_7,
+        EngineChoice::Newest => &NEWEST,
+        EngineChoice::OpenSearch3 => &OPENSEARCH_3,
+        EngineChoice::OpenSearch2 => &OPENSEARCH_2,
+        EngineChoice::Elasticsearch7 => &ELASTICSEARCH_7,
     }
 }

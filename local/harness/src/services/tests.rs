@@ -82,7 +82,7 @@ async fn sqs_keeps_messages_until_it_is_stopped() {
 
 #[tokio::test]
 async fn a_killed_engine_comes_back_with_its_data() {
-    let engine = OpenSearch::start(Engine::Newest, &Jdks::from_env()).await.unwrap();
+    let engine = OpenSearch::start(EngineChoice::Newest, &Jdks::from_env()).await.unwrap();
     let endpoint = engine.endpoint().to_owned();
     let client = opensearch::client(&endpoint, Duration::from_secs(60)).unwrap();
     let impatient = opensearch::client(&endpoint, Duration::from_secs(1)).unwrap();

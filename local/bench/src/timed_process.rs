@@ -1,4 +1,4 @@
-//! A lane: a function's process that is invoked again and again, each invocation timed.
+//! A timed process: a function's process that is invoked again and again, each invocation timed.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use hdrhistogram::Histogram;
 const LONGEST_US: u64 = 60_000_000;
 
 /// Process of a function, invoked by one event after the other.
-pub(crate) struct Lane(FunctionProcess);
+pub(crate) struct TimedProcess(FunctionProcess);
 
-impl Lane {
+impl TimedProcess {
     /// Starts the process, and waits until it asks for events.
     pub(crate) async fn start(config: FunctionConfig) -> Result<Self> {
         let mut process = FunctionProcess::new(config);
