@@ -17,6 +17,8 @@ pub struct MemoryDocument {
     pub version: Option<Version>,
     /// Time of the write, by the writer's clock.
     pub written_at: Option<Timestamp>,
+    /// Time of the read that gave the content; absent for a change of a stream.
+    pub read_at: Option<Timestamp>,
     /// Position of this state.
     pub position: Position,
     event_time: Option<Timestamp>,
@@ -40,6 +42,7 @@ impl MemoryDocument {
             version: self.version.clone(),
             event_time: self.event_time,
             written_at: self.written_at,
+            read_at: self.read_at,
             position: self.position,
         }
     }
@@ -101,6 +104,7 @@ impl Documents {
             content: write.content.clone(),
             version: Some(write.version.clone()),
             written_at: Some(write.written_at),
+            read_at: write.read_at,
             position,
             event_time: write.event_time,
         };
@@ -119,7 +123,7 @@ impl Documents {
     pub(super) fn put_foreign(&mut self, id: DocumentId) {
         let position = self.next_position();
         let content = Content::Tombstone;
-        let document = MemoryDocument { content, version: None, written_at: None, position, event_time: None };
+        let document = MemoryDocument { content, version: None, written_at: None, read_at: None, position, event_time: None };
         self.entries.insert(id, Entry { document, before: None });
     }
 

@@ -53,6 +53,8 @@ struct Metadata {
     event_time: Option<Timestamp>,
     #[serde(default)]
     written_at: Option<Timestamp>,
+    #[serde(default)]
+    read_at: Option<Timestamp>,
 }
 
 impl Engine {
@@ -111,8 +113,8 @@ fn state(doc: Doc<'_>) -> Result<Option<StoredState>, Problem> {
     };
     let metadata = doc.source.unwrap_or_default().driftless.map(|raw| serde_json::from_str(raw.get()));
     // Unreadable metadata counts as none: the document is foreign.
-    let Metadata { version, event_time, written_at } = metadata.and_then(Result::ok).unwrap_or_default();
-    Ok(Some(StoredState { version, event_time, written_at, position: Position { seq_no, primary_term } }))
+    let Metadata { version, event_time, written_at, read_at } = metadata.and_then(Result::ok).unwrap_or_default();
+    Ok(Some(StoredState { version, event_time, written_at, read_at, position: Position { seq_no, primary_term } }))
 }
 
 #[cfg(test)]
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_answer_is_typed() {
-        let body = br#"{"docs":[{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":"v","event_time":5,"written_at":6}}},
+        let body = br#"{"docs":[{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":"v","event_time":5,"written_at":6,"read_at":7}}},
             {"_index":"i-000001","found":false},{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{}},
             {"_index":"i","error":{"type":"index_not_found_exception","reason":"no such index"}},{"_index":"i","error":{"type":"other"}},
             {"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":1}}}]}"#;
@@ -132,6 +134,7 @@ mod tests {
                 version: version.map(|v| Version::from_stored(v.to_owned())),
                 event_time,
                 written_at: event_time.map(|_| Timestamp::from_millis(6)),
+                read_at: event_time.map(|_| Timestamp::from_millis(7)),
                 position,
             }))
         };
