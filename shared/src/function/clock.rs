@@ -59,6 +59,15 @@ pub fn time_left(deadline_ms: u64) -> Duration {
     Duration::from_millis(Timestamp::from_millis(deadline_ms).millis_since(now()))
 }
 
+/// Returns the time at which long work ends its slice, so that what is under way can be finished: a minute before Lambda
+/// ends the invocation, or a tenth of a shorter one.
+#[must_use]
+pub fn slice_end(deadline_ms: u64) -> Instant {
+    const CLOSING: Duration = Duration::from_secs(60);
+    let left = time_left(deadline_ms);
+    Instant::now() + left.saturating_sub(CLOSING.min(left / 10))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ pub mod settings;
 pub mod shutdown;
 
 pub use clock::Deadlines;
-pub use context::Context;
+pub use context::{Access, Context};
 pub use error::FunctionError;
 pub use log::log_to_stdout;
 pub use settings::Settings;

@@ -35,6 +35,8 @@ pub struct Settings {
     pub answer_margin: Duration,
     /// ARN of the table, for functions that no record names it to.
     pub table_arn: Option<String>,
+    /// Name of the table that items are read from: that of the variable `TABLE_NAME`, else the one in `TABLE_ARN`.
+    pub table_name: Option<String>,
     /// Queue for dead letters.
     pub dead_letter_queue_url: Option<String>,
     /// Versions of the code and of the function, for dead letters.
@@ -62,6 +64,8 @@ impl Settings {
         let margin = env.parsed("ANSWER_MARGIN_MS", margin, "a whole number of milliseconds");
         let partition_key = env.optional("PARTITION_KEY");
         let table_arn = table_arn(&mut env);
+        let of_arn = || table_arn.as_deref()?.split_once(":table/").map(|(_, name)| name.to_owned());
+        let table_name = env.optional("TABLE_NAME").or_else(of_arn);
         let dead_letter_queue_url = queue_url(&mut env);
         let deployed = env.optional("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "$LATEST".to_owned());
         env.finish()?;
@@ -72,6 +76,7 @@ impl Settings {
             read_options: ReadOptions { generation: Generation(generation), partition_key },
             answer_margin: Duration::from_millis(margin),
             table_arn,
+            table_name,
             dead_letter_queue_url,
             function_version: format!("{} ({deployed})", env!("CARGO_PKG_VERSION")),
         })

@@ -13,9 +13,10 @@ use crate::target::{Position, StoredState};
 use crate::time::Timestamp;
 use crate::version::Version;
 
+/// Body of a read.
 #[derive(Serialize)]
-struct Ids<'a> {
-    ids: Vec<&'a str>,
+pub(super) struct Ids<'a> {
+    pub(super) ids: Vec<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -45,8 +46,9 @@ struct Source<'a> {
     driftless: Option<&'a RawValue>,
 }
 
+/// Content of `_driftless`.
 #[derive(Default, Deserialize)]
-struct Metadata {
+pub(super) struct Metadata {
     #[serde(default)]
     version: Option<Version>,
     #[serde(default)]
@@ -55,6 +57,22 @@ struct Metadata {
     written_at: Option<Timestamp>,
     #[serde(default)]
     read_at: Option<Timestamp>,
+    /// True in a tombstone.
+    #[serde(default)]
+    pub(super) deleted: bool,
+}
+
+impl Metadata {
+    /// Returns the state of the document that carries this.
+    pub(super) fn state(self, position: Position) -> StoredState {
+        let Self { version, event_time, written_at, read_at, .. } = self;
+        StoredState { version, event_time, written_at, read_at, position }
+    }
+
+    /// Returns `true` if the document carries a version.
+    pub(super) fn has_version(&self) -> bool {
+        self.version.is_some()
+    }
 }
 
 impl Engine {
@@ -96,14 +114,7 @@ fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Option<StoredSt
 
 fn state(doc: Doc<'_>) -> Result<Option<StoredState>, Problem> {
     if let Some(error) = doc.error {
-        if error.is_index_closed() {
-            return Err(Problem::Probe(
-                "the index is closed: open it (POST INDEX/_open); until then nothing is written".into(),
-            ));
-        }
-        // Errors of single reads carry no status: a missing index is the deployment's, all others may pass.
-        let status = if error.is_index_missing() { 404 } else { 503 };
-        return Err(Problem::Item(error.into_refusal(status)));
+        return Err(read_problem(error));
     }
     if !doc.found {
         return Ok(None);
@@ -113,8 +124,18 @@ fn state(doc: Doc<'_>) -> Result<Option<StoredState>, Problem> {
     };
     let metadata = doc.source.unwrap_or_default().driftless.map(|raw| serde_json::from_str(raw.get()));
     // Unreadable metadata counts as none: the document is foreign.
-    let Metadata { version, event_time, written_at, read_at } = metadata.and_then(Result::ok).unwrap_or_default();
-    Ok(Some(StoredState { version, event_time, written_at, read_at, position: Position { seq_no, primary_term } }))
+    let metadata: Metadata = metadata.and_then(Result::ok).unwrap_or_default();
+    Ok(Some(metadata.state(Position { seq_no, primary_term })))
+}
+
+/// Returns the problem of one read. Errors of single reads carry no status: a missing index is the deployment's, all
+/// others may pass.
+pub(super) fn read_problem(error: EngineError) -> Problem {
+    if error.is_index_closed() {
+        return Problem::Probe("the index is closed: open it (POST INDEX/_open); until then nothing is written".into());
+    }
+    let status = if error.is_index_missing() { 404 } else { 503 };
+    Problem::Item(error.into_refusal(status))
 }
 
 #[cfg(test)]
