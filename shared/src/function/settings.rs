@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::error::FunctionError;
 use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
@@ -48,6 +49,16 @@ impl Settings {
     #[must_use]
     pub fn sender(&self) -> Sender<'_> {
         Sender { index: self.engine.index.public(), function_version: &self.function_version }
+    }
+
+    /// Returns the name of the table that a request, or else the settings, name.
+    ///
+    /// # Errors
+    /// Fails if neither does.
+    pub fn table<'s>(&'s self, requested: Option<&'s str>) -> Result<&'s str, FunctionError> {
+        requested.or(self.table_name.as_deref()).ok_or_else(|| {
+            FunctionError::Request("no table is named: set TABLE_ARN or TABLE_NAME, or the request's table".to_owned())
+        })
     }
 
     /// Reads the variables that the README lists.

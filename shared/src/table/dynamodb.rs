@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -43,6 +44,22 @@ type SdkItem = HashMap<String, Sdk>;
 pub struct DynamoDbTable {
     name: String,
     client: LazyClient<Client>,
+}
+
+/// The table that a process read last. It keeps its connections from one invocation to the next.
+#[derive(Debug, Default)]
+pub struct LastTable(Mutex<Option<Arc<DynamoDbTable>>>);
+
+impl LastTable {
+    /// Returns the table with this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Arc<DynamoDbTable> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(table) if table.name == name => Arc::clone(table),
+            _ => Arc::clone(last.insert(Arc::new(DynamoDbTable::new(name)))),
+        }
+    }
 }
 
 impl DynamoDbTable {

@@ -44,6 +44,8 @@ pub enum Cursor {
     After(Value),
     /// Number of keys that are done.
     Nth(usize),
+    /// Sequence number of the index at which its listing goes on.
+    SeqNo(u64),
 }
 
 /// Members of a request that select items. At most one of `keys` and `prefix` may be set.
@@ -130,7 +132,7 @@ impl Cursor {
     /// Fails for the cursor of a list of keys, or one of another table.
     pub fn key(&self) -> Result<Key, NotAKey> {
         let Self::After(json) = self else {
-            return Err(NotAKey::Malformed("the cursor is one of a list of keys".to_owned()));
+            return Err(NotAKey::Malformed("the cursor is not one of a segment or a prefix".to_owned()));
         };
         let text = json.to_string();
         let item = Item::from_json(&text).map_err(|error| NotAKey::Malformed(error.to_string()))?;
@@ -144,7 +146,7 @@ impl Cursor {
     pub fn nth(&self) -> Result<usize, NotAKey> {
         match self {
             Self::Nth(nth) => Ok(*nth),
-            Self::After(_) => Err(NotAKey::Malformed("the cursor is one of a segment or a prefix".to_owned())),
+            _ => Err(NotAKey::Malformed("the cursor is not one of a list of keys".to_owned())),
         }
     }
 }
@@ -220,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_cursor_is_read_as_it_was_written() {
-        for cursor in [Cursor::Nth(3), Cursor::After(json!({"pk": {"S": "a"}}))] {
+        for cursor in [Cursor::Nth(3), Cursor::SeqNo(4), Cursor::After(json!({"pk": {"S": "a"}}))] {
             let json = serde_json::to_value(&cursor).expect("JSON");
             assert_eq!(serde_json::from_value::<Cursor>(json).expect("a cursor"), cursor);
         }

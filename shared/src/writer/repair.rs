@@ -15,7 +15,7 @@ use crate::change::Content;
 use crate::document::Document;
 use crate::document_id::DocumentId;
 use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
-use crate::table::{Consistency, Key, Table, TableError};
+use crate::table::{Consistency, FoundItems, Key, Table, TableError};
 use crate::target::{Call, ConditionalWrite, StoredState, Target, WriteCondition, Written};
 use crate::time::Timestamp;
 use crate::version::Version;
@@ -59,7 +59,7 @@ pub struct RepairReport {
 struct Open<'k> {
     place: usize,
     id: &'k DocumentId,
-    key: &'k Key,
+    key: Option<&'k Key>,
     /// Problem of the last try, or the number of conflicts in a row.
     problem: Option<Problem>,
     conflicts: u32,
@@ -74,20 +74,23 @@ struct Replacement {
 }
 
 impl<T: Target> Writer<T> {
-    /// Makes documents equal to the items of their keys, and leaves a tombstone where there is no item. Each document may
-    /// occur once.
+    /// Makes documents equal to the items of their keys, and leaves a tombstone where there is no item. Without a key, no
+    /// item can have the document. Each document may occur once.
     ///
     /// # Errors
     /// Fails if the deployment is wrong, or the table cannot be read. Some documents may have been repaired.
     pub async fn repair<B: Table>(
         &self,
         table: &B,
-        documents: &[(DocumentId, Key)],
+        documents: &[(DocumentId, Option<Key>)],
         options: RepairOptions,
     ) -> Result<RepairReport, RepairError> {
         let mut report = RepairReport { outcomes: Vec::new(), capacity: 0.0 };
         let mut outcomes: Vec<Option<Outcome>> = vec![None; documents.len()];
-        let open = documents.iter().enumerate().map(|(place, (id, key))| Open { place, id, key, problem: None, conflicts: 0 });
+        let open = documents.iter().enumerate().map(|(place, (id, key))| {
+            let key = key.as_ref();
+            Open { place, id, key, problem: None, conflicts: 0 }
+        });
         let mut open: Vec<Open<'_>> = open.collect();
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
@@ -120,11 +123,16 @@ impl<T: Target> Writer<T> {
         assert_eq!(states.len(), ids.len(), "a target answers every read");
         // The position comes first: an item that is read before it may be older than the document.
         let read_at = (options.now)();
-        let keys: Vec<Key> = open.iter().map(|one| one.key.clone()).collect();
-        let found = table.get(&keys, Consistency::Strong, options.deadline).await?;
+        let keys: Vec<Key> = open.iter().filter_map(|one| one.key.cloned()).collect();
+        let found = match keys.is_empty() {
+            true => FoundItems::default(),
+            false => table.get(&keys, Consistency::Strong, options.deadline).await?,
+        };
         *capacity += found.capacity;
+        let mut items = found.items.into_iter();
         let mut due: Vec<(usize, Replacement)> = Vec::with_capacity(open.len());
-        for (at, (state, item)) in states.into_iter().zip(found.items).enumerate() {
+        for (at, state) in states.into_iter().enumerate() {
+            let item = open[at].key.and_then(|_| items.next().flatten());
             match state {
                 Err(problem) => open[at].problem = Some(problem.unless_configuration()?),
                 Ok(state) => {
