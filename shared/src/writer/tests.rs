@@ -1,6 +1,7 @@
 //! Guarantees of the writer, on the target in memory with scripted faults.
 
 mod doubt;
+mod read_at;
 
 use std::collections::BTreeMap;
 
