@@ -298,7 +298,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         differing: &[(DocumentId, Option<Key>)],
         run: &mut Run<'_>,
     ) -> Result<(), FunctionError> {
-        let options = RepairOptions { deadline: run.deadline, now: self.now };
+        let options = RepairOptions { deadline: run.deadline, now: &self.now };
         let report = self.writer.repair(self.table, differing, options).await?;
         let counts = &mut run.report.counts;
         counts.rcu += report.capacity;

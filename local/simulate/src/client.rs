@@ -109,6 +109,9 @@ impl<I: Index> Client<I> {
             self.world.count(what, 1);
             if matches!(answer, Ok(Written::Done(_))) {
                 let mut ledger = self.world.ledger();
+                if write.read_at.is_some() {
+                    ledger.seen_read(write.id);
+                }
                 ledger.seen(write.id, write.version);
                 if answered {
                     ledger.acknowledge(write.id, write.version);
@@ -182,6 +185,7 @@ impl<I: Index> Client<I> {
         found.map(|stored| StoredState {
             version: stored.version.map(version),
             written_at: stored.written_at.map(age_ms).map(on_its_clock),
+            read_at: stored.read_at.filter(|_| self.world.stands(Guard::ReadAt)),
             ..stored
         })
     }
@@ -303,6 +307,7 @@ struct OwnedWrite {
     version: Version,
     event_time: Option<Timestamp>,
     written_at: Timestamp,
+    read_at: Option<Timestamp>,
 }
 
 impl From<&ConditionalWrite<'_>> for OwnedWrite {
@@ -317,6 +322,7 @@ impl From<&ConditionalWrite<'_>> for OwnedWrite {
             version: write.version.clone(),
             event_time: write.event_time,
             written_at: write.written_at,
+            read_at: write.read_at,
         }
     }
 }
@@ -330,6 +336,7 @@ impl OwnedWrite {
             version: &self.version,
             event_time: self.event_time,
             written_at: self.written_at,
+            read_at: self.read_at,
         }
     }
 }

@@ -50,6 +50,8 @@ pub enum Guard {
     BackfillCreate,
     /// The backfill's version is older than every stream's
     BackfillVersion,
+    /// A change that is older than the read of the stored content is superseded, whatever its version
+    ReadAt,
     /// A tombstone is purged only when no stale write can arrive any more
     PurgeAge,
     /// A tombstone is purged only if it still is one

@@ -31,6 +31,12 @@ pub(crate) struct Ledger {
     lettered: BTreeSet<Ordinal>,
     /// Changes that a letter with a range was sent for at some time.
     ranged: BTreeSet<Ordinal>,
+    /// Changes whose letter was discarded.
+    discarded: BTreeSet<Ordinal>,
+    /// The newest change of each document.
+    last: BTreeMap<String, Ordinal>,
+    /// The newest change that the last read of each item from the table included.
+    read: BTreeMap<String, Ordinal>,
 }
 
 impl Ledger {
@@ -39,6 +45,7 @@ impl Ledger {
         // A missing guard shows the number as a text.
         let as_text = as_text(&written.sequence.to_string()).parse().expect("digits that fit");
         self.by_sequence.extend([(written.sequence, change), (as_text, change)]);
+        self.last.insert(written.id.clone(), change);
         self.changes.push(Change { id: written.id, poison: written.poison });
     }
 
@@ -58,6 +65,26 @@ impl Ledger {
             let newest = self.newest.entry(id.to_string()).or_insert(ordinal);
             *newest = ordinal.max(*newest);
         }
+    }
+
+    /// An item was read from the table.
+    pub(crate) fn note_read(&mut self, id: &str) {
+        if let Some(last) = self.last.get(id) {
+            self.read.insert(id.to_owned(), *last);
+        }
+    }
+
+    /// What was read of an item was written to the index, with all changes that it includes.
+    pub(crate) fn seen_read(&mut self, id: &DocumentId) {
+        if let Some(&read) = self.read.get(id.as_str()) {
+            let newest = self.newest.entry(id.to_string()).or_insert(read);
+            *newest = read.max(*newest);
+        }
+    }
+
+    /// Somebody decided against these changes.
+    pub(crate) fn discard(&mut self, changes: &[Ordinal]) {
+        self.discarded.extend(changes);
     }
 
     /// The engine has acknowledged a write of this version.
@@ -96,9 +123,10 @@ impl Ledger {
         self.ranged.contains(&change)
     }
 
-    /// Whether the change, or a newer one of its document, was in the index.
+    /// Whether the change, or a newer one of its document, was in the index; or its letter was discarded.
     pub(crate) fn is_settled(&self, change: Ordinal) -> bool {
-        self.newest.get(&self.changes[change].id).is_some_and(|&newest| newest >= change)
+        self.discarded.contains(&change)
+            || self.newest.get(&self.changes[change].id).is_some_and(|&newest| newest >= change)
     }
 
     pub(crate) fn is_poison(&self, change: Ordinal) -> bool {

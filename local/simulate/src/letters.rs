@@ -62,6 +62,12 @@ impl Letters {
         self.show_at(number, Instant::now());
     }
 
+    /// Takes the newest message that can be received now off the queue, and gives its changes.
+    pub(crate) fn discard_newest(&mut self) -> Option<Vec<Ordinal>> {
+        let number = self.visible().pop()?;
+        self.letters.remove(&number).map(|letter| letter.changes)
+    }
+
     pub(crate) fn remove(&mut self, number: u64) {
         self.letters.remove(&number);
     }

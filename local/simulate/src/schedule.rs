@@ -75,6 +75,10 @@ pub enum Act {
     Backfill,
     /// Old tombstones are removed.
     Purge,
+    /// Somebody discards the newest letter: its changes reach the index no more, or only by a repair.
+    Discard,
+    /// Minutes go by, then every document is made equal to its item.
+    Repair,
     /// Whatever letters there are are redriven.
     Redrive,
     /// What the engine refuses is mended; it accepts everything from now on.

@@ -209,12 +209,12 @@ impl Key {
 
 /// Copies a value that can be a key; `None` for other types.
 pub(super) fn owned(value: &AttributeValue<'_>) -> Option<AttributeValue<'static>> {
-    Some(match value {
-        AttributeValue::String(text) => AttributeValue::String(Cow::Owned(text.clone().into_owned())),
-        AttributeValue::Number(number) => AttributeValue::Number(number.clone()),
-        AttributeValue::Binary(bytes) => AttributeValue::Binary(bytes.clone()),
-        _ => return None,
-    })
+    match value {
+        AttributeValue::String(_) | AttributeValue::Number(_) | AttributeValue::Binary(_) => {
+            Some(value.clone().into_owned())
+        }
+        _ => None,
+    }
 }
 
 fn parsed(part: &str, attribute: &KeyAttribute) -> Option<AttributeValue<'static>> {

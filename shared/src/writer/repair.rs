@@ -26,12 +26,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(40);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Options for one call of [`Writer::repair`].
-#[derive(Debug, Clone, Copy)]
-pub struct RepairOptions {
+#[derive(Clone, Copy)]
+pub struct RepairOptions<'o> {
     /// Deadline for all outcomes.
     pub deadline: Instant,
     /// The function's clock.
-    pub now: fn() -> Timestamp,
+    pub now: &'o (dyn Fn() -> Timestamp + Sync),
 }
 
 /// Reason why nothing is known about a repair.
@@ -83,7 +83,7 @@ impl<T: Target> Writer<T> {
         &self,
         table: &B,
         documents: &[(DocumentId, Option<Key>)],
-        options: RepairOptions,
+        options: RepairOptions<'_>,
     ) -> Result<RepairReport, RepairError> {
         let mut report = RepairReport { outcomes: Vec::new(), capacity: 0.0 };
         let mut outcomes: Vec<Option<Outcome>> = vec![None; documents.len()];
@@ -116,7 +116,7 @@ impl<T: Target> Writer<T> {
         open: &mut Vec<Open<'_>>,
         outcomes: &mut [Option<Outcome>],
         capacity: &mut f64,
-        options: RepairOptions,
+        options: RepairOptions<'_>,
     ) -> Result<(), RepairError> {
         let ids: Vec<&DocumentId> = open.iter().map(|one| one.id).collect();
         let states = self.target.read(&ids, Call::until(options.deadline)).await;
