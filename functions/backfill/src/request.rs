@@ -77,6 +77,19 @@ mod tests {
     }
 
     #[test]
+    fn every_sample_request_is_one() {
+        for sample in [
+            include_str!("../../../events/requests/backfill-segment.json"),
+            include_str!("../../../events/requests/backfill-goes-on.json"),
+            include_str!("../../../events/requests/backfill-keys.json"),
+            include_str!("../../../events/requests/backfill-prefix.json"),
+        ] {
+            let request = Request::read(serde_json::from_str(sample).expect("JSON"));
+            assert!(request.is_ok(), "{sample}: {request:?}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_what_is_expected() {
         for (payload, named) in [
             (json!({"segmnet": 1}), "segmnet"),

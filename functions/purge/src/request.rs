@@ -68,6 +68,12 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_request_is_the_default() {
+        let sample = serde_json::from_str(include_str!("../../../events/requests/purge.json")).expect("JSON");
+        assert_eq!(Request::read(sample).expect("a request"), Request::default());
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_what_is_expected() {
         for (payload, named) in
             [(json!({"age": 1}), "age"), (json!({"max": 0}), "max is 0"), (json!({"age_days": -1}), "age_days")]

@@ -132,6 +132,19 @@ mod tests {
     }
 
     #[test]
+    fn every_sample_request_is_one() {
+        for sample in [
+            include_str!("../../../events/requests/verify-segment.json"),
+            include_str!("../../../events/requests/verify-sample.json"),
+            include_str!("../../../events/requests/verify-orphans.json"),
+            include_str!("../../../events/requests/verify-repair.json"),
+        ] {
+            let request = Request::read(serde_json::from_str(sample).expect("JSON"));
+            assert!(request.is_ok(), "{sample}: {request:?}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_what_is_expected() {
         for (payload, named) in [
             (json!({"smaple": 1}), "smaple"),
