@@ -1,8 +1,8 @@
 //! The loop over pages of items: reads one page while it writes the one before.
 //!
 //! Each item becomes a change of the lowest version of the generation, with the time of its read. So whatever a stream
-//! has written or deleted wins, and a dead letter that is older than the read does not come back. A page counts once all
-//! of its documents have ended. Until then the cursor stays before it, so that any end of the process repeats it.
+//! has written or deleted wins, and a dead letter that is older than the read does not come back. A page counts once
+//! all of its documents have ended. Until then the cursor stays before it, so that any end of the process repeats it.
 
 use driftless::change::{Change, ChangeKind, Content, ReadOptions};
 use driftless::dead_letter::Rejection;

@@ -219,8 +219,8 @@ const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
-    /// Writes go on while backfills run, their pages overlap, and the stream delivers every change at some time, late and
-    /// in any order. In the end the index equals the table.
+    /// Writes go on while backfills run, their pages overlap, and the stream delivers every change at some time, late
+    /// and in any order. In the end the index equals the table.
     #[test]
     fn backfill_and_stream_converge_in_any_interleaving(
         writes in history(),

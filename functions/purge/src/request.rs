@@ -6,8 +6,8 @@ use serde_json::Value;
 
 const EXAMPLE: &str = "{\"max\": 1000000, \"age_days\": 16}";
 /// Age from which on no change can arrive that the tombstone must stop. A record is in the stream for 1 day, and may
-/// become a dead letter at its end. A dead letter is in its queue for 14 days. A redrive or a backfill that holds an old
-/// item is over within minutes; clocks differ by less. One day more is margin.
+/// become a dead letter at its end. A dead letter is in its queue for 14 days. A redrive or a backfill that holds an
+/// old item is over within minutes; clocks differ by less. One day more is margin.
 pub const DEFAULT_AGE_DAYS: f64 = 16.0;
 /// Default for `max`, the number of tombstones per invocation.
 const DEFAULT_MAX: u64 = 1_000_000;

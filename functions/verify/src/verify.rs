@@ -1,8 +1,8 @@
 //! The comparison, page by page, from the table's side or from the index's.
 //!
 //! Neither side stands still while it is read. So what differs is looked at again after a settling time, the item
-//! consistently. It counts as a difference only if neither the item nor the document's version has changed from one look
-//! to the next. What keeps changing is in motion.
+//! consistently. It counts as a difference only if neither the item nor the document's version has changed from one
+//! look to the next. What keeps changing is in motion.
 
 use driftless::change::ReadOptions;
 use driftless::backoff::Backoff;
@@ -196,8 +196,8 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         Ok(())
     }
 
-    /// Returns the keys of documents, from their ids or, of hashed ids, from their fields. `None` if no item can have the
-    /// document.
+    /// Returns the keys of documents, from their ids or, of hashed ids, from their fields. `None` if no item can have
+    /// the document.
     async fn keys(&self, ids: &[DocumentId], deadline: Instant) -> Result<Vec<Option<Key>>, FunctionError> {
         let partition_key = self.read_options.partition_key.as_deref();
         let of_id = |id: &DocumentId| Key::from_document_id(id, self.schema, partition_key);
