@@ -12,8 +12,8 @@ use crate::change::Content;
 use crate::document_id::DocumentId;
 use crate::outcome::{Problem, Refusal, Treatment};
 use crate::target::{
-    Call, ConditionalWrite, Deleted, DocumentPage, Found, Listed, Position, StoredDocument, StoredState,
-    Target, Written,
+    Call, ConditionalWrite, Deleted, DocumentPage, Found, Listed, Position, StoredDocument, StoredState, Target,
+    Written,
 };
 
 use documents::{Documents, Reach};
@@ -295,7 +295,8 @@ impl crate::target::Documents for MemoryTarget {
         // Lets others write between a read and what follows from it.
         tokio::task::yield_now().await;
         let state = self.state();
-        let whole = |id: &DocumentId| state.documents.iter().find(|(other, _)| *other == id).map(|(_, one)| one.whole());
+        let whole =
+            |id: &DocumentId| state.documents.iter().find(|(other, _)| *other == id).map(|(_, one)| one.whole());
         ids.iter().map(|id| Ok(whole(id))).collect()
     }
 

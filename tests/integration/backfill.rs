@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use driftless_harness::function::Sabotage;
-use driftless_harness::mapping::{
-    DynamoDbStream, EventSourceMapping, MappingConfig, MemoryMessages, StartingPosition,
-};
+use driftless_harness::mapping::{DynamoDbStream, EventSourceMapping, MappingConfig, MemoryMessages, StartingPosition};
 use driftless_harness::services::streams_client;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;

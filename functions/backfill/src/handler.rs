@@ -46,13 +46,8 @@ async fn backfill(
     let table = tables.named(settings.table(request.table.as_deref())?);
     let schema = table.describe(deadlines.work).await?;
     let writer = context.writer(Some(&schema.table_arn), deadlines.work).await?;
-    let function = Backfill {
-        read_options: &settings.read_options,
-        writer: &writer,
-        table: &*table,
-        schema: &schema,
-        now,
-    };
+    let function =
+        Backfill { read_options: &settings.read_options, writer: &writer, table: &*table, schema: &schema, now };
     let mut progress = Progress::new(settings.engine.index.public(), now());
     let result = deadlines.keep(function.run(&request, slice, &mut progress)).await;
     if let Ok(report) = &result {

@@ -43,7 +43,9 @@ impl Request {
         let request: Self = request::read(payload, EXAMPLE)?;
         request.selection().check().map_err(FunctionError::Request)?;
         if request.rcu_per_second.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
-            return Err(FunctionError::Request("rcu_per_second must be more than 0: leave it out for no limit".to_owned()));
+            return Err(FunctionError::Request(
+                "rcu_per_second must be more than 0: leave it out for no limit".to_owned(),
+            ));
         }
         Ok(request)
     }

@@ -47,7 +47,11 @@ impl Request {
 
     /// Returns the minimum age in milliseconds.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the age is not negative, and saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the age is not negative, and saturates"
+    )]
     pub fn age_ms(&self) -> u64 {
         (self.age_days * DAY_MS) as u64
     }

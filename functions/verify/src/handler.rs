@@ -56,12 +56,7 @@ async fn verify(
     let schema = table.describe(deadlines.work).await?;
     let access = if request.repair { Access::Repair } else { Access::Existing };
     let writer = context.open(access, Some(&schema.table_arn), deadlines.work).await?;
-    let function = Verify {
-        read_options: &settings.read_options,
-        writer: &writer,
-        table: &*table,
-        schema: &schema,
-        now,
-    };
+    let function =
+        Verify { read_options: &settings.read_options, writer: &writer, table: &*table, schema: &schema, now };
     deadlines.keep(function.run(&request, slice)).await
 }

@@ -116,7 +116,9 @@ pub fn proof(items: u64, differences: u64) -> String {
             "{items} sampled items are equal: with a confidence of 95 %, fewer than {:.4} % of all items differ",
             (300.0 / items as f64).min(100.0)
         ),
-        _ => format!("{differences} of {items} sampled items differ: {:.4} %", 100.0 * differences as f64 / items as f64),
+        _ => {
+            format!("{differences} of {items} sampled items differ: {:.4} %", 100.0 * differences as f64 / items as f64)
+        }
     }
 }
 

@@ -136,8 +136,7 @@ async fn each_kind_of_difference_is_found_and_nothing_else() {
     let report = scene.succeed(json!({})).await;
     let found: BTreeMap<&str, Kind> =
         report.examples.iter().map(|example| (example.document_id.as_str(), example.kind)).collect();
-    let expect =
-        [("missing", Kind::Missing), ("k1", Kind::Stale), ("k2", Kind::Different), ("k3", Kind::Tombstone)];
+    let expect = [("missing", Kind::Missing), ("k1", Kind::Stale), ("k2", Kind::Different), ("k3", Kind::Tombstone)];
     assert_eq!(found, BTreeMap::from(expect));
     let paths = |id: &str| report.examples.iter().find(|one| one.document_id == id).map(|one| one.paths.clone());
     assert_eq!((paths("k1"), paths("k2")), (Some(vec!["n".to_owned()]), Some(vec!["seen".to_owned()])));

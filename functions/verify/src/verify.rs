@@ -4,8 +4,8 @@
 //! consistently. It counts as a difference only if neither the item nor the document's version has changed from one
 //! look to the next. What keeps changing is in motion.
 
-use driftless::change::ReadOptions;
 use driftless::backoff::Backoff;
+use driftless::change::ReadOptions;
 use driftless::document::Document;
 use driftless::document_id::{DocumentId, KeyError};
 use driftless::function::{FunctionError, Slice};
@@ -293,11 +293,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         Ok(looks.collect())
     }
 
-    async fn repair(
-        &self,
-        differing: &[(DocumentId, Option<Key>)],
-        run: &mut Run<'_>,
-    ) -> Result<(), FunctionError> {
+    async fn repair(&self, differing: &[(DocumentId, Option<Key>)], run: &mut Run<'_>) -> Result<(), FunctionError> {
         let options = RepairOptions { deadline: run.deadline, now: &self.now };
         let report = self.writer.repair(self.table, differing, options).await?;
         let counts = &mut run.report.counts;
@@ -352,12 +348,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
     }
 
     /// Reads items, and again while the table may answer later.
-    async fn get(
-        &self,
-        keys: &[Key],
-        consistency: Consistency,
-        deadline: Instant,
-    ) -> Result<FoundItems, TableError> {
+    async fn get(&self, keys: &[Key], consistency: Consistency, deadline: Instant) -> Result<FoundItems, TableError> {
         if keys.is_empty() {
             return Ok(FoundItems::default());
         }

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::change::Content;
 use crate::document_id::DocumentId;
-use crate::target::{
-    ConditionalWrite, Position, StoredBody, StoredDocument, StoredState, WriteCondition, Written,
-};
+use crate::target::{ConditionalWrite, Position, StoredBody, StoredDocument, StoredState, WriteCondition, Written};
 use crate::time::Timestamp;
 use crate::version::Version;
 

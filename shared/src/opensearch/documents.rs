@@ -15,9 +15,7 @@ use super::index_name::WriteAlias;
 use super::mget::{Ids, Metadata, read_problem};
 use crate::document_id::DocumentId;
 use crate::outcome::{Problem, Refusal};
-use crate::target::{
-    Call, Deleted, DocumentPage, Found, Listed, Position, StoredBody, StoredDocument,
-};
+use crate::target::{Call, Deleted, DocumentPage, Found, Listed, Position, StoredBody, StoredDocument};
 
 /// Number of documents of a page: below the engine's default `index.max_result_window`, and above any number of shards.
 const PAGE: usize = 2_000;
@@ -311,7 +309,10 @@ mod tests {
             let comma = if written == "{}" { "" } else { "," };
             let source = format!("{open}{comma}{OURS}");
             assert_eq!(body(&source), StoredBody::Document(written.as_bytes().to_vec()), "{source}");
-            assert_eq!(parts(&source).0.state(Position { seq_no: 0, primary_term: 1 }).version.expect("v").as_str(), "v");
+            assert_eq!(
+                parts(&source).0.state(Position { seq_no: 0, primary_term: 1 }).version.expect("v").as_str(),
+                "v"
+            );
         }
         assert_eq!(
             body(r#"{"_driftless":{"version":"v","written_at":1,"deleted":true,"deleted_at":1}}"#),
@@ -368,7 +369,8 @@ mod tests {
 
     #[test]
     fn a_deletion_is_done_or_the_document_moved() {
-        let answer = br#"{"items":[{"delete":{"status":200,"result":"deleted"}},{"delete":{"status":404,"result":"not_found"}},
+        let answer =
+            br#"{"items":[{"delete":{"status":200,"result":"deleted"}},{"delete":{"status":404,"result":"not_found"}},
             {"delete":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"r"}}},
             {"delete":{"status":404,"error":{"type":"index_not_found_exception","reason":"r"}}}]}"#;
         let deletions = read_deletions(answer, 4).expect("an answer");

@@ -137,8 +137,7 @@ impl DynamoDbTable {
 
 impl Table for DynamoDbTable {
     async fn describe(&self, deadline: Instant) -> Result<KeySchema, TableError> {
-        let answer =
-            self.call(deadline, |client| client.describe_table().table_name(&self.name).send()).await?.table;
+        let answer = self.call(deadline, |client| client.describe_table().table_name(&self.name).send()).await?.table;
         answer.as_ref().and_then(schema).ok_or_else(|| TableError::Protocol("a table without a key".to_owned()))
     }
 
@@ -187,12 +186,7 @@ impl Table for DynamoDbTable {
         })
     }
 
-    async fn get(
-        &self,
-        keys: &[Key],
-        consistency: Consistency,
-        deadline: Instant,
-    ) -> Result<FoundItems, TableError> {
+    async fn get(&self, keys: &[Key], consistency: Consistency, deadline: Instant) -> Result<FoundItems, TableError> {
         let parts = keys.chunks(MOST_KEYS).map(|part| self.get_some(part, consistency, deadline));
         let parts: Vec<FoundItems> = stream::iter(parts).buffered(CONCURRENT_GETS).try_collect().await?;
         let mut all = FoundItems::default();

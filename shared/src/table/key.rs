@@ -135,7 +135,8 @@ impl Key {
     /// # Errors
     /// Fails if an attribute is no string, number or binary.
     pub fn from_attributes(keys: &Item<'_>) -> Result<Self, NotAKey> {
-        let attributes = keys.0.iter().map(|(name, value)| Some((Cow::Owned(name.clone().into_owned()), owned(value)?)));
+        let attributes =
+            keys.0.iter().map(|(name, value)| Some((Cow::Owned(name.clone().into_owned()), owned(value)?)));
         let attributes: Option<BTreeMap<_, _>> = attributes.collect();
         let attributes = attributes.ok_or_else(|| NotAKey::Malformed("a key attribute of another type".to_owned()))?;
         Ok(Self(Item(attributes)))
@@ -157,7 +158,8 @@ impl Key {
             }
         };
         let values = attributes.iter().zip(&parts);
-        let values = values.map(|(attribute, part)| Some((Cow::Owned(attribute.name.clone()), parsed(part, attribute)?)));
+        let values =
+            values.map(|(attribute, part)| Some((Cow::Owned(attribute.name.clone()), parsed(part, attribute)?)));
         let key = Self(Item(values.collect::<Option<_>>()?));
         // Refuses spellings that no item has, and ids that were shortened.
         (key.document_id(partition_key).ok()? == *id).then_some(key)

@@ -199,7 +199,8 @@ mod tests {
         let (mut ids, mut pages, mut cursor) = (Vec::new(), 0, None);
         loop {
             let deadline = Instant::now() + Duration::from_secs(60);
-            let page = reader.read(cursor.as_ref(), deadline, deadline).await.expect("read").expect("within the budget");
+            let page =
+                reader.read(cursor.as_ref(), deadline, deadline).await.expect("read").expect("within the budget");
             pages += 1;
             ids.extend(page.items.iter().map(|(key, _)| key.document_id(None).expect("an id").to_string()));
             match page.next {

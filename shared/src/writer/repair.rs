@@ -194,12 +194,9 @@ impl<T: Target> Writer<T> {
         let lowest = || Version::lowest(self.generation);
         match state {
             None if item.is_none() => None,
-            None => Some(Replacement {
-                condition: WriteCondition::IfAbsent,
-                version: lowest(),
-                event_time: None,
-                content,
-            }),
+            None => {
+                Some(Replacement { condition: WriteCondition::IfAbsent, version: lowest(), event_time: None, content })
+            }
             Some(StoredState { version, event_time, position, .. }) => Some(Replacement {
                 condition: WriteCondition::IfUnchanged(position),
                 version: version.unwrap_or_else(lowest),
