@@ -92,7 +92,10 @@ impl Scene {
     /// A function's settings with this table and index.
     pub(crate) fn configured(&self, name: &str, binary: &PathBuf) -> FunctionConfig {
         let mut config = FunctionConfig::new(name, binary);
-        for (name, value) in services().environment().into_iter().chain(self.index.settings()) {
+        for (name, value) in services().environment() {
+            config = config.env(name, value);
+        }
+        for (name, value) in self.index.settings() {
             config = config.env(name, value);
         }
         config.env("PARTITION_KEY", PARTITION_KEY).env("TABLE_NAME", &self.table)

@@ -7,7 +7,7 @@ use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::function::Slice;
 use driftless::memory::{Fault, MemoryTarget};
-use driftless::target::{Documents as _, Listed};
+use driftless::target::{Call, Deleted, Documents, Listed};
 use driftless::time::Timestamp;
 use driftless::version::{Generation, Version};
 use driftless::writer::{ApplyOptions, Writer};
@@ -69,8 +69,9 @@ async fn a_document_that_was_written_since_stays() {
     write(&target, "a", 10, true).await;
     let found = target.list(Listed::TombstonesBefore(Timestamp::from_millis(20 * DAY_MS)), 0, Instant::now()).await;
     write(&target, "a", 11, false).await;
-    let deleted = target.delete(&found.expect("listed").found, driftless::target::Call::until(Instant::now())).await;
-    assert_eq!(deleted, [Ok(driftless::target::Deleted::Moved)]);
+    let found = found.expect("listed").found;
+    let deleted = Documents::delete(&target, &found, Call::until(Instant::now())).await;
+    assert_eq!(deleted, [Ok(Deleted::Moved)]);
     assert_eq!(ids(&target), ["a"]);
 }
 

@@ -187,7 +187,7 @@ impl Table for DynamoDbTable {
     }
 
     async fn get(&self, keys: &[Key], consistency: Consistency, deadline: Instant) -> Result<FoundItems, TableError> {
-        let parts = keys.chunks(MOST_KEYS).map(|part| self.get_some(part, consistency, deadline));
+        let parts: Vec<_> = keys.chunks(MOST_KEYS).map(|part| self.get_some(part, consistency, deadline)).collect();
         let parts: Vec<FoundItems> = stream::iter(parts).buffered(CONCURRENT_GETS).try_collect().await?;
         let mut all = FoundItems::default();
         for part in parts {
