@@ -53,6 +53,8 @@ pub struct Change {
     pub version: Version,
     /// Time of the change by DynamoDB's clock, to the second on AWS; absent if the record does not say.
     pub event_time: Option<Timestamp>,
+    /// Time of the read that gave the content, by the function's clock; absent for a change of a stream.
+    pub read_at: Option<Timestamp>,
     /// Effect of the change on the item.
     pub kind: ChangeKind,
     /// Content of the document after the change.
@@ -202,6 +204,7 @@ fn read_change(
         id: id(change, read_options)?,
         version: Version::new(read_options.generation, &label, &sequence),
         event_time: change.approximate_creation_date_time.and_then(|raw| Timestamp::from_any_unit(raw.get())),
+        read_at: None,
         kind,
         content: if kind == ChangeKind::Remove { Content::Tombstone } else { Content::Document(new_image(change)?) },
     })

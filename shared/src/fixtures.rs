@@ -25,6 +25,7 @@ pub(crate) fn change(id: &str, sequence: u64) -> Change {
         id: DocumentId::from_stored(id.to_owned()),
         version: version(sequence),
         event_time: None,
+        read_at: None,
         kind: ChangeKind::Modify,
         content: Content::Document(Document::from_item(&Item::from_json(&item).expect("an item"))),
     }

@@ -13,14 +13,16 @@
 //!
 //! [`batch`]: the parsed records of an event, and those among them that can never be applied.
 //!
+//! The source of truth: [`table`]: items of the table, by page and by key.
+//!
 //! Dead letters: [`dead_letter`]: their formats; [`queue`]: their queue; `stream`: records, read again from the stream;
-//! `aws`: settings of the clients for both.
+//! `aws`: settings of the clients for AWS.
 //!
 //! For functions: [`environment`] reads settings and reports all problems together; `function`: the parts that all
 //! functions share.
 
 pub mod attribute;
-#[cfg(any(feature = "sqs", feature = "stream"))]
+#[cfg(any(feature = "sqs", feature = "stream", feature = "table"))]
 mod aws;
 pub mod backoff;
 pub mod batch;
@@ -41,6 +43,7 @@ pub mod outcome;
 pub mod queue;
 #[cfg(feature = "stream")]
 pub mod stream;
+pub mod table;
 pub mod target;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

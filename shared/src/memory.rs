@@ -11,7 +11,10 @@ use tokio::time::Instant;
 use crate::change::Content;
 use crate::document_id::DocumentId;
 use crate::outcome::{Problem, Refusal, Treatment};
-use crate::target::{Call, ConditionalWrite, Position, StoredState, Target, Written};
+use crate::target::{
+    Call, ConditionalWrite, Deleted, DocumentPage, Found, Listed, Position, StoredDocument, StoredState, Target,
+    Written,
+};
 
 use documents::{Documents, Reach};
 
@@ -48,6 +51,7 @@ struct State {
     refused_fields: BTreeSet<String>,
     slow: BTreeSet<Vec<u8>>,
     sizes: Vec<usize>,
+    page_size: Option<usize>,
     probes: u32,
     reads: u32,
     writes: u32,
@@ -110,6 +114,16 @@ impl MemoryTarget {
     /// Adds a document that driftless did not write.
     pub fn put_foreign(&self, id: &str) {
         self.state().documents.put_foreign(DocumentId::from_stored(id.to_owned()));
+    }
+
+    /// Replaces a document's source and keeps its version, as a foreign writer's partial update does.
+    pub fn disfigure(&self, id: &DocumentId, source: &[u8]) {
+        self.state().documents.disfigure(id, source);
+    }
+
+    /// Sets the maximum number of documents per page of a listing.
+    pub fn set_page_size(&self, documents: usize) {
+        self.state().page_size = Some(documents);
     }
 
     /// Deletes a document, tombstone and all, if it is in this state.
@@ -265,6 +279,64 @@ impl Target for MemoryTarget {
 
     async fn probe_beside(&self, _: &DocumentId, _: Instant) -> Result<(), Problem> {
         self.state().probe()
+    }
+}
+
+impl crate::target::Documents for MemoryTarget {
+    async fn read_documents(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<StoredDocument>, Problem>> {
+        let fault = {
+            let mut state = self.state();
+            state.reads += 1;
+            state.read_faults.pop_front().unwrap_or(Fault::None)
+        };
+        if let Some(problem) = refuse(&fault, call).await {
+            return vec![Err(problem); ids.len()];
+        }
+        // Lets others write between a read and what follows from it.
+        tokio::task::yield_now().await;
+        let state = self.state();
+        let whole =
+            |id: &DocumentId| state.documents.iter().find(|(other, _)| *other == id).map(|(_, one)| one.whole());
+        ids.iter().map(|id| Ok(whole(id))).collect()
+    }
+
+    async fn count(&self, _: Instant) -> Result<u64, Problem> {
+        Ok(self.state().documents.iter().filter(|(_, document)| !document.is_tombstone()).count() as u64)
+    }
+
+    async fn list(&self, listed: Listed, from: u64, _: Instant) -> Result<DocumentPage, Problem> {
+        tokio::task::yield_now().await;
+        let state = self.state();
+        let is_listed = |document: &MemoryDocument| match listed {
+            Listed::Live => !document.is_tombstone(),
+            Listed::TombstonesBefore(time) => {
+                document.is_tombstone() && document.written_at.is_some_and(|written_at| written_at < time)
+            }
+        };
+        let all = state.documents.iter().filter(|(_, document)| is_listed(document) && document.seq_no() >= from);
+        let mut found: Vec<_> = all.map(|(id, one)| Found { id: id.clone(), position: one.position }).collect();
+        found.sort_by_key(|one| one.position.seq_no);
+        let size = state.page_size.unwrap_or(usize::MAX);
+        let next = found.get(size).map(|one| one.position.seq_no);
+        found.truncate(size);
+        Ok(DocumentPage { found, next })
+    }
+
+    async fn delete(&self, found: &[Found], call: Call) -> Vec<Result<Deleted, Problem>> {
+        let fault = {
+            let mut state = self.state();
+            state.writes += 1;
+            state.write_faults.pop_front().unwrap_or(Fault::None)
+        };
+        if let Some(problem) = refuse(&fault, call).await {
+            return vec![Err(problem); found.len()];
+        }
+        let mut state = self.state();
+        let mut deleted = |one: &Found| match state.documents.delete(&one.id, one.position) {
+            true => Deleted::Done,
+            false => Deleted::Moved,
+        };
+        found.iter().map(|one| Ok(deleted(one))).collect()
     }
 }
 

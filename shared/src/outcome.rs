@@ -19,7 +19,7 @@ pub enum Outcome {
     /// Stale by version, but newer than the stored change by more than two seconds of event time. One of the two orders
     /// is wrong, and only the item can tell which. So it becomes a dead letter.
     OrderAnomaly,
-    /// A newer change of the same batch replaced it.
+    /// A newer change of the same batch replaced it, or the stored content was read from the table after it.
     Superseded,
     /// The change can never be applied.
     Rejected(Problem),

@@ -33,6 +33,8 @@ pub struct StoredState {
     pub event_time: Option<Timestamp>,
     /// Time of the write, by the writing process's clock.
     pub written_at: Option<Timestamp>,
+    /// Time of the read that gave the content, for a document that a backfill or a repair wrote.
+    pub read_at: Option<Timestamp>,
     /// Position of this state.
     pub position: Position,
 }
@@ -61,6 +63,8 @@ pub struct ConditionalWrite<'a> {
     pub event_time: Option<Timestamp>,
     /// Time of the write, by the function's clock.
     pub written_at: Timestamp,
+    /// Time of the read that gave the content, by the function's clock; absent for a change of a stream.
+    pub read_at: Option<Timestamp>,
 }
 
 /// Result of one write.
@@ -116,4 +120,94 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// Fails with a problem of the deployment, or one that may pass; never with one of a document.
     fn probe_beside(&self, beside: &DocumentId, deadline: Instant) -> impl Future<Output = Result<(), Problem>> + Send;
+}
+
+/// Whole document as an index holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDocument {
+    /// State of the document.
+    pub state: StoredState,
+    /// Content of the document.
+    pub body: StoredBody,
+}
+
+/// Content of a stored document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredBody {
+    /// JSON object without `_driftless`, byte for byte as it was written.
+    Document(Vec<u8>),
+    /// A tombstone.
+    Tombstone,
+    /// The whole source of a document that does not end with `_driftless`: driftless did not write it so.
+    Foreign(Vec<u8>),
+}
+
+/// Documents that a page of an index lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// All documents but tombstones.
+    Live,
+    /// Tombstones written before this time.
+    TombstonesBefore(Timestamp),
+}
+
+/// Document that a page lists. It may have changed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Id of the document.
+    pub id: DocumentId,
+    /// Position at which it was found.
+    pub position: Position,
+}
+
+/// Page of an index, in the order of sequence numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DocumentPage {
+    /// Documents of the page.
+    pub found: Vec<Found>,
+    /// Sequence number at which the next page begins; absent after the last page.
+    pub next: Option<u64>,
+}
+
+/// Result of deleting one document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// The document is gone for good.
+    Done,
+    /// The document was no longer at its position.
+    Moved,
+}
+
+/// An index whose documents can be read as a whole, listed and removed: for verify and purge.
+///
+/// Contract: a listing goes by `_seq_no`. Each write gives its document a higher number. So a document that exists
+/// throughout a listing is on one of its pages at least, and a listing may be taken up again at any page. What was not
+/// refreshed yet is not listed.
+pub trait Documents: Target {
+    /// Reads whole documents, refreshed or not; `None` for a document that does not exist.
+    fn read_documents(
+        &self,
+        ids: &[&DocumentId],
+        call: Call,
+    ) -> impl Future<Output = Vec<Result<Option<StoredDocument>, Problem>>> + Send;
+
+    /// Counts the documents, without tombstones.
+    ///
+    /// # Errors
+    /// Fails with the engine's problem.
+    fn count(&self, deadline: Instant) -> impl Future<Output = Result<u64, Problem>> + Send;
+
+    /// Lists one page of documents from this sequence number on.
+    ///
+    /// # Errors
+    /// Fails with the engine's problem.
+    fn list(
+        &self,
+        listed: Listed,
+        from: u64,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<DocumentPage, Problem>> + Send;
+
+    /// Deletes documents for good, each on the condition of its position.
+    fn delete(&self, found: &[Found], call: Call) -> impl Future<Output = Vec<Result<Deleted, Problem>>> + Send;
 }

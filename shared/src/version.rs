@@ -99,6 +99,14 @@ impl Version {
         Self([&format!("{:010}", generation.0), &*label.0, &*sequence.0].join("/"))
     }
 
+    /// Returns the version of an item that was read from the table. It is older than every stream's version of its
+    /// generation, and newer than all versions of lower generations.
+    #[must_use]
+    pub fn lowest(generation: Generation) -> Self {
+        // Every stream label begins with a digit, and `/` sorts before all digits.
+        Self(format!("{:010}//{}", generation.0, "0".repeat(SEQUENCE_DIGITS)))
+    }
+
     /// Takes a version as a document carries it.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
@@ -147,6 +155,21 @@ mod tests {
     fn a_label_has_at_most_40_bytes() {
         assert!(StreamLabel::from_arn(&format!("{ARN}{}", "2".repeat(40))).is_ok());
         assert!(StreamLabel::from_arn(&format!("{ARN}{}", "2".repeat(41))).is_err());
+    }
+
+    #[test]
+    fn the_lowest_version_is_below_every_streams_and_above_lower_generations() {
+        let lowest = Version::lowest(Generation(2));
+        assert_eq!(lowest.as_str(), "0000000002//0000000000000000000000000000000000000000");
+        assert_eq!(lowest.generation(), Some(Generation(2)));
+        for label in ["0", "0000-01-01T00:00:00", "0.000", "1763833800.1", "2026-01-15T09:30:00.000"] {
+            for sequence in ["0", "4421584500000000017450439091"] {
+                assert!(lowest < version(2, label, sequence), "{label} {sequence}");
+                assert!(lowest > version(1, label, sequence), "{label} {sequence}");
+            }
+        }
+        assert!(version(1, "9", &"9".repeat(40)) < lowest);
+        assert!(Version::lowest(Generation(u32::MAX)) > Version::lowest(Generation(9)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The guarantees, on the real services. One binary, so that the services are started once; every test has an index,
 //! and a table where it needs one, of its own.
 
+mod backfill;
 mod complaints;
 mod convergence;
 mod demo;
@@ -10,8 +11,11 @@ mod faults;
 mod guard;
 mod hostile;
 mod index;
+mod loading;
+mod purge;
 mod simulation;
 mod stage;
 mod streams;
 mod support;
+mod verify;
 mod watch;

@@ -14,13 +14,14 @@ use driftless::document_id::DocumentId;
 use driftless::outcome::{ConfigurationError, Problem};
 use driftless::queue::Queue;
 use driftless::stream::range::RangeReader;
+use driftless::table::Table;
 use driftless::target::{Call, StoredState, Target};
 use driftless::version::Generation;
 
 use crate::redrive::Redrive;
 use crate::run::{End, RedriveRun};
 
-impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
+impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
     /// Returns the generation of messages that do not name one.
     pub(crate) fn assumed_generation(&self, run: &RedriveRun<'_>) -> Generation {
         run.request.generation.map_or(self.read_options.generation, Generation)

@@ -2,6 +2,7 @@
 
 use driftless::function::{Context, Deadlines, FunctionError};
 use driftless::stream::range::RangeReader;
+use driftless::table::dynamodb::LastTable;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -16,9 +17,10 @@ use crate::request::RedriveRequest;
 pub async fn invoke<R: RangeReader>(
     context: &Context,
     ranges: &R,
+    tables: &LastTable,
     event: LambdaEvent<Value>,
 ) -> Result<RedriveReport, FunctionError> {
-    let result = redrive(context, ranges, event).await;
+    let result = redrive(context, ranges, tables, event).await;
     match &result {
         Ok(report) => {
             let (letters, changes) = (&report.letters, &report.changes);
@@ -37,6 +39,7 @@ pub async fn invoke<R: RangeReader>(
 async fn redrive<R: RangeReader>(
     context: &Context,
     ranges: &R,
+    tables: &LastTable,
     event: LambdaEvent<Value>,
 ) -> Result<RedriveReport, FunctionError> {
     let request = RedriveRequest::read(event.payload)?;
@@ -56,13 +59,16 @@ async fn redrive<R: RangeReader>(
     let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
     // A stream may send dead letters before its first write succeeds, so the index may not exist yet.
     let writer = context.writer(settings.table_arn.as_deref(), deadlines.work).await?;
+    let table = &writer.target().index().table;
+    let items = table.split_once(":table/").map(|(_, name)| tables.named(name));
     let redrive = Redrive {
         read_options: &settings.read_options,
         writer: &writer,
         queue,
         ranges,
         sender: settings.sender(),
-        table: Some(&writer.target().index().table),
+        items: items.as_deref(),
+        table: Some(table),
         patience: patience(settings.engine.request_timeout),
     };
     deadlines.keep(redrive.run(&request, deadlines.work)).await

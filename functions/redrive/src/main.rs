@@ -2,6 +2,7 @@
 
 use driftless::function::{Context, Settings, log_to_stdout};
 use driftless::stream::range::DynamoDbRangeReader;
+use driftless::table::dynamodb::LastTable;
 use lambda_runtime::{LambdaEvent, service_fn};
 use redrive::handler::invoke;
 use serde_json::Value;
@@ -11,6 +12,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     log_to_stdout();
     let context = Context::new(Settings::from_env(&|name| std::env::var(name).ok()));
     let ranges = DynamoDbRangeReader::default();
-    let (context, ranges) = (&context, &ranges);
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| invoke(context, ranges, event))).await
+    let tables = LastTable::default();
+    let (context, ranges, tables) = (&context, &ranges, &tables);
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| invoke(context, ranges, tables, event))).await
 }

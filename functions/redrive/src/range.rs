@@ -7,6 +7,7 @@ use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::{Queue, Received};
 use driftless::stream::range::{RangeError, RangeReader};
+use driftless::table::Table;
 use driftless::target::Target;
 use serde_json::value::RawValue;
 
@@ -27,7 +28,7 @@ enum RangePage {
     Over(End),
 }
 
-impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
+impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
     /// Reads the range again, page by page, and writes it conditionally.
     ///
     /// # Errors

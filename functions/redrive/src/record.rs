@@ -1,18 +1,23 @@
 //! Replays our own dead letters: parses the record, and writes it in the generation that its version names.
 
+use driftless::attribute::Item;
 use driftless::change::{Change, ReadOptions, Record, RecordError};
 use driftless::dead_letter::{DeadLetter, Rejection};
+use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::Queue;
 use driftless::stream::range::RangeReader;
+use driftless::table::{Key, Table};
 use driftless::target::Target;
 use driftless::version::Version;
+use driftless::writer::repair::{RepairError, RepairOptions};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::redrive::Redrive;
 use crate::run::{End, RedriveRun};
 
-impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
+impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
     /// Writes the change of one dead letter.
     ///
     /// # Errors
@@ -48,7 +53,10 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
                 Err(problem) => return Ok(End::Failed(problem)),
             }
         }
-        let outcome = self.apply_or_overrule(&change, run).await?;
+        let outcome = match self.apply_or_decide(&change, dead_letter, run).await? {
+            Ok(outcome) => outcome,
+            Err(end) => return Ok(end),
+        };
         run.report.changes.count(&outcome);
         Ok(match outcome {
             Outcome::Rejected(problem) => End::Keep(Rejection::from_problem(&problem)),
@@ -58,17 +66,66 @@ impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
         })
     }
 
-    /// Applies the change. Where its order is in doubt, overwrites the stored document if the request asks for it.
-    async fn apply_or_overrule(&self, change: &Change, run: &RedriveRun<'_>) -> Result<Outcome, ConfigurationError> {
+    /// Applies the change. Where its order is in doubt, the item decides: its document is repaired. If the request says
+    /// so, the change overwrites the document instead.
+    async fn apply_or_decide(
+        &self,
+        change: &Change,
+        dead_letter: &DeadLetter,
+        run: &RedriveRun<'_>,
+    ) -> Result<Result<Outcome, End>, ConfigurationError> {
         let outcome = self.apply(std::slice::from_ref(change), run).await?.remove(0);
-        match outcome {
-            Outcome::OrderAnomaly if run.request.apply_order_anomalies && run.request.dry_run => Ok(Outcome::Applied),
-            Outcome::OrderAnomaly if run.request.apply_order_anomalies => {
-                self.writer.overrule(change, self.apply_options(run)).await
-            }
-            outcome => Ok(outcome),
+        let decides = run.request.apply_order_anomalies || self.items.is_some();
+        if outcome != Outcome::OrderAnomaly || !decides {
+            return Ok(Ok(outcome));
+        }
+        if run.request.dry_run {
+            return Ok(Ok(Outcome::Applied));
+        }
+        match self.items {
+            Some(items) if !run.request.apply_order_anomalies => self.repair(change, dead_letter, items, run).await,
+            _ => self.writer.overrule(change, self.apply_options(run)).await.map(Ok),
         }
     }
+
+    /// Makes the change's document equal to its item.
+    async fn repair(
+        &self,
+        change: &Change,
+        dead_letter: &DeadLetter,
+        items: &B,
+        run: &RedriveRun<'_>,
+    ) -> Result<Result<Outcome, End>, ConfigurationError> {
+        let Some(key) = key(dead_letter.record.get()) else {
+            return Ok(Ok(Outcome::OrderAnomaly));
+        };
+        let options = RepairOptions { deadline: self.apply_options(run).deadline, now: &now };
+        match self.writer.repair(items, &[(change.id.clone(), Some(key))], options).await {
+            Ok(mut report) => Ok(Ok(report.outcomes.remove(0))),
+            Err(RepairError::Configuration(error)) => Err(error),
+            Err(RepairError::Table(error)) => {
+                let doubt = Rejection::order_anomaly();
+                let reason = format!("{}; the item that decides could not be read: {error}", doubt.reason);
+                Ok(Err(End::Keep(Rejection { reason, ..doubt })))
+            }
+        }
+    }
+}
+
+/// Returns the record's key. The record was read before, so it has one.
+fn key(record: &str) -> Option<Key> {
+    #[derive(Deserialize)]
+    struct Keyed<'a> {
+        #[serde(borrow)]
+        dynamodb: Keys<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Keys<'a> {
+        #[serde(borrow, rename = "Keys")]
+        keys: &'a RawValue,
+    }
+    let keyed: Keyed<'_> = serde_json::from_str(record).ok()?;
+    Key::from_attributes(&Item::from_json(keyed.dynamodb.keys.get()).ok()?).ok()
 }
 
 /// Returns the record's `eventSourceARN`, if it can be read.

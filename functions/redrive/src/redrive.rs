@@ -13,6 +13,7 @@ use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::{Queue, Received};
 use driftless::stream::range::RangeReader;
+use driftless::table::Table;
 use driftless::target::Target;
 use driftless::writer::{ApplyOptions, Writer};
 use futures::{StreamExt as _, future, stream};
@@ -26,7 +27,7 @@ const CONCURRENT_RELEASES: usize = 16;
 
 /// Parts of the function.
 #[derive(Debug, Clone, Copy)]
-pub struct Redrive<'f, T, Q, R> {
+pub struct Redrive<'f, T, Q, R, B> {
     /// Settings for reading records.
     pub read_options: &'f ReadOptions,
     /// Writer on the index.
@@ -35,6 +36,8 @@ pub struct Redrive<'f, T, Q, R> {
     pub queue: &'f Q,
     /// Reader for ranges of the stream.
     pub ranges: &'f R,
+    /// Table that decides on dead letters whose order is in doubt. Without it, they stay.
+    pub items: Option<&'f B>,
     /// Sender of new dead letters. Those of other indexes stay.
     pub sender: Sender<'f>,
     /// ARN of the index's table, without the stream. With `None`, dead letters of every table are taken.
@@ -52,7 +55,7 @@ pub fn patience(request_timeout: Duration) -> Duration {
     request_timeout.saturating_mul(TIMEOUTS).max(LEAST)
 }
 
-impl<T: Target, Q: Queue, R: RangeReader> Redrive<'_, T, Q, R> {
+impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
     /// Handles dead letters until the queue is empty, `max` are done, or the time is up.
     ///
     /// # Errors

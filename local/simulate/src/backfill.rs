@@ -1,4 +1,4 @@
-//! Sketches of the backfill and the purge, which work beside the stream.
+//! The backfill, the repair and the purge, which work beside the stream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,12 @@ use driftless::change::{Change, ChangeKind, Content};
 use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::outcome::Outcome;
+use driftless::table::{Consistency, FoundItems, ItemPage, Key, KeySchema, PageRequest, Table, TableError};
 use driftless::target::{Call, Position};
 use driftless::time::Timestamp;
 use driftless::version::{Generation, SequenceNumber, StreamLabel, Version};
 use driftless::writer::ApplyOptions;
+use driftless::writer::repair::RepairOptions;
 use tokio::time::{Instant, sleep};
 
 use crate::guard::Guard;
@@ -22,6 +24,8 @@ use crate::world::World;
 
 /// Number of items that the backfill reads together.
 const PAGE: usize = 3;
+/// Number of keys that a repair looks at: more than any schedule has.
+const MOST_KEYS: u8 = 8;
 /// Age from which a tombstone may be purged: that of the last stale write that can arrive, with a margin for clocks.
 pub(crate) const PURGE_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 const DEADLINE: Duration = Duration::from_millis(1_800);
@@ -59,14 +63,16 @@ pub(crate) async fn backfill<I: Index>(processes: Arc<Processes<I>>, nth: u64) {
 fn read_page<I: Index>(world: &World<I>, keys: &[u8]) -> Vec<Change> {
     let table = world.table();
     let items = keys.iter().filter_map(|key| table.items.get(key).map(|item| (*key, *item)));
-    let version = backfill_version(world.stands(Guard::BackfillVersion));
+    let version = backfill_version(world);
+    let read_at = Some(clock(world, 2));
     let change = |(key, item)| {
-        let (image, keys) = (image(key, item), keys_of(key));
-        let keys = Item::from_json(&keys).expect("the model's keys are keys");
+        let (image, (id, _)) = (image(key, item), identified(key));
+        world.ledger().note_read(id.as_str());
         Change {
-            id: DocumentId::from_keys(&keys, None).expect("the model's keys are keys"),
+            id,
             version: version.clone(),
             event_time: None,
+            read_at,
             kind: ChangeKind::Insert,
             content: Content::Document(Document::from_item(
                 &Item::from_json(&image).expect("the model's items are items"),
@@ -74,6 +80,84 @@ fn read_page<I: Index>(world: &World<I>, keys: &[u8]) -> Vec<Change> {
         }
     };
     items.map(change).collect()
+}
+
+/// Limit for the error of the clocks of processes that read the table: within the margin of the guard.
+const MOST_SKEW_MS: u32 = 30_000;
+
+/// Returns the time by the clock of a process that reads the table.
+fn clock<I: Index>(world: &World<I>, nth: u64) -> Timestamp {
+    let skew = u64::from(world.scenario.skew_ms.min(MOST_SKEW_MS));
+    Timestamp::from_millis(world.clock.now_ms() - skew + world.chance(7_000, nth, 2 * skew + 1))
+}
+
+fn identified(key: u8) -> (DocumentId, Key) {
+    let keys = keys_of(key);
+    let keys = Item::from_json(&keys).expect("the model's keys are keys");
+    let id = DocumentId::from_keys(&keys, None).expect("the model's keys are keys");
+    (id, Key::from_attributes(&keys).expect("the model's keys are keys"))
+}
+
+/// Makes every document equal to its item. Returns `true` if the engine took all of them.
+///
+/// Minutes pass before: a repair decides only on changes that are older than its margin.
+pub(crate) async fn repair<I: Index>(processes: Arc<Processes<I>>, nth: u64) -> bool {
+    let world = processes.world();
+    // Longer than a write is on its way to the copies, so that each such write sees one leap of the clock at most.
+    sleep(Duration::from_secs(2)).await;
+    world.clock.skip(Duration::from_secs(120 + world.chance(8_000, nth, 60)));
+    let documents: Vec<_> = (0..MOST_KEYS).map(identified).map(|(id, key)| (id, Some(key))).collect();
+    let mut process = processes.start(false);
+    loop {
+        let now = || clock(world, nth);
+        let options = RepairOptions { deadline: Instant::now() + DEADLINE, now: &now };
+        let items = Items(world);
+        let report = tokio::select! {
+            biased;
+            () = process.killed.notified() => None,
+            report = process.writer.repair(&items, &documents, options) => Some(report),
+        };
+        match report {
+            Some(Ok(report)) if !report.outcomes.iter().any(|end| matches!(end, Outcome::Failed(_))) => {
+                world.count("repairs", 1);
+                world.note(format_args!("repaired"));
+                return !report.outcomes.iter().any(|end| matches!(end, Outcome::Rejected(_)));
+            }
+            Some(_) => sleep(Duration::from_millis(100)).await,
+            None => process = processes.start(false),
+        }
+    }
+}
+
+/// Table of the model, as a repair reads it: consistently, and with delays.
+struct Items<'w, I>(&'w World<I>);
+
+impl<I: Index> Table for Items<'_, I> {
+    async fn describe(&self, _: Instant) -> Result<KeySchema, TableError> {
+        Err(TableError::Refused("a repair describes no table".to_owned()))
+    }
+
+    async fn page(&self, _: PageRequest<'_>, _: Instant) -> Result<ItemPage, TableError> {
+        Err(TableError::Refused("a repair reads by key".to_owned()))
+    }
+
+    async fn get(&self, keys: &[Key], _: Consistency, _: Instant) -> Result<FoundItems, TableError> {
+        let (there, back) = (self.0.chance(9_000, keys.len() as u64, 30), self.0.chance(9_001, keys.len() as u64, 30));
+        sleep(Duration::from_millis(there)).await;
+        let items = {
+            let table = self.0.table();
+            let mut ledger = self.0.ledger();
+            let item = |key: &Key| {
+                let nth = (0..MOST_KEYS).find(|nth| identified(*nth).1 == *key)?;
+                ledger.note_read(identified(nth).0.as_str());
+                let image = image(nth, *table.items.get(&nth)?);
+                Some(Item::from_json(&image).expect("the model's items are items").into_owned())
+            };
+            keys.iter().map(item).collect()
+        };
+        sleep(Duration::from_millis(back)).await;
+        Ok(FoundItems { items, capacity: 0.0 })
+    }
 }
 
 /// Deletes tombstones that are old enough. Finding them takes time, in which they may change.
@@ -103,13 +187,11 @@ async fn position<I: Index>(index: &I, id: &DocumentId) -> Option<Position> {
     state.ok().flatten().map(|stored| stored.position)
 }
 
-fn backfill_version(oldest: bool) -> Version {
-    let (generation, year) = if oldest { (0, 1970) } else { (9, 2099) };
-    let label = StreamLabel::from_arn(&format!("arn:aws:dynamodb:::table/T/stream/{year}-01-01T00:00:00"));
-    let sequence = SequenceNumber::parse(if oldest { "0" } else { "9999999999999999999999" });
-    Version::new(
-        Generation(generation),
-        &label.expect("a label in its form"),
-        &sequence.expect("a sequence number in its form"),
-    )
+fn backfill_version<I: Index>(world: &World<I>) -> Version {
+    if world.stands(Guard::BackfillVersion) {
+        return Version::lowest(world.generation());
+    }
+    let label = StreamLabel::from_arn("arn:aws:dynamodb:::table/T/stream/2099-01-01T00:00:00");
+    let sequence = SequenceNumber::parse("9999999999999999999999");
+    Version::new(Generation(9), &label.expect("a label in its form"), &sequence.expect("a number in its form"))
 }

@@ -111,6 +111,9 @@ impl<I: Index> Client<I> {
             self.world.count(what, 1);
             if matches!(answer, Ok(Written::Done(_))) {
                 let mut ledger = self.world.ledger();
+                if write.read_at.is_some() {
+                    ledger.note_written_read(write.id);
+                }
                 ledger.seen(write.id, write.version);
                 if answered {
                     ledger.acknowledge(write.id, write.version);
@@ -184,6 +187,7 @@ impl<I: Index> Client<I> {
         found.map(|stored| StoredState {
             version: stored.version.map(version),
             written_at: stored.written_at.map(age_ms).map(on_its_clock),
+            read_at: stored.read_at.filter(|_| self.world.stands(Guard::ReadAt)),
             ..stored
         })
     }

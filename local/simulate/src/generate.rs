@@ -52,7 +52,7 @@ struct Generator {
 impl Generator {
     fn add_step(&mut self, steps: &mut Vec<Step>) {
         let act = if self.rng.u8(..20) < self.others { self.other_act() } else { self.write() };
-        let settled = act == Act::Settle;
+        let (settled, discarded) = (act == Act::Settle, act == Act::Discard);
         let after_ms = self.pause();
         steps.push(Step { after_ms, act });
         if settled && self.rng.bool() {
@@ -61,6 +61,11 @@ impl Generator {
             let key = self.key();
             let put = self.put(key, false);
             steps.push(Step { after_ms: self.rng.u32(0..200), act: put });
+        }
+        if discarded && self.rng.bool() {
+            // The next steps of a person who has discarded a message. Others may wait in the queue.
+            steps.push(Step { after_ms: self.rng.u32(0..20), act: Act::Mend });
+            steps.push(Step { after_ms: self.rng.u32(0..200), act: Act::Repair });
         }
     }
 
@@ -92,7 +97,7 @@ impl Generator {
     }
 
     fn other_act(&mut self) -> Act {
-        match self.rng.u8(..48) {
+        match self.rng.u8(..52) {
             0..=1 => Act::Split,
             2 => Act::RecreateStream,
             3 => Act::RaiseGeneration,
@@ -114,6 +119,8 @@ impl Generator {
             39 => Act::UnreadableRange,
             40..=43 => Act::FailOver,
             44 => Act::Close { for_ms: self.rng.u32(20..1_500) },
+            45..=47 => Act::Discard,
+            48 => Act::Repair,
             _ => Act::Redeliver { batches: self.rng.u8(1..=4) },
         }
     }

@@ -54,6 +54,8 @@ pub enum Guard {
     BackfillCreate,
     /// The version of the backfill is older than every stream's
     BackfillVersion,
+    /// A change that is older than the read of the stored content is superseded, whatever its version
+    ReadAt,
     /// A tombstone is purged only after the last stale write can have arrived
     PurgeAge,
     /// A tombstone is purged only if it still is one

@@ -31,6 +31,12 @@ pub(crate) struct Ledger {
     dead_lettered: BTreeSet<Ordinal>,
     /// Changes that an on-failure message was ever sent for.
     ranged: BTreeSet<Ordinal>,
+    /// Changes whose message was discarded.
+    discarded: BTreeSet<Ordinal>,
+    /// Newest change of each document.
+    last: BTreeMap<String, Ordinal>,
+    /// Newest change that the last read of each item from the table included.
+    read: BTreeMap<String, Ordinal>,
 }
 
 impl Ledger {
@@ -39,6 +45,7 @@ impl Ledger {
         // Without a guard, the functions are shown the number as a text.
         let as_text = as_text(&written.sequence.to_string()).parse().expect("digits that fit");
         self.by_sequence.extend([(written.sequence, change), (as_text, change)]);
+        self.last.insert(written.id.clone(), change);
         self.changes.push(LoggedChange { id: written.id, poison: written.poison });
     }
 
@@ -58,6 +65,26 @@ impl Ledger {
             let newest = self.newest.entry(id.to_string()).or_insert(ordinal);
             *newest = ordinal.max(*newest);
         }
+    }
+
+    /// Notes that an item was read from the table.
+    pub(crate) fn note_read(&mut self, id: &str) {
+        if let Some(last) = self.last.get(id) {
+            self.read.insert(id.to_owned(), *last);
+        }
+    }
+
+    /// Notes that the content of the last read was written to the index, with all changes that it includes.
+    pub(crate) fn note_written_read(&mut self, id: &DocumentId) {
+        if let Some(&read) = self.read.get(id.as_str()) {
+            let newest = self.newest.entry(id.to_string()).or_insert(read);
+            *newest = read.max(*newest);
+        }
+    }
+
+    /// Notes that somebody discarded the message of these changes.
+    pub(crate) fn discard(&mut self, changes: &[Ordinal]) {
+        self.discarded.extend(changes);
     }
 
     /// Notes that the engine acknowledged a write of this version.
@@ -96,9 +123,10 @@ impl Ledger {
         self.ranged.contains(&change)
     }
 
-    /// Returns `true` if the change, or a newer one of its document, was in the index.
+    /// Returns `true` if the change, or a newer one of its document, was in the index, or if its message was discarded.
     pub(crate) fn is_settled(&self, change: Ordinal) -> bool {
-        self.newest.get(&self.changes[change].id).is_some_and(|&newest| newest >= change)
+        self.discarded.contains(&change)
+            || self.newest.get(&self.changes[change].id).is_some_and(|&newest| newest >= change)
     }
 
     pub(crate) fn is_poison(&self, change: Ordinal) -> bool {

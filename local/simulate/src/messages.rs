@@ -62,6 +62,12 @@ impl Messages {
         self.show_at(number, Instant::now());
     }
 
+    /// Deletes the newest message that is visible now, and returns its changes.
+    pub(crate) fn discard_newest(&mut self) -> Option<Vec<Ordinal>> {
+        let number = self.visible().pop()?;
+        self.messages.remove(&number).map(|message| message.changes)
+    }
+
     pub(crate) fn remove(&mut self, number: u64) {
         self.messages.remove(&number);
     }

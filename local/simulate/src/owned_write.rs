@@ -14,6 +14,7 @@ pub(crate) struct OwnedWrite {
     version: Version,
     event_time: Option<Timestamp>,
     written_at: Timestamp,
+    read_at: Option<Timestamp>,
 }
 
 impl From<&ConditionalWrite<'_>> for OwnedWrite {
@@ -25,6 +26,7 @@ impl From<&ConditionalWrite<'_>> for OwnedWrite {
             version: write.version.clone(),
             event_time: write.event_time,
             written_at: write.written_at,
+            read_at: write.read_at,
         }
     }
 }
@@ -39,6 +41,7 @@ impl OwnedWrite {
             version: &self.version,
             event_time: self.event_time,
             written_at: self.written_at,
+            read_at: self.read_at,
         }
     }
 }

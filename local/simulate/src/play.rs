@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 
-use crate::backfill::{PURGE_AGE, backfill, purge};
+use crate::backfill::{PURGE_AGE, backfill, purge, repair};
 use crate::counts::Counts;
 use crate::guard::Missing;
 use crate::index::{self, Index};
@@ -80,6 +80,10 @@ struct Player<I> {
     activities: u64,
     /// True once all items from before the stream are in the index.
     backfilled: Arc<AtomicBool>,
+    /// Number of messages that were discarded.
+    discarded: u64,
+    /// Number of messages that were discarded before a repair of all documents.
+    repaired: Arc<AtomicU64>,
     /// Year of the label that sorts first.
     oldest_year: usize,
 }
@@ -89,7 +93,8 @@ impl<I: Index> Player<I> {
         let processes = Processes::new(Arc::clone(&world));
         let mappings = Mappings::new(Arc::clone(&processes));
         let backfilled = Arc::new(AtomicBool::new(backfilled));
-        Self { world, processes, mappings, activities: 0, backfilled, oldest_year: 2026 }
+        let repaired = Arc::default();
+        Self { world, processes, mappings, activities: 0, backfilled, discarded: 0, repaired, oldest_year: 2026 }
     }
 
     async fn perform(&mut self, act: &Act) {
@@ -105,6 +110,8 @@ impl<I: Index> Player<I> {
             Act::Backfill => self.backfill(),
             Act::Purge => world.activities.spawn(purge(Arc::clone(&world), self.next_activity())),
             Act::Redrive => self.redrive(false),
+            Act::Discard => self.discard(),
+            Act::Repair => self.repair(),
             Act::Mend => world.index.mend().await,
             Act::FailOver => world.fail_over(),
             Act::Close { for_ms } => world.close_index(Duration::from_millis((*for_ms).into())),
@@ -148,6 +155,26 @@ impl<I: Index> Player<I> {
         self.world.activities.spawn(async move {
             backfill(processes, nth).await;
             backfilled.store(true, Ordering::Relaxed);
+        });
+    }
+
+    fn discard(&mut self) {
+        let discarded = self.world.messages().discard_newest();
+        if let Some(changes) = discarded {
+            self.world.ledger().discard(&changes);
+            self.world.note(format_args!("discarded {changes:?}"));
+            self.world.count("discarded messages", 1);
+            self.discarded += 1;
+        }
+    }
+
+    fn repair(&mut self) {
+        let (processes, nth) = (Arc::clone(&self.processes), self.next_activity());
+        let (repaired, discarded) = (Arc::clone(&self.repaired), self.discarded);
+        self.world.activities.spawn(async move {
+            if repair(processes, nth).await {
+                repaired.fetch_max(discarded, Ordering::Relaxed);
+            }
         });
     }
 
@@ -211,6 +238,10 @@ impl<I: Index> Player<I> {
         let world = Arc::clone(&self.world);
         if !self.backfilled.load(Ordering::Relaxed) {
             self.backfill();
+            world.drain().await;
+        }
+        if self.repaired.load(Ordering::Relaxed) < self.discarded {
+            self.repair();
             world.drain().await;
         }
         let shown = world.index.visible().await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use driftless::dead_letter::range::BatchInfo;
 use driftless::stream::range::{RangeError, RangePage, RangeReader};
+use driftless::table::memory::MemoryTable;
 use driftless_harness::mapping::record::{StreamRecord, StreamSequence};
 use redrive::redrive::Redrive;
 use redrive::request::RedriveRequest;
@@ -37,6 +38,8 @@ pub(crate) async fn redrive<I: Index>(processes: Arc<Processes<I>>, is_named: bo
         writer: &process.writer,
         queue: &mailbox,
         ranges: &ModelRanges(world),
+        // Versions and event times agree here, so no order is in doubt.
+        items: None::<&MemoryTable>,
         sender: SENDER,
         table: None,
         patience: PATIENCE,

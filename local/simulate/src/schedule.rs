@@ -77,6 +77,10 @@ pub enum Act {
     Backfill,
     /// A purge deletes old tombstones.
     Purge,
+    /// Somebody discards the newest message: its changes no longer reach the index, or only by a repair.
+    Discard,
+    /// Minutes pass, then a repair makes every document equal to its item.
+    Repair,
     /// A redrive handles the messages in the queue.
     Redrive,
     /// The engine's mapping is mended: it accepts everything from now on.

@@ -8,7 +8,7 @@ use super::*;
 
 /// Guards, each with the number of schedules from seed 1 on within which its absence must show. That is about five
 /// times as many as it takes.
-const GUARDS: [(Guard, u64); 23] = [
+const GUARDS: [(Guard, u64); 24] = [
     (Guard::VersionCompare, 100),
     (Guard::AtomicWrite, 100),
     (Guard::Tombstone, 100),
@@ -30,6 +30,7 @@ const GUARDS: [(Guard, u64); 23] = [
     (Guard::RedriveGuard, 100),
     (Guard::BackfillCreate, 100),
     (Guard::BackfillVersion, 100),
+    (Guard::ReadAt, 2_000),
     (Guard::PurgeAge, 1_500),
     (Guard::PurgeAtomic, 2_000),
 ];
@@ -56,6 +57,8 @@ fn ten_thousand_schedules_keep_every_promise() {
         "purged tombstones",
         "failovers",
         "closed indices",
+        "discarded messages",
+        "repairs",
     ] {
         assert!(summary.counts.0.get(what).is_some_and(|number| *number > 100), "{what}: {:?}", summary.counts);
     }

@@ -56,6 +56,34 @@ pub struct MalformedItem {
     pub problem: String,
 }
 
+impl Item<'_> {
+    /// Copies what the item borrows.
+    #[must_use]
+    pub fn into_owned(self) -> Item<'static> {
+        Item(self.0.into_iter().map(|(name, value)| (Cow::Owned(name.into_owned()), value.into_owned())).collect())
+    }
+}
+
+impl AttributeValue<'_> {
+    /// Copies what the value borrows.
+    #[must_use]
+    pub fn into_owned(self) -> AttributeValue<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::String(text) => AttributeValue::String(owned(text)),
+            Self::Number(number) => AttributeValue::Number(number),
+            Self::Binary(bytes) => AttributeValue::Binary(bytes),
+            Self::Bool(truth) => AttributeValue::Bool(truth),
+            Self::Null => AttributeValue::Null,
+            Self::Map(item) => AttributeValue::Map(item.into_owned()),
+            Self::List(values) => AttributeValue::List(values.into_iter().map(AttributeValue::into_owned).collect()),
+            Self::StringSet(set) => AttributeValue::StringSet(set.into_iter().map(owned).collect()),
+            Self::NumberSet(set) => AttributeValue::NumberSet(set),
+            Self::BinarySet(set) => AttributeValue::BinarySet(set),
+        }
+    }
+}
+
 impl<'a> Item<'a> {
     /// Parses DynamoDB JSON: `{"name":{"S":"…"},"count":{"N":"1"}}`.
     ///

@@ -84,6 +84,33 @@ pub fn time_left(deadline_ms: u64) -> Duration {
     Duration::from_millis(Timestamp::from_millis(deadline_ms).millis_since(now()))
 }
 
+/// Times of one slice of long work, which goes on in the next invocation.
+#[derive(Debug, Clone, Copy)]
+pub struct Slice {
+    /// Time after which nothing new is begun.
+    pub stop: Instant,
+    /// Deadline for what is under way.
+    pub deadline: Instant,
+}
+
+impl Slice {
+    /// Computes the slice of an invocation that has just begun, and must end its work at `deadline`. The last minute is
+    /// kept for what is under way, or a tenth of a shorter invocation.
+    #[must_use]
+    pub fn until(deadline: Instant) -> Self {
+        const CLOSING: Duration = Duration::from_secs(60);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let stop = deadline.checked_sub(CLOSING.min(left / 10)).unwrap_or(deadline);
+        Self { stop, deadline }
+    }
+
+    /// Returns `true` if something new may be begun.
+    #[must_use]
+    pub fn may_begin(&self) -> bool {
+        Instant::now() < self.stop
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

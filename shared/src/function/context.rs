@@ -29,10 +29,22 @@ pub struct Context {
     slot: Mutex<Slot>,
 }
 
+/// Access of a function to its index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Changes nothing about the index: it must exist, and keeps its generation.
+    Existing,
+    /// The index must exist, and a raised generation takes it over.
+    Repair,
+    /// A missing index is created, if the settings allow it.
+    Create,
+}
+
 /// Knowledge of the index.
 #[derive(Debug, Default)]
 struct Slot {
-    writer: Option<Arc<Writer<OpenSearchTarget>>>,
+    /// Writer on the index, and the access with which it was found.
+    writer: Option<(Access, Arc<Writer<OpenSearchTarget>>)>,
     /// True once this process has found the index. Creating it anew would then silently lose its documents.
     seen: bool,
 }
@@ -68,8 +80,22 @@ impl Context {
         table: Option<&str>,
         deadline: Instant,
     ) -> Result<Arc<Writer<OpenSearchTarget>>, FunctionError> {
+        self.open(Access::Create, table, deadline).await
+    }
+
+    /// Returns the writer on the index of this table, found with this access or a wider one.
+    ///
+    /// # Errors
+    /// Fails if the index is not ready by the deadline.
+    pub async fn open(
+        &self,
+        access: Access,
+        table: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Arc<Writer<OpenSearchTarget>>, FunctionError> {
         let mut slot = self.slot.lock().await;
-        if let Some(writer) = &slot.writer
+        if let Some((found_with, writer)) = &slot.writer
+            && *found_with >= access
             && table.is_none_or(|table| table == writer.target().index().table)
         {
             return Ok(Arc::clone(writer));
@@ -80,13 +106,18 @@ impl Context {
             partition_key: settings.read_options.partition_key.clone(),
             generation: settings.read_options.generation,
         };
-        let creates = table.is_some() && !slot.seen && settings.create_index == CreateIndex::IfMissing;
-        let wanted = Wanted { identity: &identity, create: creates.then_some(&settings.definition) };
+        let may_create = access == Access::Create && settings.create_index == CreateIndex::IfMissing;
+        let creates = may_create && table.is_some() && !slot.seen;
+        let wanted = Wanted {
+            identity: &identity,
+            create: creates.then_some(&settings.definition),
+            takes_over: access > Access::Existing,
+        };
         let connected = timeout_at(deadline, Engine::connect(&settings.engine)).await;
         let engine = connected.unwrap_or(Err(AuthError::Unanswered))?;
         let index = ensure_index(&engine, wanted, deadline).await?;
         let writer = Arc::new(Writer::new(OpenSearchTarget::new(Arc::new(engine), index), identity.generation));
-        *slot = Slot { writer: Some(Arc::clone(&writer)), seen: true };
+        *slot = Slot { writer: Some((access, Arc::clone(&writer))), seen: true };
         Ok(writer)
     }
 

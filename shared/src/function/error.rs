@@ -8,6 +8,8 @@ use crate::environment::Misconfigured;
 use crate::opensearch::AuthError;
 use crate::outcome::{ConfigurationError, Problem};
 use crate::queue::QueueError;
+use crate::table::TableError;
+use crate::writer::repair::RepairError;
 
 /// Reason why an invocation fails as a whole. Its `Debug` is its `Display`, because the runtime logs it, and the
 /// sources may quote an item.
@@ -31,6 +33,9 @@ pub enum FunctionError {
     /// A dead-letter queue that cannot be read.
     #[error("{0}")]
     Queue(#[from] QueueError),
+    /// A table that cannot be read.
+    #[error("{0}")]
+    Table(#[from] TableError),
     /// A request that is not valid.
     #[error("{0}")]
     Request(String),
@@ -45,7 +50,10 @@ impl FunctionError {
     /// Returns `true` if nothing can be applied until a person fixes the deployment.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Misconfigured(_) | Self::Configuration(_) | Self::Auth(_))
+        matches!(
+            self,
+            Self::Misconfigured(_) | Self::Configuration(_) | Self::Auth(_) | Self::Table(TableError::Refused(_))
+        )
     }
 
     /// Returns `true` if the index that this process has written to is gone, or its aliases moved.
@@ -58,8 +66,10 @@ impl FunctionError {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Misconfigured(_) | Self::Configuration(_) | Self::Auth(_) => "Configuration",
-            Self::Unavailable(_) | Self::OutOfTime | Self::Queue(_) => "Unavailable",
+            Self::Misconfigured(_) | Self::Configuration(_) | Self::Auth(_) | Self::Table(TableError::Refused(_)) => {
+                "Configuration"
+            }
+            Self::Unavailable(_) | Self::OutOfTime | Self::Queue(_) | Self::Table(_) => "Unavailable",
             Self::Request(_) => "Request",
             Self::NothingToName => "MalformedRecord",
         }
@@ -69,6 +79,15 @@ impl FunctionError {
 impl fmt::Debug for FunctionError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, out)
+    }
+}
+
+impl From<RepairError> for FunctionError {
+    fn from(error: RepairError) -> Self {
+        match error {
+            RepairError::Configuration(error) => Self::Configuration(error),
+            RepairError::Table(error) => Self::Table(error),
+        }
     }
 }
 

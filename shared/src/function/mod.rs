@@ -6,11 +6,12 @@ pub mod clock;
 pub mod context;
 pub mod error;
 pub mod log;
+pub mod request;
 pub mod settings;
 pub mod shutdown;
 
-pub use clock::Deadlines;
-pub use context::Context;
+pub use clock::{Deadlines, Slice};
+pub use context::{Access, Context};
 pub use error::FunctionError;
 pub use log::log_to_stdout;
 pub use settings::Settings;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::error::FunctionError;
 use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub answer_margin: Duration,
     /// ARN of the table, for functions that no record names it to.
     pub table_arn: Option<String>,
+    /// Name of the table that items are read from: that of the variable `TABLE_NAME`, else the one in `TABLE_ARN`.
+    pub table_name: Option<String>,
     /// Queue for dead letters.
     pub dead_letter_queue_url: Option<String>,
     /// Versions of the code and of the function, for dead letters.
@@ -46,6 +49,16 @@ impl Settings {
     #[must_use]
     pub fn sender(&self) -> Sender<'_> {
         Sender { index: self.engine.index.public(), function_version: &self.function_version }
+    }
+
+    /// Returns the name of the table that a request, or else the settings, name.
+    ///
+    /// # Errors
+    /// Fails if neither does.
+    pub fn table<'s>(&'s self, requested: Option<&'s str>) -> Result<&'s str, FunctionError> {
+        requested.or(self.table_name.as_deref()).ok_or_else(|| {
+            FunctionError::Request("no table is named: set TABLE_ARN or TABLE_NAME, or the request's table".to_owned())
+        })
     }
 
     /// Reads the variables that the README lists.
@@ -62,6 +75,8 @@ impl Settings {
         let margin = env.parsed("ANSWER_MARGIN_MS", margin, "a whole number of milliseconds");
         let partition_key = env.optional("PARTITION_KEY");
         let table_arn = table_arn(&mut env);
+        let of_arn = || table_arn.as_deref()?.split_once(":table/").map(|(_, name)| name.to_owned());
+        let table_name = env.optional("TABLE_NAME").or_else(of_arn);
         let dead_letter_queue_url = queue_url(&mut env);
         let deployed = env.optional("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "$LATEST".to_owned());
         env.finish()?;
@@ -72,6 +87,7 @@ impl Settings {
             read_options: ReadOptions { generation: Generation(generation), partition_key },
             answer_margin: Duration::from_millis(margin),
             table_arn,
+            table_name,
             dead_letter_queue_url,
             function_version: format!("{} ({deployed})", env!("CARGO_PKG_VERSION")),
         })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::change::Content;
 use crate::document_id::DocumentId;
-use crate::target::{ConditionalWrite, Position, StoredState, WriteCondition, Written};
+use crate::target::{ConditionalWrite, Position, StoredBody, StoredDocument, StoredState, WriteCondition, Written};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -17,9 +17,13 @@ pub struct MemoryDocument {
     pub version: Option<Version>,
     /// Time of the write, by the writer's clock.
     pub written_at: Option<Timestamp>,
+    /// Time of the read that gave the content; absent for a change of a stream.
+    pub read_at: Option<Timestamp>,
     /// Position of this state.
     pub position: Position,
     event_time: Option<Timestamp>,
+    /// Source that a foreign writer left, whatever the content was.
+    foreign: Option<Vec<u8>>,
 }
 
 impl MemoryDocument {
@@ -32,7 +36,18 @@ impl MemoryDocument {
     /// Returns `true` for a document without content that driftless wrote.
     #[must_use]
     pub fn is_tombstone(&self) -> bool {
-        self.content == Content::Tombstone && self.version.is_some()
+        self.content == Content::Tombstone && self.version.is_some() && self.foreign.is_none()
+    }
+
+    /// Returns the document as a whole.
+    pub(super) fn whole(&self) -> StoredDocument {
+        let body = match (&self.foreign, &self.content) {
+            (Some(source), _) => StoredBody::Foreign(source.clone()),
+            (None, Content::Tombstone) if self.version.is_none() => StoredBody::Foreign(b"{}".to_vec()),
+            (None, Content::Tombstone) => StoredBody::Tombstone,
+            (None, Content::Document(document)) => StoredBody::Document(document.as_bytes().to_vec()),
+        };
+        StoredDocument { state: self.stored(), body }
     }
 
     fn stored(&self) -> StoredState {
@@ -40,6 +55,7 @@ impl MemoryDocument {
             version: self.version.clone(),
             event_time: self.event_time,
             written_at: self.written_at,
+            read_at: self.read_at,
             position: self.position,
         }
     }
@@ -101,8 +117,10 @@ impl Documents {
             content: write.content.clone(),
             version: Some(write.version.clone()),
             written_at: Some(write.written_at),
+            read_at: write.read_at,
             position,
             event_time: write.event_time,
+            foreign: None,
         };
         let old = self.entries.remove(write.id);
         let before = old.as_ref().map(|entry| entry.document.stored());
@@ -119,16 +137,29 @@ impl Documents {
     pub(super) fn put_foreign(&mut self, id: DocumentId) {
         let position = self.next_position();
         let content = Content::Tombstone;
-        let document = MemoryDocument { content, version: None, written_at: None, position, event_time: None };
+        let (version, written_at, read_at, event_time, foreign) = (None, None, None, None, None);
+        let document = MemoryDocument { content, version, written_at, read_at, position, event_time, foreign };
         self.entries.insert(id, Entry { document, before: None });
     }
 
-    /// Deletes a document, tombstone and all, if it is in this state.
-    pub(super) fn delete(&mut self, id: &DocumentId, state: Position) {
-        if self.position(id) == Some(state) {
+    /// Replaces a document's source and keeps its version, as a foreign writer's partial update does.
+    pub(super) fn disfigure(&mut self, id: &DocumentId, source: &[u8]) {
+        let position = self.next_position();
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.before = Some(entry.document.stored());
+            entry.document.foreign = Some(source.to_vec());
+            entry.document.position = position;
+        }
+    }
+
+    /// Deletes a document, tombstone and all, if it is in this state. Returns `true` if it was.
+    pub(super) fn delete(&mut self, id: &DocumentId, state: Position) -> bool {
+        let is_there = self.position(id) == Some(state);
+        if is_there {
             self.entries.remove(id);
             self.behind.remove(id);
         }
+        is_there
     }
 
     /// Brings the copies up to the primary for one document, if it is still in this state.

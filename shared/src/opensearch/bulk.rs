@@ -192,6 +192,9 @@ fn write_source(write: &ConditionalWrite<'_>, out: &mut Vec<u8>) {
     }
     let written_at = write.written_at.as_millis();
     out.extend_from_slice(format!(r#","written_at":{written_at}"#).as_bytes());
+    if let Some(read_at) = write.read_at {
+        out.extend_from_slice(format!(r#","read_at":{}"#, read_at.as_millis()).as_bytes());
+    }
     if tombstone {
         out.extend_from_slice(format!(r#","deleted":true,"deleted_at":{written_at}"#).as_bytes());
     }
@@ -263,6 +266,7 @@ mod tests {
             version: &change.version,
             event_time: change.event_time,
             written_at: Timestamp::from_millis(99),
+            read_at: change.read_at,
         };
         let mut out = Vec::new();
         write_operation(&write, &mut out);
@@ -277,6 +281,7 @@ mod tests {
             version: &change.version,
             event_time: None,
             written_at: Timestamp::from_millis(99),
+            read_at: None,
         });
         writes.collect()
     }
@@ -300,6 +305,9 @@ mod tests {
                 "{{\"create\":{{\"_id\":\"a\\\"b\"}}}}\n{{\"n\":7,\"_driftless\":{{\"version\":\"{VERSION}\",\"event_time\":98,\"written_at\":99}}}}\n"
             )
         );
+        let read = crate::change::Change { read_at: Some(Timestamp::from_millis(97)), ..inserted };
+        let written = operation(&read, WriteCondition::IfAbsent);
+        assert!(written.ends_with("\"event_time\":98,\"written_at\":99,\"read_at\":97}}\n"), "{written}");
         let position = Position { seq_no: 5, primary_term: 2 };
         assert_eq!(
             operation(&remove("a", 7), WriteCondition::IfUnchanged(position)),

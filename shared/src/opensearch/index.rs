@@ -31,6 +31,8 @@ pub struct Wanted<'a> {
     pub identity: &'a Identity,
     /// Definition for a missing index; with `None`, nothing is created.
     pub create: Option<&'a IndexDefinition>,
+    /// Lets a raised generation take the index over. Without it, the index is used as it is.
+    pub takes_over: bool,
 }
 
 /// An index that is ours and takes conditional writes.
@@ -64,16 +66,23 @@ impl Engine {
             (None, Some(definition)) => self.create_or_find(definition, wanted.identity, deadline).await?,
             (None, None) => return Err(self.missing()),
         };
-        let index = self.identified(found, wanted.identity, deadline).await?;
+        let index = self.identified(found, wanted, deadline).await?;
         self.probe_alias(&index.name, deadline).await.map_err(ensure_error)?;
         self.probe_condition(&index.alias, deadline).await.map_err(ensure_error)?;
         Ok(index)
     }
 
     /// Compares the index's identity with the function's, and takes the index over after a raise of the generation.
-    async fn identified(&self, found: Found, own: &Identity, deadline: Instant) -> Result<PhysicalIndex, EnsureError> {
+    async fn identified(
+        &self,
+        found: Found,
+        wanted: Wanted<'_>,
+        deadline: Instant,
+    ) -> Result<PhysicalIndex, EnsureError> {
+        let own = wanted.identity;
         match own.compare(&found.identity) {
             IdentityComparison::Same => Ok(found.index),
+            IdentityComparison::Raised if !wanted.takes_over => Ok(found.index),
             IdentityComparison::Contradiction(problem) => Err(self.contradicted(problem)),
             IdentityComparison::Raised => {
                 let table = own.table.clone().or(found.identity.table);

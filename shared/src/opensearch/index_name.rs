@@ -10,6 +10,9 @@ const MAX_BYTES: usize = 255 - "-write-0123456789abcdef".len();
 const MGET_FILTER: &str =
     "docs._index%2Cdocs.found%2Cdocs._seq_no%2Cdocs._primary_term%2Cdocs._source._driftless%2Cdocs.error";
 
+/// Filter for the listing of documents.
+const SEARCH_FILTER: &str = "timed_out%2C_shards.failed%2Chits.hits._id%2Chits.hits._seq_no%2Chits.hits._primary_term";
+
 /// Public name of an index, and the names derived from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexName(Arc<Names>);
@@ -30,6 +33,8 @@ pub struct WriteAlias {
     bulk_path: String,
     mget_one_path: String,
     mget_path: String,
+    search_path: String,
+    count_path: String,
 }
 
 impl IndexName {
@@ -93,6 +98,8 @@ impl WriteAlias {
             bulk_path: format!("/{name}/_bulk?require_alias=true"),
             mget_one_path: format!("/{name}/_mget?realtime=true"),
             mget_path: format!("/{name}/_mget?realtime=true&filter_path={MGET_FILTER}"),
+            search_path: format!("/{name}/_search?filter_path={SEARCH_FILTER}"),
+            count_path: format!("/{name}/_count"),
             name,
         }
     }
@@ -105,6 +112,20 @@ impl WriteAlias {
 
     pub(super) fn bulk_path(&self) -> &str {
         &self.bulk_path
+    }
+
+    /// Returns the path for reading whole documents. Without `filter_path`, for which the engine parses and rewrites each
+    /// document: numbers would lose digits.
+    pub(super) fn whole_documents_path(&self) -> &str {
+        &self.mget_one_path
+    }
+
+    pub(super) fn search_path(&self) -> &str {
+        &self.search_path
+    }
+
+    pub(super) fn count_path(&self) -> &str {
+        &self.count_path
     }
 
     /// Returns the path for this many documents. For one, a whole answer takes less time (0.45 ms) than a filtered one

@@ -13,9 +13,10 @@ use crate::target::{Position, StoredState};
 use crate::time::Timestamp;
 use crate::version::Version;
 
+/// Body of a read.
 #[derive(Serialize)]
-struct Ids<'a> {
-    ids: Vec<&'a str>,
+pub(super) struct Ids<'a> {
+    pub(super) ids: Vec<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -45,14 +46,33 @@ struct Source<'a> {
     driftless: Option<&'a RawValue>,
 }
 
+/// Content of `_driftless`.
 #[derive(Default, Deserialize)]
-struct Metadata {
+pub(super) struct Metadata {
     #[serde(default)]
     version: Option<Version>,
     #[serde(default)]
     event_time: Option<Timestamp>,
     #[serde(default)]
     written_at: Option<Timestamp>,
+    #[serde(default)]
+    read_at: Option<Timestamp>,
+    /// True in a tombstone.
+    #[serde(default)]
+    pub(super) deleted: bool,
+}
+
+impl Metadata {
+    /// Returns the state of the document that carries this.
+    pub(super) fn state(self, position: Position) -> StoredState {
+        let Self { version, event_time, written_at, read_at, .. } = self;
+        StoredState { version, event_time, written_at, read_at, position }
+    }
+
+    /// Returns `true` if the document carries a version.
+    pub(super) fn has_version(&self) -> bool {
+        self.version.is_some()
+    }
 }
 
 impl Engine {
@@ -94,14 +114,7 @@ fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Option<StoredSt
 
 fn state(doc: Doc<'_>) -> Result<Option<StoredState>, Problem> {
     if let Some(error) = doc.error {
-        if error.is_index_closed() {
-            return Err(Problem::Probe(
-                "the index is closed: open it (POST INDEX/_open); until then nothing is written".into(),
-            ));
-        }
-        // Errors of single reads carry no status: a missing index is the deployment's, all others may pass.
-        let status = if error.is_index_missing() { 404 } else { 503 };
-        return Err(Problem::Item(error.into_refusal(status)));
+        return Err(read_problem(error));
     }
     if !doc.found {
         return Ok(None);
@@ -111,8 +124,18 @@ fn state(doc: Doc<'_>) -> Result<Option<StoredState>, Problem> {
     };
     let metadata = doc.source.unwrap_or_default().driftless.map(|raw| serde_json::from_str(raw.get()));
     // Unreadable metadata counts as none: the document is foreign.
-    let Metadata { version, event_time, written_at } = metadata.and_then(Result::ok).unwrap_or_default();
-    Ok(Some(StoredState { version, event_time, written_at, position: Position { seq_no, primary_term } }))
+    let metadata: Metadata = metadata.and_then(Result::ok).unwrap_or_default();
+    Ok(Some(metadata.state(Position { seq_no, primary_term })))
+}
+
+/// Returns the problem of one read. Errors of single reads carry no status: a missing index is the deployment's, all
+/// others may pass.
+pub(super) fn read_problem(error: EngineError) -> Problem {
+    if error.is_index_closed() {
+        return Problem::Probe("the index is closed: open it (POST INDEX/_open); until then nothing is written".into());
+    }
+    let status = if error.is_index_missing() { 404 } else { 503 };
+    Problem::Item(error.into_refusal(status))
 }
 
 #[cfg(test)]
@@ -121,7 +144,7 @@ mod tests {
 
     #[test]
     fn every_answer_is_typed() {
-        let body = br#"{"docs":[{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":"v","event_time":5,"written_at":6}}},
+        let body = br#"{"docs":[{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":"v","event_time":5,"written_at":6,"read_at":7}}},
             {"_index":"i-000001","found":false},{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{}},
             {"_index":"i","error":{"type":"index_not_found_exception","reason":"no such index"}},{"_index":"i","error":{"type":"other"}},
             {"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":1}}}]}"#;
@@ -132,6 +155,7 @@ mod tests {
                 version: version.map(|v| Version::from_stored(v.to_owned())),
                 event_time,
                 written_at: event_time.map(|_| Timestamp::from_millis(6)),
+                read_at: event_time.map(|_| Timestamp::from_millis(7)),
                 position,
             }))
         };

@@ -8,6 +8,7 @@ mod auth;
 mod bulk;
 mod config;
 mod definition;
+mod documents;
 mod engine;
 mod http;
 mod identity;

@@ -45,6 +45,7 @@ impl Probe {
             event_time: None,
             // Long ago, so that a purge of old tombstones takes one that a dying process has left.
             written_at: Timestamp::from_millis(0),
+            read_at: None,
         }
     }
 

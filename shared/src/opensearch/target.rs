@@ -8,7 +8,10 @@ use super::engine::{Engine, Wait};
 use super::index::PhysicalIndex;
 use crate::document_id::DocumentId;
 use crate::outcome::Problem;
-use crate::target::{Call, ConditionalWrite, StoredState, Target, Written};
+use crate::target::{
+    Call, ConditionalWrite, Deleted, DocumentPage, Documents, Found, Listed, StoredDocument, StoredState, Target,
+    Written,
+};
 
 /// Reads with `_mget`, writes with `_bulk`, both through the index's write alias.
 #[derive(Debug, Clone)]
@@ -43,5 +46,24 @@ impl Target for OpenSearchTarget {
 
     async fn probe_beside(&self, beside: &DocumentId, deadline: Instant) -> Result<(), Problem> {
         self.engine.probe_beside(&self.index.alias, beside, deadline).await
+    }
+}
+
+impl Documents for OpenSearchTarget {
+    async fn read_documents(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<StoredDocument>, Problem>> {
+        let wait = Wait { deadline: call.deadline, doublings: call.doublings };
+        self.engine.whole_documents(&self.index.alias, ids, wait).await
+    }
+
+    async fn count(&self, deadline: Instant) -> Result<u64, Problem> {
+        self.engine.count(&self.index.alias, deadline).await
+    }
+
+    async fn list(&self, listed: Listed, from: u64, deadline: Instant) -> Result<DocumentPage, Problem> {
+        self.engine.list(&self.index.alias, listed, from, deadline).await
+    }
+
+    async fn delete(&self, found: &[Found], call: Call) -> Vec<Result<Deleted, Problem>> {
+        self.engine.delete_found(&self.index.alias, found, call).await
     }
 }

@@ -15,7 +15,7 @@ pub struct OutcomeCounts {
     pub duplicate: u64,
     /// Older than the stored change.
     pub stale: u64,
-    /// Replaced by a newer change of the same batch.
+    /// Replaced by a newer change of the same batch, or part of what a backfill or a repair read from the table.
     pub superseded: u64,
     /// Older by version, and newer by event time, than the stored change.
     #[serde(default)]

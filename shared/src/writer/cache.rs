@@ -1,5 +1,5 @@
-//! Cache of the states that this process wrote last: saves the read for hot documents. Bounded, and only a hint. A
-//! stale entry costs a conflict, never a wrong write, because the engine checks the condition.
+//! Cache of the states that this process wrote last, from a stream: saves the read for hot documents. Bounded, and only
+//! a hint. A stale entry costs a conflict, never a wrong write, because the engine checks the condition.
 
 use quick_cache::sync::Cache;
 

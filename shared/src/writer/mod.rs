@@ -10,6 +10,7 @@ mod cache;
 mod overrule;
 mod part;
 mod pending;
+pub mod repair;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;

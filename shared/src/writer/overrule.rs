@@ -40,6 +40,7 @@ impl<T: Target> Writer<T> {
                 version: &version,
                 event_time: change.event_time,
                 written_at: options.written_at,
+                read_at: None,
             };
             self.states.forget(&change.id);
             match self.target.write(&[write], Call { with_probe: true, ..Call::until(options.deadline) }).await.pop() {

@@ -216,6 +216,7 @@ impl<'c, T: Target> Part<'c, T> {
             version: &change.version,
             event_time: change.event_time,
             written_at: self.options.written_at,
+            read_at: change.read_at,
         }
     }
 
@@ -223,8 +224,12 @@ impl<'c, T: Target> Part<'c, T> {
         let (pending, outcomes) = (&mut self.pending[at], &mut self.ended.outcomes[..]);
         match answer {
             Ok(Written::Done(position)) => {
-                let version = &self.changes[pending.newest()].version;
-                self.writer.states.remember(pending.id, version, position);
+                let change = &self.changes[pending.newest()];
+                match change.read_at {
+                    None => self.writer.states.remember(pending.id, &change.version, position),
+                    // The version alone does not tell which changes the content includes, so it is read next time.
+                    Some(_) => self.writer.states.forget(pending.id),
+                }
                 pending.conclude(self.changes, outcomes);
             }
             Ok(Written::Conflict) => {

@@ -14,6 +14,9 @@ const ANOMALY_MS: u64 = 2_000;
 /// Time after which a write is on all copies of its shard. An engine removes an unresponsive copy from the shard within
 /// minutes. The rest is margin, also for processes' clocks.
 const REPLICATION_MS: u64 = 30 * 60 * 1_000;
+/// Time by which a change must be older than the read of the stored content to be surely part of it. Event times are cut
+/// to the second, and come from another clock. Changes within the margin apply as if nothing had been read.
+const READ_MARGIN_MS: u64 = 60_000;
 /// Failures in requests of its own after which a document is suspected: time-outs (of twice the time), or errors.
 const SUSPECT_AFTER_TIMEOUTS: u32 = 2;
 const SUSPECT_AFTER_ERRORS: u32 = 8;
@@ -35,6 +38,7 @@ pub(super) struct State {
     pub(super) version: Option<Version>,
     event_time: Option<Timestamp>,
     written_at: Option<Timestamp>,
+    read_at: Option<Timestamp>,
     pub(super) position: Position,
     /// True if the engine acknowledged this very write to this process.
     acknowledged: bool,
@@ -102,6 +106,7 @@ impl<'c> Pending<'c> {
                 version: Some(version),
                 event_time: None,
                 written_at: None,
+                read_at: None,
                 position,
                 acknowledged: true,
             }),
@@ -150,10 +155,10 @@ impl<'c> Pending<'c> {
         self.presumed = false;
         self.known = match found {
             None => Known::Absent,
-            Some(StoredState { version, event_time, written_at, position }) => {
+            Some(StoredState { version, event_time, written_at, read_at, position }) => {
                 let ours = states.get(self.id);
                 let acknowledged = ours.is_some_and(|(ours, at)| Some(&ours) == version.as_ref() && at == position);
-                Known::At(State { version, event_time, written_at, position, acknowledged })
+                Known::At(State { version, event_time, written_at, read_at, position, acknowledged })
             }
         };
     }
@@ -165,8 +170,16 @@ impl<'c> Pending<'c> {
     /// Ends the changes if they are no newer than the stored one, and so need no write. `now` decides which writes are
     /// surely replicated; without it, all are.
     pub(super) fn settle(&mut self, changes: &[Change], now: Option<Timestamp>, outcomes: &mut [Option<Outcome>]) {
-        let (Known::At(state), Some(&newest)) = (&self.known, self.open.last()) else { return };
+        let Known::At(state) = &self.known else { return };
         let Some(stored) = &state.version else { return };
+        // From the newest on, as each of them would be written.
+        while let Some(&newest) = self.open.last()
+            && state.includes(&changes[newest], stored)
+        {
+            self.open.pop();
+            outcomes[newest] = Some(Outcome::Superseded);
+        }
+        let Some(&newest) = self.open.last() else { return };
         // A newer change is written. An equal one is written once more under the position that was read, if only that
         // acknowledgement makes it durable.
         let is_written =
@@ -251,10 +264,28 @@ impl State {
         self.acknowledged || self.written_at.is_some_and(|written| now.millis_since(written) > REPLICATION_MS)
     }
 
+    /// Returns `true` if the stored content was read from the table after this change, although the change is not older
+    /// by version: a backfill or a repair stores what it read at a version that hides no change.
+    ///
+    /// The write of such a state needs no confirmation. Its writer repeats it, with a new read, until it is acknowledged.
+    fn includes(&self, change: &Change, stored: &Version) -> bool {
+        change.version >= *stored && self.was_read_after(change)
+    }
+
+    fn was_read_after(&self, change: &Change) -> bool {
+        match (change.event_time, self.read_at) {
+            (Some(event_time), Some(read_at)) => read_at.millis_since(event_time) > READ_MARGIN_MS,
+            _ => false,
+        }
+    }
+
     /// Returns the outcome of a change that is no newer than this state, whose version is `stored`.
     fn outcome_of(&self, change: &Change, stored: &Version) -> Outcome {
         if change.version == *stored {
             return Outcome::Duplicate;
+        }
+        if self.was_read_after(change) {
+            return Outcome::Stale;
         }
         if is_anomaly(change.event_time, self.event_time) { Outcome::OrderAnomaly } else { Outcome::Stale }
     }

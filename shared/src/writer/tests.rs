@@ -2,6 +2,7 @@
 
 pub(super) mod busy;
 mod doubt;
+mod read_at;
 mod rounds;
 
 use std::collections::BTreeMap;

@@ -19,6 +19,7 @@ use driftless::outcome::OutcomeCounts;
 use driftless::queue::Queue as _;
 use driftless::queue::memory::{MemoryQueue, SendFault};
 use driftless::stream::range::{RangeError, RangePage, RangeReader};
+use driftless::table::memory::MemoryTable;
 use driftless::testing::{RecordBuilder, STREAM_ARN};
 use driftless::version::Generation;
 use driftless::writer::Writer;
@@ -80,6 +81,7 @@ struct Scene {
     ranges: MemoryRangeReader,
     read_options: ReadOptions,
     table: Option<String>,
+    items: Option<MemoryTable>,
 }
 
 impl Scene {
@@ -107,9 +109,10 @@ impl Scene {
 
     async fn run_for(&self, time: Duration, request: serde_json::Value) -> Result<RedriveReport, FunctionError> {
         let writer = Writer::new(self.target.clone(), self.read_options.generation);
-        let Self { queue, ranges, read_options, table, .. } = self;
+        let Self { queue, ranges, read_options, table, items, .. } = self;
         let (sender, table, patience) = (SENDER, table.as_deref(), Duration::from_secs(15));
-        let redrive = Redrive { read_options, writer: &writer, queue, ranges, sender, table, patience };
+        let items = items.as_ref();
+        let redrive = Redrive { read_options, writer: &writer, queue, ranges, items, sender, table, patience };
         redrive.run(&RedriveRequest::read(request)?, Instant::now() + time).await
     }
 

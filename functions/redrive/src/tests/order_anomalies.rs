@@ -1,5 +1,7 @@
 //! Guarantees for dead letters whose order is in doubt: older by version than the document, newer by event time.
 
+use driftless::table::TableError;
+
 use super::*;
 
 /// A document at version 9, and a dead letter of version 4 that was written ten seconds later.
@@ -51,4 +53,31 @@ async fn what_is_refused_or_fails_stays_as_any_dead_letter_does() {
     // It had been written, so its event time is no longer newer.
     assert_eq!(scene.succeed(ask).await.changes.stale, 1);
     assert_eq!((scene.visible(), scene.queue.bodies().len()), (documents(&[("a", 4)]), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_item_decides_where_the_table_can_be_read() {
+    let mut scene = doubt().await;
+    let table = MemoryTable::default();
+    table.put("a", 4);
+    scene.items = Some(table.clone());
+    let version = scene.target.documents().into_values().next().and_then(|document| document.version);
+    let report = scene.succeed(json!({"dry_run": true})).await;
+    assert_eq!((report.changes.applied, scene.visible()), (1, documents(&[("a", 9)])));
+    // A table that cannot be read decides nothing.
+    table.fail([TableError::Unavailable("is busy".to_owned())]);
+    assert_eq!(kept(&scene.succeed(json!({})).await), [("order_anomaly", 1)]);
+    let report = scene.succeed(json!({})).await;
+    assert_eq!((report.letters.redriven, report.left), (1, 0));
+    assert_eq!(scene.visible(), [("a".to_owned(), r#"{"n":4,"pk":"a"}"#.to_owned())]);
+    let stored = scene.target.documents().into_values().next().and_then(|document| document.version);
+    assert_eq!(stored, version, "a newer version would hide changes that are still to come");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_is_gone_decides_for_its_removal() {
+    let mut scene = doubt().await;
+    scene.items = Some(MemoryTable::default());
+    assert_eq!(scene.succeed(json!({})).await.left, 0);
+    assert_eq!(scene.visible(), []);
 }

@@ -1,0 +1,170 @@
+//! The loop over pages of items: reads one page while it writes the one before.
+//!
+//! Each item becomes a change of the lowest version of the generation, with the time of its read. So whatever a stream
+//! has written or deleted wins, and a dead letter that is older than the read does not come back. A page counts once
+//! all of its documents have ended. Until then the cursor stays before it, so that any end of the process repeats it.
+
+use driftless::change::{Change, ChangeKind, Content, ReadOptions};
+use driftless::dead_letter::Rejection;
+use driftless::document::Document;
+use driftless::document_id::KeyError;
+use driftless::function::{FunctionError, Slice};
+use driftless::outcome::{ConfigurationError, Outcome, Problem};
+use driftless::table::reader::{ItemReader, Pace, ReadPage};
+use driftless::table::{Consistency, KeySchema, Table, TableError};
+use driftless::target::Target;
+use driftless::time::Timestamp;
+use driftless::version::Version;
+use driftless::writer::{ApplyOptions, Writer};
+use futures::future::join;
+
+use crate::metrics::Progress;
+use crate::report::{BackfillReport, Counts};
+use crate::request::Request;
+
+/// Parts of the function.
+#[derive(Debug, Clone, Copy)]
+pub struct Backfill<'f, T, B> {
+    /// Settings for making changes.
+    pub read_options: &'f ReadOptions,
+    /// Writer on the index.
+    pub writer: &'f Writer<T>,
+    /// Table with the items.
+    pub table: &'f B,
+    /// Keys of the table.
+    pub schema: &'f KeySchema,
+    /// The function's clock.
+    pub now: fn() -> Timestamp,
+}
+
+/// End of one page.
+enum PageEnd {
+    /// All documents have ended.
+    Done,
+    /// Some documents may be written later, so the page is repeated.
+    Failed(Problem),
+}
+
+impl<T: Target, B: Table> Backfill<'_, T, B> {
+    /// Writes items until all are done or the slice is over.
+    ///
+    /// # Errors
+    /// Fails if the request or the deployment is wrong, or not one page could be done.
+    pub async fn run(
+        &self,
+        request: &Request,
+        slice: Slice,
+        progress: &mut Progress<'_>,
+    ) -> Result<BackfillReport, FunctionError> {
+        let selection = request.selection().select(self.schema);
+        let selection = selection.map_err(|error| FunctionError::Request(error.to_string()))?;
+        let consistency = if request.consistent { Consistency::Strong } else { Consistency::Eventual };
+        let reader = ItemReader::new(self.table, self.schema, &selection, consistency, self.now);
+        let mut reader = reader.with_pace(Pace::new(request.rcu_per_second));
+        let mut report = BackfillReport { cursor: request.cursor.clone(), ..BackfillReport::default() };
+        let mut pages = 0;
+        let mut fetched = reader.read(report.cursor.as_ref(), slice.stop, slice.deadline).await;
+        loop {
+            let page = match fetched {
+                Ok(Some(page)) => page,
+                Ok(None) => return Ok(report),
+                // What is done is done: the next invocation goes on behind it.
+                Err(TableError::Unavailable(_)) if pages > 0 => return Ok(report),
+                Err(error) => return Err(error.into()),
+            };
+            let next = page.next.clone();
+            let read_next = async {
+                match &next {
+                    Some(next) if slice.may_begin() => reader.read(Some(next), slice.stop, slice.deadline).await,
+                    _ => Ok(None),
+                }
+            };
+            let (end, read) = join(self.write(&page, slice, &mut report), read_next).await;
+            match end? {
+                PageEnd::Done => pages += 1,
+                PageEnd::Failed(_) if pages > 0 => return Ok(report),
+                PageEnd::Failed(problem) => return Err(FunctionError::Unavailable(problem)),
+            }
+            progress.note(&report.counts, (self.now)());
+            report.done = next.is_none();
+            report.cursor = next;
+            if report.done {
+                return Ok(report);
+            }
+            fetched = read;
+        }
+    }
+
+    /// Writes the documents of one page, and counts them once all have ended.
+    async fn write(
+        &self,
+        page: &ReadPage,
+        slice: Slice,
+        report: &mut BackfillReport,
+    ) -> Result<PageEnd, ConfigurationError> {
+        let changes = self.changes(page)?;
+        let options = ApplyOptions { deadline: slice.deadline, written_at: (self.now)() };
+        let outcomes = self.writer.apply(&changes, options).await?.outcomes;
+        let failed = outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Failed(problem) => Some(problem.clone()),
+            _ => None,
+        });
+        if let Some(problem) = failed {
+            return Ok(PageEnd::Failed(problem));
+        }
+        report.counts += Counts {
+            items: changes.len() as u64,
+            absent: page.absent.len() as u64,
+            bytes: changes.iter().map(|change| bytes(&change.content)).sum(),
+            rcu: page.capacity,
+            ..Counts::default()
+        };
+        for (change, outcome) in changes.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Applied => report.counts.written += 1,
+                Outcome::Duplicate | Outcome::Stale | Outcome::Superseded | Outcome::OrderAnomaly => {
+                    report.counts.superseded += 1;
+                }
+                Outcome::Rejected(problem) => {
+                    let (class, status) = (problem.class().to_owned(), problem.status());
+                    tracing::error!(class, status, "the engine refused a document");
+                    report.note_rejected(&change.id, Rejection::from_problem(&problem));
+                }
+                // Handled above.
+                Outcome::Failed(_) => {}
+            }
+        }
+        Ok(PageEnd::Done)
+    }
+
+    fn changes(&self, page: &ReadPage) -> Result<Vec<Change>, ConfigurationError> {
+        let version = Version::lowest(self.read_options.generation);
+        let partition_key = self.read_options.partition_key.as_deref();
+        let change = |(key, item): &(driftless::table::Key, driftless::attribute::Item<'static>)| {
+            Ok(Change {
+                id: key.document_id(partition_key).map_err(wrong_key)?,
+                version: version.clone(),
+                event_time: None,
+                read_at: Some(page.read_at),
+                kind: ChangeKind::Insert,
+                content: Content::Document(Document::from_item(item)),
+            })
+        };
+        page.items.iter().map(change).collect()
+    }
+}
+
+/// A key that was read from the table is one, so only the settings can contradict it.
+fn wrong_key(error: KeyError) -> ConfigurationError {
+    match error {
+        KeyError::NoPartitionKey(name) => ConfigurationError::PartitionKey { name },
+        error => ConfigurationError::PartitionKey { name: error.to_string() },
+    }
+}
+
+fn bytes(content: &Content) -> u64 {
+    match content {
+        Content::Document(document) => document.as_bytes().len() as u64,
+        Content::Tombstone => 0,
+    }
+}

@@ -1,0 +1,42 @@
+//! The function without Lambda around it: takes a request and returns a report.
+
+use driftless::function::clock::now;
+use driftless::function::{Access, Context, Deadlines, FunctionError, Slice};
+use lambda_runtime::LambdaEvent;
+use serde_json::Value;
+
+use crate::metrics;
+use crate::purge::purge;
+use crate::report::PurgeReport;
+use crate::request::Request;
+
+/// Handles one invocation.
+///
+/// # Errors
+/// Fails if the request or the deployment is wrong, or the index cannot be read.
+pub async fn invoke(context: &Context, event: LambdaEvent<Value>) -> Result<PurgeReport, FunctionError> {
+    let result = run(context, event).await;
+    match &result {
+        Ok(report) => {
+            tracing::info!(?report, "purge");
+            let index = context.settings().map_or("unknown", |settings| settings.engine.index.public());
+            metrics::print(report, index, now());
+        }
+        Err(error) => {
+            tracing::error!(class = error.kind(), "{error}");
+            if error.is_configuration() {
+                context.forget_writer().await;
+            }
+        }
+    }
+    result
+}
+
+async fn run(context: &Context, event: LambdaEvent<Value>) -> Result<PurgeReport, FunctionError> {
+    let request = Request::read(event.payload)?;
+    let settings = context.settings()?;
+    let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
+    let slice = Slice::until(deadlines.work);
+    let writer = context.open(Access::Existing, settings.table_arn.as_deref(), deadlines.work).await?;
+    deadlines.keep(purge(writer.target(), &request, slice, now())).await
+}

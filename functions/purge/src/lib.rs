@@ -1,0 +1,15 @@
+//! The `purge` function: removes tombstones that no late change can need any more.
+//!
+//! # Layout
+//! - [`request`]: the request, validated; [`report`]: the answer.
+//! - [`handler`]: the function without Lambda around it; [`purge`]: the loop over pages of tombstones.
+//! - [`metrics`]: the result as an EMF line.
+
+pub mod handler;
+pub mod metrics;
+pub mod purge;
+pub mod report;
+pub mod request;
+
+#[cfg(test)]
+mod tests;

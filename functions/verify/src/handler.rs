@@ -1,0 +1,62 @@
+//! The function without Lambda around it: takes a request and returns a report.
+
+use driftless::function::clock::now;
+use driftless::function::{Access, Context, Deadlines, FunctionError, Slice};
+use driftless::table::Table as _;
+use driftless::table::dynamodb::LastTable;
+use lambda_runtime::LambdaEvent;
+use serde_json::Value;
+
+use crate::metrics;
+use crate::report::VerifyReport;
+use crate::request::Request;
+use crate::verify::Verify;
+
+/// Handles one invocation.
+///
+/// # Errors
+/// Fails if the request or the deployment is wrong, or a side cannot be read. The same request may be sent again.
+pub async fn invoke(
+    context: &Context,
+    tables: &LastTable,
+    event: LambdaEvent<Value>,
+) -> Result<VerifyReport, FunctionError> {
+    let result = verify(context, tables, event).await;
+    match &result {
+        Ok(report) => {
+            let (counts, equal, done) = (&report.counts, report.equal, report.done);
+            if report.equal {
+                tracing::info!(?counts, equal, done, "verify");
+            } else {
+                tracing::warn!(?counts, equal, done, "verify");
+            }
+            let index = context.settings().map_or("unknown", |settings| settings.engine.index.public());
+            metrics::print(counts, index, now());
+        }
+        Err(error) => {
+            tracing::error!(class = error.kind(), "{error}");
+            if error.is_configuration() {
+                context.forget_writer().await;
+            }
+        }
+    }
+    result
+}
+
+async fn verify(
+    context: &Context,
+    tables: &LastTable,
+    event: LambdaEvent<Value>,
+) -> Result<VerifyReport, FunctionError> {
+    let request = Request::read(event.payload)?;
+    let settings = context.settings()?;
+    let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
+    let slice = Slice::until(deadlines.work);
+    let table = tables.named(settings.table(request.table.as_deref())?);
+    let schema = table.describe(deadlines.work).await?;
+    let access = if request.repair { Access::Repair } else { Access::Existing };
+    let writer = context.open(access, Some(&schema.table_arn), deadlines.work).await?;
+    let function =
+        Verify { read_options: &settings.read_options, writer: &writer, table: &*table, schema: &schema, now };
+    deadlines.keep(function.run(&request, slice)).await
+}

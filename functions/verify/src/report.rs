@@ -1,0 +1,136 @@
+//! Answer of `verify`: the place to go on at, counts by kind, examples, and what a clean sample proves.
+
+use driftless::document_id::DocumentId;
+use driftless::table::selection::Cursor;
+use serde::{Deserialize, Serialize};
+
+use crate::compare::Kind;
+
+/// Limit for the examples, so that the answers of many segments fit in a state machine's 256 KiB.
+const MAX_EXAMPLES: usize = 10;
+
+/// Result of one invocation.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    /// Cursor for the next invocation; absent if there is nothing left.
+    pub cursor: Option<Cursor>,
+    /// True if everything of the request was looked at.
+    pub done: bool,
+    /// True if no difference was found.
+    pub equal: bool,
+    /// Items and documents, counted by what was found.
+    pub counts: Counts,
+    /// First differences.
+    #[serde(default)]
+    pub examples: Vec<Example>,
+    /// Number of documents in the index without tombstones, if it was asked for and all is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents_in_index: Option<u64>,
+    /// Conclusion from a sample, if only a part was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<String>,
+}
+
+/// Items and documents, counted by what was found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Items that were read.
+    pub read: u64,
+    /// Items that were compared. From the index's side: documents whose item was found.
+    pub items: u64,
+    /// Documents that were compared.
+    pub documents: u64,
+    /// Items without a document.
+    pub missing: u64,
+    /// Documents of driftless's form that are not what their items give.
+    pub stale: u64,
+    /// Documents of another form.
+    pub different: u64,
+    /// Documents without an item.
+    pub orphaned: u64,
+    /// Tombstones where an item lives.
+    pub tombstone_where_item_lives: u64,
+    /// Items or documents that changed from look to look, and were never found equal: undecided.
+    pub in_motion: u64,
+    /// Differences that were repaired.
+    pub repaired: u64,
+    /// Differences whose document the engine refuses.
+    pub rejected: u64,
+    /// Differences that could not be repaired, and may be later.
+    pub failed: u64,
+    /// Consumed read capacity units.
+    pub rcu: f64,
+}
+
+/// A difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// Id of the document.
+    pub document_id: String,
+    /// Kind of the difference.
+    pub kind: Kind,
+    /// Paths of fields that differ. Empty if all are the same, in another form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+}
+
+impl VerifyReport {
+    /// Notes a difference.
+    pub(crate) fn note(&mut self, id: &DocumentId, kind: Kind, paths: Vec<String>) {
+        let counts = &mut self.counts;
+        let slot = match kind {
+            Kind::Missing => &mut counts.missing,
+            Kind::Stale => &mut counts.stale,
+            Kind::Different => &mut counts.different,
+            Kind::Orphaned => &mut counts.orphaned,
+            Kind::Tombstone => &mut counts.tombstone_where_item_lives,
+        };
+        *slot += 1;
+        if self.examples.len() < MAX_EXAMPLES {
+            self.examples.push(Example { document_id: id.to_string(), kind, paths });
+        }
+    }
+
+    /// Draws the conclusions from the counts. `share` is the share of the items that was compared.
+    pub(crate) fn conclude(&mut self, share: f64) {
+        self.equal = self.counts.differences() == 0;
+        self.sample = (share < 1.0).then(|| proof(self.counts.items, self.counts.differences()));
+    }
+}
+
+impl Counts {
+    /// Returns the number of differences, repaired ones included.
+    #[must_use]
+    pub fn differences(&self) -> u64 {
+        self.missing + self.stale + self.different + self.orphaned + self.tombstone_where_item_lives
+    }
+}
+
+/// Says what a sample of this many items proves: by the rule of three, the limit at 95 % is 3/n.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "a rounded share is shown")]
+pub fn proof(items: u64, differences: u64) -> String {
+    match (items, differences) {
+        (0, _) => "nothing was compared, which proves nothing".to_owned(),
+        (_, 0) => format!(
+            "{items} sampled items are equal: with a confidence of 95 %, fewer than {:.4} % of all items differ",
+            (300.0 / items as f64).min(100.0)
+        ),
+        _ => {
+            format!("{differences} of {items} sampled items differ: {:.4} %", 100.0 * differences as f64 / items as f64)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clean_sample_says_what_it_proves() {
+        assert!(proof(300_000, 0).contains("fewer than 0.0010 %"));
+        assert!(proof(1, 0).contains("fewer than 100.0000 %"));
+        assert!(proof(200, 1).contains("1 of 200 sampled items differ: 0.5000 %"));
+        assert!(proof(0, 0).contains("proves nothing"));
+    }
+}

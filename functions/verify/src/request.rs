@@ -1,0 +1,163 @@
+//! Request to `verify`: the items, the place to go on at, and what is done about differences.
+
+use std::time::Duration;
+
+use driftless::function::{FunctionError, request};
+use driftless::table::selection::{Cursor, SelectionRequest};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+const EXAMPLE: &str = "{\"segment\": 0, \"segments\": 8, \"cursor\": null, \"sample\": 1, \"repair\": false}";
+/// Default for `settle_ms`: several times the usual lag.
+const DEFAULT_SETTLE_MS: u64 = 10_000;
+
+/// Search for documents without an item.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Orphans {
+    /// Compares the table's items only.
+    #[default]
+    None,
+    /// Compares the table's items, and counts the index's documents at the end.
+    Count,
+    /// Lists the index's documents, and looks each up in the table.
+    Full,
+}
+
+/// A request. All members are optional: `{}` begins with the whole table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Request {
+    /// Name of the table. The default is the settings'.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// Number of the segment, from 0 on.
+    pub segment: u32,
+    /// Number of all segments; 0 counts as 1.
+    pub segments: u32,
+    /// Keys of the items, in DynamoDB JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Vec<Value>>,
+    /// Partition key of the items, and optionally the beginning of their sort keys, in DynamoDB JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<Value>,
+    /// Cursor of the answer before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+    /// Share of the items that is compared, drawn at random.
+    pub sample: f64,
+    /// Makes documents equal to their items where they differ.
+    pub repair: bool,
+    /// Search for documents without an item.
+    pub orphans: Orphans,
+    /// Time between two looks at what differs. It should be longer than the usual lag.
+    pub settle_ms: u64,
+    /// Maximum read capacity units per second of this invocation. Without it, there is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rcu_per_second: Option<f64>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            table: None,
+            segment: 0,
+            segments: 0,
+            keys: None,
+            prefix: None,
+            cursor: None,
+            sample: 1.0,
+            repair: false,
+            orphans: Orphans::None,
+            settle_ms: DEFAULT_SETTLE_MS,
+            rcu_per_second: None,
+        }
+    }
+}
+
+impl Request {
+    /// Parses an invocation's payload.
+    ///
+    /// # Errors
+    /// Names the wrong member and the expected form.
+    pub fn read(payload: Value) -> Result<Self, FunctionError> {
+        let request: Self = request::read(payload, EXAMPLE)?;
+        request.selection().check().and_then(|()| request.check()).map_err(FunctionError::Request)?;
+        Ok(request)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !(self.sample > 0.0 && self.sample <= 1.0) {
+            return Err("sample must be more than 0 and at most 1: 0.01 compares one item in a hundred".to_owned());
+        }
+        if self.rcu_per_second.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+            return Err("rcu_per_second must be more than 0: leave it out for no limit".to_owned());
+        }
+        let is_part = self.segments > 1 || self.keys.is_some() || self.prefix.is_some();
+        if self.orphans == Orphans::Full && is_part {
+            return Err("orphans is full, which lists the whole index: leave segments, keys and prefix out".to_owned());
+        }
+        let lists = self.orphans == Orphans::Full;
+        if self.cursor.as_ref().is_some_and(|cursor| matches!(cursor, Cursor::SeqNo(_)) != lists) {
+            return Err("the cursor is of another kind of request: send back what the answer before had".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Returns the members that select items.
+    #[must_use]
+    pub fn selection(&self) -> SelectionRequest {
+        let Self { segment, segments, keys, prefix, .. } = self.clone();
+        SelectionRequest { segment, segments, keys, prefix }
+    }
+
+    /// Returns the time between two looks.
+    #[must_use]
+    pub fn settle(&self) -> Duration {
+        Duration::from_millis(self.settle_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nothing_asked_is_the_whole_table_without_repair() {
+        for payload in [Value::Null, json!({}), json!({"cursor": null})] {
+            assert_eq!(Request::read(payload).expect("a request"), Request::default());
+        }
+    }
+
+    #[test]
+    fn every_sample_request_is_one() {
+        for sample in [
+            include_str!("../../../events/requests/verify-segment.json"),
+            include_str!("../../../events/requests/verify-sample.json"),
+            include_str!("../../../events/requests/verify-orphans.json"),
+            include_str!("../../../events/requests/verify-repair.json"),
+        ] {
+            let request = Request::read(serde_json::from_str(sample).expect("JSON"));
+            assert!(request.is_ok(), "{sample}: {request:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_is_expected() {
+        for (payload, named) in [
+            (json!({"smaple": 1}), "smaple"),
+            (json!({"sample": 0}), "sample"),
+            (json!({"sample": 1.1}), "sample"),
+            (json!({"orphans": "all"}), "all"),
+            (json!({"orphans": "full", "segments": 2}), "whole index"),
+            (json!({"orphans": "full", "cursor": {"nth": 1}}), "another kind"),
+            (json!({"cursor": {"seq_no": 1}}), "another kind"),
+            (json!([1]), "expected"),
+        ] {
+            let error = Request::read(payload).expect_err("refused").to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

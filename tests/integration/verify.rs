@@ -1,0 +1,159 @@
+//! The proof, on the real services: what differs is found and mended, and nothing else is called a difference.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use opensearch::http::Method;
+use serde_json::{Value, json};
+
+use crate::backfill::{disturb, follow};
+use crate::loading::{Scene, count, fails, id, run};
+
+const ITEMS: u64 = 2_000;
+const DRAIN: Duration = Duration::from_secs(120);
+
+/// Sends a request about one document of the physical index.
+async fn document(scene: &Scene, method: Method, api: &str, number: u64, body: Option<Value>) -> Value {
+    let path = format!("/{}-000001/{api}/{}?refresh=true", scene.index.name, id(number).replace('|', "%7C"));
+    let (status, text) = scene.index.send(method, &path, body).await;
+    assert!((200..300).contains(&status), "{status} {text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_kind_of_difference_is_found_and_mended() {
+    let scene = Scene::new("verify").await;
+    scene.fill(0..ITEMS).await;
+    scene.backfilled().await;
+    let (table, index) = scene.verified(false).await;
+    assert_eq!((&table["equal"], &index["equal"]), (&json!(true), &json!(true)), "{table} {index}");
+    assert_eq!((count(&table, "items"), count(&index, "documents")), (ITEMS, ITEMS));
+    assert_eq!(table["documents_in_index"], ITEMS);
+
+    // Nobody follows the stream: these changes are lost.
+    scene.fill(ITEMS..ITEMS + 1).await;
+    scene.put(1, 77).await;
+    scene.delete(2).await;
+    // A foreign partial update keeps `_driftless`.
+    document(&scene, Method::Post, "_update", 3, Some(json!({"doc": {"seen": true}}))).await;
+    // A foreign writer changes one field in place.
+    document(&scene, Method::Post, "_update", 4, Some(json!({"doc": {"text": "changed"}}))).await;
+    // An item's document is a tombstone.
+    let version = "0000000001/2026-01-15T09:30:00.000000000/0000000000000000000000000000000000000007";
+    let tombstone = json!({"version": version, "written_at": 1, "deleted": true, "deleted_at": 1});
+    document(&scene, Method::Put, "_doc", 5, Some(json!({"_driftless": tombstone}))).await;
+    // A document that nobody knows.
+    document(&scene, Method::Put, "_doc", 900_000, Some(json!({"a": 1}))).await;
+    // A document is gone.
+    document(&scene, Method::Delete, "_doc", 6, None).await;
+
+    let (table, index) = scene.verified(false).await;
+    let kinds = ["missing", "stale", "different", "tombstone_where_item_lives", "in_motion"];
+    assert_eq!(kinds.map(|kind| count(&table, kind)), [2, 2, 1, 1, 0], "{table}");
+    assert_eq!(count(&index, "orphaned"), 2, "{index}");
+    let example = |number: u64| {
+        let mut all = table["examples"].as_array().expect("examples").iter();
+        all.find(|example| example["document_id"] == id(number)).expect("an example").clone()
+    };
+    assert_eq!((&example(1)["kind"], &example(1)["paths"]), (&json!("stale"), &json!(["state"])));
+    assert_eq!((&example(3)["kind"], &example(3)["paths"]), (&json!("different"), &json!(["seen"])));
+    assert_eq!(example(4)["paths"], json!(["text"]));
+    assert_eq!(example(5)["kind"], "tombstone");
+    assert!(!table.to_string().contains("changed"), "no value is shown: {table}");
+
+    let (table, index) = scene.verified(true).await;
+    assert_eq!((count(&table, "repaired"), count(&index, "repaired")), (6, 2), "{table} {index}");
+    let (table, index) = scene.verified(false).await;
+    assert_eq!((&table["equal"], &index["equal"]), (&json!(true), &json!(true)), "{table} {index}");
+    let comparison = scene.compared().await;
+    assert_eq!(comparison.differences(), 0, "{}", comparison.describe());
+    let repaired = document(&scene, Method::Get, "_doc", 5, None).await;
+    assert_eq!(repaired["_source"]["_driftless"]["version"], version, "no newer version is invented");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_that_go_on_are_no_difference_and_no_repair_loses_one() {
+    let scene = Scene::new("motion").await;
+    scene.fill(0..ITEMS).await;
+    let mapping = follow(&scene).await;
+    scene.backfilled().await;
+    let stop = AtomicBool::new(false);
+    let verify = async {
+        let mut differences = 0;
+        for round in 0..3 {
+            let request = json!({"settle_ms": 2_000, "repair": round > 0});
+            let answer = run(scene.verify(), request, None).await;
+            let kinds = ["missing", "stale", "different", "orphaned", "tombstone_where_item_lives"];
+            differences += kinds.iter().map(|kind| count(&answer, kind)).sum::<u64>();
+        }
+        stop.store(true, Ordering::Relaxed);
+        differences
+    };
+    let (differences, writes) = futures::future::join(verify, disturb(&scene, ITEMS, &stop, 100)).await;
+    mapping.wait_until_drained(DRAIN).await.expect("drained");
+    mapping.shutdown().await;
+    assert_eq!(differences, 0, "under {writes} writes");
+    let comparison = scene.compared().await;
+    assert_eq!(comparison.differences(), 0, "{}", comparison.describe());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repairs_and_changes_of_the_same_items_race_and_the_newest_stands() {
+    let scene = Scene::new("race").await;
+    scene.fill(0..40).await;
+    let mapping = follow(&scene).await;
+    scene.backfilled().await;
+    let stop = AtomicBool::new(false);
+    let keys: Vec<Value> = (0..40).map(|n| json!({"pk": {"S": "p0"}, "sk": {"S": format!("s{n:06}")}})).collect();
+    let repair = async {
+        for _ in 0..15 {
+            // Looked at without a pause, so that what is on its way is repaired, too.
+            run(scene.verify(), json!({"keys": keys, "settle_ms": 0, "repair": true}), None).await;
+        }
+        stop.store(true, Ordering::Relaxed);
+    };
+    futures::future::join(repair, disturb(&scene, 40, &stop, 150)).await;
+    mapping.wait_until_drained(DRAIN).await.expect("drained");
+    mapping.shutdown().await;
+    let comparison = scene.compared().await;
+    assert_eq!(comparison.differences(), 0, "{}", comparison.describe());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_of_the_index_is_taken_up_again_page_by_page() {
+    // More documents than a page has, on several invocations.
+    let scene = Scene::new("pages").await;
+    scene.fill(0..5_000).await;
+    scene.backfilled().await;
+    scene.delete(4_321).await;
+    let request = json!({"orphans": "full", "settle_ms": 200, "rcu_per_second": 2_000.0});
+    let mut config = scene.verify();
+    config.timeout = Duration::from_secs(4);
+    let answer = run(config, request, None).await;
+    assert_eq!((count(&answer, "documents"), count(&answer, "orphaned")), (5_000, 1), "{answer}");
+    assert_eq!(answer["done"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comparison_creates_no_index() {
+    let scene = Scene::new("none").await;
+    for request in [json!({}), json!({"repair": true})] {
+        let (kind, message) = fails(scene.verify(), request).await;
+        assert_eq!(kind, "Configuration");
+        assert!(message.contains("does not exist"), "{message}");
+    }
+    let (status, _) = scene.index.send(Method::Get, &format!("/{}-000001", scene.index.name), None).await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_tables_index_is_refused() {
+    let (scene, other) = (Scene::new("one").await, Scene::new("other").await);
+    scene.fill(0..1).await;
+    scene.backfilled().await;
+    for request in [json!({}), json!({"repair": true})] {
+        let (kind, message) = fails(scene.verify().env("TABLE_NAME", &other.table), request).await;
+        assert_eq!(kind, "Configuration");
+        assert!(message.contains(&scene.table) && message.contains(&other.table), "{message}");
+    }
+}
