@@ -1,11 +1,11 @@
-//! The first load, on the real services: everything arrives, whatever the stream does meanwhile, and however often it is
-//! killed.
+//! The first load, on the real services: everything arrives, whatever the stream does meanwhile, and however often it
+//! is killed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use driftless_harness::function::Sabotage;
+use driftless_harness::function::ProcessFault;
 use driftless_harness::mapping::{DynamoDbStream, EventSourceMapping, MappingConfig, MemoryMessages, StartingPosition};
 use driftless_harness::services::streams_client;
 use rand::{Rng as _, SeedableRng as _};
@@ -70,7 +70,7 @@ async fn a_table_under_writes_and_deletes_is_loaded_although_every_process_is_ki
     let load = async {
         let segments = (0..SEGMENTS).map(|segment| {
             let request = json!({"segment": segment, "segments": SEGMENTS, "rcu_per_second": 100.0});
-            run(scene.backfill(), request, Some(Sabotage::KillAfter(AT_WORK)))
+            run(scene.backfill(), request, Some(ProcessFault::KillAfter(AT_WORK)))
         });
         let answers = futures::future::join_all(segments).await;
         stop.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What the tests of backfill and verify share: a table of their own, and the real functions on it.
+//! Parts that the tests of backfill and verify share: a table of their own, and the real functions on it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use driftless_harness::activity::{PARTITION_KEY, create_table};
-use driftless_harness::compare::{Comparison, compare};
+use driftless_harness::compare::{TableComparison, compare};
 use driftless_harness::function::{
-    BuildProfile, FunctionConfig, FunctionProcess, Invoke as _, Outcome, Sabotage, build_function,
+    BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, ProcessFault, build_function,
 };
 use driftless_harness::services::dynamodb_client;
 use serde_json::{Value, json};
@@ -123,23 +123,23 @@ impl Scene {
     }
 
     /// Compares table and index by means that are not the functions' own.
-    pub(crate) async fn compared(&self) -> Comparison {
+    pub(crate) async fn compared(&self) -> TableComparison {
         compare(&self.tables, &self.table, self.index.client(), &self.index.name, Some(PARTITION_KEY))
             .await
             .expect("compared")
     }
 }
 
-/// Invokes a function with a request and its answers' cursors until it is done. Returns the last answer with the sums of
-/// the counts. The first invocation may go wrong, and is then repeated, as a state machine does.
-pub(crate) async fn run(config: FunctionConfig, mut request: Value, mut first: Option<Sabotage>) -> Value {
+/// Invokes a function with a request and its answers' cursors until it is done. Returns the last answer with the sums
+/// of the counts. The first invocation may go wrong, and is then repeated, as a state machine does.
+pub(crate) async fn run(config: FunctionConfig, mut request: Value, mut first: Option<ProcessFault>) -> Value {
     let mut process = FunctionProcess::new(config);
     let mut sums: HashMap<String, f64> = HashMap::new();
     loop {
         let outcome = process.invoke(request.to_string().into(), first).await.expect("invoked").outcome;
         let mut answer: Value = match outcome {
-            Outcome::Response(body) => serde_json::from_slice(&body).expect("JSON"),
-            Outcome::Exited(_) if first.is_some() => {
+            InvocationOutcome::Response(body) => serde_json::from_slice(&body).expect("JSON"),
+            InvocationOutcome::Exited(_) if first.is_some() => {
                 first = None;
                 continue;
             }
@@ -158,12 +158,12 @@ pub(crate) async fn run(config: FunctionConfig, mut request: Value, mut first: O
     }
 }
 
-/// How an invocation that must fail says so.
+/// Returns kind and message of the error of an invocation that must fail.
 pub(crate) async fn fails(config: FunctionConfig, request: Value) -> (String, String) {
     let mut process = FunctionProcess::new(config);
     let outcome = process.invoke(request.to_string().into(), None).await.expect("invoked").outcome;
     process.kill().await;
-    let Outcome::FunctionError { kind, message } = outcome else { panic!("{outcome}") };
+    let InvocationOutcome::FunctionError { kind, message } = outcome else { panic!("{outcome}") };
     (kind, message)
 }
 

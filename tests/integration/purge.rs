@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use driftless_harness::function::{
-    BuildProfile, FunctionConfig, FunctionProcess, Invoke as _, Outcome, build_function,
+    BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, build_function,
 };
 use opensearch::http::Method;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ async fn purge(index: &Index, request: Value) -> Value {
     let mut process = FunctionProcess::new(function(index));
     let outcome = process.invoke(request.to_string().into(), None).await.expect("invoked").outcome;
     process.kill().await;
-    let Outcome::Response(body) = outcome else { panic!("{outcome}") };
+    let InvocationOutcome::Response(body) = outcome else { panic!("{outcome}") };
     serde_json::from_slice(&body).expect("JSON")
 }
 
@@ -58,7 +58,7 @@ async fn a_tombstone_that_was_written_over_stays_what_it_is() {
     let mut process = FunctionProcess::new(function(&index));
     let outcome = process.invoke(r#"{"age_days": 0}"#.into(), None).await.expect("invoked").outcome;
     process.kill().await;
-    let Outcome::Response(body) = outcome else { panic!("{outcome}") };
+    let InvocationOutcome::Response(body) = outcome else { panic!("{outcome}") };
     let report: Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!((&report["purged"], &report["moved"]), (&json!(1), &json!(1)), "{report}");
     assert_eq!(index.all().await, documents(&[("a", r#"{"n":3}"#)]));

@@ -19,8 +19,8 @@ use driftless::writer::{ApplyOptions, Writer};
 use futures::future::join;
 
 use crate::metrics::Progress;
-use crate::report::{BackfillReport, Counts};
-use crate::request::Request;
+use crate::report::{BackfillCounts, BackfillReport};
+use crate::request::BackfillRequest;
 
 /// Parts of the function.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +52,7 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
     /// Fails if the request or the deployment is wrong, or not one page could be done.
     pub async fn run(
         &self,
-        request: &Request,
+        request: &BackfillRequest,
         slice: Slice,
         progress: &mut Progress<'_>,
     ) -> Result<BackfillReport, FunctionError> {
@@ -112,12 +112,12 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         if let Some(problem) = failed {
             return Ok(PageEnd::Failed(problem));
         }
-        report.counts += Counts {
+        report.counts += BackfillCounts {
             items: changes.len() as u64,
             absent: page.absent.len() as u64,
             bytes: changes.iter().map(|change| bytes(&change.content)).sum(),
             rcu: page.capacity,
-            ..Counts::default()
+            ..BackfillCounts::default()
         };
         for (change, outcome) in changes.iter().zip(outcomes) {
             match outcome {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::backfill::Backfill;
 use crate::metrics::Progress;
 use crate::report::BackfillReport;
-use crate::request::Request;
+use crate::request::BackfillRequest;
 
 /// Handles one invocation.
 ///
@@ -39,9 +39,10 @@ async fn backfill(
     tables: &LastTable,
     event: LambdaEvent<Value>,
 ) -> Result<BackfillReport, FunctionError> {
-    let request = Request::read(event.payload)?;
+    let request = BackfillRequest::read(event.payload)?;
     let settings = context.settings()?;
     let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
+    let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
     let slice = Slice::until(deadlines.work);
     let table = tables.named(settings.table(request.table.as_deref())?);
     let schema = table.describe(deadlines.work).await?;

@@ -8,7 +8,7 @@ use metrique_writer::format::Format as _;
 use metrique_writer::unit::{AsBytes, AsCount};
 use metrique_writer_format_emf::Emf;
 
-use crate::report::Counts;
+use crate::report::BackfillCounts;
 
 /// Namespace of the metrics in CloudWatch.
 const NAMESPACE: &str = "driftless";
@@ -35,7 +35,7 @@ struct Line<'i> {
 #[derive(Debug)]
 pub struct Progress<'i> {
     index: &'i str,
-    told: Counts,
+    told: BackfillCounts,
     at: Timestamp,
 }
 
@@ -43,11 +43,11 @@ impl<'i> Progress<'i> {
     /// Begins at this time.
     #[must_use]
     pub fn new(index: &'i str, at: Timestamp) -> Self {
-        Self { index, told: Counts::default(), at }
+        Self { index, told: BackfillCounts::default(), at }
     }
 
     /// Takes the counts so far, and writes a line if one is due.
-    pub fn note(&mut self, counts: &Counts, now: Timestamp) {
+    pub fn note(&mut self, counts: &BackfillCounts, now: Timestamp) {
         if now.millis_since(self.at) >= PERIOD_MS {
             self.close(counts, now);
         }
@@ -55,7 +55,7 @@ impl<'i> Progress<'i> {
 
     /// Writes a line of what was not told yet.
     #[expect(clippy::print_stdout, reason = "metrics are lines on standard output; the macro lets tests capture them")]
-    pub fn close(&mut self, counts: &Counts, now: Timestamp) {
+    pub fn close(&mut self, counts: &BackfillCounts, now: Timestamp) {
         if counts.items > self.told.items {
             print!("{}", String::from_utf8_lossy(&self.line(counts, now)));
         }
@@ -64,7 +64,7 @@ impl<'i> Progress<'i> {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no invocation reads 2^52 items")]
-    fn line(&self, counts: &Counts, now: Timestamp) -> Vec<u8> {
+    fn line(&self, counts: &BackfillCounts, now: Timestamp) -> Vec<u8> {
         let items = counts.items - self.told.items;
         let seconds = now.millis_since(self.at).max(1) as f64 / 1_000.0;
         let line = Line {
@@ -93,9 +93,17 @@ mod tests {
     fn a_line_tells_what_was_not_told_yet() {
         let at = Timestamp::from_millis;
         let mut progress = Progress::new("activity", at(1_000));
-        let first = Counts { items: 10, written: 8, superseded: 2, bytes: 500, rcu: 1.5, ..Counts::default() };
+        let first =
+            BackfillCounts { items: 10, written: 8, superseded: 2, bytes: 500, rcu: 1.5, ..BackfillCounts::default() };
         progress.close(&first, at(2_000));
-        let counts = Counts { items: 30, written: 20, superseded: 10, bytes: 900, rcu: 4.0, ..Counts::default() };
+        let counts = BackfillCounts {
+            items: 30,
+            written: 20,
+            superseded: 10,
+            bytes: 900,
+            rcu: 4.0,
+            ..BackfillCounts::default()
+        };
         let line: serde_json::Value = serde_json::from_slice(&progress.line(&counts, at(4_000))).expect("JSON");
         assert_eq!((&line["Index"], &line["BackfillItems"]), (&"activity".into(), &20.into()));
         assert_eq!((&line["BackfillWritten"], &line["BackfillBytes"]), (&12.into(), &400.into()));

@@ -20,15 +20,15 @@ pub struct BackfillReport {
     /// True if all items of the request are done.
     pub done: bool,
     /// Items that are done, counted by their end.
-    pub counts: Counts,
+    pub counts: BackfillCounts,
     /// First documents that the engine refused.
     #[serde(default)]
-    pub rejected: Vec<Rejected>,
+    pub rejected: Vec<RejectedDocument>,
 }
 
 /// Items of completed pages, counted by their end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Counts {
+pub struct BackfillCounts {
     /// Items that were read.
     pub items: u64,
     /// Written to the index.
@@ -47,7 +47,7 @@ pub struct Counts {
 
 /// Document that the engine refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rejected {
+pub struct RejectedDocument {
     /// Id of the document.
     pub document_id: String,
     /// Error type of the engine.
@@ -66,12 +66,12 @@ impl BackfillReport {
         if self.rejected.len() < MAX_LISTED {
             let Rejection { class, status, mut reason } = why;
             reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
-            self.rejected.push(Rejected { document_id: id.to_string(), class, status, reason });
+            self.rejected.push(RejectedDocument { document_id: id.to_string(), class, status, reason });
         }
     }
 }
 
-impl AddAssign for Counts {
+impl AddAssign for BackfillCounts {
     fn add_assign(&mut self, more: Self) {
         self.items += more.items;
         self.written += more.written;

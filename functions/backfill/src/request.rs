@@ -10,7 +10,7 @@ const EXAMPLE: &str = "{\"segment\": 0, \"segments\": 8, \"cursor\": null, \"rcu
 /// A request. All members are optional: `{}` begins with the whole table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Request {
+pub struct BackfillRequest {
     /// Name of the table. The default is the settings'.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
@@ -34,7 +34,7 @@ pub struct Request {
     pub rcu_per_second: Option<f64>,
 }
 
-impl Request {
+impl BackfillRequest {
     /// Parses an invocation's payload.
     ///
     /// # Errors
@@ -67,14 +67,14 @@ mod tests {
     #[test]
     fn nothing_asked_is_the_whole_table() {
         for payload in [Value::Null, json!({}), json!({"cursor": null, "keys": null})] {
-            assert_eq!(Request::read(payload).expect("a request"), Request::default());
+            assert_eq!(BackfillRequest::read(payload).expect("a request"), BackfillRequest::default());
         }
     }
 
     #[test]
     fn an_answers_cursor_is_a_requests() {
         let cursor = json!({"after": {"pk": {"S": "a"}}});
-        let request = Request::read(json!({"segment": 1, "segments": 2, "cursor": cursor})).expect("a request");
+        let request = BackfillRequest::read(json!({"segment": 1, "segments": 2, "cursor": cursor})).expect("a request");
         assert_eq!(serde_json::to_value(request.cursor).expect("JSON"), cursor);
     }
 
@@ -86,7 +86,7 @@ mod tests {
             include_str!("../../../events/requests/backfill-keys.json"),
             include_str!("../../../events/requests/backfill-prefix.json"),
         ] {
-            let request = Request::read(serde_json::from_str(sample).expect("JSON"));
+            let request = BackfillRequest::read(serde_json::from_str(sample).expect("JSON"));
             assert!(request.is_ok(), "{sample}: {request:?}");
         }
     }
@@ -100,7 +100,7 @@ mod tests {
             (json!({"cursor": {"before": 1}}), "before"),
             (json!([1]), "expected"),
         ] {
-            let error = Request::read(payload).expect_err("refused").to_string();
+            let error = BackfillRequest::read(payload).expect_err("refused").to_string();
             assert!(error.contains(named), "{error}");
         }
     }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::backfill::Backfill;
 use crate::metrics::Progress;
 use crate::report::BackfillReport;
-use crate::request::Request;
+use crate::request::BackfillRequest;
 
 /// Time of every read and write, in seconds since the epoch.
 const NOW_SECOND: u64 = 1_768_500_000;
@@ -50,7 +50,7 @@ impl Scene {
         let Self { table, read_options, .. } = self;
         let backfill = Backfill { read_options, writer: &writer, table, schema: &schema, now: clock };
         let slice = Slice::until(Instant::now() + time);
-        backfill.run(&Request::read(request)?, slice, &mut Progress::new("i", clock())).await
+        backfill.run(&BackfillRequest::read(request)?, slice, &mut Progress::new("i", clock())).await
     }
 
     async fn succeed(&self, request: Value) -> BackfillReport {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::metrics;
 use crate::purge::purge;
 use crate::report::PurgeReport;
-use crate::request::Request;
+use crate::request::PurgeRequest;
 
 /// Handles one invocation.
 ///
@@ -33,9 +33,10 @@ pub async fn invoke(context: &Context, event: LambdaEvent<Value>) -> Result<Purg
 }
 
 async fn run(context: &Context, event: LambdaEvent<Value>) -> Result<PurgeReport, FunctionError> {
-    let request = Request::read(event.payload)?;
+    let request = PurgeRequest::read(event.payload)?;
     let settings = context.settings()?;
     let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
+    let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
     let slice = Slice::until(deadlines.work);
     let writer = context.open(Access::Existing, settings.table_arn.as_deref(), deadlines.work).await?;
     deadlines.keep(purge(writer.target(), &request, slice, now())).await

@@ -11,7 +11,7 @@ use driftless::time::Timestamp;
 use tokio::time::Instant;
 
 use crate::report::PurgeReport;
-use crate::request::Request;
+use crate::request::PurgeRequest;
 
 /// Tombstones per bulk request, so that other writers of the index are not held up.
 const DELETED_TOGETHER: usize = 500;
@@ -24,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// Fails if the deployment is wrong, or the index cannot be read.
 pub async fn purge<T: Documents>(
     target: &T,
-    request: &Request,
+    request: &PurgeRequest,
     slice: Slice,
     now: Timestamp,
 ) -> Result<PurgeReport, FunctionError> {

@@ -16,20 +16,20 @@ const DAY_MS: f64 = 24.0 * 60.0 * 60.0 * 1_000.0;
 /// A request. All members are optional: `{}` purges what is older than 16 days.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Request {
+pub struct PurgeRequest {
     /// Maximum number of tombstones to handle.
     pub max: u64,
     /// Minimum age of a tombstone in days.
     pub age_days: f64,
 }
 
-impl Default for Request {
+impl Default for PurgeRequest {
     fn default() -> Self {
         Self { max: DEFAULT_MAX, age_days: DEFAULT_AGE_DAYS }
     }
 }
 
-impl Request {
+impl PurgeRequest {
     /// Parses an invocation's payload.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn nothing_asked_is_an_age_of_sixteen_days() {
         for payload in [Value::Null, json!({}), json!({"age_days": null})] {
-            let request = Request::read(payload).expect("a request");
+            let request = PurgeRequest::read(payload).expect("a request");
             assert_eq!((request.max, request.age_ms()), (1_000_000, 16 * 24 * 60 * 60 * 1_000));
         }
     }
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_sample_request_is_the_default() {
         let sample = serde_json::from_str(include_str!("../../../events/requests/purge.json")).expect("JSON");
-        assert_eq!(Request::read(sample).expect("a request"), Request::default());
+        assert_eq!(PurgeRequest::read(sample).expect("a request"), PurgeRequest::default());
     }
 
     #[test]
@@ -82,7 +82,7 @@ mod tests {
         for (payload, named) in
             [(json!({"age": 1}), "age"), (json!({"max": 0}), "max is 0"), (json!({"age_days": -1}), "age_days")]
         {
-            let error = Request::read(payload).expect_err("refused").to_string();
+            let error = PurgeRequest::read(payload).expect_err("refused").to_string();
             assert!(error.contains(named), "{error}");
         }
     }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::purge::purge;
 use crate::report::PurgeReport;
-use crate::request::Request;
+use crate::request::PurgeRequest;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 const NOW_DAYS: u64 = 100;
@@ -43,7 +43,7 @@ async fn write(target: &MemoryTarget, id: &str, day: u64, is_tombstone: bool) {
     writer.apply(&[change], options).await.expect("configured");
 }
 
-async fn run(target: &MemoryTarget, request: &Request) -> PurgeReport {
+async fn run(target: &MemoryTarget, request: &PurgeRequest) -> PurgeReport {
     purge(target, request, slice(), Timestamp::from_millis(NOW_DAYS * DAY_MS)).await.expect("purged")
 }
 
@@ -58,7 +58,7 @@ async fn only_old_tombstones_are_purged() {
     write(&target, "young", 85, true).await;
     write(&target, "document", 10, false).await;
     target.put_foreign("foreign");
-    let report = run(&target, &Request::default()).await;
+    let report = run(&target, &PurgeRequest::default()).await;
     assert_eq!(report, PurgeReport { found: 1, purged: 1, done: true, ..PurgeReport::default() });
     assert_eq!(ids(&target), ["document", "foreign", "young"]);
 }
@@ -82,9 +82,9 @@ async fn it_goes_on_page_by_page_and_stops_at_the_maximum() {
         write(&target, &format!("k{n}"), 1, true).await;
     }
     target.set_page_size(10);
-    let report = run(&target, &Request { max: 12, ..Request::default() }).await;
+    let report = run(&target, &PurgeRequest { max: 12, ..PurgeRequest::default() }).await;
     assert_eq!((report.found, report.purged, report.done), (12, 12, false));
-    let report = run(&target, &Request::default()).await;
+    let report = run(&target, &PurgeRequest::default()).await;
     assert_eq!((report.found, report.purged, report.done), (13, 13, true));
 }
 
@@ -93,9 +93,9 @@ async fn a_busy_engine_is_waited_out_and_a_lasting_outage_is_reported() {
     let target = MemoryTarget::default();
     write(&target, "a", 1, true).await;
     target.fail_writes([Fault::Status(429), Fault::Status(503)]);
-    assert_eq!(run(&target, &Request::default()).await.purged, 1);
+    assert_eq!(run(&target, &PurgeRequest::default()).await.purged, 1);
     write(&target, "b", 1, true).await;
     target.fail_writes(std::iter::repeat_n(Fault::Status(503), 10_000));
-    let report = run(&target, &Request::default()).await;
+    let report = run(&target, &PurgeRequest::default()).await;
     assert_eq!((report.failed, report.done), (1, false));
 }

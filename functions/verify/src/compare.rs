@@ -14,10 +14,10 @@ const MAX_PATH_BYTES: usize = 256;
 /// Nesting down to which differences are named.
 const MAX_DEPTH: usize = 8;
 
-/// Kind of a difference between an item and its document.
+/// DifferenceKind of a difference between an item and its document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum DifferenceKind {
     /// The item has no document.
     Missing,
     /// The document has the form that driftless writes, and is not what the item gives: an older state, or a foreign
@@ -33,16 +33,16 @@ pub enum Kind {
 
 /// Compares what an item gives with what is stored; `None` if both are equal. A tombstone equals a missing item.
 #[must_use]
-pub fn difference(expected: Option<&Document>, stored: Option<&StoredBody>) -> Option<Kind> {
+pub fn difference(expected: Option<&Document>, stored: Option<&StoredBody>) -> Option<DifferenceKind> {
     match (expected, stored) {
         (None, None | Some(StoredBody::Tombstone)) => None,
-        (None, Some(_)) => Some(Kind::Orphaned),
-        (Some(_), None) => Some(Kind::Missing),
-        (Some(_), Some(StoredBody::Tombstone)) => Some(Kind::Tombstone),
+        (None, Some(_)) => Some(DifferenceKind::Orphaned),
+        (Some(_), None) => Some(DifferenceKind::Missing),
+        (Some(_), Some(StoredBody::Tombstone)) => Some(DifferenceKind::Tombstone),
         (Some(expected), Some(StoredBody::Document(bytes))) => {
-            (expected.as_bytes() != bytes.as_slice()).then_some(Kind::Stale)
+            (expected.as_bytes() != bytes.as_slice()).then_some(DifferenceKind::Stale)
         }
-        (Some(_), Some(StoredBody::Foreign(_))) => Some(Kind::Different),
+        (Some(_), Some(StoredBody::Foreign(_))) => Some(DifferenceKind::Different),
     }
 }
 
@@ -116,12 +116,12 @@ mod tests {
         let ours = |json: &str| StoredBody::Document(json.as_bytes().to_vec());
         let foreign = StoredBody::Foreign(br#"{"n":1}"#.to_vec());
         assert_eq!(difference(Some(&item), Some(&ours(r#"{"n":1}"#))), None);
-        assert_eq!(difference(Some(&item), Some(&ours(r#"{"n":1.0}"#))), Some(Kind::Stale), "byte for byte");
-        assert_eq!(difference(Some(&item), Some(&foreign)), Some(Kind::Different));
-        assert_eq!(difference(Some(&item), Some(&StoredBody::Tombstone)), Some(Kind::Tombstone));
-        assert_eq!(difference(Some(&item), None), Some(Kind::Missing));
-        assert_eq!(difference(None, Some(&ours("{}"))), Some(Kind::Orphaned));
-        assert_eq!(difference(None, Some(&foreign)), Some(Kind::Orphaned));
+        assert_eq!(difference(Some(&item), Some(&ours(r#"{"n":1.0}"#))), Some(DifferenceKind::Stale), "byte for byte");
+        assert_eq!(difference(Some(&item), Some(&foreign)), Some(DifferenceKind::Different));
+        assert_eq!(difference(Some(&item), Some(&StoredBody::Tombstone)), Some(DifferenceKind::Tombstone));
+        assert_eq!(difference(Some(&item), None), Some(DifferenceKind::Missing));
+        assert_eq!(difference(None, Some(&ours("{}"))), Some(DifferenceKind::Orphaned));
+        assert_eq!(difference(None, Some(&foreign)), Some(DifferenceKind::Orphaned));
         assert_eq!(difference(None, Some(&StoredBody::Tombstone)), None);
         assert_eq!(difference(None, None), None);
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::metrics;
 use crate::report::VerifyReport;
-use crate::request::Request;
+use crate::request::VerifyRequest;
 use crate::verify::Verify;
 
 /// Handles one invocation.
@@ -48,9 +48,10 @@ async fn verify(
     tables: &LastTable,
     event: LambdaEvent<Value>,
 ) -> Result<VerifyReport, FunctionError> {
-    let request = Request::read(event.payload)?;
+    let request = VerifyRequest::read(event.payload)?;
     let settings = context.settings()?;
     let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
+    let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
     let slice = Slice::until(deadlines.work);
     let table = tables.named(settings.table(request.table.as_deref())?);
     let schema = table.describe(deadlines.work).await?;

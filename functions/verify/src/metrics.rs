@@ -8,7 +8,7 @@ use metrique_writer::format::Format as _;
 use metrique_writer::unit::AsCount;
 use metrique_writer_format_emf::Emf;
 
-use crate::report::Counts;
+use crate::report::VerifyCounts;
 
 /// Namespace of the metrics in CloudWatch.
 const NAMESPACE: &str = "driftless";
@@ -30,11 +30,11 @@ struct Line<'i> {
 
 /// Writes the line of an invocation to standard output.
 #[expect(clippy::print_stdout, reason = "metrics are lines on standard output; the macro lets tests capture them")]
-pub fn print(counts: &Counts, index: &str, at: Timestamp) {
+pub fn print(counts: &VerifyCounts, index: &str, at: Timestamp) {
     print!("{}", String::from_utf8_lossy(&line(counts, index, at)));
 }
 
-fn line(counts: &Counts, index: &str, at: Timestamp) -> Vec<u8> {
+fn line(counts: &VerifyCounts, index: &str, at: Timestamp) -> Vec<u8> {
     let line = Line {
         at: UNIX_EPOCH + Duration::from_millis(at.as_millis()),
         index,
@@ -58,14 +58,14 @@ mod tests {
 
     #[test]
     fn a_line_tells_the_differences_of_every_kind() {
-        let counts = Counts {
+        let counts = VerifyCounts {
             items: 10,
             missing: 1,
             stale: 2,
             different: 3,
             orphaned: 4,
             tombstone_where_item_lives: 5,
-            ..Counts::default()
+            ..VerifyCounts::default()
         };
         let line = line(&counts, "activity", Timestamp::from_millis(1));
         let line: serde_json::Value = serde_json::from_slice(&line).expect("JSON");

@@ -4,7 +4,7 @@ use driftless::document_id::DocumentId;
 use driftless::table::selection::Cursor;
 use serde::{Deserialize, Serialize};
 
-use crate::compare::Kind;
+use crate::compare::DifferenceKind;
 
 /// Limit for the examples, so that the answers of many segments fit in a state machine's 256 KiB.
 const MAX_EXAMPLES: usize = 10;
@@ -19,7 +19,7 @@ pub struct VerifyReport {
     /// True if no difference was found.
     pub equal: bool,
     /// Items and documents, counted by what was found.
-    pub counts: Counts,
+    pub counts: VerifyCounts,
     /// First differences.
     #[serde(default)]
     pub examples: Vec<Example>,
@@ -33,7 +33,7 @@ pub struct VerifyReport {
 
 /// Items and documents, counted by what was found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Counts {
+pub struct VerifyCounts {
     /// Items that were read.
     pub read: u64,
     /// Items that were compared. From the index's side: documents whose item was found.
@@ -56,7 +56,8 @@ pub struct Counts {
     pub repaired: u64,
     /// Differences whose document the engine refuses.
     pub rejected: u64,
-    /// Differences that could not be repaired, and may be later.
+    /// Differences that could not be repaired, and may be later: for example documents under a hashed id that no longer
+    /// hold their key. A run from the table's side repairs them if their items live.
     pub failed: u64,
     /// Consumed read capacity units.
     pub rcu: f64,
@@ -67,8 +68,8 @@ pub struct Counts {
 pub struct Example {
     /// Id of the document.
     pub document_id: String,
-    /// Kind of the difference.
-    pub kind: Kind,
+    /// DifferenceKind of the difference.
+    pub kind: DifferenceKind,
     /// Paths of fields that differ. Empty if all are the same, in another form.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
@@ -76,14 +77,14 @@ pub struct Example {
 
 impl VerifyReport {
     /// Notes a difference.
-    pub(crate) fn note(&mut self, id: &DocumentId, kind: Kind, paths: Vec<String>) {
+    pub(crate) fn note(&mut self, id: &DocumentId, kind: DifferenceKind, paths: Vec<String>) {
         let counts = &mut self.counts;
         let slot = match kind {
-            Kind::Missing => &mut counts.missing,
-            Kind::Stale => &mut counts.stale,
-            Kind::Different => &mut counts.different,
-            Kind::Orphaned => &mut counts.orphaned,
-            Kind::Tombstone => &mut counts.tombstone_where_item_lives,
+            DifferenceKind::Missing => &mut counts.missing,
+            DifferenceKind::Stale => &mut counts.stale,
+            DifferenceKind::Different => &mut counts.different,
+            DifferenceKind::Orphaned => &mut counts.orphaned,
+            DifferenceKind::Tombstone => &mut counts.tombstone_where_item_lives,
         };
         *slot += 1;
         if self.examples.len() < MAX_EXAMPLES {
@@ -98,7 +99,7 @@ impl VerifyReport {
     }
 }
 
-impl Counts {
+impl VerifyCounts {
     /// Returns the number of differences, repaired ones included.
     #[must_use]
     pub fn differences(&self) -> u64 {

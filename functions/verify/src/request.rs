@@ -27,7 +27,7 @@ pub enum Orphans {
 /// A request. All members are optional: `{}` begins with the whole table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Request {
+pub struct VerifyRequest {
     /// Name of the table. The default is the settings'.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
@@ -57,7 +57,7 @@ pub struct Request {
     pub rcu_per_second: Option<f64>,
 }
 
-impl Default for Request {
+impl Default for VerifyRequest {
     fn default() -> Self {
         Self {
             table: None,
@@ -75,7 +75,7 @@ impl Default for Request {
     }
 }
 
-impl Request {
+impl VerifyRequest {
     /// Parses an invocation's payload.
     ///
     /// # Errors
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn nothing_asked_is_the_whole_table_without_repair() {
         for payload in [Value::Null, json!({}), json!({"cursor": null})] {
-            assert_eq!(Request::read(payload).expect("a request"), Request::default());
+            assert_eq!(VerifyRequest::read(payload).expect("a request"), VerifyRequest::default());
         }
     }
 
@@ -139,7 +139,7 @@ mod tests {
             include_str!("../../../events/requests/verify-orphans.json"),
             include_str!("../../../events/requests/verify-repair.json"),
         ] {
-            let request = Request::read(serde_json::from_str(sample).expect("JSON"));
+            let request = VerifyRequest::read(serde_json::from_str(sample).expect("JSON"));
             assert!(request.is_ok(), "{sample}: {request:?}");
         }
     }
@@ -156,7 +156,7 @@ mod tests {
             (json!({"cursor": {"seq_no": 1}}), "another kind"),
             (json!([1]), "expected"),
         ] {
-            let error = Request::read(payload).expect_err("refused").to_string();
+            let error = VerifyRequest::read(payload).expect_err("refused").to_string();
             assert!(error.contains(named), "{error}");
         }
     }

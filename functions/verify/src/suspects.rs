@@ -1,6 +1,6 @@
-//! What differed once, and is looked at again after a while: a change may be on its way.
+//! Documents that differed once, and are looked at again after a while: a change may be on its way.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use driftless::document::Document;
 use driftless::document_id::DocumentId;
@@ -10,17 +10,17 @@ use driftless::version::Version;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use crate::compare::{Kind, difference};
+use crate::compare::{DifferenceKind, difference};
 
-/// Suspects that are kept at most: each has some 500 bytes.
+/// Maximum number of suspects: each has some 500 bytes.
 pub(crate) const MOST: usize = 20_000;
-/// Looks after which a document that keeps changing counts as in motion.
+/// Number of looks after which a document that keeps changing counts as in motion.
 pub(crate) const MOST_LOOKS: u32 = 5;
 
 /// One look at an item and its document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Look {
-    pub(crate) kind: Kind,
+    pub(crate) kind: DifferenceKind,
     /// Version of the document.
     version: Option<Version>,
     /// Hash of what the item gives.
@@ -39,9 +39,14 @@ pub(crate) struct Suspect {
     pub(crate) due: Instant,
 }
 
-/// Suspects in the order of their next looks.
+/// Suspects in the order of their next looks, each document once.
 #[derive(Debug, Default)]
-pub(crate) struct Suspects(VecDeque<Suspect>);
+pub(crate) struct Suspects {
+    queue: VecDeque<Suspect>,
+    /// Ids of the documents in the queue. A listing of the index shows a document again after each of its changes, and
+    /// the table refuses a read that names an item twice.
+    ids: HashSet<DocumentId>,
+}
 
 impl Look {
     /// Compares what an item gives with its document; `None` if both are equal.
@@ -57,23 +62,28 @@ impl Look {
 
 impl Suspects {
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.queue.len()
     }
 
-    /// Adds a suspect. The time between two looks is always the same, so the last one is due last.
+    /// Adds a suspect, unless its document is one already. The time between two looks is always the same, so the last
+    /// one is due last.
     pub(crate) fn push(&mut self, suspect: Suspect) {
-        self.0.push_back(suspect);
+        if self.ids.insert(suspect.id.clone()) {
+            self.queue.push_back(suspect);
+        }
     }
 
     /// Takes up to `most` suspects that are due.
     pub(crate) fn take_due(&mut self, most: usize) -> Vec<Suspect> {
         let now = Instant::now();
-        let due = self.0.iter().take(most).take_while(|suspect| suspect.due <= now).count();
-        self.0.drain(..due).collect()
+        let due = self.queue.iter().take(most).take_while(|suspect| suspect.due <= now).count();
+        let due: Vec<Suspect> = self.queue.drain(..due).collect();
+        due.iter().for_each(|suspect| drop(self.ids.remove(&suspect.id)));
+        due
     }
 
     /// Returns the time at which the first suspect is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.0.front().map(|suspect| suspect.due)
+        self.queue.front().map(|suspect| suspect.due)
     }
 }

@@ -16,9 +16,9 @@ use driftless::writer::{ApplyOptions, Writer};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::compare::Kind;
-use crate::report::{Counts, VerifyReport};
-use crate::request::Request;
+use crate::compare::DifferenceKind;
+use crate::report::{VerifyCounts, VerifyReport};
+use crate::request::VerifyRequest;
 use crate::verify::Verify;
 
 const NOW_SECOND: u64 = 1_768_500_000;
@@ -66,7 +66,7 @@ impl Scene {
         let Self { table, read_options, .. } = self;
         let verify = Verify { read_options, writer: &writer, table, schema: &schema, now: clock };
         request["settle_ms"] = SETTLE_MS.into();
-        verify.run(&Request::read(request)?, Slice::until(Instant::now() + Duration::from_secs(300))).await
+        verify.run(&VerifyRequest::read(request)?, Slice::until(Instant::now() + Duration::from_secs(300))).await
     }
 
     async fn succeed(&self, request: Value) -> VerifyReport {
@@ -76,7 +76,7 @@ impl Scene {
     }
 
     /// Compares both sides.
-    async fn both(&self, repair: bool) -> Counts {
+    async fn both(&self, repair: bool) -> VerifyCounts {
         let mut counts = self.succeed(json!({"repair": repair})).await.counts;
         let index = self.succeed(json!({"repair": repair, "orphans": "full"})).await.counts;
         counts.orphaned = index.orphaned;
@@ -134,9 +134,14 @@ async fn differing() -> Scene {
 async fn each_kind_of_difference_is_found_and_nothing_else() {
     let scene = differing().await;
     let report = scene.succeed(json!({})).await;
-    let found: BTreeMap<&str, Kind> =
+    let found: BTreeMap<&str, DifferenceKind> =
         report.examples.iter().map(|example| (example.document_id.as_str(), example.kind)).collect();
-    let expect = [("missing", Kind::Missing), ("k1", Kind::Stale), ("k2", Kind::Different), ("k3", Kind::Tombstone)];
+    let expect = [
+        ("missing", DifferenceKind::Missing),
+        ("k1", DifferenceKind::Stale),
+        ("k2", DifferenceKind::Different),
+        ("k3", DifferenceKind::Tombstone),
+    ];
     assert_eq!(found, BTreeMap::from(expect));
     let paths = |id: &str| report.examples.iter().find(|one| one.document_id == id).map(|one| one.paths.clone());
     assert_eq!((paths("k1"), paths("k2")), (Some(vec!["n".to_owned()]), Some(vec!["seen".to_owned()])));

@@ -10,6 +10,10 @@ const MAX_BYTES: usize = 255 - "-write-0123456789abcdef".len();
 const MGET_FILTER: &str =
     "docs._index%2Cdocs.found%2Cdocs._seq_no%2Cdocs._primary_term%2Cdocs._source._driftless%2Cdocs.error";
 
+/// Any text, which makes the engine ask the same copies of the shards for each page of a listing. Copies refresh at
+/// different times, and a document that changes meanwhile could be on none of the pages.
+const SEARCH_PREFERENCE: &str = "driftless";
+
 /// Filter for the listing of documents.
 const SEARCH_FILTER: &str = "timed_out%2C_shards.failed%2Chits.hits._id%2Chits.hits._seq_no%2Chits.hits._primary_term";
 
@@ -98,7 +102,7 @@ impl WriteAlias {
             bulk_path: format!("/{name}/_bulk?require_alias=true"),
             mget_one_path: format!("/{name}/_mget?realtime=true"),
             mget_path: format!("/{name}/_mget?realtime=true&filter_path={MGET_FILTER}"),
-            search_path: format!("/{name}/_search?filter_path={SEARCH_FILTER}"),
+            search_path: format!("/{name}/_search?preference={SEARCH_PREFERENCE}&filter_path={SEARCH_FILTER}"),
             count_path: format!("/{name}/_count"),
             name,
         }
@@ -114,8 +118,8 @@ impl WriteAlias {
         &self.bulk_path
     }
 
-    /// Returns the path for reading whole documents. Without `filter_path`, for which the engine parses and rewrites each
-    /// document: numbers would lose digits.
+    /// Returns the path for reading whole documents. Without `filter_path`, for which the engine parses and rewrites
+    /// each document: numbers would lose digits.
     pub(super) fn whole_documents_path(&self) -> &str {
         &self.mget_one_path
     }

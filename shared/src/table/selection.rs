@@ -1,6 +1,8 @@
-//! Part of a table that one run reads: a segment of a scan, a prefix of the key, or a list of keys; and the cursor in it.
+//! Part of a table that one run reads: a segment of a scan, a prefix of the key, or a list of keys; and the cursor in
+//! it.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -93,14 +95,12 @@ impl SelectionRequest {
     /// Fails for keys that the table cannot have.
     pub fn select(&self, schema: &KeySchema) -> Result<Selection, NotAKey> {
         if let Some(keys) = &self.keys {
-            let mut distinct: Vec<Key> = Vec::with_capacity(keys.len());
-            for key in keys {
-                let key = Key::from_json(key, schema)?;
-                if !distinct.contains(&key) {
-                    distinct.push(key);
-                }
-            }
-            return Ok(Selection::Keys(distinct));
+            let keys = keys.iter().map(|key| Key::from_json(key, schema)).collect::<Result<Vec<_>, _>>()?;
+            let mut known = HashSet::with_capacity(keys.len());
+            // As the table spells them: 1 and 1.0 are one key.
+            return Ok(Selection::Keys(
+                keys.into_iter().filter(|key| known.insert(key.to_json().to_string())).collect(),
+            ));
         }
         Ok(Selection::Range(match &self.prefix {
             Some(prefix) => self::prefix(prefix, schema)?,

@@ -14,8 +14,8 @@ const ANOMALY_MS: u64 = 2_000;
 /// Time after which a write is on all copies of its shard. An engine removes an unresponsive copy from the shard within
 /// minutes. The rest is margin, also for processes' clocks.
 const REPLICATION_MS: u64 = 30 * 60 * 1_000;
-/// Time by which a change must be older than the read of the stored content to be surely part of it. Event times are cut
-/// to the second, and come from another clock. Changes within the margin apply as if nothing had been read.
+/// Time by which a change must be older than the read of the stored content to be surely part of it. Event times are
+/// cut to the second, and come from another clock. Changes within the margin apply as if nothing had been read.
 const READ_MARGIN_MS: u64 = 60_000;
 /// Failures in requests of its own after which a document is suspected: time-outs (of twice the time), or errors.
 const SUSPECT_AFTER_TIMEOUTS: u32 = 2;
@@ -265,11 +265,14 @@ impl State {
     }
 
     /// Returns `true` if the stored content was read from the table after this change, although the change is not older
-    /// by version: a backfill or a repair stores what it read at a version that hides no change.
+    /// by version: a backfill or a repair stores what it read at a version that hides no change. So does one of two
+    /// backfills that read the same item at different times.
     ///
-    /// The write of such a state needs no confirmation. Its writer repeats it, with a new read, until it is acknowledged.
+    /// The write of such a state needs no confirmation. Its writer repeats it, with a new read, until the engine
+    /// acknowledges it.
     fn includes(&self, change: &Change, stored: &Version) -> bool {
-        change.version >= *stored && self.was_read_after(change)
+        let is_older_read = matches!((self.read_at, change.read_at), (Some(stored), Some(read)) if stored > read);
+        (change.version >= *stored && self.was_read_after(change)) || (change.version == *stored && is_older_read)
     }
 
     fn was_read_after(&self, change: &Change) -> bool {

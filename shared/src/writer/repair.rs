@@ -1,8 +1,8 @@
 //! Repair: writes what the table holds now over documents, without a pause of the stream.
 //!
 //! It reads the position of a document first, and the item after it, consistently. Then it writes on the condition of
-//! that position. So whatever is written in between wins, and the item is never older than what it replaces. The version
-//! stays the stored one: a newer one would hide a change that is still to come.
+//! that position. So whatever is written in between wins, and the item is never older than what it replaces. The
+//! version stays the stored one: a newer one would hide a change that is still to come.
 
 use std::time::Duration;
 
@@ -74,8 +74,8 @@ struct Replacement {
 }
 
 impl<T: Target> Writer<T> {
-    /// Makes documents equal to the items of their keys, and leaves a tombstone where there is no item. Without a key, no
-    /// item can have the document. Each document may occur once.
+    /// Makes documents equal to the items of their keys, and leaves a tombstone where there is no item. Without a key,
+    /// no item can have the document. Each document may occur once.
     ///
     /// # Errors
     /// Fails if the deployment is wrong, or the table cannot be read. Some documents may have been repaired.

@@ -41,6 +41,17 @@ async fn a_change_that_is_older_than_the_read_by_a_minute_is_superseded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_older_read_never_replaces_a_newer_one() {
+    let (writer, target) = writer();
+    let earlier = Change { read_at: Some(Timestamp::from_millis(READ_SECOND * 1_000 - 1)), ..read("a", 4) };
+    assert_eq!(apply(&writer, &[read("a", 9)]).await, [Outcome::Applied]);
+    // Another process, which held its page while this one read and wrote.
+    let late = Writer::new(target.clone(), Generation::default());
+    assert_eq!(apply(&late, &[earlier]).await, [Outcome::Superseded]);
+    shows(&target, &[("a", r#"{"n":9}"#)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_without_an_event_time_applies_by_its_version() {
     let (writer, target) = writer();
     apply(&writer, &[read("a", 9)]).await;
