@@ -20,6 +20,9 @@ pub struct VerifyReport {
     pub equal: bool,
     /// Items and documents, counted by what was found.
     pub counts: VerifyCounts,
+    /// Longest time in milliseconds from a change to its write, among the documents that were written lately.
+    #[serde(default)]
+    pub lag_ms: u64,
     /// First differences.
     #[serde(default)]
     pub examples: Vec<Example>,

@@ -50,7 +50,7 @@ pub struct VerifyRequest {
     pub repair: bool,
     /// Search for documents without an item.
     pub orphans: Orphans,
-    /// Time between two looks at what differs. It should be longer than the usual lag.
+    /// Minimum time between two looks at what differs. It grows to twice the measured lag.
     pub settle_ms: u64,
     /// Maximum read capacity units per second of this invocation. Without it, there is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,7 +111,7 @@ impl VerifyRequest {
         SelectionRequest { segment, segments, keys, prefix }
     }
 
-    /// Returns the time between two looks.
+    /// Returns the minimum time between two looks.
     #[must_use]
     pub fn settle(&self) -> Duration {
         Duration::from_millis(self.settle_ms)

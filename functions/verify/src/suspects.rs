@@ -78,7 +78,9 @@ impl Suspects {
         let now = Instant::now();
         let due = self.queue.iter().take(most).take_while(|suspect| suspect.due <= now).count();
         let due: Vec<Suspect> = self.queue.drain(..due).collect();
-        due.iter().for_each(|suspect| drop(self.ids.remove(&suspect.id)));
+        for suspect in &due {
+            self.ids.remove(&suspect.id);
+        }
         due
     }
 

@@ -203,6 +203,24 @@ async fn a_change_on_its_way_is_no_difference() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_settling_time_grows_with_the_lag_that_documents_show() {
+    let scene = Scene::equal(2).await;
+    scene.table.put("k1", 10);
+    scene.deliver(modify("k1", 10, 15)).await;
+    // A redriven dead letter is no measure.
+    scene.table.put("k2", 11);
+    scene.deliver(modify("k2", 11, 100_000)).await;
+    scene.table.put("k0", 50);
+    let late = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        scene.deliver(modify("k0", 50, 20)).await;
+    };
+    let (report, ()) = join(scene.succeed(json!({})), late).await;
+    assert!(report.equal && report.counts.in_motion == 0, "{report:?}");
+    assert_eq!(report.lag_ms, 20_000);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_item_that_never_rests_is_in_motion_and_no_difference() {
     let scene = Scene::equal(2).await;
     let busy = async {

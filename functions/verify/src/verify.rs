@@ -24,7 +24,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::compare::paths;
 use crate::report::VerifyReport;
 use crate::request::{Orphans, VerifyRequest};
-use crate::suspects::{Look, MOST, MOST_LOOKS, Suspect, Suspects};
+use crate::run::VerifyRun;
+use crate::suspects::{Look, MOST, MOST_LOOKS, Suspect};
 
 /// Number of documents and items that are looked at together, each of which may have 400 KB.
 const LOOKED_AT: usize = 100;
@@ -50,43 +51,13 @@ pub struct Verify<'f, T, B> {
     pub now: fn() -> Timestamp,
 }
 
-/// A run in progress.
-struct VerifyRun<'r> {
-    request: &'r VerifyRequest,
-    report: VerifyReport,
-    suspects: Suspects,
-    /// Time after which no page is begun.
-    stop: Instant,
-    deadline: Instant,
-}
-
-impl VerifyRun<'_> {
-    fn suspect(&mut self, id: DocumentId, key: Option<Key>, look: Look) {
-        let due = Instant::now() + self.request.settle();
-        self.suspects.push(Suspect { id, key, look, looks: 1, due });
-    }
-
-    fn may_begin(&self) -> bool {
-        Instant::now() < self.stop
-    }
-}
-
 impl<T: Documents, B: Table> Verify<'_, T, B> {
     /// Compares until everything was looked at or the slice is over, and repairs if the request says so.
     ///
     /// # Errors
     /// Fails if the request or the deployment is wrong, or a side cannot be read. The same request may be sent again.
     pub async fn run(&self, request: &VerifyRequest, slice: Slice) -> Result<VerifyReport, FunctionError> {
-        // What is found last is looked at twice more.
-        let looks = request.settle().saturating_mul(2);
-        let stop = slice.deadline.checked_sub(looks).map_or(slice.stop, |stop| stop.min(slice.stop));
-        if stop <= Instant::now() {
-            return Err(FunctionError::Request(
-                "settle_ms is too long for the function's timeout, which must be more than twice as long".to_owned(),
-            ));
-        }
-        let report = VerifyReport { cursor: request.cursor.clone(), ..VerifyReport::default() };
-        let mut run = VerifyRun { request, report, suspects: Suspects::default(), stop, deadline: slice.deadline };
+        let mut run = VerifyRun::new(request, slice)?;
         match request.orphans {
             Orphans::Full => self.from_the_index(&mut run).await?,
             Orphans::None | Orphans::Count => self.from_the_table(&mut run).await?,
@@ -107,7 +78,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         let reader = ItemReader::new(self.table, self.schema, &selection, Consistency::Eventual, self.now);
         let mut reader = reader.with_pace(Pace::new(run.request.rcu_per_second));
         while !run.report.done && run.may_begin() {
-            let page = reader.read(run.report.cursor.as_ref(), run.stop, run.deadline).await?;
+            let page = reader.read(run.report.cursor.as_ref(), run.stop(), run.deadline).await?;
             let Some(page) = page else { return Ok(()) };
             self.look_at_page(&page, run).await?;
             run.report.counts.rcu += page.capacity;
@@ -132,6 +103,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         }
         let ids: Vec<&DocumentId> = compared.iter().map(|(id, ..)| id).collect();
         let stored = self.read_documents(&ids, run.deadline).await?;
+        run.note_lag(stored.iter().flatten(), (self.now)());
         for ((id, key, document), stored) in compared.into_iter().zip(stored) {
             run.report.counts.items += u64::from(document.is_some());
             run.report.counts.documents += u64::from(is_live(stored.as_ref()));
@@ -146,7 +118,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
     async fn from_the_index(&self, run: &mut VerifyRun<'_>) -> Result<(), FunctionError> {
         let mut pace = Pace::new(run.request.rcu_per_second);
         while !run.report.done && run.may_begin() {
-            if !pace.wait_before(run.stop).await {
+            if !pace.wait_before(run.stop()).await {
                 return Ok(());
             }
             let from = match run.report.cursor {
@@ -269,7 +241,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
             } else if suspect.looks >= MOST_LOOKS {
                 run.report.counts.in_motion += 1;
             } else {
-                let due = Instant::now() + run.request.settle();
+                let due = run.next_look();
                 run.suspects.push(Suspect { look, looks: suspect.looks + 1, due, ..suspect });
             }
         }
@@ -293,6 +265,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
     ) -> Result<Vec<Option<(Look, Vec<String>)>>, FunctionError> {
         let ids: Vec<&DocumentId> = documents.iter().map(|(id, _)| id).collect();
         let stored = self.read_documents(&ids, run.deadline).await?;
+        run.note_lag(stored.iter().flatten(), (self.now)());
         let keys: Vec<Key> = documents.iter().filter_map(|(_, key)| key.clone()).collect();
         let found = self.get(&keys, Consistency::Strong, run.deadline).await?;
         run.report.counts.rcu += found.capacity;
