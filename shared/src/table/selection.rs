@@ -1,7 +1,6 @@
 //! Part of a table that one run reads: a segment of a scan, a prefix of the key, or a list of keys; and the cursor in
 //! it.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
@@ -156,7 +155,7 @@ impl Range {
     #[must_use]
     pub fn holds(&self, key: &Key) -> bool {
         let Self::Prefix { partition, sort } = self else { return true };
-        let value = |name: &str| key.attributes().0.get(&Cow::Borrowed(name));
+        let value = |name: &str| key.attributes().0.get(name);
         let begins = |value: &AttributeValue<'_>, with: &AttributeValue<'_>| match (value, with) {
             (AttributeValue::String(text), AttributeValue::String(with)) => text.starts_with(with.as_ref()),
             (AttributeValue::Binary(bytes), AttributeValue::Binary(with)) => bytes.starts_with(with),
