@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use driftless_harness::services::{DynamoDbKind, EngineChoice, Purpose, Services, Wanted};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::daemon::{Daemon, Demand, Running};
+use crate::daemon::{Daemon, Demand, RunningServices};
 
 /// Choice of services to hold.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -56,7 +56,7 @@ pub(crate) async fn run(choice: Choice, daemon: &Daemon) -> Result<()> {
 }
 
 /// Starts the services, calls `ready`, and stops them at the first SIGINT or SIGTERM.
-pub(crate) async fn hold(choice: Choice, daemon: &Daemon, ready: impl FnOnce(&Running)) -> Result<()> {
+pub(crate) async fn hold(choice: Choice, daemon: &Daemon, ready: impl FnOnce(&RunningServices)) -> Result<()> {
     let mut terminated = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     // The services in the background outlive the terminal: with a listener, SIGHUP no longer ends the process.
@@ -73,7 +73,7 @@ pub(crate) async fn hold(choice: Choice, daemon: &Daemon, ready: impl FnOnce(&Ru
         services = Services::start(choice.wanted()) => services?,
         () = ended() => return Ok(()),
     };
-    let running = Running::here(&services, choice.dynamodb);
+    let running = RunningServices::here(&services, choice.dynamodb);
     held.announce(&running)?;
     tracing::info!("the services are ready");
     ready(&running);

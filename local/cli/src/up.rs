@@ -9,7 +9,7 @@ use driftless_display::console::{self, Progress};
 use driftless_harness::services::{Existing, Jdks, check_requirements, last_lines};
 use tokio::time::sleep;
 
-use crate::daemon::{Daemon, Running, State};
+use crate::daemon::{Daemon, RunningServices, State};
 use crate::serve;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -85,7 +85,7 @@ fn spawn(choice: serve::Choice, daemon: &Daemon) -> Result<Child> {
 }
 
 /// Waits until the services are up, and shows meanwhile what the background process says.
-async fn ready(background: &mut Child, daemon: &Daemon) -> Result<Running> {
+async fn ready(background: &mut Child, daemon: &Daemon) -> Result<RunningServices> {
     let progress = Progress::spinner("starting the services");
     loop {
         let ended = background.try_wait().context("watch the services")?;
@@ -103,7 +103,7 @@ async fn ready(background: &mut Child, daemon: &Daemon) -> Result<Running> {
     }
 }
 
-fn print(running: &Running) {
+fn print(running: &RunningServices) {
     for line in running.exports() {
         console::result(line);
     }

@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     FunctionConfig, Invocation, InvocationOutcome, Invoke, Launch, ProcessFault, epoch_ms, new_request_id,
     output::{Tail, follow, open_log},
-    runtime_api::{Answer, Event, RuntimeApi},
+    runtime_api::{Event, ProcessRequest, RuntimeApi},
 };
 
 /// A process may end right after it answered or printed; that is then still on its way to this tool.
@@ -167,11 +167,11 @@ async fn initialised(running: &mut Running, deadline: Instant) -> Result<Option<
         tokio::select! {
             biased;
             answer = running.api.answers.recv() => match answer.context("the Runtime API ended")? {
-                Answer::Ready => return Ok(None),
-                Answer::InitError(error) => {
+                ProcessRequest::Ready => return Ok(None),
+                ProcessRequest::InitError(error) => {
                     return Ok(Some(InvocationOutcome::FunctionError { kind: error.error_type, message: error.error_message }));
                 }
-                Answer::Taken | Answer::Response { .. } | Answer::Error { .. } => {}
+                ProcessRequest::Taken | ProcessRequest::Response { .. } | ProcessRequest::Error { .. } => {}
             },
             status = running.child.wait() => {
                 return Ok(Some(InvocationOutcome::Exited(Some(status.context("wait for the function")?))));
@@ -193,7 +193,7 @@ async fn finished(
         tokio::select! {
             biased;
             answer = running.api.answers.recv() => match answer.context("the Runtime API ended")? {
-                Answer::Taken => {
+                ProcessRequest::Taken => {
                     if let Some(ProcessFault::KillAfter(delay)) = fault {
                         kill_at = Some(Instant::now() + delay);
                     }
@@ -212,10 +212,12 @@ async fn finished(
     }
 }
 
-fn outcome_of(answer: Answer, current: &str) -> Option<InvocationOutcome> {
+fn outcome_of(answer: ProcessRequest, current: &str) -> Option<InvocationOutcome> {
     match answer {
-        Answer::Response { request_id, body } if request_id == current => Some(InvocationOutcome::Response(body)),
-        Answer::Error { request_id, error } if request_id == current => {
+        ProcessRequest::Response { request_id, body } if request_id == current => {
+            Some(InvocationOutcome::Response(body))
+        }
+        ProcessRequest::Error { request_id, error } if request_id == current => {
             Some(InvocationOutcome::FunctionError { kind: error.error_type, message: error.error_message })
         }
         // An answer to an earlier request, or one more request for an event.

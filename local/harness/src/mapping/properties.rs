@@ -16,7 +16,7 @@ use super::{
     record::{StreamRecord, StreamSequence},
     response::{Verdict, verdict},
     stream::{ChangeStream, READ_LIMIT, ShardId, ShardPosition},
-    testing::{Bench, Call, ScriptedFunction, function_error, quick_config, record, success},
+    testing::{Bench, ScriptedFunction, SeenInvocation, function_error, quick_config, record, success},
 };
 use crate::function::InvocationOutcome;
 
@@ -99,7 +99,7 @@ impl Case {
                 1 => InvocationOutcome::TimedOut,
                 2 => InvocationOutcome::Exited(None),
                 3 => InvocationOutcome::Response("no JSON".into()),
-                _ => Call::failures(&call.numbers[failing..=failing]),
+                _ => SeenInvocation::failures(&call.numbers[failing..=failing]),
             }
         })
     }
@@ -121,7 +121,7 @@ impl Case {
 struct Run {
     parents: HashMap<ShardId, Option<ShardId>>,
     records: HashMap<ShardId, Vec<StreamRecord>>,
-    calls: Vec<Call>,
+    calls: Vec<SeenInvocation>,
     messages: Vec<FailureMessage>,
     stats: MappingStats,
     config: MappingConfig,

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     EventSourceMapping, FailureMessage, MappingConfig, MappingFaults, MemoryMessages, OnFailure, StartingPosition,
     on_failure::Condition,
-    testing::{Bench, Call, ScriptedFunction, change, function_error, quick_config, success},
+    testing::{Bench, ScriptedFunction, SeenInvocation, change, function_error, quick_config, success},
 };
 
 /// Far longer than any of these takes.
@@ -74,7 +74,9 @@ async fn a_batch_that_keeps_failing_leaves_a_message_and_the_shard_goes_on() {
 #[tokio::test]
 async fn records_before_the_checkpoint_are_not_delivered_again() {
     let bench = Bench::new(ScriptedFunction::new(|call| {
-        Call::failures(call.numbers.iter().zip(&call.keys).filter(|(_, key)| *key == "c").map(|(number, _)| number))
+        SeenInvocation::failures(
+            call.numbers.iter().zip(&call.keys).filter(|(_, key)| *key == "c").map(|(number, _)| number),
+        )
     }));
     bench.push("a b c d");
     let stats = bench.drain(config(4)).await;

@@ -6,7 +6,7 @@
 use anyhow::{Context, Result};
 
 use super::Service as _;
-use super::engine::Engine;
+use super::engine::EngineChoice;
 use super::jdk::Jdks;
 use super::opensearch::{Member, Node, OpenSearch, QUICK_COMPILER, data_on_disk};
 use super::port::PortLease;
@@ -74,5 +74,5 @@ impl Cluster {
 
 async fn node(member: Member<'_>, settings: &str, jdks: &Jdks) -> Result<OpenSearch> {
     let node = Node { member: Some(member), settings, options: &JVM_OPTIONS, data: data_on_disk() };
-    OpenSearch::start_node(node, Engine::default(), jdks).await.context("start a node of a cluster")
+    OpenSearch::start_node(node, EngineChoice::default(), jdks).await.context("start a node of a cluster")
 }
