@@ -71,5 +71,6 @@ async fn redrive<R: RangeReader>(
         table: Some(table),
         patience: patience(settings.engine.request_timeout),
     };
-    deadlines.keep(redrive.run(&request, deadlines.work)).await
+    // Boxed, because the futures of a run nest deeply.
+    deadlines.keep(Box::pin(redrive.run(&request, deadlines.work))).await
 }
