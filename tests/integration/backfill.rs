@@ -79,7 +79,9 @@ async fn a_table_under_writes_and_deletes_is_loaded_although_every_process_is_ki
     let (answers, writes) = futures::future::join(load, disturb(&scene, ITEMS, &stop, 100)).await;
     mapping.wait_until_drained(DRAIN).await.expect("drained");
     let sum = |name: &str| answers.iter().map(|answer| count(answer, name)).sum::<u64>();
-    assert!(writes > 20 && sum("written") > 0 && sum("rejected") == 0, "{writes} {answers:?}");
+    // A killed process may have written its whole page, which its successor then finds.
+    assert_eq!(sum("written") + sum("superseded"), sum("items"), "{answers:?}");
+    assert!(writes > 20 && sum("items") > ITEMS / 2, "{writes} {answers:?}");
     let comparison = scene.compared().await;
     assert_eq!(comparison.differences(), 0, "{}", comparison.describe());
     assert!(comparison.items > ITEMS / 2, "{comparison:?}");

@@ -114,8 +114,9 @@ impl Scene {
         run(self.backfill(), json!({}), None).await
     }
 
-    /// Compares the table's side, then the index's. Returns both answers.
+    /// Compares the table's side, then the index's, once everything written before is refreshed. Returns both answers.
     pub(crate) async fn verified(&self, repair: bool) -> (Value, Value) {
+        self.index.refresh().await;
         let request = json!({"settle_ms": 1_000, "repair": repair, "orphans": "count"});
         let table = run(self.verify(), request, None).await;
         let request = json!({"settle_ms": 1_000, "repair": repair, "orphans": "full"});

@@ -80,6 +80,11 @@ impl Index {
         serde_json::from_str(&text).expect("JSON")
     }
 
+    /// Refreshes the index, so that searches and counts see every write before.
+    pub(crate) async fn refresh(&self) {
+        self.json(Method::Post, &format!("/{}/_refresh", self.name), None).await;
+    }
+
     /// Returns the hits of a search through the public alias, by id, as the text that was indexed less `_driftless`.
     pub(crate) async fn visible(&self) -> BTreeMap<String, String> {
         self.found(&self.name).await
@@ -91,7 +96,7 @@ impl Index {
     }
 
     async fn found(&self, alias: &str) -> BTreeMap<String, String> {
-        self.json(Method::Post, &format!("/{}/_refresh", self.name), None).await;
+        self.refresh().await;
         let answer = self.send(Method::Post, &format!("/{alias}/_search"), Some(json!({"size": 10_000}))).await.1;
         // Raw, so that numbers keep the digits they were sent with.
         let answer: BTreeMap<&str, &RawValue> = serde_json::from_str(&answer).expect("an answer");
@@ -110,7 +115,7 @@ impl Index {
 
     /// Searches through the public alias for the ids of matching documents.
     pub(crate) async fn search(&self, query: Value) -> Vec<String> {
-        self.json(Method::Post, &format!("/{}/_refresh", self.name), None).await;
+        self.refresh().await;
         let body = json!({"size": 100, "query": query, "sort": ["_doc"]});
         let answer = self.json(Method::Post, &format!("/{}/_search", self.name), Some(body)).await;
         let hits = answer["hits"]["hits"].as_array().expect("hits").iter();
