@@ -56,8 +56,9 @@ async fn each_kind_of_difference_is_found_and_mended() {
         all.find(|example| example["document_id"] == id(number)).expect("an example").clone()
     };
     assert_eq!((&example(1)["kind"], &example(1)["paths"]), (&json!("stale"), &json!(["state"])));
-    assert_eq!((&example(3)["kind"], &example(3)["paths"]), (&json!("different"), &json!(["seen"])));
-    assert_eq!(example(4)["paths"], json!(["text"]));
+    // A partial update also costs a number its digits: the engine reads and writes the whole document anew.
+    assert_eq!((&example(3)["kind"], &example(3)["paths"]), (&json!("different"), &json!(["exact", "seen"])));
+    assert_eq!(example(4)["paths"], json!(["exact", "text"]));
     assert_eq!(example(5)["kind"], "tombstone");
     assert!(!table.to_string().contains("changed"), "no value is shown: {table}");
 
