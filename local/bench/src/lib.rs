@@ -7,8 +7,8 @@
 //!   `report`: text, JSON and files; `markdown`: the page.
 //! - `test_bed`: services, indices, scale; `subject`: the function that is measured.
 //! - `changes`: the changes that are written; `baseline`, `baseline_function`: the same without a function or a guard.
-//! - `timed_process`, `comparison`, `open_loop`: the ways to drive the function; `processes`: the kernel's accounts of it;
-//!   `sample`: realtime reads of what it reports as done.
+//! - `timed_process`, `comparison`, `open_loop`: the ways to drive the function; `processes`: the kernel's accounts of
+//!   it; `sample`: realtime reads of what it reports as done.
 //! - `rows`: one module and one Markdown page per row.
 
 mod args;

@@ -9,7 +9,8 @@
 //!
 //! # Layout
 //! - [`Schedule`]: a run as data; [`generate`] makes one from a seed, [`shrunk`] makes it small.
-//! - [`play`], [`play_on`]: one run; [`SimulationRun`]: many runs; [`Broken`]: the promises; [`Counts`]: events by name.
+//! - [`play`], [`play_on`]: one run; [`SimulationRun`]: many runs; [`Broken`]: the promises; [`Counts`]: events by
+//!   name.
 //! - [`Guard`]: guards that can be taken away; `shown`: the records that a function is shown without them.
 //! - `world`: state that all actors share, with its parts `clock`, `chance`, `faults`, `activities` and `log`;
 //!   `ledger`: the fate of every change.
