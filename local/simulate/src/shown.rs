@@ -50,9 +50,9 @@ fn is_handed_on<I: Index>(world: &World<I>, records: &[StreamRecord], at: usize)
     let change = |record: &StreamRecord| ledger.ordinal(record.sequence_number().as_str());
     let document = |change: Option<Ordinal>| change.map(|change| ledger.document(change));
     let own = change(&records[at]);
-    let others = records.iter().enumerate().filter(|(_, other)| document(change(other)) == document(own));
-    // Without an order, the last one in the batch is written. Without a fallback, nothing but the newest.
-    others.into_iter().all(|(place, other)| (in_order || place <= at) && (fallback || change(other) <= own))
+    let of_item: Vec<_> = records.iter().map(change).filter(|other| document(*other) == document(own)).collect();
+    // Without an order, nothing that is newer than the last record is written. Without a fallback, only the newest is.
+    (in_order || Some(&own) <= of_item.last()) && (fallback || of_item.iter().all(|other| *other <= own))
 }
 
 /// Returns a record as the functions are shown it.

@@ -12,7 +12,7 @@ const GUARDS: [(Guard, u64); 24] = [
     (Guard::VersionCompare, 100),
     (Guard::AtomicWrite, 100),
     (Guard::Tombstone, 100),
-    (Guard::FoldOrder, 300),
+    (Guard::FoldOrder, 1_000),
     (Guard::FoldFallback, 100),
     (Guard::SequencePadding, 100),
     (Guard::StreamLabel, 100),

@@ -19,6 +19,10 @@ fn options() -> ApplyOptions {
     ApplyOptions { deadline: Instant::now() + Duration::from_secs(10), written_at: Timestamp::from_millis(1) }
 }
 
+fn long() -> ApplyOptions {
+    ApplyOptions { deadline: Instant::now() + Duration::from_secs(300), ..options() }
+}
+
 fn writer() -> (Writer<MemoryTarget>, MemoryTarget) {
     let target = MemoryTarget::default();
     (Writer::new(target.clone(), Generation::default()), target)

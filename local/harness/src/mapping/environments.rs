@@ -8,13 +8,15 @@ use futures::future::{join_all, try_join_all};
 use crate::function::{Invoke, Launch};
 
 /// Place for the environment of one lane, locked while it is invoked.
-pub(super) type LaneEnvironment = Arc<tokio::sync::Mutex<Option<Box<dyn Invoke>>>>;
+pub(super) type LaneEnvironment = Arc<LaneSlot>;
+
+type LaneSlot = tokio::sync::Mutex<Option<Box<dyn Invoke>>>;
 
 /// Idle environments, those of the lanes, and the means to make more.
 pub(super) struct Environments {
     launcher: Arc<dyn Launch>,
     idle: Mutex<Vec<Box<dyn Invoke>>>,
-    slots: Mutex<Vec<Weak<tokio::sync::Mutex<Option<Box<dyn Invoke>>>>>>,
+    slots: Mutex<Vec<Weak<LaneSlot>>>,
 }
 
 impl Environments {

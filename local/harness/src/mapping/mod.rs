@@ -7,7 +7,7 @@
 //!
 //! # Layout
 //! - [`stream`], [`record`]: what a stream is, and a record in Lambda's JSON.
-//! [`DynamoDbStream`] reads a real one, [`MemoryStream`] is filled by a generator.
+//!   [`DynamoDbStream`] reads a real one, [`MemoryStream`] is filled by a generator.
 //! - [`batch`], [`response`], `lineage`: the semantics as pure functions.
 //! - `shard`, `lane`: the loops that read a shard and deliver its records; `read_ahead`: how far one may be ahead of
 //!   the other.

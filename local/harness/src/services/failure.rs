@@ -45,7 +45,7 @@ mod tests {
         let client = dynamodb_client(service.endpoint());
         let error = client_error(client.describe_table().table_name("absent").send().await.unwrap_err()).to_string();
         assert!(error.starts_with("ResourceNotFoundException: "), "{error}");
-        assert_eq!(error.matches("not found").count(), 1, "{error}");
+        assert_eq!(error.matches("Requested resource not found").count(), 1, "{error}");
         let error = client_error(client.describe_table().table_name("a b").send().await.unwrap_err()).to_string();
         assert!(error.starts_with("ValidationException") && !error.contains("Error {"), "{error}");
         service.stop().await.unwrap();

@@ -78,10 +78,6 @@ async fn an_acknowledgement_says_nothing_of_a_later_write_of_the_same_change() {
     assert_eq!(written(), [before[0] + 1]);
 }
 
-fn long() -> ApplyOptions {
-    ApplyOptions { deadline: Instant::now() + Duration::from_secs(300), ..options() }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_slow_document_is_found_among_its_neighbours_and_rejected_alone() {
     let (writer, target) = writer();

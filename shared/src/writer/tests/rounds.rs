@@ -3,10 +3,6 @@
 use super::busy::Busy;
 use super::*;
 
-fn long() -> ApplyOptions {
-    ApplyOptions { deadline: Instant::now() + Duration::from_secs(300), ..options() }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_first_conflict_is_followed_up_without_a_pause_and_met_only_once() {
     let (writer, target) = writer();
@@ -25,7 +21,7 @@ async fn a_first_conflict_is_followed_up_without_a_pause_and_met_only_once() {
 async fn a_change_that_never_gets_its_turn_is_left_to_lambda() {
     let writer = Writer::new(Busy::default(), Generation::default());
     writer.target().precede((1..1_000).map(|sequence| change("a", sequence)));
-    let outcomes = writer.apply(&[change("a", 5_000)], options()).await.expect("configured").outcomes;
+    let outcomes = writer.apply(&[change("a", 5_000)], long()).await.expect("configured").outcomes;
     assert_eq!(outcomes, [Outcome::Failed(Problem::Contended(16))]);
 }
 
