@@ -71,6 +71,5 @@ async fn redrive<R: RangeReader>(
         table: Some(table),
         patience: patience(settings.engine.request_timeout),
     };
-    // Boxed, because the futures of a run nest deeply.
-    deadlines.keep(Box::pin(redrive.run(&request, deadlines.work))).await
+    deadlines.keep(redrive.run(&request, deadlines.work)).await
 }

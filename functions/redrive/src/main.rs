@@ -1,5 +1,8 @@
 //! Set-up only: logs, settings, and the Lambda runtime around the handler.
 
+// The futures of three clients of the AWS SDK nest more deeply than the default of 128 allows.
+#![recursion_limit = "256"]
+
 use driftless::function::{Context, Settings, log_to_stdout};
 use driftless::stream::range::DynamoDbRangeReader;
 use driftless::table::dynamodb::LastTable;

@@ -59,8 +59,8 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
     pub async fn run(&self, request: &VerifyRequest, slice: Slice) -> Result<VerifyReport, FunctionError> {
         let mut run = VerifyRun::new(request, slice)?;
         match request.orphans {
-            Orphans::Full => self.from_the_index(&mut run).await?,
-            Orphans::None | Orphans::Count => self.from_the_table(&mut run).await?,
+            Orphans::Full => self.compare_documents(&mut run).await?,
+            Orphans::None | Orphans::Count => self.compare_items(&mut run).await?,
         }
         self.settle_all(&mut run).await?;
         if request.orphans == Orphans::Count && run.report.done {
@@ -72,7 +72,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
     }
 
     /// Compares the items of the selection with their documents.
-    async fn from_the_table(&self, run: &mut VerifyRun<'_>) -> Result<(), FunctionError> {
+    async fn compare_items(&self, run: &mut VerifyRun<'_>) -> Result<(), FunctionError> {
         let selection = run.request.selection().select(self.schema);
         let selection = selection.map_err(|error| FunctionError::Request(error.to_string()))?;
         let reader = ItemReader::new(self.table, self.schema, &selection, Consistency::Eventual, self.now);
@@ -115,7 +115,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
     }
 
     /// Looks up the documents of the index in the table.
-    async fn from_the_index(&self, run: &mut VerifyRun<'_>) -> Result<(), FunctionError> {
+    async fn compare_documents(&self, run: &mut VerifyRun<'_>) -> Result<(), FunctionError> {
         let mut pace = Pace::new(run.request.rcu_per_second);
         while !run.report.done && run.may_begin() {
             if !pace.wait_before(run.stop()).await {
