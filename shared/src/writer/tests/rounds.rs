@@ -81,6 +81,18 @@ async fn time_out(writer: &Writer<MemoryTarget>, target: &MemoryTarget, number: 
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_rejection_the_change_before_it_keeps_a_request_of_its_own() {
+    let (writer, target) = writer();
+    target.refuse(br#"{"n":2}"#, 500);
+    // Until the rejection, the other document cannot be read.
+    target.fail_reads(std::iter::repeat_n(Fault::Unreachable, 9));
+    let changes = [insert("a", 1), change("a", 2), change("b", 3)];
+    let outcomes = writer.apply(&changes, long()).await.expect("configured").outcomes;
+    assert!(matches!(outcomes[..], [Outcome::Applied, Outcome::Rejected(_), Outcome::Applied]), "{outcomes:?}");
+    assert_eq!(target.request_sizes(), [1; 11], "nine times the second change, then the others");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_preview_gives_the_outcomes_of_a_write_and_writes_nothing() {
     let (writer, target) = writer();
     apply(&writer, &[insert("a", 2)]).await;
