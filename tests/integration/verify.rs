@@ -127,6 +127,8 @@ async fn a_listing_of_the_index_is_taken_up_again_page_by_page() {
     scene.fill(0..5_000).await;
     scene.backfilled().await;
     scene.delete(4_321).await;
+    // A listing shows what was refreshed.
+    scene.index.refresh().await;
     let request = json!({"orphans": "full", "settle_ms": 200, "rcu_per_second": 2_000.0});
     let mut config = scene.verify();
     config.timeout = Duration::from_secs(4);

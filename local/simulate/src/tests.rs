@@ -31,7 +31,7 @@ const GUARDS: [(Guard, u64); 24] = [
     (Guard::BackfillCreate, 100),
     (Guard::BackfillVersion, 100),
     (Guard::ReadAt, 2_000),
-    (Guard::PurgeAge, 1_500),
+    (Guard::PurgeAge, 10_000),
     (Guard::PurgeAtomic, 2_000),
 ];
 

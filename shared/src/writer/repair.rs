@@ -48,8 +48,8 @@ pub enum RepairError {
 /// Outcomes of a repair, and its cost.
 #[derive(Debug, Default)]
 pub struct RepairReport {
-    /// One outcome per document, in their order: applied, rejected or failed. [`Outcome::Duplicate`] where neither an
-    /// item nor a document exists.
+    /// One outcome per document, in their order: applied, rejected or failed. [`Outcome::Duplicate`] where there is no
+    /// document, and no item can have it.
     pub outcomes: Vec<Outcome>,
     /// Consumed read capacity units.
     pub capacity: f64,
@@ -137,7 +137,7 @@ impl<T: Target> Writer<T> {
                 Err(problem) => open[at].problem = Some(problem.unless_configuration()?),
                 Ok(state) => {
                     self.check(state.as_ref())?;
-                    match self.replacement(state, item.as_ref()) {
+                    match self.replacement(state, item.as_ref(), open[at].key.is_some()) {
                         Some(replacement) => due.push((at, replacement)),
                         None => outcomes[open[at].place] = Some(Outcome::Duplicate),
                     }
@@ -186,14 +186,15 @@ impl<T: Target> Writer<T> {
     }
 
     /// Returns what replaces a state; `None` if there is nothing to write.
-    fn replacement(&self, state: Option<StoredState>, item: Option<&Item<'_>>) -> Option<Replacement> {
+    fn replacement(&self, state: Option<StoredState>, item: Option<&Item<'_>>, has_key: bool) -> Option<Replacement> {
         let content = match item {
             Some(item) => Content::Document(Document::from_item(item)),
             None => Content::Tombstone,
         };
         let lowest = || Version::lowest(self.generation);
         match state {
-            None if item.is_none() => None,
+            // A tombstone all the same: an older change that waits in the queue would bring the item back.
+            None if item.is_none() && !has_key => None,
             None => {
                 Some(Replacement { condition: WriteCondition::IfAbsent, version: lowest(), event_time: None, content })
             }

@@ -55,8 +55,7 @@ async fn documents_become_what_their_items_are_at_the_version_that_is_stored() {
     scene.target.put_foreign("foreign");
     ["a", "new", "foreign"].iter().for_each(|key| scene.table.put(key, 9));
     let outcomes = scene.repair(&["a", "gone", "new", "foreign", "neither"]).await.expect("repaired");
-    assert_eq!(outcomes[..4], [const { Outcome::Applied }; 4]);
-    assert_eq!(outcomes[4], Outcome::Duplicate);
+    assert_eq!(outcomes, [const { Outcome::Applied }; 5]);
     let lowest = Version::lowest(Generation::default());
     for (key, version) in [("a", version(5)), ("gone", version(5)), ("new", lowest.clone()), ("foreign", lowest)] {
         let stored = scene.stored(key);
@@ -68,6 +67,18 @@ async fn documents_become_what_their_items_are_at_the_version_that_is_stored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_without_item_and_document_keeps_older_changes_out() {
+    let scene = Scene::default();
+    assert_eq!(scene.repair(&["a"]).await.expect("repaired"), [Outcome::Applied]);
+    assert!(scene.stored("a").is_tombstone());
+    let at = |event_time| Some(Timestamp::from_millis(event_time));
+    scene.apply(crate::change::Change { event_time: at(900_000), ..change("a", 5) }).await;
+    assert!(scene.target.visible().is_empty(), "an older change, redriven, brings nothing back");
+    scene.apply(crate::change::Change { event_time: at(990_000), ..change("a", 6) }).await;
+    assert_eq!(scene.target.visible().len(), 1, "a change within the margin is not older for certain");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_document_that_no_item_can_have_becomes_a_tombstone() {
     let scene = Scene::default();
     scene.target.put_foreign("x");
@@ -75,6 +86,8 @@ async fn a_document_that_no_item_can_have_becomes_a_tombstone() {
     let report = scene.writer().repair(&scene.table, &[(id("x"), None)], options).await.expect("repaired");
     assert_eq!(report.outcomes, [Outcome::Applied]);
     assert!(scene.stored("x").is_tombstone());
+    let report = scene.writer().repair(&scene.table, &[(id("y"), None)], options).await.expect("repaired");
+    assert_eq!((report.outcomes, scene.target.documents().len()), (vec![Outcome::Duplicate], 1));
 }
 
 #[tokio::test(start_paused = true)]
