@@ -13,6 +13,7 @@ mod hostile;
 mod index;
 mod loading;
 mod purge;
+mod reindex;
 mod simulation;
 mod stage;
 mod streams;
