@@ -14,11 +14,14 @@ use crate::function::{FunctionProcess, InvocationOutcome, Invoke as _};
 
 /// Work of the first invocation. The next ones work longer: first answers come soon, and a long run pauses rarely.
 const FIRST_SLICE: Duration = Duration::from_secs(3);
+/// Longest work between two answers, which show the progress.
+const USUAL_SLICE: Duration = Duration::from_secs(10);
+/// The same where each invocation has its pauses, and after failures.
 const LONGEST_SLICE: Duration = Duration::from_secs(40);
 const GROWTH: u32 = 4;
 /// Failures in a row without progress that end the run.
 const MOST_FAILURES: u32 = 5;
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Errors of functions that the same request gets again.
 const FINAL_ERRORS: [&str; 2] = ["Configuration", "Request"];
@@ -34,11 +37,10 @@ pub(super) async fn run(work: &LongWork, mut part: Part, answers: UnboundedSende
         process.set_timeout(work.timeout(slice));
         let (begun, read) = (Instant::now(), part.counts.number("rcu"));
         let invocation = process.invoke(Bytes::from(payload(work, &part).to_string()), fault.take()).await?;
-        // After a failure too: the engine may need more time than there was.
-        slice = (slice * GROWTH).min(LONGEST_SLICE);
         let failure = match invocation.outcome {
             InvocationOutcome::Response(body) if part.take(&body)? => {
                 failures = 0;
+                slice = (slice * GROWTH).min(if work.pauses.is_zero() { USUAL_SLICE } else { LONGEST_SLICE });
                 // Nobody listens any more: the run was dropped.
                 let _ = answers.send(part.clone());
                 sleep(owed(work, part.counts.number("rcu") - read, begun)).await;
@@ -51,6 +53,8 @@ pub(super) async fn run(work: &LongWork, mut part: Part, answers: UnboundedSende
             outcome => outcome.to_string(),
         };
         failures += 1;
+        // The engine may need more time than there was.
+        slice = (slice * GROWTH).min(LONGEST_SLICE);
         ensure!(
             failures < MOST_FAILURES,
             "the function {} failed {failures} times in a row without progress: {failure}",
