@@ -8,6 +8,7 @@ use std::time::Duration;
 use driftless_harness::function::{
     BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, ProcessFault, build_function,
 };
+use driftless_harness::services::{EngineChoice, Jdks, OpenSearch};
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
@@ -239,4 +240,57 @@ async fn tombstones_come_along_and_a_refusal_by_one_index_names_it() {
     // 300 is no byte: the new index alone refuses it.
     let failed = function.invoke(&[modify("kept", 300)]).await.expect("handled");
     assert_eq!(failed, ["30000000000000000000000"], "without a queue for dead letters, the record fails");
+}
+
+/// An upgrade: the new index is in another cluster.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_cluster_is_filled_and_compared_and_takes_over() {
+    let scene = Scene::new("upgrade").await;
+    scene.fill(0..120).await;
+    scene.backfilled().await;
+    let second = OpenSearch::start(EngineChoice::default(), &Jdks::from_env()).await.expect("an engine");
+    let both = |config: FunctionConfig| {
+        config.env("SECOND_OPENSEARCH_ENDPOINT", second.url()).env("SECOND_OPENSEARCH_AUTH", "none")
+    };
+    let ask = async |request: Value| {
+        let mut process = FunctionProcess::new(both(reindex(&scene)));
+        let outcome = process.invoke(request.to_string().into(), None).await.expect("invoked").outcome;
+        process.kill().await;
+        outcome
+    };
+    let step = async |request: Value| match ask(request.clone()).await {
+        InvocationOutcome::Response(body) => serde_json::from_slice::<Value>(&body).expect("JSON"),
+        outcome => panic!("{request}: {outcome}"),
+    };
+    let created = step(json!({"step": "create", "definition": {"settings": {"number_of_shards": 2}}})).await;
+    assert_eq!((&created["state"], &created["other"]["documents"]), (&json!("filling"), &json!(0)), "{created}");
+    let copied = step(json!({"step": "tombstones"})).await;
+    assert_eq!(copied["done"], true, "{copied}");
+    run(both(scene.backfill()), json!({"index": "other"}), None).await;
+    let verify = run(both(scene.verify()), json!({"index": "other", "settle_ms": 200, "orphans": "count"}), None).await;
+    assert_eq!((count(&verify, "items"), &verify["equal"]), (120, &json!(true)), "{verify}");
+    step(json!({"step": "verified", "verify": {"items": 120}})).await;
+    let shadow = step(json!({"step": "shadow", "searches": searches()})).await;
+    assert_eq!((&shadow["other"]["shadow"]["different"], &shadow["next"]), (&json!(0), &json!("switch")), "{shadow}");
+    let InvocationOutcome::FunctionError { kind, message } = ask(json!({"step": "switch"})).await else {
+        panic!("no alias leads from one cluster to the other")
+    };
+    assert!(kind == "Request" && message.contains("swap OPENSEARCH_ENDPOINT"), "{message}");
+    // The variables are swapped: readers and verify see the second cluster, and it is whole.
+    let swapped = Scene { index: scene.index.seen_at(second.url()), ..scene };
+    let comparison = swapped.compared().await;
+    assert_eq!((comparison.items, comparison.differences()), (120, 0), "{}", comparison.describe());
+    let status = {
+        let first = crate::support::engine_url();
+        let config = reindex(&swapped).env("OPENSEARCH_ENDPOINT", second.url());
+        let config = config.env("SECOND_OPENSEARCH_ENDPOINT", first).env("SECOND_OPENSEARCH_AUTH", "none");
+        let mut process = FunctionProcess::new(config);
+        let outcome =
+            process.invoke(json!({"step": "status"}).to_string().into(), None).await.expect("invoked").outcome;
+        process.kill().await;
+        let InvocationOutcome::Response(body) = outcome else { panic!("{outcome}") };
+        serde_json::from_slice::<Value>(&body).expect("JSON")
+    };
+    assert_eq!((&status["public"]["documents"], &status["other"]["documents"]), (&json!(120), &json!(120)), "{status}");
+    second.stop().await.expect("stopped");
 }

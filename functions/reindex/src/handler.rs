@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftless::function::clock::now;
-use driftless::function::{Access, Context, Deadlines, FunctionError, IndexChoice, Slice};
+use driftless::function::{Access, Context, Deadlines, FunctionError, IndexChoice, Slice, connect};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -37,20 +37,30 @@ async fn reindex(context: &Context, event: LambdaEvent<Value>) -> Result<Reindex
     let slice = Slice::until(deadlines.work);
     deadlines
         .keep(async {
-            let table = settings.table_arn.as_deref();
-            // A broken second index must not stop what looks at it, leaves it or drops it.
-            if matches!(request, ReindexRequest::Create { .. } | ReindexRequest::Switch { .. }) {
-                context.open(Access::Existing, IndexChoice::All, table, slice.deadline).await?;
+            // Boxed, as in `Context`: the compiler's limit for nested futures is near.
+            let engine = Arc::new(Box::pin(connect(&settings.engine, slice.deadline)).await?);
+            let second = match &settings.second {
+                Some(second) => Some(Arc::new(Box::pin(connect(second, slice.deadline)).await?)),
+                None => None,
+            };
+            let is_create = matches!(request, ReindexRequest::Create { .. });
+            let steps = Reindex { engine, second, settings, slice, now };
+            if is_create && steps.second.is_some() {
+                steps.create_in_second(&request).await?;
             }
-            let writer = match request {
-                ReindexRequest::Tombstones { .. } => {
-                    Some(context.open(Access::Existing, IndexChoice::Other, table, slice.deadline).await?)
-                }
+            // A broken second index must not stop what looks at it, leaves it or drops it.
+            let choice = match request {
+                ReindexRequest::Create { .. } | ReindexRequest::Switch { .. } => Some(IndexChoice::All),
+                ReindexRequest::Tombstones { .. } => Some(IndexChoice::Other),
                 _ => None,
             };
-            // Boxed, as in `Context`: the compiler's limit for nested futures is near.
-            let engine = Arc::new(Box::pin(context.connect(slice.deadline)).await?);
-            let steps = Reindex { engine, definition: &settings.definition, slice, now };
+            let writer = match choice {
+                Some(choice) => {
+                    let table = settings.table_arn.as_deref();
+                    Some(context.open(Access::Existing, choice, table, slice.deadline).await?)
+                }
+                None => None,
+            };
             steps.run(request, writer.as_deref()).await
         })
         .await

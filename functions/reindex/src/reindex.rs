@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use driftless::function::{FunctionError, Slice};
+use driftless::function::{FunctionError, Settings, Slice};
 use driftless::opensearch::{
     Engine, EnsureError, IndexDefinition, IndexPair, OpenSearchTarget, ReindexRecord, ReindexedIndex, Shadowed,
-    StoppedRefresh, Verified,
+    StoppedRefresh, Verified, Wanted,
 };
-use driftless::outcome::Problem;
+use driftless::outcome::{ConfigurationError, Problem};
 use driftless::table::selection::Cursor;
 use driftless::target::Documents as _;
 use driftless::time::Timestamp;
@@ -17,8 +17,13 @@ use serde_json::Value;
 
 use crate::report::{IndexReport, OtherReport, Progress, ReindexReport};
 use crate::request::{ReindexRequest, VerifyTotals};
-use crate::shadow;
+use crate::shadow::{self, Place};
 use crate::tombstones;
+
+/// Answer to steps that no alias can do.
+const TWO_CLUSTERS: &str = "the two indexes are in two clusters, and no alias leads from one to the other: point readers \
+     at the other cluster; then swap OPENSEARCH_ENDPOINT and SECOND_OPENSEARCH_ENDPOINT (with AUTH and SECRET_ARN), so \
+     that the way back stays open; at the end remove the SECOND_ variables";
 
 /// Time between the last refresh of the old index and the switch. What a function writes to both indexes stands in
 /// both well before.
@@ -29,8 +34,10 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub struct Reindex<'f> {
     /// Client of the engine.
     pub engine: Arc<Engine>,
-    /// The function's own definition of an index.
-    pub definition: &'f IndexDefinition,
+    /// Client of the second cluster, if the new index is there.
+    pub second: Option<Arc<Engine>>,
+    /// The function's settings.
+    pub settings: &'f Settings,
     /// Times of the invocation.
     pub slice: Slice,
     /// The function's clock.
@@ -76,14 +83,45 @@ impl Reindex<'_> {
                 return Err(wrong(&format!("`{name}` is still written, from the re-index before: drop it first")));
             }
         }
-        let own = definition.map(|definition| IndexDefinition::from_json(&definition.to_string())).transpose();
-        let own = own.map_err(|problem| wrong(&format!("definition {problem}")))?;
-        let definition = own.as_ref().unwrap_or(self.definition);
+        let definition = self.definition(definition.as_ref())?;
         self.engine
-            .create_beside(&pair.public, definition, (self.now)(), self.slice.deadline)
+            .create_beside(&pair.public, &definition, (self.now)(), self.slice.deadline)
             .await
             .map(drop)
             .map_err(ensured)
+    }
+
+    /// Creates the index of the second cluster, if it is not there. It has the source of the first one.
+    ///
+    /// # Errors
+    /// Fails if the definition is wrong, or a cluster cannot be reached.
+    pub async fn create_in_second(&self, request: &ReindexRequest) -> Result<(), FunctionError> {
+        let (Some(second), ReindexRequest::Create { definition }) = (&self.second, request) else { return Ok(()) };
+        let definition = self.definition(definition.as_ref())?;
+        let deadline = self.slice.deadline;
+        let first = self.engine.index_pair(deadline).await.map_err(ensured)?.public;
+        let identity = first.identity();
+        let wanted = Wanted { identity: &identity, create: Some(&definition), takes_over: false };
+        second.ensure_index(wanted, deadline).await.map_err(ensured)?;
+        let new = second.index_pair(deadline).await.map_err(ensured)?.public;
+        if new.record.is_none() {
+            let record = ReindexRecord {
+                from: format!("{} of {}", first.index.name, self.settings.engine.endpoint),
+                created_at: Some((self.now)()),
+                ..ReindexRecord::default()
+            };
+            self.keep(&new, &record).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the request's definition, or else the function's own.
+    fn definition(&self, requested: Option<&Value>) -> Result<IndexDefinition, FunctionError> {
+        match requested {
+            None => Ok(self.settings.definition.clone()),
+            Some(definition) => IndexDefinition::from_json(&definition.to_string())
+                .map_err(|problem| wrong(&format!("definition {problem}"))),
+        }
     }
 
     async fn copy_tombstones(
@@ -124,8 +162,13 @@ impl Reindex<'_> {
     async fn shadow(&self, pair: &IndexPair, searches: &str, report: &mut ReindexReport) -> Result<(), FunctionError> {
         let new = filling(pair, "shadow")?;
         let searches = shadow::read(searches)?;
-        let aliases = (self.engine.index().public(), self.engine.index().other());
-        let shadowed = shadow::run(&self.engine, &searches, aliases, self.slice.deadline).await?;
+        let names = self.engine.index();
+        let old = Place { engine: &self.engine, alias: names.public() };
+        let new_place = match &self.second {
+            Some(second) => Place { engine: second, alias: names.public() },
+            None => Place { engine: &self.engine, alias: names.other() },
+        };
+        let shadowed = shadow::run(&searches, [old, new_place], self.slice.deadline).await?;
         report.differences = shadowed.differences;
         let shadow =
             Shadowed { at: (self.now)(), searches: shadowed.searches as u64, different: shadowed.different as u64 };
@@ -141,10 +184,16 @@ impl Reindex<'_> {
         if !force {
             gate(&record_of(new)).map_err(|problem| wrong(&problem))?;
         }
+        if self.second.is_some() {
+            return Err(wrong(TWO_CLUSTERS));
+        }
         self.swap(&pair.public, new, new).await
     }
 
     async fn roll_back(&self, pair: &IndexPair) -> Result<(), FunctionError> {
+        if self.second.is_some() {
+            return Err(wrong(TWO_CLUSTERS));
+        }
         match (progress(pair), &pair.other) {
             (Progress::Switched, Some(old)) => self.swap(&pair.public, old, &pair.public).await,
             // An earlier try has moved the alias.
@@ -186,6 +235,9 @@ impl Reindex<'_> {
 
     async fn drop(&self, pair: &IndexPair, name: &str) -> Result<(), FunctionError> {
         let deadline = self.slice.deadline;
+        if self.second.is_some() {
+            return Err(wrong(TWO_CLUSTERS));
+        }
         if pair.public.index.name == name {
             return Err(wrong(&format!("`{name}` is the index that readers see: it is not dropped")));
         }
@@ -222,34 +274,45 @@ impl Reindex<'_> {
         let pair = self.pair().await?;
         let leftovers = self.engine.leftovers(self.slice.deadline).await.map_err(ensured)?;
         let state = progress(&pair);
-        let public = self.counted(&pair.public).await?;
+        let public = self.counted(&self.engine, &pair.public).await?;
         let other = match &pair.other {
             None => None,
             Some(index) => {
                 let new = if state == Progress::Switched { &pair.public } else { index };
-                Some(OtherReport::new(self.counted(index).await?, &record_of(new)))
+                let engine = self.second.as_ref().unwrap_or(&self.engine);
+                Some(OtherReport::new(self.counted(engine, index).await?, &record_of(new)))
             }
         };
         let next = next(&pair, state, &leftovers);
         Ok(ReindexReport { step, state, public, other, next, leftovers, ..report })
     }
 
-    async fn counted(&self, index: &ReindexedIndex) -> Result<IndexReport, FunctionError> {
-        let target = OpenSearchTarget::new(Arc::clone(&self.engine), index.index.clone());
+    async fn counted(&self, engine: &Arc<Engine>, index: &ReindexedIndex) -> Result<IndexReport, FunctionError> {
+        let target = OpenSearchTarget::new(Arc::clone(engine), index.index.clone());
         let documents = target.count(self.slice.deadline).await.map_err(unavailable)?;
         Ok(IndexReport { name: index.index.name.clone(), documents })
     }
 
     async fn pair(&self) -> Result<IndexPair, FunctionError> {
-        self.engine.index_pair(self.slice.deadline).await.map_err(ensured)
+        let mut pair = self.engine.index_pair(self.slice.deadline).await.map_err(ensured)?;
+        if let Some(second) = &self.second {
+            pair.other = match second.index_pair(self.slice.deadline).await {
+                Ok(other) => Some(other.public),
+                Err(EnsureError::Configuration(ConfigurationError::Identity { .. })) => None,
+                Err(error) => return Err(ensured(error)),
+            };
+        }
+        Ok(pair)
     }
 
     async fn refresh(&self, index: &ReindexedIndex) -> Result<(), FunctionError> {
         self.engine.refresh(&index.index.name, self.slice.deadline).await.map_err(unavailable)
     }
 
+    /// Keeps the record in the new index.
     async fn keep(&self, index: &ReindexedIndex, record: &ReindexRecord) -> Result<(), FunctionError> {
-        self.engine.keep_record(index, record, self.slice.deadline).await.map_err(unavailable)
+        let engine = self.second.as_ref().unwrap_or(&self.engine);
+        engine.keep_record(index, record, self.slice.deadline).await.map_err(unavailable)
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use driftless::function::FunctionError;
 use driftless::opensearch::Engine;
 use driftless::outcome::Problem;
+use futures::future::join;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -26,6 +27,15 @@ const TOGETHER: usize = 16;
 pub struct Search {
     header: Value,
     body: Value,
+}
+
+/// Place where searches are run.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'p> {
+    /// Client of the index's cluster.
+    pub engine: &'p Engine,
+    /// Alias that hides tombstones.
+    pub alias: &'p str,
 }
 
 /// Result of shadow reads.
@@ -68,14 +78,13 @@ pub fn read(ndjson: &str) -> Result<Vec<Search>, FunctionError> {
     (0..lines.len()).step_by(2).map(search).collect()
 }
 
-/// Runs searches on both indexes until their answers agree, or have differed often enough.
+/// Runs searches on the old index and the new one until their answers agree, or have differed often enough.
 ///
 /// # Errors
 /// Fails if the engine does not answer.
 pub async fn run(
-    engine: &Engine,
     searches: &[Search],
-    (old, new): (&str, &str),
+    places: [Place<'_>; 2],
     deadline: Instant,
 ) -> Result<ShadowReport, FunctionError> {
     let mut open: Vec<(usize, Vec<Difference>)> = (0..searches.len()).map(|at| (at, Vec::new())).collect();
@@ -83,18 +92,22 @@ pub async fn run(
         if look > 0 {
             tokio::time::sleep(PAUSE).await;
         }
-        for index in [old, new] {
-            engine.refresh(index, deadline).await.map_err(unavailable)?;
+        for place in places {
+            place.engine.refresh(place.alias, deadline).await.map_err(unavailable)?;
         }
         let mut differing = Vec::new();
         for part in open.chunks(TOGETHER) {
-            let body = part.iter().map(|(at, _)| searches[*at].on(old) + &searches[*at].on(new)).collect();
-            let answers = engine.multi_search(body, deadline).await.map_err(unavailable)?;
-            if answers.len() != 2 * part.len() {
-                return Err(FunctionError::Unavailable(Problem::Protocol("other answers than searches".into())));
-            }
-            for ((at, _), pair) in part.iter().zip(answers.chunks(2)) {
-                let differences = compare(at + 1, &pair[0], &pair[1]);
+            let ask = async |place: Place<'_>| {
+                let body = part.iter().map(|(at, _)| searches[*at].on(place.alias)).collect();
+                let answers = place.engine.multi_search(body, deadline).await.map_err(unavailable)?;
+                match answers.len() == part.len() {
+                    true => Ok(answers),
+                    false => Err(FunctionError::Unavailable(Problem::Protocol("other answers than searches".into()))),
+                }
+            };
+            let (old, new) = join(ask(places[0]), ask(places[1])).await;
+            for (((at, _), old), new) in part.iter().zip(old?).zip(new?) {
+                let differences = compare(at + 1, &old, &new);
                 if !differences.is_empty() {
                     differing.push((*at, differences));
                 }

@@ -15,9 +15,11 @@ use super::settings::{CreateIndex, Settings};
 use crate::backoff::Backoff;
 use crate::environment::Misconfigured;
 use crate::opensearch::{
-    AuthError, Engine, EnsureError, Identity, OpenSearchTarget, PhysicalIndex, Wanted, WrittenIndexes,
+    AuthError, Engine, EngineConfig, EnsureError, Identity, OpenSearchTarget, PhysicalIndex, Wanted, WrittenIndexes,
 };
+use crate::outcome::ConfigurationError;
 use crate::queue::sqs::SqsQueue;
+use crate::version::Generation;
 use crate::writer::Writer;
 
 /// Backoff while the engine cannot be reached at the start.
@@ -132,20 +134,23 @@ impl Context {
             takes_over: access > Access::Existing,
         };
         // Boxed, because futures that fetch credentials nest deeply, and the compiler's limit for that is near.
-        let engine = Box::pin(self.connect(deadline)).await?;
-        let indexes = ensure_index(&engine, wanted, deadline).await?;
-        let writer = Arc::new(writer(Arc::new(engine), indexes, choice, &identity)?);
+        let engine = Arc::new(Box::pin(connect(&settings.engine, deadline)).await?);
+        let WrittenIndexes { public, other } = ensure_index(&engine, wanted, deadline).await?;
+        let public = On { engine: Arc::clone(&engine), index: public };
+        let other = match (&settings.second, other) {
+            (None, None) => None,
+            (None, Some(index)) => Some(On { engine, index }),
+            (Some(second), None) => {
+                let engine = Arc::new(Box::pin(connect(second, deadline)).await?);
+                let WrittenIndexes { public: index, other } = ensure_index(&engine, wanted, deadline).await?;
+                refuse_third(other.as_ref())?;
+                Some(On { engine, index })
+            }
+            (Some(_), Some(index)) => return Err(third(&index)),
+        };
+        let writer = Arc::new(writer(public, other, choice, identity.generation)?);
         *slot = Slot { writer: Some((access, choice, Arc::clone(&writer))), seen: true };
         Ok(writer)
-    }
-
-    /// Builds a client of the engine, without a call of it.
-    ///
-    /// # Errors
-    /// Fails if the settings are wrong, or there are no credentials.
-    pub async fn connect(&self, deadline: Instant) -> Result<Engine, FunctionError> {
-        let connected = timeout_at(deadline, Engine::connect(&self.settings()?.engine)).await;
-        Ok(connected.unwrap_or(Err(AuthError::Unanswered))?)
     }
 
     /// Forgets the writer after a configuration error. The next call of [`Context::writer`] fetches credentials and
@@ -155,27 +160,59 @@ impl Context {
     }
 }
 
+/// An index in its cluster.
+struct On {
+    engine: Arc<Engine>,
+    index: PhysicalIndex,
+}
+
+impl On {
+    fn writer(self, generation: Generation) -> Writer<OpenSearchTarget> {
+        Writer::new(OpenSearchTarget::new(self.engine, self.index), generation)
+    }
+}
+
+/// Builds a client of an engine, without a call of it.
+///
+/// # Errors
+/// Fails if there are no credentials.
+pub async fn connect(config: &EngineConfig, deadline: Instant) -> Result<Engine, FunctionError> {
+    let connected = timeout_at(deadline, Engine::connect(config)).await;
+    Ok(connected.unwrap_or(Err(AuthError::Unanswered))?)
+}
+
 /// Builds a writer on the chosen indexes.
 fn writer(
-    engine: Arc<Engine>,
-    indexes: WrittenIndexes,
+    public: On,
+    other: Option<On>,
     choice: IndexChoice,
-    identity: &Identity,
+    generation: Generation,
 ) -> Result<Writer<OpenSearchTarget>, FunctionError> {
-    let on = |index: PhysicalIndex| Writer::new(OpenSearchTarget::new(Arc::clone(&engine), index), identity.generation);
-    let WrittenIndexes { public, other } = indexes;
     match (choice, other) {
         (IndexChoice::All, Some(other)) => {
-            let (own, second) = (public.name.clone(), other.name.clone());
-            Ok(on(public).beside(&own, &second, on(other)))
+            let (own, second) = (public.index.name.clone(), other.index.name.clone());
+            // Two clusters may have indexes of one name.
+            let second = if second == own { format!("{second} of the second cluster") } else { second };
+            Ok(public.writer(generation).beside(&own, &second, other.writer(generation)))
         }
-        (IndexChoice::All, None) | (IndexChoice::Public, _) => Ok(on(public)),
-        (IndexChoice::Other, Some(other)) => Ok(on(other)),
+        (IndexChoice::All, None) | (IndexChoice::Public, _) => Ok(public.writer(generation)),
+        (IndexChoice::Other, Some(other)) => Ok(other.writer(generation)),
         (IndexChoice::Other, None) => Err(FunctionError::Request(format!(
             "`index` is other, and only `{}` is written: begin a re-index first (step create), or ask for public",
-            public.name
+            public.index.name
         ))),
     }
+}
+
+fn refuse_third(index: Option<&PhysicalIndex>) -> Result<(), FunctionError> {
+    index.map_or(Ok(()), |index| Err(third(index)))
+}
+
+/// Refuses a re-index within a cluster while there is a second cluster.
+fn third(index: &PhysicalIndex) -> FunctionError {
+    let problem = "is a third index beside those of two clusters: end its re-index (step drop), or remove \
+                   SECOND_OPENSEARCH_ENDPOINT";
+    ConfigurationError::Index { index: index.name.clone(), problem: problem.to_owned() }.into()
 }
 
 /// Retries until the index is ready, for as long as the problem may pass.

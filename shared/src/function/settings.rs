@@ -26,6 +26,8 @@ pub enum CreateIndex {
 pub struct Settings {
     /// Connection to the engine.
     pub engine: EngineConfig,
+    /// Connection to a second cluster, which gets the same index.
+    pub second: Option<EngineConfig>,
     /// Definition for an index that is created.
     pub definition: IndexDefinition,
     /// Policy for an index that does not exist.
@@ -68,6 +70,7 @@ impl Settings {
     pub fn from_env(lookup: Lookup<'_>) -> Result<Self, Misconfigured> {
         let mut env = Environment::new(lookup);
         let engine = EngineConfig::from_env(&mut env);
+        let second = EngineConfig::second_from_env(&mut env, engine.as_ref());
         let definition = definition(&mut env);
         let create_index = create_index(&mut env);
         let generation = env.parsed("GENERATION", Generation::default().0, "a whole number from 0 to 4294967295");
@@ -82,6 +85,7 @@ impl Settings {
         env.finish()?;
         Ok(Self {
             engine: engine.expect("without a problem there is a value"),
+            second,
             definition,
             create_index,
             read_options: ReadOptions { generation: Generation(generation), partition_key },

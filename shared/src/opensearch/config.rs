@@ -47,12 +47,11 @@ impl EngineConfig {
     pub fn from_env(env: &mut Environment<'_>) -> Option<Self> {
         let endpoint = env
             .required("OPENSEARCH_ENDPOINT", "the engine's URL, such as https://search-….es.amazonaws.com")
-            // Its text is not repeated: it may hold a password.
-            .and_then(|text| parse_endpoint(&text).map_err(|problem| env.problem("OPENSEARCH_ENDPOINT", problem)).ok());
+            .and_then(|text| endpoint(env, "OPENSEARCH_ENDPOINT", &text));
         let index = env
             .required("INDEX", "the index's public name, such as activity-history")
             .and_then(|text| IndexName::new(&text).map_err(|problem| env.problem_of("INDEX", &text, problem)).ok());
-        let auth = auth(env);
+        let auth = auth(env, "");
         let request_timeout =
             env.parsed("REQUEST_TIMEOUT_MS", DEFAULT_REQUEST_TIMEOUT_MS, "a whole number of milliseconds");
         if request_timeout == 0 {
@@ -65,23 +64,42 @@ impl EngineConfig {
             request_timeout: Duration::from_millis(request_timeout),
         })
     }
+
+    /// Reads `SECOND_OPENSEARCH_ENDPOINT`, `SECOND_OPENSEARCH_AUTH` and `SECOND_OPENSEARCH_SECRET_ARN`: a second
+    /// cluster, which gets the same index. `None` without one, or if a problem was noted.
+    pub fn second_from_env(env: &mut Environment<'_>, first: Option<&Self>) -> Option<Self> {
+        let text = env.optional("SECOND_OPENSEARCH_ENDPOINT")?;
+        let endpoint = endpoint(env, "SECOND_OPENSEARCH_ENDPOINT", &text);
+        let (endpoint, auth, first) = (endpoint, auth(env, "SECOND_"), first?);
+        let endpoint = endpoint?;
+        if endpoint == first.endpoint {
+            env.problem(
+                "SECOND_OPENSEARCH_ENDPOINT",
+                "is OPENSEARCH_ENDPOINT: set it to another cluster, or remove it",
+            );
+        }
+        Some(Self { endpoint, auth: auth?, ..first.clone() })
+    }
 }
 
-fn auth(env: &mut Environment<'_>) -> Option<Auth> {
+fn endpoint(env: &mut Environment<'_>, name: &str, text: &str) -> Option<Url> {
+    // Its text is not repeated: it may hold a password.
+    parse_endpoint(text).map_err(|problem| env.problem(name, problem)).ok()
+}
+
+fn auth(env: &mut Environment<'_>, prefix: &str) -> Option<Auth> {
     const CHOICES: &str =
         "sigv4 (managed domain), sigv4-serverless (collection), basic (with OPENSEARCH_SECRET_ARN) or none";
-    match env.required("OPENSEARCH_AUTH", CHOICES)?.as_str() {
+    let (name, secret) = (format!("{prefix}OPENSEARCH_AUTH"), format!("{prefix}OPENSEARCH_SECRET_ARN"));
+    match env.required(&name, CHOICES)?.as_str() {
         "none" => Some(Auth::None),
         "sigv4" => Some(Auth::SigV4),
         "sigv4-serverless" => Some(Auth::SigV4Serverless),
         "basic" => env
-            .required(
-                "OPENSEARCH_SECRET_ARN",
-                "the ARN of a secret {\"username\": …, \"password\": …}, as OPENSEARCH_AUTH is basic",
-            )
+            .required(&secret, &format!("the ARN of a secret {{\"username\": …, \"password\": …}}, as {name} is basic"))
             .map(|secret_arn| Auth::Basic { secret_arn }),
         other => {
-            env.problem_of("OPENSEARCH_AUTH", other, format_args!("must be one of {CHOICES}"));
+            env.problem_of(&name, other, format_args!("must be one of {CHOICES}"));
             None
         }
     }
@@ -150,6 +168,36 @@ mod tests {
             .expect("valid");
             assert_eq!((config.auth, config.endpoint.as_str()), (expect, "https://host/base/"));
         }
+    }
+
+    #[test]
+    fn a_second_cluster_has_settings_of_its_own() {
+        let vars = |name: &str| match name {
+            "OPENSEARCH_ENDPOINT" => Some("https://first".to_owned()),
+            "INDEX" => Some("i".to_owned()),
+            "OPENSEARCH_AUTH" => Some("sigv4".to_owned()),
+            "SECOND_OPENSEARCH_ENDPOINT" => Some("https://second".to_owned()),
+            "SECOND_OPENSEARCH_AUTH" => Some("basic".to_owned()),
+            _ => None,
+        };
+        let read = |vars: &dyn Fn(&str) -> Option<String>| {
+            let mut env = Environment::new(vars);
+            let first = EngineConfig::from_env(&mut env);
+            let second = EngineConfig::second_from_env(&mut env, first.as_ref());
+            env.finish().map(|()| second).map_err(|error| error.to_string())
+        };
+        let error = read(&vars).expect_err("a secret is missing");
+        assert!(error.contains("SECOND_OPENSEARCH_SECRET_ARN is not set"), "{error}");
+        let whole =
+            |name: &str| if name == "SECOND_OPENSEARCH_SECRET_ARN" { Some("arn".to_owned()) } else { vars(name) };
+        let second = read(&whole).expect("valid").expect("a second one");
+        assert_eq!((second.endpoint.as_str(), second.index.public()), ("https://second/", "i"));
+        assert_eq!(second.auth, Auth::Basic { secret_arn: "arn".into() });
+        let same =
+            |name: &str| if name == "SECOND_OPENSEARCH_ENDPOINT" { vars("OPENSEARCH_ENDPOINT") } else { whole(name) };
+        assert!(read(&same).expect_err("one cluster twice").contains("another cluster"));
+        let none = |name: &str| if name.starts_with("SECOND") { None } else { vars(name) };
+        assert_eq!(read(&none), Ok(None));
     }
 
     #[track_caller]

@@ -177,29 +177,30 @@ impl Engine {
     /// Returns the index behind the public alias if it exists, with the second one of a re-index; fails if one is not
     /// as it should be.
     pub(super) async fn find(&self, deadline: Instant) -> Result<Option<FoundIndexes>, EnsureError> {
-        let (public, write_prefix) = (self.index().public(), self.index().write_prefix());
+        let public = self.index().public();
         let filter = "%2A.aliases%2C%2A.mappings._meta%2C%2A.mappings._source%2C%2A.mappings._routing\
                       %2C%2A.mappings.properties._driftless%2C%2A.settings.index.derived_source";
-        // A closed index is found, too: it is written to, so it must not be forgotten.
-        let path = format!("/{public},{write_prefix}%2A?expand_wildcards=all&filter_path={filter}");
-        let Some(found) = self.get(&path, deadline).await? else {
+        let Some(behind) = self.get(&format!("/{public}?filter_path={filter}"), deadline).await? else {
             return Ok(None);
         };
-        let found = found.as_object().cloned().unwrap_or_default();
-        let (behind, others): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|(name, index)| name == public || index["aliases"].get(public).is_some());
+        let behind: Vec<(String, Value)> = behind.as_object().cloned().unwrap_or_default().into_iter().collect();
         let [(physical, index)] = &behind[..] else {
             return Err(self.foreign(format!(
                 "the alias `{public}` must lead to exactly one index, and leads to {}",
                 behind.len()
             )));
         };
+        // In a request of its own: IAM policies allow paths that begin with the name, and no list of names. A closed
+        // index is found, too: it is written, so it must not be forgotten.
+        let prefix = self.index().write_prefix();
+        let written = self.get(&format!("/{prefix}%2A?expand_wildcards=all&filter_path={filter}"), deadline).await?;
+        let others = written.as_ref().and_then(Value::as_object).cloned().unwrap_or_default().into_iter();
         let checked = |physical: &str, index: &Value, is_public| {
             self.checked(physical, index, is_public).map_err(|problem| self.foreign(problem))
         };
         let public = checked(physical, index, true)?;
         // The prefix may be that of another index's name.
-        let mut others = others.into_iter().filter(|(_, index)| self.write_alias(index).is_some());
+        let mut others = others.filter(|(name, index)| name != physical && self.write_alias(index).is_some());
         let other = match (others.next(), others.next()) {
             (None, _) => None,
             (Some((physical, index)), None) => Some(checked(&physical, &index, false)?),

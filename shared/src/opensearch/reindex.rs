@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::definition::{IndexDefinition, hides_tombstones};
 use super::engine::{Engine, Request, Wait};
+use super::identity::Identity;
 use super::index::{EnsureError, FoundIndex, FoundIndexes, PhysicalIndex, ensure_error};
 use super::index_name::WriteAlias;
 use crate::outcome::Problem;
@@ -39,8 +40,15 @@ pub struct ReindexedIndex {
     pub record: Option<ReindexRecord>,
     /// The whole `_meta` of the mapping.
     meta: Value,
-    /// `_meta.driftless` of an index with the same source.
-    identity: Value,
+    identity: Identity,
+}
+
+impl ReindexedIndex {
+    /// Returns the identity of the index, which its successor has, too.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
 }
 
 /// Record of a re-index.
@@ -133,7 +141,7 @@ impl Engine {
         })?;
         let record =
             ReindexRecord { from: public.index.name.clone(), created_at: Some(now), ..ReindexRecord::default() };
-        let mut meta = public.identity.clone();
+        let mut meta = public.identity.to_meta();
         meta["reindex"] = record_json(&record);
         let body = definition.create_body_without_aliases(meta).to_string().into();
         let path = format!("/{name}");
@@ -259,7 +267,8 @@ impl Engine {
         struct Answer {
             responses: Vec<Value>,
         }
-        let answer = self.post("/_msearch", Some(ndjson), deadline).await?;
+        // Under the index's name, which IAM policies allow. Each header names its own index.
+        let answer = self.post(&format!("/{}/_msearch", self.index().public()), Some(ndjson), deadline).await?;
         let answer: Result<Answer, _> = serde_json::from_slice(&answer);
         answer.map(|answer| answer.responses).map_err(|_| Problem::Protocol("the answer to searches".into()))
     }
@@ -311,7 +320,7 @@ impl Engine {
 
 fn reindexed(found: FoundIndex) -> ReindexedIndex {
     let record = serde_json::from_value(found.meta["driftless"]["reindex"].clone()).ok();
-    ReindexedIndex { index: found.index, record, meta: found.meta, identity: found.identity.to_meta() }
+    ReindexedIndex { index: found.index, record, meta: found.meta, identity: found.identity }
 }
 
 fn record_json(record: &ReindexRecord) -> Value {
