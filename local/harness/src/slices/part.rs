@@ -8,8 +8,8 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
-use super::LongWork;
 use super::state::Part;
+use super::work::LongWork;
 use crate::function::{FunctionProcess, InvocationOutcome, Invoke as _};
 
 /// Work of the first invocation. The next ones work longer: first answers come soon, and a long run pauses rarely.
