@@ -15,6 +15,7 @@ mod index;
 mod loading;
 mod purge;
 mod readme;
+mod reindex;
 mod simulation;
 mod stage;
 mod streams;
