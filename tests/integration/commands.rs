@@ -19,6 +19,7 @@ use tokio::process::Command;
 
 use crate::loading::{BACKFILL, Scene, VERIFY, key};
 use crate::purge::PURGE;
+use crate::reindex::REINDEX;
 use crate::streams::BINARY;
 use crate::support::unique;
 
@@ -50,7 +51,7 @@ impl<'s> Tool<'s> {
 
     fn command(&self, name: &str, binary: &PathBuf, arguments: &[&str]) -> Command {
         let mut command = Command::new(&*LOCAL);
-        command.arg("--home").arg(self.home.path()).arg(name).arg("--binary").arg(binary);
+        command.arg("--home").arg(self.home.path()).args(name.split(' ')).arg("--binary").arg(binary);
         command.args(["--table", &self.scene.table, "--index", &self.scene.index.name]).args(arguments);
         command.envs(services().environment()).env("PARTITION_KEY", PARTITION_KEY).env_remove("DEAD_LETTER_QUEUE_URL");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -227,4 +228,46 @@ async fn a_table_that_cannot_be_replicated_is_named_with_the_remedy() {
     assert!(ended.stderr.contains(&format!("the table {} does not exist", scene.table)), "{}", ended.stderr);
     let (status, _) = scene.index.send(Method::Get, &format!("/{}-000001", scene.index.name), None).await;
     assert_eq!(status, 404, "nothing was made");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_gets_another_definition_by_the_commands_of_a_reindex() {
+    let scene = Scene::new("commanded").await;
+    let tool = Tool::new(&scene);
+    scene.fill(0..30).await;
+    tool.backfill(&[]).await.json(0);
+    let file = |name: &str, text: &str| {
+        let path = tool.home.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let definition = file("index.json", r#"{"mappings": {"properties": {"state": {"type": "keyword"}}}}"#);
+    let searches = file("searches.ndjson", "{}\n{\"query\": {\"match\": {\"text\": \"quoted\"}}, \"size\": 0}\n");
+    let reindex = async |step: &str, arguments: &[&str]| {
+        tool.run(&format!("reindex {step}"), &REINDEX, &[&["--json"], arguments].concat()).await
+    };
+    let created = reindex("create", &["--definition", &definition]).await.json(0);
+    let [old, new] = ["public", "other"].map(|place| created[place]["name"].as_str().expect("a name").to_owned());
+    assert_eq!((&created["state"], &created["other"]["tombstones_copied"]), (&"filling".into(), &true.into()));
+    let early = reindex("switch", &[]).await;
+    assert!(early.code == Some(1) && early.stderr.contains("reindex failed"), "{}", early.stderr);
+
+    let loaded = tool.backfill(&["--into", "other"]).await.json(0);
+    assert_eq!(loaded["written"], 30, "{loaded}");
+    let verdict = tool.verify(&["--of", "other"]).await;
+    assert!(verdict.stderr.contains("next: "), "{}", verdict.stderr);
+    let verdict = verdict.json(0);
+    assert_eq!((&verdict["equal"], &verdict["orphans"]), (&Value::from(true), &"listed".into()), "{verdict}");
+    let shadow = reindex("shadow", &["--searches", &searches]).await.json(0);
+    assert_eq!((&shadow["other"]["shadow"]["searches"], &shadow["next"]), (&1.into(), &"switch".into()), "{shadow}");
+    let switched = reindex("switch", &[]).await.json(0);
+    assert_eq!((&switched["state"], &switched["public"]["name"]), (&"switched".into(), &new.as_str().into()));
+    let back = reindex("rollback", &[]).await.json(0);
+    assert_eq!((&back["state"], &back["public"]["name"]), (&"filling".into(), &old.as_str().into()), "{back}");
+    reindex("switch", &[]).await.json(0);
+    reindex("drop", &["--yes", &old]).await.json(0);
+    let status = tool.run("reindex status", &REINDEX, &[]).await;
+    assert!(status.stdout.starts_with(&format!("state: none\nreaders see: {new} (")), "{}", status.stdout);
+    let verdict = tool.verify(&[]).await.json(0);
+    assert_eq!((&verdict["equal"], &verdict["items"]), (&Value::from(true), &30.into()), "{verdict}");
 }

@@ -123,7 +123,7 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
         lines(&answer).into_iter().for_each(console::result);
     }
     let differences = answer["differences"].as_array().map_or(0, Vec::len);
-    ensure!(differences == 0, "the two indexes answer differently: {}", counted(differences as u64, "search"));
+    ensure!(differences == 0, "the two indexes answer differently: {}", counted(differences as u64, "difference"));
     Ok(())
 }
 
@@ -186,7 +186,12 @@ fn lines(answer: &Value) -> Vec<String> {
         }
     }
     let differences = answer["differences"].as_array().into_iter().flatten();
-    lines.extend(differences.map(|difference| format!("different: {}", text(difference))));
+    lines.extend(differences.map(|difference| {
+        let [search, path, old, new] = ["search", "path", "old", "new"].map(|member| text(&difference[member]));
+        format!("search {search} differs at {path}: {old} and {new}")
+    }));
+    let leftovers = answer["leftovers"].as_array().into_iter().flatten();
+    lines.extend(leftovers.map(|name| format!("left over: {}", text(name))));
     if let Some(next) = answer["next"].as_str() {
         lines.push(format!("next: {next}"));
     }
@@ -194,7 +199,14 @@ fn lines(answer: &Value) -> Vec<String> {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, value)| format!("{} {}", name.replace('_', " "), text(value)));
+            format!("[{}]", members.collect::<Vec<_>>().join(", "))
+        }
+        value => value.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -205,13 +217,16 @@ mod tests {
     fn an_answer_says_which_index_readers_see_and_what_comes_next() {
         let answer = json!({
             "step": "status", "state": "filling", "public": {"name": "orders-000001", "documents": 7},
-            "other": {"name": "orders-000002", "documents": 3, "tombstones_copied": true, "verified": null},
+            "other": {"name": "orders-000002", "documents": 3, "tombstones_copied": true, "shadow": {"searches": 1},
+                "verified": null},
+            "differences": [{"search": 1, "path": "hits.total.value", "old": "7", "new": "3"}],
             "next": "backfill the other index",
         });
         let expected = [
             "state: filling",
             "readers see: orders-000001 (documents 7)",
-            "beside it: orders-000002 (documents 3, tombstones copied true)",
+            "beside it: orders-000002 (documents 3, shadow [searches 1], tombstones copied true)",
+            "search 1 differs at hits.total.value: 7 and 3",
             "next: backfill the other index",
         ];
         assert_eq!(lines(&answer), expected);

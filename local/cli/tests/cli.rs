@@ -106,6 +106,25 @@ fn commands_without_services_say_how_to_get_them() {
 }
 
 #[test]
+fn commands_on_a_table_and_its_index_say_what_they_need() {
+    let home = tempfile::tempdir().unwrap();
+    for command in ["replicate", "backfill", "verify", "purge"] {
+        let said = fail(local(home.path(), &[command, "--table", "any"]));
+        assert!(said.contains("cargo local up") && said.contains("OPENSEARCH_ENDPOINT"), "{command}: {said}");
+    }
+    // Its own credentials and endpoint would be taken for those of the account.
+    let mut command = local(home.path(), &["backfill", "--table", "any", "--aws"]);
+    command.env("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1");
+    let said = fail(command);
+    assert!(said.contains("AWS_ENDPOINT_URL_DYNAMODB is set: use a shell without the variables"), "{said}");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = local(home.path(), &["reindex", "status", "--table", "any"]);
+    command.env("OPENSEARCH_ENDPOINT", format!("http://{}", listener.local_addr().unwrap()));
+    let said = fail(command);
+    assert!(said.contains("no services run") && said.contains("--aws"), "{said}");
+}
+
+#[test]
 fn a_service_of_the_environment_that_does_not_answer_is_named_before_anything_is_done() {
     let home = tempfile::tempdir().unwrap();
     // Bound and released: nothing listens there.

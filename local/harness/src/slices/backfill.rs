@@ -5,8 +5,8 @@ use backfill::report::{BackfillReport, RejectedDocument};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::LongWork;
 use super::state::WorkState;
+use super::work::LongWork;
 use crate::function::FunctionConfig;
 
 /// Sums of a backfill.

@@ -8,12 +8,12 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
-use super::LongWork;
 use super::state::Part;
+use super::work::LongWork;
 use crate::function::{FunctionProcess, InvocationOutcome, Invoke as _};
 
 /// Work of the first invocation. The next ones work longer: first answers come soon, and a long run pauses rarely.
-const FIRST_SLICE: Duration = Duration::from_secs(3);
+const FIRST_SLICE: Duration = Duration::from_secs(5);
 /// Longest work between two answers, which show the progress.
 const USUAL_SLICE: Duration = Duration::from_secs(10);
 /// The same where each invocation has its pauses, and after failures.
@@ -60,7 +60,7 @@ pub(super) async fn run(work: &LongWork, mut part: Part, answers: UnboundedSende
             "the function {} failed {failures} times in a row without progress: {failure}",
             work.function.name
         );
-        tracing::debug!(segment = part.segment, failure, "the function failed and is invoked again");
+        tracing::info!("segment {} failed and is tried again: {failure}", part.segment);
         sleep(FIRST_PAUSE.saturating_mul(1 << failures).min(LONGEST_PAUSE)).await;
     }
     process.end().await;

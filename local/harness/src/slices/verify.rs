@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use verify::report::{Example, VerifyReport, proof};
 
-use super::LongWork;
 use super::state::{Counts, WorkState};
+use super::work::LongWork;
 use crate::function::FunctionConfig;
 
 /// A little more than the default refresh interval: counts and listings see what was refreshed.
