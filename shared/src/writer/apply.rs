@@ -16,11 +16,12 @@ const MAX_PARTS: usize = 2;
 const MIN_DOCUMENTS: usize = 40;
 
 impl<T: Target> Writer<T> {
-    /// Applies a batch. Answers by the deadline if the target keeps it.
-    ///
-    /// # Errors
-    /// Fails if the deployment is wrong. Some changes may have been applied, and none has been rejected for it.
-    pub async fn apply(&self, changes: &[Change], options: ApplyOptions) -> Result<ApplyReport, ConfigurationError> {
+    /// Applies a batch to this writer's own index only.
+    pub(super) async fn apply_alone(
+        &self,
+        changes: &[Change],
+        options: ApplyOptions,
+    ) -> Result<ApplyReport, ConfigurationError> {
         let parts = parts(fold(changes)).into_iter().enumerate().map(|(nth, documents)| async move {
             if nth > 0 {
                 // The previous part sends its request before this one prepares its own.
@@ -31,12 +32,12 @@ impl<T: Target> Writer<T> {
         Ok(ApplyReport::of(try_join_all(parts).await?))
     }
 
-    /// Returns the outcomes that versions suggest, and writes nothing. A change that would be written counts as
-    /// applied, although the engine might refuse it.
-    ///
-    /// # Errors
-    /// As for [`Writer::apply`].
-    pub async fn preview(&self, changes: &[Change], options: ApplyOptions) -> Result<Vec<Outcome>, ConfigurationError> {
+    /// Previews a batch for this writer's own index only.
+    pub(super) async fn preview_alone(
+        &self,
+        changes: &[Change],
+        options: ApplyOptions,
+    ) -> Result<Vec<Outcome>, ConfigurationError> {
         let ended = Part::new(fold(changes), changes, self, options).preview().await?;
         Ok(ApplyReport::of(vec![ended]).outcomes)
     }

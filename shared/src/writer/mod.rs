@@ -7,11 +7,13 @@
 //! applied, it is rejected, and its predecessor tried.
 
 mod apply;
+mod beside;
 mod cache;
 mod overrule;
 mod part;
 mod pending;
 pub mod repair;
+mod second;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -24,6 +26,7 @@ use crate::time::Timestamp;
 use crate::version::Generation;
 
 use cache::StateCache;
+use second::Beside;
 
 /// Limit for the doublings of the request time-out that one batch passes on to the next.
 const MOST_REMEMBERED: u32 = 2;
@@ -38,6 +41,8 @@ pub struct Writer<T> {
     shows_versions: AtomicBool,
     /// Doublings of the request time-out with which the next batch begins.
     doublings: AtomicU32,
+    /// Writer on a second index, which gets the same changes.
+    beside: Option<Beside<Self>>,
 }
 
 /// Options for one call of [`Writer::apply`].
@@ -70,6 +75,7 @@ impl<T: Target> Writer<T> {
             states: StateCache::default(),
             shows_versions: AtomicBool::new(false),
             doublings: AtomicU32::new(0),
+            beside: None,
         }
     }
 
