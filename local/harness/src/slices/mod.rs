@@ -8,7 +8,7 @@
 //! # Layout
 //! - [`state`]: cursors and counts; [`StateFile`]: the same, for the next process; [`about()`]: the table and the index
 //!   that they are about.
-//! - `part`: the loop of one part.
+//! - `run`: the parts, concurrently; `part`: the loop of one part.
 //! - [`backfill`], [`verify`], [`purge`]: these functions' own requests and sums.
 //!
 //! Deliberately absent: lines for people. Commands, tests and benchmarks say what they have to say.
@@ -17,16 +17,14 @@ mod about;
 pub mod backfill;
 mod part;
 pub mod purge;
+mod run;
 pub mod state;
 mod state_file;
 pub mod verify;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Result;
-use futures::future::try_join_all;
 use serde_json::Value;
-use tokio::sync::mpsc::unbounded_channel;
 
 use crate::function::{FunctionConfig, ProcessFault};
 pub use about::about;
@@ -65,37 +63,6 @@ impl LongWork {
     #[must_use]
     pub fn begin(&self) -> WorkState {
         WorkState::new(self.segments.unwrap_or(1).max(1))
-    }
-
-    /// Does what `state` shows as open, and updates it after each answer.
-    ///
-    /// # Errors
-    /// Fails if a part fails several times in a row, or with an error that no repetition mends. `state` then has the
-    /// cursors to go on with.
-    pub async fn run(&self, state: &mut WorkState, mut on_answer: impl FnMut(&WorkState)) -> Result<()> {
-        let (answers, mut answered) = unbounded_channel();
-        let (before, start) = (state.seconds, Instant::now());
-        let open: Vec<_> = state.parts.iter().filter(|part| !part.done).cloned().collect();
-        let work = try_join_all(open.into_iter().map(|part| part::run(self, part, answers.clone())));
-        tokio::pin!(work);
-        loop {
-            let result = tokio::select! {
-                biased;
-                Some(part) = answered.recv() => {
-                    state.replace(part);
-                    None
-                }
-                result = &mut work => Some(result),
-            };
-            while let Ok(part) = answered.try_recv() {
-                state.replace(part);
-            }
-            state.seconds = before + start.elapsed().as_secs_f64();
-            on_answer(state);
-            if let Some(result) = result {
-                return result.map(drop);
-            }
-        }
     }
 
     /// Timeout of an invocation that shall work for so long.
