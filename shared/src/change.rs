@@ -5,6 +5,8 @@
 //! tells a stream that carries no new image from a record that lost it.
 
 mod damaged;
+mod member;
+mod origin;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,8 +23,11 @@ use crate::outcome::ConfigurationError;
 use crate::time::Timestamp;
 use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
 
-/// Paths and messages in errors are cut to this many bytes.
-const MAX_WORDS_BYTES: usize = 512;
+pub use member::RecordError;
+pub(crate) use origin::table;
+pub use origin::{Origin, table_arn};
+
+use member::{malformed, shape, text};
 
 /// Kind of a change, from `eventName`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,25 +75,6 @@ pub struct ReadOptions {
     pub partition_key: Option<String>,
 }
 
-/// Identification that a record carries, whatever its change.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// Value of `eventID`, for logs.
-    pub event_id: Option<String>,
-    /// Value of `dynamodb.SequenceNumber` as it came. A response to Lambda names a failed record by it.
-    pub sequence_number: Option<String>,
-    /// ARN of the table: `eventSourceARN` without the stream.
-    pub table_arn: Option<String>,
-}
-
-impl Origin {
-    /// Returns the table's name.
-    #[must_use]
-    pub fn table(&self) -> Option<&str> {
-        self.table_arn.as_deref().and_then(|arn| arn.split_once(":table/")).map(|(_, name)| name)
-    }
-}
-
 /// A record, as far as it could be read.
 #[derive(Debug)]
 pub struct Record {
@@ -96,22 +82,6 @@ pub struct Record {
     pub origin: Origin,
     /// The change, or the reason why there is none.
     pub change: Result<Change, RecordError>,
-}
-
-/// Reason why a record gives no change. Holds names and shapes, never content.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
-    /// A malformed record: it can never be applied.
-    #[error("{field}: {problem}")]
-    Malformed {
-        /// Path of the field in the record.
-        field: String,
-        /// The expected shape, and the one that was found.
-        problem: String,
-    },
-    /// A well-formed record that shows a wrong stream or wrong settings.
-    #[error(transparent)]
-    Configuration(#[from] ConfigurationError),
 }
 
 #[derive(Deserialize)]
@@ -169,7 +139,8 @@ impl Record {
     #[must_use]
     pub fn read(json: &str, read_options: &ReadOptions) -> Self {
         let Some(record) = object(json) else {
-            return damaged::record(json);
+            let (origin, error) = damaged::explain(json);
+            return Self { origin, change: Err(error) };
         };
         let event_id = record.event_id.and_then(|raw| text(raw).map(Cow::into_owned));
         let sequence_number = record.dynamodb.as_ref().and_then(|change| change.sequence_number).and_then(text);
@@ -208,17 +179,6 @@ fn read_change(
         kind,
         content: if kind == ChangeKind::Remove { Content::Tombstone } else { Content::Document(new_image(change)?) },
     })
-}
-
-/// Returns the table's ARN from `arn:aws:dynamodb:REGION:ACCOUNT:table/TABLE/stream/LABEL`.
-#[must_use]
-pub fn table_arn(stream_arn: &str) -> Option<&str> {
-    stream_arn.split_once("/stream/").map(|(table, _)| table)
-}
-
-/// Returns the name of the table from its stream's ARN.
-pub(crate) fn table(stream_arn: &str) -> Option<&str> {
-    stream_arn.split_once(":table/")?.1.split_once('/').map(|(table, _)| table)
 }
 
 fn kind(record: &RawRecord<'_>) -> Result<ChangeKind, RecordError> {
@@ -275,36 +235,6 @@ fn required<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Cow<'a, str>, 
 /// Reads the record's own members. Requires an object, because serde also accepts an array.
 fn object(json: &str) -> Option<RawRecord<'_>> {
     if json.trim_start().starts_with('{') { serde_json::from_str(json).ok() } else { None }
-}
-
-fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
-}
-
-fn malformed(field: &str, problem: String) -> RecordError {
-    RecordError::Malformed { field: shortened(field), problem: shortened(&problem) }
-}
-
-/// Cuts a text for an error: DynamoDB's names have up to 64 KB, and its paths 32 levels.
-fn shortened(text: &str) -> String {
-    if text.len() <= MAX_WORDS_BYTES {
-        return text.to_owned();
-    }
-    format!("{}…", &text[..text.floor_char_boundary(MAX_WORDS_BYTES)])
-}
-
-/// Returns the JSON shape of a text, from its first character.
-fn shape(json: &str) -> &'static str {
-    match json.trim_start().bytes().next() {
-        Some(b'{') => "an object",
-        Some(b'[') => "an array",
-        Some(b'"') => "a string",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') | None => "null",
-        Some(_) => "a number",
-    }
 }
 
 #[cfg(test)]

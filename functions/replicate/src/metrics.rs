@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use driftless::change::Change;
-use driftless::function::clock::now;
 use driftless::outcome::{Outcome, OutcomeCounts};
 use driftless::time::Timestamp;
 
@@ -81,19 +80,6 @@ impl Metrics {
         let Self { records, round_trips, engine_times, problems, .. } = std::mem::take(self);
         let outcomes = OutcomeCounts { failed: records, ..OutcomeCounts::default() };
         *self = Self { records, outcomes, round_trips, engine_times, problems, ..Self::default() };
-    }
-
-    /// Returns the lines of one invocation: its own, and one per class of problem.
-    #[must_use]
-    pub fn lines(&self, index: &str) -> Vec<u8> {
-        line::write(self, index, now())
-    }
-
-    /// Returns the invocation's own line.
-    #[must_use]
-    pub fn line(&self, index: &str) -> Vec<u8> {
-        let without_problems = Self { problems: BTreeMap::new(), ..self.clone() };
-        without_problems.lines(index)
     }
 
     /// Returns `true` if an operator must see it immediately, because some record was not applied.

@@ -3,21 +3,20 @@
 use std::fmt::Write as _;
 
 use crate::figures::{Figure, Row, RowId};
-use crate::report::BenchReport;
 use crate::rows::lane_time;
 
-/// Returns the whole page.
-pub(crate) fn page(report: &BenchReport) -> String {
+/// Returns the whole page of these rows; `measured` is the run in words.
+pub(crate) fn page(measured: &str, rows: &[Row]) -> String {
     let mut text = String::from(include_str!("preface.md"));
-    let _ = writeln!(text, "\n{}\n", report.setting.describe());
+    let _ = writeln!(text, "\n{measured}\n");
     text.push_str("| row | about | figure | value | bound | verdict |\n|---|---|---|--:|--:|---|\n");
-    for row in &report.rows {
+    for row in rows {
         let Some(figure) = headline(row) else { continue };
         let (title, value, bound) = (row.id.about().title, figure.text(), figure.bound_text());
         let _ = writeln!(text, "| {} | {title} | {} | {value} | {bound} | {} |", row.id, figure.name, verdict(row));
     }
-    for row in &report.rows {
-        section(&mut text, row, &report.setting.describe());
+    for row in rows {
+        section(&mut text, row, measured);
     }
     text
 }
@@ -156,6 +155,7 @@ fn capacity(row: &Row) -> String {
 mod tests {
     use super::*;
     use crate::figures::Bound;
+    use crate::report::BenchReport;
 
     fn row(figures: &[(&str, Option<f64>)]) -> Row {
         let mut row = Row::new(RowId::Unguarded, "w");
@@ -211,6 +211,6 @@ mod tests {
         let text = include_str!("../../../docs/benchmark/figures.json");
         let report: BenchReport = serde_json::from_str(text).unwrap();
         let message = "write it again: cargo local bench --report docs --from docs/benchmark/figures.json";
-        assert!(page(&report) == include_str!("../../../docs/benchmark.md"), "{message}");
+        assert!(page(&report.heading(), &report.rows) == include_str!("../../../docs/benchmark.md"), "{message}");
     }
 }

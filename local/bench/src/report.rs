@@ -138,7 +138,8 @@ impl BenchReport {
         fs::write(beside.join(CHARTS), text).with_context(|| format!("write {}", beside.join(CHARTS).display()))?;
         self.write_json(&beside.join(FIGURES))?;
         let page = folder.join("benchmark.md");
-        fs::write(&page, markdown::page(self)).with_context(|| format!("write {}", page.display()))
+        fs::write(&page, markdown::page(&self.heading(), &self.rows))
+            .with_context(|| format!("write {}", page.display()))
     }
 }
 
@@ -225,7 +226,7 @@ mod tests {
     fn a_miss_is_told_as_a_miss() {
         let mut report = report();
         report.rows[0].add(Figure::new("no value", f64::NAN, "lanes").bounded(Bound::AtMost(3.0)));
-        let text = markdown::page(&report);
+        let text = markdown::page(&report.heading(), &report.rows);
         assert!(text.contains("| B4 backlog | "), "{text}");
         assert!(text.contains("| lost | 0.50 | at least 0.9 | **2 of 3 missed** |"), "{text}");
         assert!(text.contains("| held | 0.95 | at least 0.9 | met |"), "{text}");

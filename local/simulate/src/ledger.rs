@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use driftless::document_id::DocumentId;
 use driftless::version::Version;
 
-use crate::shown::as_text;
 use crate::table::WrittenChange;
+
+/// Digits of sequence numbers that compare as texts: as many as fit into 128 bits.
+const TEXT_DIGITS: usize = 38;
 
 /// Place of a change among all changes of the table.
 pub(crate) type Ordinal = usize;
@@ -146,4 +148,9 @@ impl Ledger {
     pub(crate) fn describe(&self, change: Ordinal) -> String {
         format!("change {change} of {}", self.changes[change].id)
     }
+}
+
+/// Pads a sequence number at its end. Such numbers compare as unpadded texts would.
+pub(crate) fn as_text(sequence: &str) -> String {
+    format!("{sequence:0<TEXT_DIGITS$}")
 }

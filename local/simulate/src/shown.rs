@@ -6,14 +6,12 @@ use serde_json::Value;
 
 use crate::guard::Guard;
 use crate::index::Index;
-use crate::ledger::Ordinal;
+use crate::ledger::{Ordinal, as_text};
 use crate::table::PARTITION_KEY;
 use crate::world::World;
 
 /// Label of every stream, if labels do not count.
 const ONE_STREAM: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/T/stream/2026-01-15T09:30:00.000";
-/// Digits of sequence numbers that compare as texts: as many as fit into 128 bits.
-const TEXT_DIGITS: usize = 38;
 
 /// A batch as the function is shown it.
 pub(crate) struct ShownBatch {
@@ -69,9 +67,4 @@ pub(crate) fn shown<I: Index>(world: &World<I>, record: &StreamRecord) -> Stream
         json["dynamodb"]["SequenceNumber"] = as_text(record.sequence_number().as_str()).into();
     }
     StreamRecord::from_json(Bytes::from(json.to_string()), PARTITION_KEY).expect("the model's records are records")
-}
-
-/// Pads a sequence number at its end. Such numbers compare as unpadded texts would.
-pub(crate) fn as_text(sequence: &str) -> String {
-    format!("{sequence:0<TEXT_DIGITS$}")
 }

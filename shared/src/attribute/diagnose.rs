@@ -5,11 +5,20 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use super::MalformedItem;
 use crate::number::Number;
 
 /// Nesting depth at which the parser stops, so that no text can exhaust the stack.
 const PARSER_DEPTH: usize = 128;
+
+/// Problem of an item's JSON: the attribute, and the shape that was found. Holds no attribute's content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct MalformedItem {
+    /// Attribute path, such as `address.lines[2]`; empty for the item itself.
+    pub path: String,
+    /// The expected shape, and the one that was found.
+    pub problem: String,
+}
 
 /// Explains why `json` is no item. `error` is the parser's, for text that is not even JSON.
 pub(super) fn item(json: &str, error: &serde_json::Error) -> MalformedItem {

@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 
 use crate::number::Number;
 
+pub use diagnose::MalformedItem;
+
 /// An item, or the value of a map attribute: attribute values by name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Item<'a>(pub BTreeMap<Cow<'a, str>, AttributeValue<'a>>);
@@ -44,16 +46,6 @@ pub enum AttributeValue<'a> {
     NumberSet(Vec<Number>),
     /// `BS`: a set of byte strings, in no order of its own.
     BinarySet(Vec<Vec<u8>>),
-}
-
-/// Problem of an item's JSON: the attribute, and the shape that was found. Holds no attribute's content.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {problem}")]
-pub struct MalformedItem {
-    /// Attribute path, such as `address.lines[2]`; empty for the item itself.
-    pub path: String,
-    /// The expected shape, and the one that was found.
-    pub problem: String,
 }
 
 impl Item<'_> {

@@ -7,19 +7,20 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Origin, Record, malformed, shape, table_arn, text};
+use super::member::{RecordError, malformed, shape, text};
+use super::origin::{Origin, table_arn};
 use crate::version::SequenceNumber;
 
 /// Names of the members that are parsed, in the record and in its change.
 const RECORD: [&str; 5] = ["eventID", "eventName", "eventSource", "eventSourceARN", "dynamodb"];
 const CHANGE: [&str; 5] = ["ApproximateCreationDateTime", "Keys", "NewImage", "SequenceNumber", "StreamViewType"];
 
-/// Describes why `json` is no stream record. The result holds only members that occur once: of a doubled member, nobody
+/// Describes why `json` is no stream record. The origin holds only members that occur once: of a doubled member, nobody
 /// knows which was meant.
-pub(super) fn record(json: &str) -> Record {
+pub(super) fn explain(json: &str) -> (Origin, RecordError) {
     let Some(record) = Members::of(json) else {
         let problem = format!("expected one stream record as an object, found {}", shape(json));
-        return Record { origin: Origin::default(), change: Err(malformed("record", problem)) };
+        return (Origin::default(), malformed("record", problem));
     };
     let inner = record.get("dynamodb").map(|raw| raw.get());
     let change = inner.and_then(Members::of);
@@ -40,7 +41,7 @@ pub(super) fn record(json: &str) -> Record {
         sequence_number: sequence_number.map(Into::into),
         table_arn: arn.and_then(|arn| table_arn(&arn).map(str::to_owned)),
     };
-    Record { origin, change: Err(error) }
+    (origin, error)
 }
 
 /// Members of an object, their number of occurrences, and whether all names are text.
@@ -60,7 +61,7 @@ impl<'a> Members<'a> {
     }
 
     /// Returns the object's problem, if it concerns a member that is parsed.
-    fn fault(&self, prefix: &str, read: &[&str]) -> Option<super::RecordError> {
+    fn fault(&self, prefix: &str, read: &[&str]) -> Option<RecordError> {
         let twice = read.iter().find(|name| self.values.get(**name).is_some_and(|(_, count)| *count > 1));
         match twice {
             Some(name) => Some(malformed(&format!("{prefix}{name}"), "stands twice in one object".to_owned())),

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use opensearch::http::Method;
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -13,20 +12,14 @@ use super::http::HttpClient;
 use super::index_name::IndexName;
 use crate::outcome::{Problem, Refusal};
 
+pub(super) use super::http::Request;
+
 /// A client of the engine. Connections stay open between invocations.
 #[derive(Debug)]
 pub struct Engine {
     client: HttpClient,
     index: IndexName,
     request_timeout: Duration,
-}
-
-/// A request, in the engine's terms.
-pub(super) struct Request<'a> {
-    pub(super) method: Method,
-    /// Path with its query, percent-encoded.
-    pub(super) path: &'a str,
-    pub(super) body: Option<Bytes>,
 }
 
 /// Time to wait for an answer.

@@ -15,7 +15,6 @@ use reqwest::redirect::Policy;
 use url::Url;
 
 use super::auth::Signing;
-use super::engine::Request;
 use crate::outcome::Problem;
 
 /// Time-out of a connection attempt. The next address is tried afterwards.
@@ -32,6 +31,14 @@ pub(super) struct HttpClient {
     client: reqwest::Client,
     endpoint: Url,
     signing: Signing,
+}
+
+/// A request, in the engine's terms.
+pub(super) struct Request<'a> {
+    pub(super) method: Method,
+    /// Path with its query, percent-encoded.
+    pub(super) path: &'a str,
+    pub(super) body: Option<Bytes>,
 }
 
 /// An answer, whatever its status.

@@ -4,31 +4,16 @@
 //! the other. A change has one outcome all the same. It is done when both indexes have ended it, and refused when
 //! either refuses it for good.
 
-use std::sync::Arc;
-
 use futures::future::join;
 
 use super::repair::{RepairError, RepairOptions, RepairReport};
+use super::second::{Beside, Names};
 use super::{ApplyOptions, ApplyReport, Writer};
 use crate::change::Change;
 use crate::document_id::DocumentId;
-use crate::outcome::{ConfigurationError, Outcome, Problem};
+use crate::outcome::{ConfigurationError, Outcome};
 use crate::table::{Key, Table};
 use crate::target::Target;
-
-/// Writer on the second index, and what both indexes are called in dead letters.
-#[derive(Debug)]
-pub(super) struct Beside<T> {
-    writer: Box<Writer<T>>,
-    names: Names,
-}
-
-/// Names of a writer's own index and of the second one.
-#[derive(Debug, Clone)]
-struct Names {
-    own: Arc<str>,
-    second: Arc<str>,
-}
 
 impl<T: Target> Writer<T> {
     /// Adds a second index that gets the same changes. The names tell a person which of the two refused a change.
@@ -100,27 +85,5 @@ impl<T: Target> Writer<T> {
             outcomes: names.combined(own.outcomes, second.outcomes),
             capacity: own.capacity + second.capacity,
         })
-    }
-}
-
-impl Names {
-    fn combined(&self, own: Vec<Outcome>, second: Vec<Outcome>) -> Vec<Outcome> {
-        own.into_iter().zip(second).map(|(own, second)| self.both(own, second)).collect()
-    }
-
-    /// Returns the outcome of a change that ended so in the two indexes.
-    fn both(&self, own: Outcome, second: Outcome) -> Outcome {
-        let in_one = |index: &Arc<str>, problem| {
-            Outcome::Rejected(Problem::OneIndex { index: Arc::clone(index), problem: Box::new(problem) })
-        };
-        match (own, second) {
-            (Outcome::Failed(problem), _) | (_, Outcome::Failed(problem)) => Outcome::Failed(problem),
-            (Outcome::Rejected(problem), Outcome::Rejected(_)) => Outcome::Rejected(problem),
-            (Outcome::Rejected(problem), _) => in_one(&self.own, problem),
-            (_, Outcome::Rejected(problem)) => in_one(&self.second, problem),
-            (Outcome::OrderAnomaly, _) | (_, Outcome::OrderAnomaly) => Outcome::OrderAnomaly,
-            (Outcome::Duplicate, Outcome::Applied) => Outcome::Applied,
-            (own, _) => own,
-        }
     }
 }

@@ -6,35 +6,28 @@
 //! gets one outcome. Problems that may pass are retried with jitter until the deadline. If a change can never be
 //! applied, it is rejected, and its predecessor tried.
 
+mod apply;
 mod beside;
 mod cache;
 mod overrule;
 mod part;
 mod pending;
 pub mod repair;
+mod second;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use futures::future::try_join_all;
 use tokio::time::Instant;
 
-use crate::change::Change;
-use crate::fold::{Folded, fold};
 use crate::outcome::{ConfigurationError, Outcome};
 use crate::target::{StoredState, Target};
 use crate::time::Timestamp;
 use crate::version::Generation;
 
-use beside::Beside;
 use cache::StateCache;
-use part::{Ended, Part};
+use second::Beside;
 
-/// Number of concurrent parts of a large batch. The engine then indexes on more than one of its threads. This process
-/// parses one answer while the engine works on the other part.
-const MAX_PARTS: usize = 2;
-/// Minimum number of documents in a part.
-const MIN_DOCUMENTS: usize = 40;
 /// Limit for the doublings of the request time-out that one batch passes on to the next.
 const MOST_REMEMBERED: u32 = 2;
 
@@ -49,7 +42,7 @@ pub struct Writer<T> {
     /// Doublings of the request time-out with which the next batch begins.
     doublings: AtomicU32,
     /// Writer on a second index, which gets the same changes.
-    beside: Option<Beside<T>>,
+    beside: Option<Beside<Self>>,
 }
 
 /// Options for one call of [`Writer::apply`].
@@ -92,28 +85,6 @@ impl<T: Target> Writer<T> {
         &self.target
     }
 
-    /// Applies a batch to this writer's own index only.
-    async fn apply_alone(&self, changes: &[Change], options: ApplyOptions) -> Result<ApplyReport, ConfigurationError> {
-        let parts = parts(fold(changes)).into_iter().enumerate().map(|(nth, documents)| async move {
-            if nth > 0 {
-                // The previous part sends its request before this one prepares its own.
-                tokio::task::yield_now().await;
-            }
-            Part::new(documents, changes, self, options).apply().await
-        });
-        Ok(ApplyReport::of(try_join_all(parts).await?))
-    }
-
-    /// Previews a batch for this writer's own index only.
-    async fn preview_alone(
-        &self,
-        changes: &[Change],
-        options: ApplyOptions,
-    ) -> Result<Vec<Outcome>, ConfigurationError> {
-        let ended = Part::new(fold(changes), changes, self, options).preview().await?;
-        Ok(ApplyReport::of(vec![ended]).outcomes)
-    }
-
     /// Fails under documents of a higher generation: every change would be stale, and count as done.
     fn check(&self, found: Option<&StoredState>) -> Result<(), ConfigurationError> {
         let Some(version) = found.and_then(|stored| stored.version.as_ref()) else { return Ok(()) };
@@ -143,33 +114,6 @@ impl<T: Target> Writer<T> {
         let doublings = timed_out.map_or(self.doublings().saturating_sub(1), |doublings| doublings + 1);
         self.doublings.store(doublings.min(MOST_REMEMBERED), Ordering::Relaxed);
     }
-}
-
-impl ApplyReport {
-    /// Combines the parts of a batch, which ran concurrently.
-    fn of(parts: Vec<Ended>) -> Self {
-        let engine_time = parts.iter().map(|part| part.engine_time).max().unwrap_or_default();
-        let round_trips = parts.iter().map(|part| part.round_trips).max().unwrap_or_default();
-        let together = parts.into_iter().reduce(|mut all, part| {
-            all.outcomes.iter_mut().zip(part.outcomes).for_each(|(one, other)| *one = one.take().or(other));
-            all
-        });
-        let outcomes = together.unwrap_or_default().outcomes.into_iter();
-        let outcomes = outcomes.map(|outcome| outcome.expect("every change has ended")).collect();
-        Self { outcomes, engine_time, round_trips }
-    }
-}
-
-/// Splits the documents of a batch into parts of about equal numbers.
-fn parts(mut documents: Vec<Folded<'_>>) -> Vec<Vec<Folded<'_>>> {
-    let count = (documents.len() / MIN_DOCUMENTS).clamp(1, MAX_PARTS);
-    let mut parts = Vec::with_capacity(count);
-    for left in (1..count).rev() {
-        let rest = documents.split_off(documents.len() / (left + 1));
-        parts.push(std::mem::replace(&mut documents, rest));
-    }
-    parts.push(documents);
-    parts
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::change::Content;
+use crate::change::{Change, Content};
 use crate::fixtures::{change, insert, remove};
 use crate::memory::{Fault, MemoryTarget};
 use crate::outcome::{Problem, Treatment};

@@ -4,8 +4,10 @@
 //! become `{"Values": […], "Counts": […]}`, of which CloudWatch takes [`MOST_VALUES`].
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use driftless::function::clock::now;
 use driftless::time::Timestamp;
 use metrique_writer::format::Format as _;
 use metrique_writer::unit::{AsCount, NegativeScale};
@@ -64,6 +66,21 @@ thread_local! {
     static PROBLEM_LINE: RefCell<Emf> = RefCell::new(emf(&["Index", "Class"]));
 }
 
+impl Metrics {
+    /// Returns the lines of one invocation: its own, and one per class of problem.
+    #[must_use]
+    pub fn lines(&self, index: &str) -> Vec<u8> {
+        write(self, index, now())
+    }
+
+    /// Returns the invocation's own line.
+    #[must_use]
+    pub fn line(&self, index: &str) -> Vec<u8> {
+        let without_problems = Self { problems: BTreeMap::new(), ..self.clone() };
+        without_problems.lines(index)
+    }
+}
+
 /// Writes one line, and one per class of problem, each with its line feed.
 pub(super) fn write(metrics: &Metrics, index: &str, at: Timestamp) -> Vec<u8> {
     let at = UNIX_EPOCH + Duration::from_millis(at.as_millis());
@@ -109,8 +126,6 @@ fn append(format: &mut Emf, line: &impl Entry, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use driftless::outcome::OutcomeCounts;
 
     use super::*;

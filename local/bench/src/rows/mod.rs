@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::figures::RowId;
 
+pub(crate) use about::About;
+
+mod about;
 pub(super) mod backlog;
 pub(super) mod cost;
 pub(super) mod growth;
@@ -15,17 +18,6 @@ pub(super) mod real_stream;
 pub(super) mod shard_limit;
 pub(super) mod start;
 pub(super) mod unguarded;
-
-/// Texts of a row that no run changes.
-pub(crate) struct About {
-    pub(crate) number: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) title: &'static str,
-    /// Name of the bounded figure that stands for the row in the overview.
-    pub(crate) headline: &'static str,
-    /// The row's page of Markdown.
-    pub(crate) notes: &'static str,
-}
 
 impl RowId {
     /// Texts of the row.

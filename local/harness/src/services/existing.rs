@@ -10,7 +10,7 @@ use opensearch::http::Url;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{DYNAMODB_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, Wanted};
+use super::wanted::{DYNAMODB_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, Wanted};
 
 /// Longest wait for a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);

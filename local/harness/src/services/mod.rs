@@ -21,6 +21,7 @@ mod requirements;
 mod service;
 mod shared;
 mod sqs;
+mod wanted;
 mod workspace;
 
 use std::sync::Arc;
@@ -43,43 +44,10 @@ pub use requirements::check_requirements;
 pub use service::{Provided, Service};
 pub use shared::shared;
 pub use sqs::{ElasticMq, create_queue};
+pub use wanted::{DYNAMODB_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, STREAMS_ENDPOINT, Wanted};
 pub use workspace::local_dir;
 
 use service::provide;
-
-/// The variable that gives the URL of a search engine to use.
-pub const OPENSEARCH_ENDPOINT: &str = "OPENSEARCH_ENDPOINT";
-/// The SDK's own variable for DynamoDB.
-pub const DYNAMODB_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
-/// The SDK's own variable for DynamoDB Streams.
-pub const STREAMS_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB_STREAMS";
-/// The SDK's own variable for SQS.
-pub const SQS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
-
-/// Choice of services to start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Wanted {
-    /// DynamoDB to start; there is always one.
-    pub dynamodb: DynamoDbKind,
-    /// True if there are queues.
-    pub sqs: bool,
-    /// Search engine to start, if any.
-    pub engine: Option<EngineChoice>,
-    /// Purpose for which the engine runs.
-    pub purpose: Purpose,
-}
-
-impl Default for Wanted {
-    /// Everything, in the default kinds.
-    fn default() -> Self {
-        Self {
-            dynamodb: DynamoDbKind::default(),
-            sqs: true,
-            engine: Some(EngineChoice::default()),
-            purpose: Purpose::default(),
-        }
-    }
-}
 
 /// A bundle of running services. Dropping it stops those that it started.
 #[derive(Debug)]
