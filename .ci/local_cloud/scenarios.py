@@ -6,6 +6,7 @@
   the same with `repair`                               →  Repaired, and Equal afterwards
   one segment whose function fails lastingly           →  the others finish, and the execution fails with `SegmentFailed`
   an input that is wrong                               →  the execution fails with `Input`
+  a re-index                                           →  both indexes equal, a spoilt one refused, the alias switched
 """
 
 import json
@@ -17,6 +18,7 @@ import urllib.request
 
 from cloud import build, client, deploy, ministack, services
 from refusing_proxy import RefusingProxy
+from reindex_scenario import reindexes
 
 ITEMS = 3_000
 SEGMENTS = 4
@@ -149,6 +151,10 @@ def refuses_what_is_no_input(run):
         run.fails("Input", **given)
 
 
+def reindexes_and_switches(run):
+    reindexes(run, ITEMS, SEGMENTS, changed=key(99))
+
+
 def main():
     began = time.monotonic()
     binaries = build()
@@ -165,7 +171,7 @@ def main():
                 print(f"deployed after {time.monotonic() - began:.0f} s")
                 run = Run(cloud, outputs, variables["OPENSEARCH_ENDPOINT"], proxy)
                 for scenario in (backfills_and_proves, finds_and_repairs, one_bad_segment_stops_no_other,
-                                 refuses_what_is_no_input):
+                                 refuses_what_is_no_input, reindexes_and_switches):
                     print(scenario.__name__.replace("_", " "))
                     scenario(run)
             proxy.close()
