@@ -21,7 +21,7 @@ def reindexes(run, items, segments, changed):
     assert new != filled["public"]["name"], filled
     run.engine(f"{new}/_update/{changed}", "POST", {"doc": {"note": "changed"}})
     execution = run.execute(given, MACHINE)
-    assert (execution["status"], execution["error"]) == ("FAILED", "VerifyFailed"), execution
+    assert (execution["status"], execution.get("error")) == ("FAILED", "VerifyFailed"), execution
     repair = {"index": "other", "repair": True, "settle_ms": 200}
     run.succeeds("Repaired", function="verify", segments=segments, request=repair)
 

@@ -60,7 +60,7 @@ class Run:
     def fails(self, error, **given):
         """The cause of an execution that must fail with an error."""
         execution = self.execute(given)
-        assert (execution["status"], execution["error"]) == ("FAILED", error), execution
+        assert (execution["status"], execution.get("error")) == ("FAILED", error), execution
         return execution["cause"]
 
     def children(self):
@@ -104,7 +104,8 @@ def backfills_and_proves(run):
     run.lambdas.update_function_configuration(FunctionName=run.outputs["BackfillFunctionName"], Timeout=5)
     report = run.succeeds("Complete", function="backfill", segments=SEGMENTS, request={"rcu_per_second": 60})
     counts = report["counts"]
-    assert (counts["items"], counts["written"], counts["rejected"]) == (ITEMS, ITEMS, 0), report
+    # On a busy machine an invocation may pass its 5 s. What it had written is superseded when it is repeated.
+    assert (counts["items"], counts["written"] + counts["superseded"], counts["rejected"]) == (ITEMS, ITEMS, 0), report
     assert report["invocations"] > SEGMENTS, f"no segment took a second invocation: {report}"
     assert run.children() == ["SUCCEEDED"] * SEGMENTS, run.children()
     assert run.documents() == ITEMS, run.documents()
