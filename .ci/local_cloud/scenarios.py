@@ -4,6 +4,7 @@
   verify                                               →  Equal
   a missing and a changed document                     →  the execution fails with `Different`
   the same with `repair`                               →  Repaired, and Equal afterwards
+  a document without an item, from the index's side    →  `Different`, and Repaired with `repair`
   one segment whose function fails lastingly           →  the others finish, and the execution fails with `SegmentFailed`
   an input that is wrong                               →  the execution fails with `Input`
   a re-index                                           →  both indexes equal, a spoilt one refused, the alias switched
@@ -100,7 +101,7 @@ def key(number):
 
 
 def backfills_and_proves(run):
-    # Slices of 3 s, within a read budget that takes a segment longer.
+    # Slices of 4.5 s, within a read budget that takes a segment longer.
     run.lambdas.update_function_configuration(FunctionName=run.outputs["BackfillFunctionName"], Timeout=5)
     report = run.succeeds("Complete", function="backfill", segments=SEGMENTS, request={"rcu_per_second": 60})
     counts = report["counts"]
@@ -127,6 +128,14 @@ def finds_and_repairs(run):
     report = run.succeeds("Repaired", **verify, request={"settle_ms": 200, "repair": True})
     assert (report["differences"], report["counts"]["repaired"]) == (0, 2), report
     run.succeeds("Equal", **verify, request={"settle_ms": 200})
+
+    # From the index's side, as one segment.
+    run.engine(f"{index}/_doc/stranger", "PUT", {"pk": "stranger"})
+    run.engine(f"{INDEX}/_refresh", "POST")
+    report = json.loads(run.fails("Different", function="verify", request={"orphans": "full", "settle_ms": 200}))
+    assert report["counts"]["orphaned"] == 1, report
+    run.succeeds("Repaired", function="verify", request={"orphans": "full", "settle_ms": 200, "repair": True})
+    assert run.documents() == ITEMS, run.documents()
 
 
 def one_bad_segment_stops_no_other(run):
