@@ -56,6 +56,14 @@ pub enum Problem {
         /// Problem of the last failure.
         last: Box<Problem>,
     },
+    /// A refusal by one of the two indexes of a re-index. The other one has ended the change.
+    #[error("the index {index} alone refused the document: {problem}")]
+    OneIndex {
+        /// Name of the physical index.
+        index: Arc<str>,
+        /// Problem of that index.
+        problem: Box<Problem>,
+    },
     /// The engine answered a probe otherwise than every write relies on. Quotes no item, because a probe has none.
     #[error("{0}")]
     Probe(Arc<str>),
@@ -92,7 +100,7 @@ impl Problem {
     pub fn treatment(&self) -> Treatment {
         match self {
             Self::Unreachable(_) | Self::TimedOut(_) | Self::Protocol(_) | Self::Contended(_) => Treatment::Retry,
-            Self::Dropped | Self::Suspect { .. } => Treatment::Reject,
+            Self::Dropped | Self::Suspect { .. } | Self::OneIndex { .. } => Treatment::Reject,
             Self::Probe(_) => Treatment::Configuration,
             Self::Request(refusal) => match refusal.status {
                 429 | 500.. => Treatment::Retry,
@@ -129,6 +137,7 @@ impl Problem {
             Self::TimedOut(_) => "timed_out",
             Self::Dropped => "dropped",
             Self::Suspect { last, .. } => last.class(),
+            Self::OneIndex { problem, .. } => problem.class(),
             Self::Probe(_) => "probe",
             Self::Protocol(_) => "protocol",
             Self::Contended(_) => "contended",
@@ -142,6 +151,7 @@ impl Problem {
         match self {
             Self::Request(refusal) | Self::Item(refusal) => Some(refusal.status),
             Self::Suspect { last, .. } => last.status(),
+            Self::OneIndex { problem, .. } => problem.status(),
             _ => None,
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use driftless_harness::function::ProcessFault;
 use driftless_harness::mapping::{DynamoDbStream, EventSourceMapping, MappingConfig, MemoryMessages, StartingPosition};
 use driftless_harness::services::streams_client;
+use driftless_harness::slices::backfill::{summary, work};
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
@@ -151,4 +152,37 @@ async fn what_is_wrong_is_said_by_every_invocation() {
     let (kind, message) = fails(scene.backfill(), json!({"keys": [{"id": {"S": "x"}}]})).await;
     assert_eq!(kind, "Request");
     assert!(message.contains("`pk` (S) and `sk` (S)"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driven_load_goes_on_where_a_killed_process_of_each_segment_had_answered() {
+    let scene = Scene::new("driven").await;
+    scene.fill(0..ITEMS).await;
+    let mut work = work(scene.backfill(), json!({}), Some(SEGMENTS), Some(100.0));
+    work.first_fault = Some(ProcessFault::KillAfter(AT_WORK));
+    let (mut state, mut told) = (work.begin(), Vec::new());
+    work.run(&mut state, |state| told.push(state.counts().whole("items"))).await.expect("loaded");
+    let summary = summary(&state).expect("a summary");
+    assert!(summary.done && summary.items == ITEMS && summary.rejected == 0, "{summary:?}");
+    assert_eq!(summary.written + summary.superseded, ITEMS, "{summary:?}");
+    assert!(told.is_sorted() && told.last() == Some(&ITEMS), "{told:?}");
+    // Nothing is open: no process is started for it.
+    work.function.binary = "/no/such/binary".into();
+    work.run(&mut state, |_| ()).await.expect("done");
+    let comparison = scene.compared().await;
+    assert_eq!(comparison.differences(), 0, "{}", comparison.describe());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driven_load_ends_with_an_error_that_is_final_or_comes_again_and_again() {
+    let scene = Scene::new("failing").await;
+    let started = std::time::Instant::now();
+    let wrong = work(scene.backfill().env("TABLE_NAME", "no-such-table"), json!({}), Some(2), None);
+    let error = wrong.run(&mut wrong.begin(), |_| ()).await.expect_err("no table").to_string();
+    assert!(error.contains("ResourceNotFoundException"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(20), "not tried again");
+    let mut dead = work(scene.backfill(), json!({}), None, None);
+    dead.function.binary = "/bin/false".into();
+    let error = dead.run(&mut dead.begin(), |_| ()).await.expect_err("it never answers").to_string();
+    assert!(error.contains("failed 5 times in a row without progress: the process ended with"), "{error}");
 }

@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Index, services, unique};
 
-static BACKFILL: LazyLock<PathBuf> =
+pub(crate) static BACKFILL: LazyLock<PathBuf> =
     LazyLock::new(|| build_function("backfill", BuildProfile::Debug).expect("the function builds"));
-static VERIFY: LazyLock<PathBuf> =
+pub(crate) static VERIFY: LazyLock<PathBuf> =
     LazyLock::new(|| build_function("verify", BuildProfile::Debug).expect("the function builds"));
 
 /// Keys that share a partition.

@@ -2,6 +2,7 @@
 //! and a table where it needs one, of its own.
 
 mod backfill;
+mod commands;
 mod complaints;
 mod convergence;
 mod demo;
@@ -13,6 +14,8 @@ mod hostile;
 mod index;
 mod loading;
 mod purge;
+mod readme;
+mod reindex;
 mod simulation;
 mod stage;
 mod streams;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::loading::fails;
 use crate::support::{Index, documents, insert, remove};
 
-static PURGE: LazyLock<PathBuf> =
+pub(crate) static PURGE: LazyLock<PathBuf> =
     LazyLock::new(|| build_function("purge", BuildProfile::Debug).expect("the function builds"));
 
 fn function(index: &Index) -> FunctionConfig {

@@ -40,7 +40,7 @@ impl EngineIndex {
         let deadline = Instant::now() + Duration::from_secs(60);
         let wanted = Wanted { identity: &identity(), create: Some(&IndexDefinition::default()), takes_over: true };
         let made = engine.ensure_index(wanted, deadline).await.expect("an index");
-        let created = Self { target: OpenSearchTarget::new(Arc::new(engine), made), index: Arc::new(index) };
+        let created = Self { target: OpenSearchTarget::new(Arc::new(engine), made.public), index: Arc::new(index) };
         created.put_mapping(&json!({"poison": {"type": "object", "dynamic": "strict"}})).await;
         created
     }

@@ -133,5 +133,5 @@ async fn writer(
     let made = engine.ensure_index(wanted, Instant::now() + TIMEOUT).await.expect("an index");
     config.request_timeout = request_timeout;
     let engine = Engine::connect(&config).await.expect("a client");
-    Writer::new(OpenSearchTarget::new(Arc::new(engine), made), Generation(1))
+    Writer::new(OpenSearchTarget::new(Arc::new(engine), made.public), Generation(1))
 }

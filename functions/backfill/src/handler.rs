@@ -1,7 +1,7 @@
 //! The function without Lambda around it: takes a request and returns a report.
 
 use driftless::function::clock::now;
-use driftless::function::{Context, Deadlines, FunctionError, Slice};
+use driftless::function::{Access, Context, Deadlines, FunctionError, Slice};
 use driftless::table::Table as _;
 use driftless::table::dynamodb::LastTable;
 use lambda_runtime::LambdaEvent;
@@ -46,7 +46,7 @@ async fn backfill(
     let slice = Slice::until(deadlines.work);
     let table = tables.named(settings.table(request.table.as_deref())?);
     let schema = table.describe(deadlines.work).await?;
-    let writer = context.writer(Some(&schema.table_arn), deadlines.work).await?;
+    let writer = context.open(Access::Create, request.index, Some(&schema.table_arn), deadlines.work).await?;
     let function =
         Backfill { read_options: &settings.read_options, writer: &writer, table: &*table, schema: &schema, now };
     let mut progress = Progress::new(settings.engine.index.public(), now());

@@ -1,6 +1,6 @@
 //! Request to `backfill`: the items, the place to go on at, and the budget.
 
-use driftless::function::{FunctionError, request};
+use driftless::function::{FunctionError, IndexChoice, request};
 use driftless::table::selection::{Cursor, SelectionRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,6 +14,8 @@ pub struct BackfillRequest {
     /// Name of the table. The default is the settings'.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
+    /// Indexes to write to, if a re-index is under way. The default is all of them.
+    pub index: IndexChoice,
     /// Number of the segment, from 0 on.
     pub segment: u32,
     /// Number of all segments; 0 counts as 1.

@@ -38,6 +38,6 @@ async fn run(context: &Context, event: LambdaEvent<Value>) -> Result<PurgeReport
     let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
     let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
     let slice = Slice::until(deadlines.work);
-    let writer = context.open(Access::Existing, settings.table_arn.as_deref(), deadlines.work).await?;
+    let writer = context.open(Access::Existing, request.index, settings.table_arn.as_deref(), deadlines.work).await?;
     deadlines.keep(purge(writer.target(), &request, slice, now())).await
 }

@@ -1,6 +1,6 @@
 //! Request to `purge`: the age of tombstones, and their number.
 
-use driftless::function::{FunctionError, request};
+use driftless::function::{FunctionError, IndexChoice, request};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,6 +17,8 @@ const DAY_MS: f64 = 24.0 * 60.0 * 60.0 * 1_000.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PurgeRequest {
+    /// Index to purge, if a re-index is under way: `public` or `other`.
+    pub index: IndexChoice,
     /// Maximum number of tombstones to handle.
     pub max: u64,
     /// Minimum age of a tombstone in days.
@@ -25,7 +27,7 @@ pub struct PurgeRequest {
 
 impl Default for PurgeRequest {
     fn default() -> Self {
-        Self { max: DEFAULT_MAX, age_days: DEFAULT_AGE_DAYS }
+        Self { index: IndexChoice::Public, max: DEFAULT_MAX, age_days: DEFAULT_AGE_DAYS }
     }
 }
 
@@ -36,6 +38,11 @@ impl PurgeRequest {
     /// Names the wrong member and the expected form.
     pub fn read(payload: Value) -> Result<Self, FunctionError> {
         let request: Self = request::read(payload, EXAMPLE)?;
+        if request.index == IndexChoice::All {
+            return Err(FunctionError::Request(
+                "index is all, and one index is purged at a time: use public or other".to_owned(),
+            ));
+        }
         if request.max == 0 {
             return Err(FunctionError::Request("max is 0: set it to at least 1, or leave it out".to_owned()));
         }

@@ -56,7 +56,7 @@ async fn verify(
     let table = tables.named(settings.table(request.table.as_deref())?);
     let schema = table.describe(deadlines.work).await?;
     let access = if request.repair { Access::Repair } else { Access::Existing };
-    let writer = context.open(access, Some(&schema.table_arn), deadlines.work).await?;
+    let writer = context.open(access, request.index, Some(&schema.table_arn), deadlines.work).await?;
     let function =
         Verify { read_options: &settings.read_options, writer: &writer, table: &*table, schema: &schema, now };
     deadlines.keep(function.run(&request, slice)).await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use driftless::function::{FunctionError, request};
+use driftless::function::{FunctionError, IndexChoice, request};
 use driftless::table::selection::{Cursor, SelectionRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,6 +31,8 @@ pub struct VerifyRequest {
     /// Name of the table. The default is the settings'.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
+    /// Index to compare, if a re-index is under way: `public` or `other`.
+    pub index: IndexChoice,
     /// Number of the segment, from 0 on.
     pub segment: u32,
     /// Number of all segments; 0 counts as 1.
@@ -61,6 +63,7 @@ impl Default for VerifyRequest {
     fn default() -> Self {
         Self {
             table: None,
+            index: IndexChoice::Public,
             segment: 0,
             segments: 0,
             keys: None,
@@ -87,6 +90,9 @@ impl VerifyRequest {
     }
 
     fn check(&self) -> Result<(), String> {
+        if self.index == IndexChoice::All {
+            return Err("index is all, and one index is compared at a time: use public or other".to_owned());
+        }
         if !(self.sample > 0.0 && self.sample <= 1.0) {
             return Err("sample must be more than 0 and at most 1: 0.01 compares one item in a hundred".to_owned());
         }

@@ -91,7 +91,7 @@ impl TestBed {
         let identity = Identity { table: Some("baseline".to_owned()), partition_key: None, generation: Generation(1) };
         let wanted = Wanted { identity: &identity, create: Some(&IndexDefinition::default()), takes_over: true };
         let made = engine.ensure_index(wanted, deadline).await.context("create an index")?;
-        Ok(made.alias.name().to_owned())
+        Ok(made.public.alias.name().to_owned())
     }
 
     /// Writes, as the rows do, until the code of OpenSearch is compiled.

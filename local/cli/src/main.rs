@@ -4,19 +4,29 @@
 //! - `up`, `down`, `status`, `serve`: the services in the background, which `daemon` finds and holds.
 //! - `load`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the rooms of those
 //!   names.
+//! - `replicate`, `backfill`, `verify`, `purge`, `reindex`: commands on a table and its index, which `pair` finds;
+//!   `selection`: their items and progress; `resumed`: work that Ctrl-C does not lose.
 //! - `demo` and `bench` are whole in their own crates, arguments included.
 
+mod backfill;
 mod daemon;
 mod down;
 mod letters;
 mod load;
+mod pair;
+mod purge;
 mod redrive;
+mod reindex;
 mod replay;
+mod replicate;
+mod resumed;
+mod selection;
 mod serve;
 mod simulate;
 mod size;
 mod status;
 mod up;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +58,11 @@ enum Command {
     Replay(driftless_harness::replay::ReplayArgs),
     Letters(letters::Args),
     Redrive(redrive::Args),
+    Replicate(replicate::Args),
+    Backfill(backfill::Args),
+    Verify(verify::Args),
+    Purge(purge::Args),
+    Reindex(reindex::Args),
     Simulate(simulate::Args),
     Bench(driftless_bench::Args),
     Size(size::Args),
@@ -97,6 +112,11 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Replay(args) => replay::run(args).await,
         Command::Letters(args) => letters::run(args).await,
         Command::Redrive(args) => redrive::run(args).await,
+        Command::Replicate(args) => replicate::run(args, &daemon).await,
+        Command::Backfill(args) => backfill::run(args, &daemon).await,
+        Command::Verify(args) => verify::run(args, &daemon).await,
+        Command::Purge(args) => purge::run(args, &daemon).await,
+        Command::Reindex(args) => reindex::run(args, &daemon).await,
         Command::Simulate(args) => simulate::run(args).await,
         Command::Bench(args) => driftless_bench::run(args).await,
         Command::Size(args) => size::run(&args),

@@ -37,10 +37,16 @@ pub struct Entry {
 /// Where neither is named.
 pub fn queue(url: &str) -> Result<SqsQueue> {
     ensure!(url.starts_with("http"), "--queue is `{url}`, it must be a queue's URL");
-    Ok(match std::env::var(SQS_ENDPOINT) {
-        Ok(endpoint) => SqsQueue::with_client(sqs_client(&endpoint), url),
-        Err(_) => SqsQueue::new(url),
-    })
+    Ok(queue_at(std::env::var(SQS_ENDPOINT).ok().as_deref(), url))
+}
+
+/// The queue at a URL, of the service at `endpoint` or of AWS.
+#[must_use]
+pub fn queue_at(endpoint: Option<&str>, url: &str) -> SqsQueue {
+    match endpoint {
+        Some(endpoint) => SqsQueue::with_client(sqs_client(endpoint), url),
+        None => SqsQueue::new(url),
+    }
 }
 
 /// Reads up to `max` letters and gives them back.

@@ -48,7 +48,7 @@ impl Rejection {
     #[must_use]
     pub fn from_problem(problem: &Problem) -> Self {
         let reason = match (problem, engine_words(problem)) {
-            (Problem::Suspect { .. }, Some(words)) => format!("{problem}: {words}"),
+            (Problem::Suspect { .. } | Problem::OneIndex { .. }, Some(words)) => format!("{problem}: {words}"),
             (_, Some(words)) => words.to_owned(),
             (_, None) => problem.to_string(),
         };
@@ -75,6 +75,7 @@ fn engine_words(problem: &Problem) -> Option<&str> {
     match problem {
         Problem::Request(refusal) | Problem::Item(refusal) => Some(&*refusal.reason).filter(|words| !words.is_empty()),
         Problem::Suspect { last, .. } => engine_words(last),
+        Problem::OneIndex { problem, .. } => engine_words(problem),
         _ => None,
     }
 }

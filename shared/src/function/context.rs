@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
@@ -13,7 +14,9 @@ use super::error::FunctionError;
 use super::settings::{CreateIndex, Settings};
 use crate::backoff::Backoff;
 use crate::environment::Misconfigured;
-use crate::opensearch::{AuthError, Engine, EnsureError, Identity, OpenSearchTarget, PhysicalIndex, Wanted};
+use crate::opensearch::{
+    AuthError, Engine, EnsureError, Identity, OpenSearchTarget, PhysicalIndex, Wanted, WrittenIndexes,
+};
 use crate::queue::sqs::SqsQueue;
 use crate::writer::Writer;
 
@@ -40,11 +43,24 @@ pub enum Access {
     Create,
 }
 
+/// Choice among the indexes that are written: there are two while a re-index lasts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IndexChoice {
+    /// All of them: what replication writes to.
+    #[default]
+    All,
+    /// The index that readers see.
+    Public,
+    /// The index that a re-index fills, or has replaced.
+    Other,
+}
+
 /// Knowledge of the index.
 #[derive(Debug, Default)]
 struct Slot {
-    /// Writer on the index, and the access with which it was found.
-    writer: Option<(Access, Arc<Writer<OpenSearchTarget>>)>,
+    /// Writer on the chosen indexes, and the access with which they were found.
+    writer: Option<(Access, IndexChoice, Arc<Writer<OpenSearchTarget>>)>,
     /// True once this process has found the index. Creating it anew would then silently lose its documents.
     seen: bool,
 }
@@ -71,7 +87,7 @@ impl Context {
         self.queue.as_ref()
     }
 
-    /// Returns the writer on the index of this table. Without a table, a missing index is not created.
+    /// Returns the writer on all indexes of this table. Without a table, a missing index is not created.
     ///
     /// # Errors
     /// Fails if the index is not ready by the deadline.
@@ -80,22 +96,24 @@ impl Context {
         table: Option<&str>,
         deadline: Instant,
     ) -> Result<Arc<Writer<OpenSearchTarget>>, FunctionError> {
-        self.open(Access::Create, table, deadline).await
+        self.open(Access::Create, IndexChoice::All, table, deadline).await
     }
 
-    /// Returns the writer on the index of this table, found with this access or a wider one.
+    /// Returns the writer on the chosen indexes of this table, found with this access or a wider one.
     ///
     /// # Errors
-    /// Fails if the index is not ready by the deadline.
+    /// Fails if an index is not ready by the deadline, or there is no second one.
     pub async fn open(
         &self,
         access: Access,
+        choice: IndexChoice,
         table: Option<&str>,
         deadline: Instant,
     ) -> Result<Arc<Writer<OpenSearchTarget>>, FunctionError> {
         let mut slot = self.slot.lock().await;
-        if let Some((found_with, writer)) = &slot.writer
+        if let Some((found_with, chosen, writer)) = &slot.writer
             && *found_with >= access
+            && *chosen == choice
             && table.is_none_or(|table| table == writer.target().index().table)
         {
             return Ok(Arc::clone(writer));
@@ -113,12 +131,21 @@ impl Context {
             create: creates.then_some(&settings.definition),
             takes_over: access > Access::Existing,
         };
-        let connected = timeout_at(deadline, Engine::connect(&settings.engine)).await;
-        let engine = connected.unwrap_or(Err(AuthError::Unanswered))?;
-        let index = ensure_index(&engine, wanted, deadline).await?;
-        let writer = Arc::new(Writer::new(OpenSearchTarget::new(Arc::new(engine), index), identity.generation));
-        *slot = Slot { writer: Some((access, Arc::clone(&writer))), seen: true };
+        // Boxed, because futures that fetch credentials nest deeply, and the compiler's limit for that is near.
+        let engine = Box::pin(self.connect(deadline)).await?;
+        let indexes = ensure_index(&engine, wanted, deadline).await?;
+        let writer = Arc::new(writer(Arc::new(engine), indexes, choice, &identity)?);
+        *slot = Slot { writer: Some((access, choice, Arc::clone(&writer))), seen: true };
         Ok(writer)
+    }
+
+    /// Builds a client of the engine, without a call of it.
+    ///
+    /// # Errors
+    /// Fails if the settings are wrong, or there are no credentials.
+    pub async fn connect(&self, deadline: Instant) -> Result<Engine, FunctionError> {
+        let connected = timeout_at(deadline, Engine::connect(&self.settings()?.engine)).await;
+        Ok(connected.unwrap_or(Err(AuthError::Unanswered))?)
     }
 
     /// Forgets the writer after a configuration error. The next call of [`Context::writer`] fetches credentials and
@@ -128,12 +155,35 @@ impl Context {
     }
 }
 
+/// Builds a writer on the chosen indexes.
+fn writer(
+    engine: Arc<Engine>,
+    indexes: WrittenIndexes,
+    choice: IndexChoice,
+    identity: &Identity,
+) -> Result<Writer<OpenSearchTarget>, FunctionError> {
+    let on = |index: PhysicalIndex| Writer::new(OpenSearchTarget::new(Arc::clone(&engine), index), identity.generation);
+    let WrittenIndexes { public, other } = indexes;
+    match (choice, other) {
+        (IndexChoice::All, Some(other)) => {
+            let (own, second) = (public.name.clone(), other.name.clone());
+            Ok(on(public).beside(&own, &second, on(other)))
+        }
+        (IndexChoice::All, None) | (IndexChoice::Public, _) => Ok(on(public)),
+        (IndexChoice::Other, Some(other)) => Ok(on(other)),
+        (IndexChoice::Other, None) => Err(FunctionError::Request(format!(
+            "`index` is other, and only `{}` is written: begin a re-index first (step create), or ask for public",
+            public.name
+        ))),
+    }
+}
+
 /// Retries until the index is ready, for as long as the problem may pass.
-async fn ensure_index(engine: &Engine, wanted: Wanted<'_>, deadline: Instant) -> Result<PhysicalIndex, FunctionError> {
+async fn ensure_index(engine: &Engine, wanted: Wanted<'_>, deadline: Instant) -> Result<WrittenIndexes, FunctionError> {
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         let problem = match engine.ensure_index(wanted, deadline).await {
-            Ok(index) => return Ok(index),
+            Ok(indexes) => return Ok(indexes),
             Err(EnsureError::Configuration(error)) => return Err(error.into()),
             Err(EnsureError::Problem(problem)) => problem,
         };

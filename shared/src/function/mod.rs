@@ -11,7 +11,7 @@ pub mod settings;
 pub mod shutdown;
 
 pub use clock::{Deadlines, Slice};
-pub use context::{Access, Context};
+pub use context::{Access, Context, IndexChoice};
 pub use error::FunctionError;
 pub use log::log_to_stdout;
 pub use settings::Settings;

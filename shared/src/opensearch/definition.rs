@@ -91,6 +91,13 @@ impl IndexDefinition {
     /// Only what is searched is mapped: the public alias filters by `deleted`, and `purge` finds old tombstones by
     /// `deleted_at`. Live documents carry neither, so their metadata costs no more than its bytes in `_source`.
     pub(super) fn create_body(&self, public: &str, write: &str, meta: Value) -> Value {
+        let mut body = self.create_body_without_aliases(meta);
+        body["aliases"] = json!({public: {"filter": hides_tombstones()}, write: {"is_write_index": true}});
+        body
+    }
+
+    /// Returns the body that creates an index which nobody reads or writes yet.
+    pub(super) fn create_body_without_aliases(&self, meta: Value) -> Value {
         let mut mappings = self.mappings.clone();
         mappings["_meta"]["driftless"] = meta;
         mappings["properties"]["_driftless"] = json!({
@@ -100,14 +107,7 @@ impl IndexDefinition {
                 "deleted_at": {"type": "date", "format": "epoch_millis"}
             }
         });
-        json!({
-            "settings": self.settings,
-            "mappings": mappings,
-            "aliases": {
-                public: {"filter": hides_tombstones()},
-                write: {"is_write_index": true}
-            }
-        })
+        json!({"settings": self.settings, "mappings": mappings})
     }
 }
 

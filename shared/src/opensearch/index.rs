@@ -46,26 +46,57 @@ pub struct PhysicalIndex {
     pub table: String,
 }
 
-/// The index behind the public alias, with the content of its `_meta.driftless`.
-struct Found {
-    index: PhysicalIndex,
-    identity: Identity,
+/// The indexes that are written: two while a re-index lasts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenIndexes {
+    /// The index that the public alias leads to.
+    pub public: PhysicalIndex,
+    /// The index that a re-index fills, or has replaced.
+    pub other: Option<PhysicalIndex>,
+}
+
+/// An index with the content of its `_meta.driftless`.
+pub(super) struct FoundIndex {
+    pub(super) index: PhysicalIndex,
+    pub(super) identity: Identity,
     /// The whole `_meta` of the mapping.
-    meta: Value,
+    pub(super) meta: Value,
+}
+
+/// The indexes behind the public alias and the write aliases.
+pub(super) struct FoundIndexes {
+    pub(super) public: FoundIndex,
+    pub(super) other: Option<FoundIndex>,
 }
 
 impl Engine {
     /// Makes sure that the index exists, is ours, and takes conditional writes. An existing index is checked. A raised
-    /// generation takes it over; otherwise it is used as it is.
+    /// generation takes it over; otherwise it is used as it is. While a re-index lasts, the same goes for the second
+    /// index.
     ///
     /// # Errors
     /// Fails for a foreign or broken index, one of another source, a refusal, or an engine that cannot be reached.
-    pub async fn ensure_index(&self, wanted: Wanted<'_>, deadline: Instant) -> Result<PhysicalIndex, EnsureError> {
+    pub async fn ensure_index(&self, wanted: Wanted<'_>, deadline: Instant) -> Result<WrittenIndexes, EnsureError> {
         let found = match (self.find(deadline).await?, wanted.create) {
             (Some(found), _) => found,
             (None, Some(definition)) => self.create_or_find(definition, wanted.identity, deadline).await?,
             (None, None) => return Err(self.missing()),
         };
+        let public = self.ready(found.public, wanted, deadline).await?;
+        let other = match found.other {
+            Some(other) => Some(self.ready(other, wanted, deadline).await?),
+            None => None,
+        };
+        Ok(WrittenIndexes { public, other })
+    }
+
+    /// Checks one of the indexes.
+    async fn ready(
+        &self,
+        found: FoundIndex,
+        wanted: Wanted<'_>,
+        deadline: Instant,
+    ) -> Result<PhysicalIndex, EnsureError> {
         let index = self.identified(found, wanted, deadline).await?;
         self.probe_alias(&index.name, deadline).await.map_err(ensure_error)?;
         self.probe_condition(&index.alias, deadline).await.map_err(ensure_error)?;
@@ -75,7 +106,7 @@ impl Engine {
     /// Compares the index's identity with the function's, and takes the index over after a raise of the generation.
     async fn identified(
         &self,
-        found: Found,
+        found: FoundIndex,
         wanted: Wanted<'_>,
         deadline: Instant,
     ) -> Result<PhysicalIndex, EnsureError> {
@@ -87,14 +118,10 @@ impl Engine {
             IdentityComparison::Raised => {
                 let table = own.table.clone().or(found.identity.table);
                 let raised = Identity { table, ..own.clone() };
-                let mut meta = found.meta;
-                meta["driftless"] = raised.to_meta();
-                let body = json!({"_meta": meta}).to_string().into();
-                let path = format!("/{}/_mapping", found.index.name);
-                let request = Request { method: Method::Put, path: &path, body: Some(body) };
-                self.send(request, Wait::until(deadline)).await.map_err(ensure_error)?;
+                self.put_meta(&found.index.name, found.meta, raised.to_meta(), deadline).await.map_err(ensure_error)?;
                 // Another process may have raised it further at the same moment.
-                match self.find(deadline).await? {
+                let now = self.find(deadline).await?.and_then(|now| now.named(&found.index.name));
+                match now {
                     Some(now) if own.compare(&now.identity) == IdentityComparison::Same => Ok(now.index),
                     Some(_) => {
                         Err(EnsureError::Problem(Problem::Protocol("the generation moved while it was raised".into())))
@@ -105,12 +132,28 @@ impl Engine {
         }
     }
 
+    /// Writes members of `_meta.driftless`, and keeps the others.
+    pub(super) async fn put_meta(
+        &self,
+        index: &str,
+        mut meta: Value,
+        members: Value,
+        deadline: Instant,
+    ) -> Result<(), Problem> {
+        for (name, value) in members.as_object().into_iter().flatten() {
+            meta["driftless"][name] = value.clone();
+        }
+        let body = json!({"_meta": meta}).to_string().into();
+        let path = format!("/{index}/_mapping");
+        self.send(Request { method: Method::Put, path: &path, body: Some(body) }, Wait::until(deadline)).await.map(drop)
+    }
+
     async fn create_or_find(
         &self,
         definition: &IndexDefinition,
         identity: &Identity,
         deadline: Instant,
-    ) -> Result<Found, EnsureError> {
+    ) -> Result<FoundIndexes, EnsureError> {
         let refused = match self.create(definition, identity, deadline).await {
             Ok(()) => None,
             Err(Problem::Request(refusal)) if refusal.status == 400 => Some(refusal),
@@ -131,26 +174,52 @@ impl Engine {
         Err(self.foreign(format!("the engine refuses to create it: {reason}")))
     }
 
-    /// Returns the index behind the public alias if it exists; fails if it is not as it should be.
-    async fn find(&self, deadline: Instant) -> Result<Option<Found>, EnsureError> {
-        let public = self.index().public();
+    /// Returns the index behind the public alias if it exists, with the second one of a re-index; fails if one is not
+    /// as it should be.
+    pub(super) async fn find(&self, deadline: Instant) -> Result<Option<FoundIndexes>, EnsureError> {
+        let (public, write_prefix) = (self.index().public(), self.index().write_prefix());
         let filter = "%2A.aliases%2C%2A.mappings._meta%2C%2A.mappings._source%2C%2A.mappings._routing\
                       %2C%2A.mappings.properties._driftless%2C%2A.settings.index.derived_source";
-        let Some(found) = self.get(&format!("/{public}?filter_path={filter}"), deadline).await? else {
+        // A closed index is found, too: it is written to, so it must not be forgotten.
+        let path = format!("/{public},{write_prefix}%2A?expand_wildcards=all&filter_path={filter}");
+        let Some(found) = self.get(&path, deadline).await? else {
             return Ok(None);
         };
-        let indices = found.as_object().map(|indices| indices.iter().collect::<Vec<_>>()).unwrap_or_default();
-        let [(physical, index)] = indices[..] else {
+        let found = found.as_object().cloned().unwrap_or_default();
+        let (behind, others): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|(name, index)| name == public || index["aliases"].get(public).is_some());
+        let [(physical, index)] = &behind[..] else {
             return Err(self.foreign(format!(
                 "the alias `{public}` must lead to exactly one index, and leads to {}",
-                indices.len()
+                behind.len()
             )));
         };
-        self.checked(physical, index).map(Some).map_err(|problem| self.foreign(problem))
+        let checked = |physical: &str, index: &Value, is_public| {
+            self.checked(physical, index, is_public).map_err(|problem| self.foreign(problem))
+        };
+        let public = checked(physical, index, true)?;
+        // The prefix may be that of another index's name.
+        let mut others = others.into_iter().filter(|(_, index)| self.write_alias(index).is_some());
+        let other = match (others.next(), others.next()) {
+            (None, _) => None,
+            (Some((physical, index)), None) => Some(checked(&physical, &index, false)?),
+            (Some((one, _)), Some((another, _))) => {
+                return Err(self.foreign(format!(
+                    "has the write aliases of `{one}` and `{another}` besides that of `{}`: one re-index at a time; \
+                     drop one",
+                    public.index.name
+                )));
+            }
+        };
+        Ok(Some(FoundIndexes { public, other }))
+    }
+
+    fn write_alias(&self, index: &Value) -> Option<WriteAlias> {
+        WriteAlias::find(self.index(), index["aliases"].as_object().into_iter().flat_map(Map::keys))
     }
 
     /// Parses the description of an index. The error names its problem.
-    fn checked(&self, physical: &str, index: &Value) -> Result<Found, String> {
+    fn checked(&self, physical: &str, index: &Value, is_public: bool) -> Result<FoundIndex, String> {
         let public = self.index().public();
         if physical == public {
             return Err(format!(
@@ -172,14 +241,13 @@ impl Engine {
         if let Some(problem) = hides_versions(mappings, &index["settings"]) {
             return Err(format!("`{physical}` {problem}"));
         }
-        if index["aliases"][public]["filter"] != hides_tombstones() {
+        if is_public && index["aliases"][public]["filter"] != hides_tombstones() {
             return Err(format!(
                 "the alias `{public}` of `{physical}` has not the filter {}: without it readers see removed items; add it",
                 hides_tombstones()
             ));
         }
-        let aliases = index["aliases"].as_object().into_iter().flat_map(Map::keys);
-        let Some(alias) = WriteAlias::find(self.index(), aliases) else {
+        let Some(alias) = self.write_alias(index) else {
             return Err(format!(
                 "`{physical}` has no write alias: add one, named `{}` and 16 hexadecimal digits that no other index has had",
                 self.index().write_prefix()
@@ -187,7 +255,7 @@ impl Engine {
         };
         let table = identity.table.clone().unwrap_or_default();
         let index = PhysicalIndex { name: physical.to_owned(), alias, table };
-        Ok(Found { index, identity, meta: mappings["_meta"].clone() })
+        Ok(FoundIndex { index, identity, meta: mappings["_meta"].clone() })
     }
 
     async fn create(
@@ -202,11 +270,11 @@ impl Engine {
         self.send(request, Wait::until(deadline)).await.map(drop)
     }
 
-    async fn exists(&self, name: &str, deadline: Instant) -> Result<bool, EnsureError> {
+    pub(super) async fn exists(&self, name: &str, deadline: Instant) -> Result<bool, EnsureError> {
         Ok(self.get(&format!("/{name}?filter_path=%2A.aliases"), deadline).await?.is_some())
     }
 
-    async fn get(&self, path: &str, deadline: Instant) -> Result<Option<Value>, EnsureError> {
+    pub(super) async fn get(&self, path: &str, deadline: Instant) -> Result<Option<Value>, EnsureError> {
         match self.send(Request { method: Method::Get, path, body: None }, Wait::until(deadline)).await {
             Ok(body) => serde_json::from_slice(&body)
                 .map(Some)
@@ -216,7 +284,7 @@ impl Engine {
         }
     }
 
-    fn missing(&self) -> EnsureError {
+    pub(super) fn missing(&self) -> EnsureError {
         let problem = "does not exist, and is not created: restore it; or, to begin with an empty index, set CREATE_INDEX to \
                        if-missing and let a new process start, then backfill";
         self.contradicted(problem.to_owned())
@@ -226,13 +294,20 @@ impl Engine {
         ConfigurationError::Identity { index: self.index().public().to_owned(), problem }.into()
     }
 
-    fn foreign(&self, problem: String) -> EnsureError {
+    pub(super) fn foreign(&self, problem: String) -> EnsureError {
         ConfigurationError::Index { index: self.index().public().to_owned(), problem }.into()
     }
 }
 
-fn ensure_error(problem: Problem) -> EnsureError {
+pub(super) fn ensure_error(problem: Problem) -> EnsureError {
     problem.unless_configuration().map_or_else(EnsureError::from, EnsureError::Problem)
+}
+
+impl FoundIndexes {
+    /// Returns the index of this name.
+    pub(super) fn named(self, name: &str) -> Option<FoundIndex> {
+        std::iter::once(self.public).chain(self.other).find(|found| found.index.name == name)
+    }
 }
 
 /// Describes a setting that hides stored versions from the writer, and so disables its conditions.

@@ -24,6 +24,7 @@ pub struct IndexName(Arc<Names>);
 #[derive(Debug, PartialEq, Eq)]
 struct Names {
     public: String,
+    other: String,
     write_prefix: String,
     first: String,
 }
@@ -56,6 +57,7 @@ impl IndexName {
             return Err("must be lower case, begin with a letter or digit, and hold none of \\ / * ? \" < > | , # : % + or spaces".to_owned());
         }
         Ok(Self(Arc::new(Names {
+            other: format!("{public}-other"),
             write_prefix: format!("{public}-write-"),
             first: format!("{public}-000001"),
             public: public.to_owned(),
@@ -68,6 +70,12 @@ impl IndexName {
         &self.0.public
     }
 
+    /// Returns the alias for readers of the second index of a re-index. It hides tombstones, too.
+    #[must_use]
+    pub fn other(&self) -> &str {
+        &self.0.other
+    }
+
     /// Returns the common prefix of write aliases.
     pub(super) fn write_prefix(&self) -> &str {
         &self.0.write_prefix
@@ -77,6 +85,22 @@ impl IndexName {
     #[must_use]
     pub fn first(&self) -> &str {
         &self.0.first
+    }
+
+    /// Returns `true` for the name of a physical index: the public name and six digits.
+    pub(super) fn is_numbered(&self, name: &str) -> bool {
+        self.number(name).is_some()
+    }
+
+    /// Returns the name of the physical index after this one; `None` after the last.
+    pub(super) fn after(&self, name: &str) -> Option<String> {
+        let number = self.number(name)?.checked_add(1).filter(|number| *number < 1_000_000)?;
+        Some(format!("{}-{number:06}", self.public()))
+    }
+
+    fn number(&self, name: &str) -> Option<u32> {
+        let digits = name.strip_prefix(self.public())?.strip_prefix('-')?;
+        (digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
     }
 }
 
@@ -153,6 +177,13 @@ mod tests {
         assert_eq!(WriteAlias::find(&index, aliases.iter()), None);
         aliases.push(drawn.name().to_owned());
         assert_eq!(WriteAlias::find(&index, aliases.iter()), Some(drawn));
+    }
+
+    #[test]
+    fn physical_indexes_are_counted() {
+        let index = IndexName::new("i").expect("a name");
+        assert_eq!(index.after(index.first()).as_deref(), Some("i-000002"));
+        assert_eq!((index.after("i-999999"), index.after("i-1"), index.after("j-000001")), (None, None, None));
     }
 
     #[test]

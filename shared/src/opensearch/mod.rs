@@ -16,6 +16,7 @@ mod index;
 mod index_name;
 mod mget;
 mod probe;
+mod reindex;
 mod target;
 
 pub use auth::AuthError;
@@ -23,6 +24,7 @@ pub use config::{Auth, EngineConfig};
 pub use definition::IndexDefinition;
 pub use engine::Engine;
 pub use identity::Identity;
-pub use index::{EnsureError, PhysicalIndex, Wanted};
+pub use index::{EnsureError, PhysicalIndex, Wanted, WrittenIndexes};
 pub use index_name::{IndexName, WriteAlias};
+pub use reindex::{IndexPair, ReindexRecord, ReindexedIndex, Shadowed, StoppedRefresh, Verified};
 pub use target::OpenSearchTarget;

@@ -6,6 +6,7 @@
 //! gets one outcome. Problems that may pass are retried with jitter until the deadline. If a change can never be
 //! applied, it is rejected, and its predecessor tried.
 
+mod beside;
 mod cache;
 mod overrule;
 mod part;
@@ -25,6 +26,7 @@ use crate::target::{StoredState, Target};
 use crate::time::Timestamp;
 use crate::version::Generation;
 
+use beside::Beside;
 use cache::StateCache;
 use part::{Ended, Part};
 
@@ -46,6 +48,8 @@ pub struct Writer<T> {
     shows_versions: AtomicBool,
     /// Doublings of the request time-out with which the next batch begins.
     doublings: AtomicU32,
+    /// Writer on a second index, which gets the same changes.
+    beside: Option<Beside<T>>,
 }
 
 /// Options for one call of [`Writer::apply`].
@@ -78,6 +82,7 @@ impl<T: Target> Writer<T> {
             states: StateCache::default(),
             shows_versions: AtomicBool::new(false),
             doublings: AtomicU32::new(0),
+            beside: None,
         }
     }
 
@@ -87,11 +92,8 @@ impl<T: Target> Writer<T> {
         &self.target
     }
 
-    /// Applies a batch. Answers by the deadline if the target keeps it.
-    ///
-    /// # Errors
-    /// Fails if the deployment is wrong. Some changes may have been applied, and none has been rejected for it.
-    pub async fn apply(&self, changes: &[Change], options: ApplyOptions) -> Result<ApplyReport, ConfigurationError> {
+    /// Applies a batch to this writer's own index only.
+    async fn apply_alone(&self, changes: &[Change], options: ApplyOptions) -> Result<ApplyReport, ConfigurationError> {
         let parts = parts(fold(changes)).into_iter().enumerate().map(|(nth, documents)| async move {
             if nth > 0 {
                 // The previous part sends its request before this one prepares its own.
@@ -102,12 +104,12 @@ impl<T: Target> Writer<T> {
         Ok(ApplyReport::of(try_join_all(parts).await?))
     }
 
-    /// Returns the outcomes that versions suggest, and writes nothing. A change that would be written counts as
-    /// applied, although the engine might refuse it.
-    ///
-    /// # Errors
-    /// As for [`Writer::apply`].
-    pub async fn preview(&self, changes: &[Change], options: ApplyOptions) -> Result<Vec<Outcome>, ConfigurationError> {
+    /// Previews a batch for this writer's own index only.
+    async fn preview_alone(
+        &self,
+        changes: &[Change],
+        options: ApplyOptions,
+    ) -> Result<Vec<Outcome>, ConfigurationError> {
         let ended = Part::new(fold(changes), changes, self, options).preview().await?;
         Ok(ApplyReport::of(vec![ended]).outcomes)
     }

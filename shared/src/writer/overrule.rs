@@ -17,12 +17,12 @@ use crate::version::Version;
 const MAX_CONFLICTS: u32 = 16;
 
 impl<T: Target> Writer<T> {
-    /// Overwrites a document to which the change is an order anomaly. If the document has changed and it is none, the
-    /// change is applied like any other. A problem is not retried.
-    ///
-    /// # Errors
-    /// Fails if the deployment is wrong.
-    pub async fn overrule(&self, change: &Change, options: ApplyOptions) -> Result<Outcome, ConfigurationError> {
+    /// Overrules in this writer's own index only.
+    pub(super) async fn overrule_alone(
+        &self,
+        change: &Change,
+        options: ApplyOptions,
+    ) -> Result<Outcome, ConfigurationError> {
         for _ in 0..MAX_CONFLICTS {
             let stored = match self.target.read(&[&change.id], Call::until(options.deadline)).await.pop() {
                 Some(Ok(stored)) => stored,
@@ -30,7 +30,7 @@ impl<T: Target> Writer<T> {
                 None => return failed(Problem::Protocol("no answer to a read".into())),
             };
             let Some((version, position)) = stored.and_then(|stored| overruled(change, stored)) else {
-                let report = self.apply(std::slice::from_ref(change), options).await?;
+                let report = self.apply_alone(std::slice::from_ref(change), options).await?;
                 return Ok(report.outcomes.into_iter().next().expect("one outcome per change"));
             };
             let write = ConditionalWrite {

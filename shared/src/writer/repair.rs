@@ -74,12 +74,8 @@ struct Replacement {
 }
 
 impl<T: Target> Writer<T> {
-    /// Makes documents equal to the items of their keys, and leaves a tombstone where there is no item. Without a key,
-    /// no item can have the document. Each document may occur once.
-    ///
-    /// # Errors
-    /// Fails if the deployment is wrong, or the table cannot be read. Some documents may have been repaired.
-    pub async fn repair<B: Table>(
+    /// Repairs documents of this writer's own index only.
+    pub(super) async fn repair_alone<B: Table>(
         &self,
         table: &B,
         documents: &[(DocumentId, Option<Key>)],

@@ -1,5 +1,6 @@
 //! Guarantees of the writer, on the target in memory with scripted faults.
 
+mod beside;
 pub(super) mod busy;
 mod doubt;
 mod read_at;

@@ -48,6 +48,11 @@ impl FunctionProcess {
         Self { config, running: None }
     }
 
+    /// Sets the timeout of the invocations from now on.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.config.timeout = timeout;
+    }
+
     /// Starts the process if it does not run, and waits until it asks for an event.
     /// `Some` is how the initialisation failed.
     async fn ensure_running(&mut self) -> Result<Option<(InvocationOutcome, Tail)>> {

@@ -4,6 +4,7 @@
 //! ends, in whatever way. A service whose URL the environment gives is used instead of one of our own. Tests share one
 //! bundle per process: [`shared`].
 
+mod account;
 mod clients;
 mod cluster;
 mod dynamodb;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+pub use account::Account;
 pub use clients::{CREDENTIALS, REGION, dynamodb as dynamodb_client, sdk_config};
 pub use clients::{sqs as sqs_client, streams as streams_client};
 pub use cluster::Cluster;
@@ -40,7 +42,7 @@ pub use process::{Process, ProcessLaunch, Signal, last_lines};
 pub use requirements::check_requirements;
 pub use service::{Provided, Service};
 pub use shared::shared;
-pub use sqs::ElasticMq;
+pub use sqs::{ElasticMq, create_queue};
 pub use workspace::local_dir;
 
 use service::provide;

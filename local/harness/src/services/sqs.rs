@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::clients;
+use super::failure::client_error;
 use super::java::{self, Program, path_property};
 use super::jdk::Jdks;
 use super::maven::{Artifact, Coordinates};
@@ -67,6 +68,16 @@ impl ElasticMq {
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
+}
+
+/// Creates the queue `name` at `endpoint`, unless there is one, and returns its URL.
+///
+/// # Errors
+/// Where the service refuses.
+pub async fn create_queue(endpoint: &str, name: &str) -> Result<String> {
+    let created = clients::sqs(endpoint).create_queue().queue_name(name).send().await;
+    let created = created.map_err(client_error).with_context(|| format!("create the queue {name}"))?;
+    created.queue_url.context("read the queue's URL")
 }
 
 /// Returns what Maven fetches for it.

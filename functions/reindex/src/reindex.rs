@@ -1,0 +1,331 @@
+//! The steps. Each looks at the indexes first, does what is left of it, and says what comes next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use driftless::function::{FunctionError, Slice};
+use driftless::opensearch::{
+    Engine, EnsureError, IndexDefinition, IndexPair, OpenSearchTarget, ReindexRecord, ReindexedIndex, Shadowed,
+    StoppedRefresh, Verified,
+};
+use driftless::outcome::Problem;
+use driftless::table::selection::Cursor;
+use driftless::target::Documents as _;
+use driftless::time::Timestamp;
+use driftless::writer::Writer;
+use serde_json::Value;
+
+use crate::report::{IndexReport, OtherReport, Progress, ReindexReport};
+use crate::request::{ReindexRequest, VerifyTotals};
+use crate::shadow;
+use crate::tombstones;
+
+/// Time between the last refresh of the old index and the switch. What a function writes to both indexes stands in
+/// both well before.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Parts of the function.
+#[derive(Debug, Clone)]
+pub struct Reindex<'f> {
+    /// Client of the engine.
+    pub engine: Arc<Engine>,
+    /// The function's own definition of an index.
+    pub definition: &'f IndexDefinition,
+    /// Times of the invocation.
+    pub slice: Slice,
+    /// The function's clock.
+    pub now: fn() -> Timestamp,
+}
+
+impl Reindex<'_> {
+    /// Does one step. `tombstones` needs the writer on the new index.
+    ///
+    /// # Errors
+    /// Fails if the request or the deployment is wrong, or the engine refuses the step.
+    pub async fn run(
+        &self,
+        request: ReindexRequest,
+        other: Option<&Writer<OpenSearchTarget>>,
+    ) -> Result<ReindexReport, FunctionError> {
+        let pair = self.restored(self.pair().await?).await?;
+        let step = request.step().to_owned();
+        let mut report = ReindexReport::default();
+        match request {
+            ReindexRequest::Status {} => {}
+            ReindexRequest::Create { definition } => self.create(&pair, definition).await?,
+            ReindexRequest::Tombstones { cursor } => {
+                let writer = other.ok_or_else(|| wrong("tombstones needs a second index: begin with create"))?;
+                self.copy_tombstones(&pair, writer, cursor, &mut report).await?;
+            }
+            ReindexRequest::Verified { verify } => self.verified(&pair, verify).await?,
+            ReindexRequest::Shadow { searches } => self.shadow(&pair, &searches, &mut report).await?,
+            ReindexRequest::Switch { force } => self.switch(&pair, force).await?,
+            ReindexRequest::Rollback {} => self.roll_back(&pair).await?,
+            ReindexRequest::Drop { index } => self.drop(&pair, &index).await?,
+        }
+        self.describe(step, report).await
+    }
+
+    async fn create(&self, pair: &IndexPair, definition: Option<Value>) -> Result<(), FunctionError> {
+        match (progress(pair), &pair.other) {
+            (Progress::None, _) => {}
+            // An earlier try has created it.
+            (Progress::Filling, _) => return Ok(()),
+            (Progress::Switched, other) => {
+                let name = other.as_ref().map_or("", |other| &other.index.name);
+                return Err(wrong(&format!("`{name}` is still written, from the re-index before: drop it first")));
+            }
+        }
+        let own = definition.map(|definition| IndexDefinition::from_json(&definition.to_string())).transpose();
+        let own = own.map_err(|problem| wrong(&format!("definition {problem}")))?;
+        let definition = own.as_ref().unwrap_or(self.definition);
+        self.engine
+            .create_beside(&pair.public, definition, (self.now)(), self.slice.deadline)
+            .await
+            .map(drop)
+            .map_err(ensured)
+    }
+
+    async fn copy_tombstones(
+        &self,
+        pair: &IndexPair,
+        writer: &Writer<OpenSearchTarget>,
+        cursor: Option<Cursor>,
+        report: &mut ReindexReport,
+    ) -> Result<(), FunctionError> {
+        let new = filling(pair, "tombstones")?;
+        let from = match cursor {
+            Some(Cursor::SeqNo(from)) => from,
+            None => {
+                // What is not refreshed is not listed.
+                self.refresh(&pair.public).await?;
+                0
+            }
+            Some(_) => return Err(wrong("cursor is not one of this step: leave it out to begin anew")),
+        };
+        let source = OpenSearchTarget::new(Arc::clone(&self.engine), pair.public.index.clone());
+        let (next, counts) = tombstones::copy(&source, writer, from, self.slice, (self.now)()).await?;
+        if next.is_none() {
+            let record = ReindexRecord { tombstones_copied_at: Some((self.now)()), ..record_of(new) };
+            self.keep(new, &record).await?;
+        }
+        report.done = Some(next.is_none());
+        report.cursor = next.map(Cursor::SeqNo);
+        report.counts = Some(counts);
+        Ok(())
+    }
+
+    async fn verified(&self, pair: &IndexPair, verify: VerifyTotals) -> Result<(), FunctionError> {
+        let new = filling(pair, "verified")?;
+        let verified = Verified { at: (self.now)(), items: verify.items, differences: verify.differences() };
+        self.keep(new, &ReindexRecord { verified: Some(verified), ..record_of(new) }).await
+    }
+
+    async fn shadow(&self, pair: &IndexPair, searches: &str, report: &mut ReindexReport) -> Result<(), FunctionError> {
+        let new = filling(pair, "shadow")?;
+        let searches = shadow::read(searches)?;
+        let aliases = (self.engine.index().public(), self.engine.index().other());
+        let shadowed = shadow::run(&self.engine, &searches, aliases, self.slice.deadline).await?;
+        report.differences = shadowed.differences;
+        let shadow =
+            Shadowed { at: (self.now)(), searches: shadowed.searches as u64, different: shadowed.different as u64 };
+        self.keep(new, &ReindexRecord { shadow: Some(shadow), ..record_of(new) }).await
+    }
+
+    async fn switch(&self, pair: &IndexPair, force: bool) -> Result<(), FunctionError> {
+        // An earlier try has moved the alias.
+        if progress(pair) == Progress::Switched {
+            return Ok(());
+        }
+        let new = filling(pair, "switch")?;
+        if !force {
+            gate(&record_of(new)).map_err(|problem| wrong(&problem))?;
+        }
+        self.swap(&pair.public, new, new).await
+    }
+
+    async fn roll_back(&self, pair: &IndexPair) -> Result<(), FunctionError> {
+        match (progress(pair), &pair.other) {
+            (Progress::Switched, Some(old)) => self.swap(&pair.public, old, &pair.public).await,
+            // An earlier try has moved the alias.
+            (Progress::Filling, _) => Ok(()),
+            _ => Err(wrong("there is nothing to roll back to: only one index is written")),
+        }
+    }
+
+    /// Moves the public alias. Readers of the new index find all that they have found in the old one: the old one's
+    /// refreshes stop first, and the new one is refreshed after everything that was visible has been written to it.
+    async fn swap(
+        &self,
+        from: &ReindexedIndex,
+        to: &ReindexedIndex,
+        new: &ReindexedIndex,
+    ) -> Result<(), FunctionError> {
+        let deadline = self.slice.deadline;
+        let (from_name, to_name) = (&from.index.name, &to.index.name);
+        let before = self.engine.refresh_interval(from_name, deadline).await.map_err(ensured)?;
+        let stopped = StoppedRefresh { index: from_name.clone(), before: before.clone() };
+        let record = record_of(new);
+        self.keep(new, &ReindexRecord { stopped_refresh: Some(stopped), ..record.clone() }).await?;
+        match self.engine.set_refresh_interval(from_name, Some("-1"), deadline).await {
+            Ok(()) => tokio::time::sleep(SETTLE).await,
+            // Serverless collections refresh as they like.
+            Err(Problem::Request(refusal)) if matches!(refusal.status, 400 | 403) => {
+                tracing::warn!(
+                    status = refusal.status,
+                    "refreshes cannot be stopped: readers may miss the last second"
+                );
+            }
+            Err(problem) => return Err(unavailable(problem)),
+        }
+        self.engine.refresh(to_name, deadline).await.map_err(unavailable)?;
+        self.engine.move_public_alias(from_name, to_name, deadline).await.map_err(unavailable)?;
+        self.restore(from_name, before.as_deref()).await?;
+        self.keep(new, &ReindexRecord { stopped_refresh: None, ..record }).await
+    }
+
+    async fn drop(&self, pair: &IndexPair, name: &str) -> Result<(), FunctionError> {
+        let deadline = self.slice.deadline;
+        if pair.public.index.name == name {
+            return Err(wrong(&format!("`{name}` is the index that readers see: it is not dropped")));
+        }
+        if let Some(other) = pair.other.as_ref().filter(|other| other.index.name == name) {
+            return self.engine.drop_index(other, deadline).await.map_err(unavailable);
+        }
+        let leftovers = self.engine.leftovers(deadline).await.map_err(ensured)?;
+        if !leftovers.iter().any(|left| left == name) {
+            return Err(wrong("index names no second index of this name: see status"));
+        }
+        self.engine.delete_unused(name, deadline).await.map_err(unavailable)
+    }
+
+    /// Restores the refreshes that a switch which died has stopped.
+    async fn restored(&self, pair: IndexPair) -> Result<IndexPair, FunctionError> {
+        let both = std::iter::once(&pair.public).chain(&pair.other);
+        let held = both.filter_map(|index| Some((index, index.record.as_ref()?.stopped_refresh.as_ref()?))).next();
+        let Some((index, StoppedRefresh { index: stopped, before })) = held else { return Ok(pair) };
+        self.restore(stopped, before.as_deref()).await?;
+        let record = ReindexRecord { stopped_refresh: None, ..record_of(index) };
+        self.keep(index, &record).await?;
+        self.pair().await
+    }
+
+    async fn restore(&self, index: &str, interval: Option<&str>) -> Result<(), FunctionError> {
+        match self.engine.set_refresh_interval(index, interval, self.slice.deadline).await {
+            // Dropped since, or an engine that takes no such setting.
+            Err(Problem::Request(refusal)) if matches!(refusal.status, 400 | 403 | 404) => Ok(()),
+            answer => answer.map_err(unavailable),
+        }
+    }
+
+    async fn describe(&self, step: String, report: ReindexReport) -> Result<ReindexReport, FunctionError> {
+        let pair = self.pair().await?;
+        let leftovers = self.engine.leftovers(self.slice.deadline).await.map_err(ensured)?;
+        let state = progress(&pair);
+        let public = self.counted(&pair.public).await?;
+        let other = match &pair.other {
+            None => None,
+            Some(index) => {
+                let new = if state == Progress::Switched { &pair.public } else { index };
+                Some(OtherReport::new(self.counted(index).await?, &record_of(new)))
+            }
+        };
+        let next = next(&pair, state, &leftovers);
+        Ok(ReindexReport { step, state, public, other, next, leftovers, ..report })
+    }
+
+    async fn counted(&self, index: &ReindexedIndex) -> Result<IndexReport, FunctionError> {
+        let target = OpenSearchTarget::new(Arc::clone(&self.engine), index.index.clone());
+        let documents = target.count(self.slice.deadline).await.map_err(unavailable)?;
+        Ok(IndexReport { name: index.index.name.clone(), documents })
+    }
+
+    async fn pair(&self) -> Result<IndexPair, FunctionError> {
+        self.engine.index_pair(self.slice.deadline).await.map_err(ensured)
+    }
+
+    async fn refresh(&self, index: &ReindexedIndex) -> Result<(), FunctionError> {
+        self.engine.refresh(&index.index.name, self.slice.deadline).await.map_err(unavailable)
+    }
+
+    async fn keep(&self, index: &ReindexedIndex, record: &ReindexRecord) -> Result<(), FunctionError> {
+        self.engine.keep_record(index, record, self.slice.deadline).await.map_err(unavailable)
+    }
+}
+
+/// Derives the progress from which of the two indexes was made from the other.
+pub(crate) fn progress(pair: &IndexPair) -> Progress {
+    let Some(other) = &pair.other else { return Progress::None };
+    let is_from = |new: &ReindexedIndex, old: &ReindexedIndex| {
+        new.record.as_ref().is_some_and(|record| record.from == old.index.name)
+    };
+    if is_from(&pair.public, other) { Progress::Switched } else { Progress::Filling }
+}
+
+/// Returns the new index while it is filled.
+fn filling<'p>(pair: &'p IndexPair, step: &str) -> Result<&'p ReindexedIndex, FunctionError> {
+    match (progress(pair), &pair.other) {
+        (Progress::Filling, Some(new)) => Ok(new),
+        (Progress::Switched, _) => Err(wrong(&format!("{step} comes before switch: roll back first, or begin anew"))),
+        _ => Err(wrong(&format!("{step} needs a second index: begin with create"))),
+    }
+}
+
+/// Checks what is proved of the new index. The error names what is missing.
+pub(crate) fn gate(record: &ReindexRecord) -> Result<(), String> {
+    let missing = match record {
+        ReindexRecord { tombstones_copied_at: None, .. } => {
+            "the tombstones are not copied: run the step tombstones until it is done".to_owned()
+        }
+        ReindexRecord { verified: None, .. } => {
+            "the new index is not verified: verify it as a whole (index other), then run the step verified".to_owned()
+        }
+        ReindexRecord { verified: Some(verified), .. } if verified.differences > 0 => format!(
+            "verify found {} differences in {} items: repair them, and verify again",
+            verified.differences, verified.items
+        ),
+        ReindexRecord { shadow: None, .. } => {
+            "no search was compared: run the step shadow with your own searches".to_owned()
+        }
+        ReindexRecord { shadow: Some(shadow), .. } if shadow.different > 0 => {
+            format!("{} of {} searches answer otherwise: see the step shadow", shadow.different, shadow.searches)
+        }
+        _ => return Ok(()),
+    };
+    Err(format!("{missing}; force switches without it"))
+}
+
+fn next(pair: &IndexPair, state: Progress, leftovers: &[String]) -> String {
+    match (state, &pair.other) {
+        (Progress::Filling, Some(new)) => match gate(&record_of(new)) {
+            Ok(()) => "switch".to_owned(),
+            Err(missing) => missing,
+        },
+        (Progress::Switched, Some(old)) => {
+            format!("watch the new index; rollback for as long as you may need it, then drop `{}`", old.index.name)
+        }
+        _ => match leftovers.first() {
+            Some(left) => format!("drop `{left}`: nobody reads or writes it"),
+            None => "create begins a re-index".to_owned(),
+        },
+    }
+}
+
+fn record_of(index: &ReindexedIndex) -> ReindexRecord {
+    index.record.clone().unwrap_or_default()
+}
+
+fn wrong(problem: &str) -> FunctionError {
+    FunctionError::Request(problem.to_owned())
+}
+
+fn ensured(error: EnsureError) -> FunctionError {
+    match error {
+        EnsureError::Configuration(error) => error.into(),
+        EnsureError::Problem(problem) => FunctionError::Unavailable(problem),
+    }
+}
+
+fn unavailable(problem: Problem) -> FunctionError {
+    problem.unless_configuration().map_or_else(FunctionError::from, FunctionError::Unavailable)
+}

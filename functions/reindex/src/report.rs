@@ -1,0 +1,98 @@
+//! Answer of `reindex`: both indexes, and the next step.
+
+use driftless::opensearch::{ReindexRecord, Shadowed, Verified};
+use driftless::table::selection::Cursor;
+use serde::{Deserialize, Serialize};
+
+use crate::answers::Difference;
+
+/// Progress of a re-index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// No re-index is under way.
+    #[default]
+    None,
+    /// The new index is written and filled. Readers see the old one.
+    Filling,
+    /// Readers see the new index. The old one is still written.
+    Switched,
+}
+
+/// Result of one step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReindexReport {
+    /// The step that was asked for.
+    pub step: String,
+    /// Progress after it.
+    pub state: Progress,
+    /// The index that readers see.
+    pub public: IndexReport,
+    /// The index that is written besides.
+    pub other: Option<OtherReport>,
+    /// Instruction for the operator.
+    pub next: String,
+    /// Cursor for the next invocation of `tombstones`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+    /// True if the step is done. Absent from steps that one invocation completes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<bool>,
+    /// Tombstones of this invocation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<TombstoneCounts>,
+    /// First differences between answers to the same search.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+    /// Physical indexes that are neither read nor written. `drop` removes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<String>,
+}
+
+/// An index.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexReport {
+    /// Name of the physical index.
+    pub name: String,
+    /// Documents without tombstones.
+    pub documents: u64,
+}
+
+/// The index that is written besides, with what is known of the new one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherReport {
+    /// Name of the physical index.
+    pub name: String,
+    /// Documents without tombstones.
+    pub documents: u64,
+    /// True once the tombstones of the old index stand in the new one.
+    pub tombstones_copied: bool,
+    /// Result of the last whole verify of the new index.
+    pub verified: Option<Verified>,
+    /// Result of the last shadow reads.
+    pub shadow: Option<Shadowed>,
+}
+
+/// Tombstones, counted by their end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TombstoneCounts {
+    /// Tombstones that were found.
+    pub found: u64,
+    /// Written to the new index.
+    pub copied: u64,
+    /// In the new index already, at this version or a newer one.
+    pub superseded: u64,
+}
+
+impl OtherReport {
+    pub(crate) fn new(index: IndexReport, record: &ReindexRecord) -> Self {
+        let IndexReport { name, documents } = index;
+        Self {
+            name,
+            documents,
+            tombstones_copied: record.tombstones_copied_at.is_some(),
+            verified: record.verified,
+            shadow: record.shadow,
+        }
+    }
+}

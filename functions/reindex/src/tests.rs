@@ -1,0 +1,89 @@
+//! Tests of the gate, and of the tombstones' copy on memory.
+
+use std::time::Duration;
+
+use driftless::change::{Change, ChangeKind, Content};
+use driftless::document::Document;
+use driftless::document_id::DocumentId;
+use driftless::function::Slice;
+use driftless::memory::MemoryTarget;
+use driftless::opensearch::{ReindexRecord, Shadowed, Verified};
+use driftless::outcome::Outcome;
+use driftless::time::Timestamp;
+use driftless::version::{Generation, Version};
+use driftless::writer::{ApplyOptions, Writer};
+use tokio::time::Instant;
+
+use crate::reindex::gate;
+use crate::report::TombstoneCounts;
+use crate::tombstones::copy;
+
+#[test]
+fn the_gate_names_what_is_missing_first() {
+    let at = Timestamp::from_millis(1);
+    let verified = |differences| Some(Verified { at, items: 9, differences });
+    let shadow = |different| Some(Shadowed { at, searches: 3, different });
+    let mut record = ReindexRecord::default();
+    let refused = |record: &ReindexRecord| gate(record).expect_err("refused");
+    assert!(refused(&record).contains("tombstones"));
+    record.tombstones_copied_at = Some(at);
+    assert!(refused(&record).contains("not verified"));
+    record.verified = verified(2);
+    assert!(refused(&record).contains("2 differences in 9 items"));
+    record.verified = verified(0);
+    assert!(refused(&record).contains("no search was compared"));
+    record.shadow = shadow(1);
+    assert!(refused(&record).contains("1 of 3 searches"));
+    record.shadow = shadow(0);
+    assert_eq!(gate(&record), Ok(()));
+}
+
+fn change(id: &str, sequence: u64, content: Content) -> Change {
+    let kind = if content == Content::Tombstone { ChangeKind::Remove } else { ChangeKind::Modify };
+    Change {
+        id: DocumentId::from_stored(id.to_owned()),
+        version: Version::from_stored(format!("0000000001/2026-01-15T09:30:00.000/{sequence:040}")),
+        event_time: Some(Timestamp::from_millis(1_000 * sequence)),
+        read_at: None,
+        kind,
+        content,
+    }
+}
+
+fn live() -> Content {
+    Content::Document(Document::from_item(&driftless::attribute::Item::from_json("{}").expect("an item")))
+}
+
+fn writer() -> (Writer<MemoryTarget>, MemoryTarget) {
+    let target = MemoryTarget::default();
+    (Writer::new(target.clone(), Generation::default()), target)
+}
+
+async fn apply(writer: &Writer<MemoryTarget>, changes: &[Change]) -> Vec<Outcome> {
+    let options =
+        ApplyOptions { deadline: Instant::now() + Duration::from_secs(60), written_at: Timestamp::from_millis(1_000) };
+    writer.apply(changes, options).await.expect("configured").outcomes
+}
+
+/// A dead letter from before the re-index is redriven into the new index, after its item was deleted.
+#[tokio::test(start_paused = true)]
+async fn an_old_dead_letter_finds_the_tombstone_in_the_new_index_too() {
+    let ((old, old_target), (new, new_target)) = (writer(), writer());
+    apply(&old, &[change("gone", 2, Content::Tombstone), change("lives", 1, live())]).await;
+    // Written to both since the re-index began, and deleted before the copy comes to it.
+    apply(&new, &[change("late", 1, live())]).await;
+    apply(&old, &[change("late", 2, Content::Tombstone)]).await;
+    let letter = change("gone", 1, live());
+    assert_eq!(apply(&old, std::slice::from_ref(&letter)).await, [Outcome::Stale]);
+    let (fresh, _) = writer();
+    assert_eq!(apply(&fresh, std::slice::from_ref(&letter)).await, [Outcome::Applied], "without a copy, it is back");
+
+    let slice = Slice::until(Instant::now() + Duration::from_secs(60));
+    let (next, counts) = copy(&old_target, &new, 0, slice, Timestamp::from_millis(2_000)).await.expect("copied");
+    assert_eq!((next, counts), (None, TombstoneCounts { found: 2, copied: 2, superseded: 0 }));
+    assert_eq!(apply(&new, std::slice::from_ref(&letter)).await, [Outcome::Stale]);
+    // Once more, nothing changes.
+    let (_, counts) = copy(&old_target, &new, 0, slice, Timestamp::from_millis(2_000)).await.expect("copied");
+    assert_eq!(counts, TombstoneCounts { found: 2, copied: 0, superseded: 2 });
+    drop(new_target);
+}

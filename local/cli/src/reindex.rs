@@ -1,0 +1,219 @@
+//! `local reindex`: the steps of a re-index without downtime, each an invocation of the real function.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use driftless_display::console::{self, Progress};
+use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
+use driftless_harness::slices::LongWork;
+use driftless_harness::slices::verify::VerifySummary;
+use driftless_harness::words::counted;
+use serde_json::{Value, json};
+
+use crate::daemon::Daemon;
+use crate::pair::{Pair, PairArgs};
+use crate::resumed::ended;
+
+const FUNCTION: &str = "reindex";
+/// Shadow reads and the copy of tombstones may take minutes.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Give an index another definition while it is read and written
+///
+/// In this order: create, `backfill --into other`, `verify --of other`, shadow, switch, and drop. Each step says what
+/// comes next, may be repeated, and is taken up again where it was interrupted. Until the drop, rollback undoes the
+/// switch.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    step: Step,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Step {
+    /// Create the new index, which is written from then on, and copy the tombstones into it
+    Create {
+        #[command(flatten)]
+        shared: Shared,
+        /// File with the JSON body of a create-index request; the function's INDEX_DEFINITION unless it is given
+        #[arg(long, value_name = "FILE")]
+        definition: Option<PathBuf>,
+    },
+    /// Say how far the re-index is
+    Status {
+        #[command(flatten)]
+        shared: Shared,
+    },
+    /// Run searches on both indexes, and compare hits, counts and aggregations
+    Shadow {
+        #[command(flatten)]
+        shared: Shared,
+        /// File with the searches, as _msearch takes them (NDJSON)
+        #[arg(long, value_name = "FILE")]
+        searches: PathBuf,
+    },
+    /// Let readers see the new index, in one atomic call
+    Switch {
+        #[command(flatten)]
+        shared: Shared,
+        /// Switch although the gate says no
+        #[arg(long)]
+        force: bool,
+    },
+    /// Let readers see the old index again
+    Rollback {
+        #[command(flatten)]
+        shared: Shared,
+    },
+    /// Delete the index that readers do not see
+    Drop {
+        #[command(flatten)]
+        shared: Shared,
+        /// Name of the physical index, to be sure
+        #[arg(long, value_name = "NAME")]
+        yes: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Shared {
+    #[command(flatten)]
+    pair: PairArgs,
+    /// Print the answer as it is
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
+    let (shared, request) = match &args.step {
+        Step::Create { shared, definition } => (shared, create(definition.as_ref())?),
+        Step::Status { shared } => (shared, json!({"step": "status"})),
+        Step::Shadow { shared, searches } => {
+            let text = std::fs::read_to_string(searches).with_context(|| format!("read {}", searches.display()))?;
+            (shared, json!({"step": "shadow", "searches": text}))
+        }
+        Step::Switch { shared, force } => (shared, json!({"step": "switch", "force": force})),
+        Step::Rollback { shared } => (shared, json!({"step": "rollback"})),
+        Step::Drop { shared, yes } => (shared, json!({"step": "drop", "index": yes})),
+    };
+    let pair = Pair::find(&shared.pair, daemon).await?;
+    let function = pair.function(FUNCTION, TIMEOUT)?;
+    let step = async {
+        let answer = invoke(function.clone(), &request).await?;
+        match &args.step {
+            Step::Create { .. } => copy_tombstones(function).await,
+            _ => Ok(answer),
+        }
+    };
+    let answer = {
+        let _progress = Progress::spinner("working on the indexes");
+        tokio::select! {
+            answer = step => answer?,
+            ended = ended() => {
+                ended?;
+                bail!("interrupted: the same command goes on")
+            }
+        }
+    };
+    if shared.json {
+        console::result(answer.to_string());
+    } else {
+        lines(&answer).into_iter().for_each(console::result);
+    }
+    let differences = answer["differences"].as_array().map_or(0, Vec::len);
+    ensure!(differences == 0, "the two indexes answer differently: {}", counted(differences as u64, "search"));
+    Ok(())
+}
+
+/// Keeps the sums of a verification in the other index, as the gate of the switch.
+///
+/// # Errors
+/// Where the function cannot be built or fails.
+pub(crate) async fn note_verified(pair: &Pair, summary: &VerifySummary) -> Result<()> {
+    let function = pair.other_function(FUNCTION, TIMEOUT)?;
+    let mut sums = json!({
+        "items": summary.items, "missing": summary.missing, "stale": summary.stale, "different": summary.different,
+        "tombstone_where_item_lives": summary.tombstone_where_item_lives, "orphaned": summary.orphaned,
+        "in_motion": summary.in_motion, "failed": summary.failed, "rejected": summary.rejected,
+    });
+    if let Some(documents) = summary.documents_in_index {
+        sums["documents_in_index"] = documents.into();
+    }
+    let answer = invoke(function, &json!({"step": "verified", "verify": sums})).await?;
+    lines(&answer).into_iter().for_each(console::note);
+    Ok(())
+}
+
+fn create(definition: Option<&PathBuf>) -> Result<Value> {
+    let mut request = json!({"step": "create"});
+    if let Some(path) = definition {
+        let text = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+        request["definition"] = serde_json::from_slice(&text).with_context(|| format!("parse {}", path.display()))?;
+    }
+    Ok(request)
+}
+
+/// Copies all tombstones, and returns the state afterwards.
+async fn copy_tombstones(function: FunctionConfig) -> Result<Value> {
+    let work = LongWork::new(function, json!({"step": "tombstones"}));
+    let mut state = work.begin();
+    work.run(&mut state, |_| ()).await?;
+    invoke(work.function, &json!({"step": "status"})).await
+}
+
+async fn invoke(function: FunctionConfig, request: &Value) -> Result<Value> {
+    let mut process = FunctionProcess::new(function);
+    let invocation = process.invoke(Bytes::from(request.to_string()), None).await?;
+    process.end().await;
+    match invocation.outcome {
+        InvocationOutcome::Response(body) => serde_json::from_slice(&body).context("read the function's answer"),
+        error => bail!("the function {FUNCTION} failed: {error}"),
+    }
+}
+
+/// Words an answer for people.
+fn lines(answer: &Value) -> Vec<String> {
+    let mut lines = vec![format!("state: {}", text(&answer["state"]))];
+    for (place, what) in [("public", "readers see"), ("other", "beside it")] {
+        if let Some(index) = answer[place].as_object() {
+            let name = index.get("name").map(text).unwrap_or_default();
+            let rest = index.iter().filter(|(member, value)| *member != "name" && !value.is_null());
+            let rest: Vec<String> =
+                rest.map(|(member, value)| format!("{} {}", member.replace('_', " "), text(value))).collect();
+            lines.push(format!("{what}: {name} ({})", rest.join(", ")));
+        }
+    }
+    let differences = answer["differences"].as_array().into_iter().flatten();
+    lines.extend(differences.map(|difference| format!("different: {}", text(difference))));
+    if let Some(next) = answer["next"].as_str() {
+        lines.push(format!("next: {next}"));
+    }
+    lines
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_which_index_readers_see_and_what_comes_next() {
+        let answer = json!({
+            "step": "status", "state": "filling", "public": {"name": "orders-000001", "documents": 7},
+            "other": {"name": "orders-000002", "documents": 3, "tombstones_copied": true, "verified": null},
+            "next": "backfill the other index",
+        });
+        let expected = [
+            "state: filling",
+            "readers see: orders-000001 (documents 7)",
+            "beside it: orders-000002 (documents 3, tombstones copied true)",
+            "next: backfill the other index",
+        ];
+        assert_eq!(lines(&answer), expected);
+    }
+}

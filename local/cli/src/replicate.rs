@@ -1,0 +1,172 @@
+//! `local replicate`: brings the changes of any table with a stream into an index, as Lambda would.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use driftless_display::console::{self, Progress};
+use driftless_harness::mapping::record::StreamRecord;
+use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MappingStats, Observe};
+use driftless_harness::outcomes::{FunctionCounts, Tally};
+use driftless_harness::replay::LogLine;
+use driftless_harness::words::counted;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::daemon::Daemon;
+use crate::pair::{Pair, PairArgs};
+use crate::resumed::ended;
+
+const REFRESH: Duration = Duration::from_millis(250);
+/// Longer than any stream takes to drain that Ctrl-C does not end first.
+const NO_LIMIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Retries before a batch becomes an on-failure message, as the template has it. Without a queue there is no end.
+const RETRIES: u32 = 3;
+
+/// Bring the changes of a table with a stream into an index
+///
+/// It reads the stream from its oldest record on, up to a day back, with Lambda's semantics, until Ctrl-C. It may be
+/// started again at any time: changes that were applied before are recognised. Items that are older than the stream are
+/// for `cargo local backfill`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pair: PairArgs,
+    /// File with the settings and mappings of the index, if it does not exist yet
+    #[arg(long, value_name = "FILE")]
+    definition: Option<PathBuf>,
+    /// The most records in one invocation, 1 to 10000
+    #[arg(long, default_value_t = MappingConfig::default().batch_size, value_name = "N")]
+    batch_size: usize,
+    /// Parallelization factor, 1 to 10: lanes of each shard, each with its own process
+    #[arg(long, default_value_t = MappingConfig::default().parallelization_factor, value_name = "N")]
+    factor: usize,
+    /// End when the stream has drained
+    #[arg(long)]
+    once: bool,
+    /// The function's timeout, 1 to 900
+    #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
+    timeout: u64,
+}
+
+pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
+    let mut pair = Pair::find(&args.pair, daemon).await?;
+    let stream = pair.stream().await?;
+    let queue = pair.dead_letter_queue().await?;
+    match &queue {
+        Some((url, _)) => console::note(format!("dead letters go to {url}")),
+        None => console::note("no queue for dead letters: a change that OpenSearch refuses is retried until Ctrl-C"),
+    }
+    let mut function = pair.function("replicate", Duration::from_secs(args.timeout))?;
+    if let Some(definition) = &args.definition {
+        let path = definition.canonicalize().with_context(|| format!("find {}", definition.display()))?;
+        let path = path.to_str().context("read the path of the definition as text")?.to_owned();
+        function.environment.insert("INDEX_DEFINITION".to_owned(), path);
+    }
+    let (tally, arrivals) = (Tally::default(), Arc::new(Arrivals::default()));
+    function.stdout_lines = Some(lines(tally.lines()));
+    let config = MappingConfig {
+        batch_size: args.batch_size,
+        parallelization_factor: args.factor,
+        maximum_retry_attempts: queue.is_some().then_some(RETRIES),
+        bisect_batch_on_function_error: true,
+        report_batch_item_failures: true,
+        ..MappingConfig::default()
+    };
+    let on_failure = queue.map(|(_, queue)| queue);
+    let mapping = EventSourceMapping::start_observed(
+        config,
+        Arc::new(stream),
+        Arc::new(function),
+        on_failure,
+        Some(Arc::clone(&arrivals) as _),
+    );
+    let mapping = mapping.await?;
+    console::note(format!(
+        "replicating the table {} to the index {} at {}{}",
+        pair.facts.name,
+        pair.index,
+        pair.engine(),
+        if args.once { "" } else { "; Ctrl-C ends it" }
+    ));
+    let drained = tokio::select! {
+        drained = mapping.wait_until_drained(NO_LIMIT), if args.once => drained,
+        ended = ended() => ended,
+        never = show(&mapping, &tally, &arrivals) => match never {},
+    };
+    mapping.end_idle().await;
+    let counts = tally.settled().await;
+    let stats = mapping.shutdown().await;
+    console::result(line(&stats, &counts, None));
+    drained?;
+    ensure!(stats.records_lost == 0, "{} were given up without a queue", counted(stats.records_lost, "record"));
+    Ok(())
+}
+
+/// Shows counts and lag for ever.
+async fn show(mapping: &EventSourceMapping, tally: &Tally, arrivals: &Arrivals) -> Infallible {
+    let progress = Progress::spinner("waiting for changes");
+    loop {
+        tokio::time::sleep(REFRESH).await;
+        progress.say(line(&mapping.stats(), &tally.counts(), arrivals.lag()));
+    }
+}
+
+fn line(stats: &MappingStats, counts: &FunctionCounts, lag: Option<Duration>) -> String {
+    let needless = counts.duplicate + counts.stale + counts.superseded;
+    let mut line = format!(
+        "{} delivered: {} applied, {needless} needless, {} refused; {} under way",
+        counted(stats.records_delivered, "change"),
+        counts.applied,
+        counts.rejected,
+        stats.records_in_flight
+    );
+    if stats.dead_letters > 0 {
+        line = format!("{line}; {}", counted(stats.dead_letters, "on-failure message"));
+    }
+    if let Some(lag) = lag {
+        line = format!("{line}; lag {:.1} s", lag.as_secs_f64());
+    }
+    line
+}
+
+/// Passes the function's lines on to `metrics`, and shows its warnings and errors.
+fn lines(metrics: UnboundedSender<String>) -> UnboundedSender<String> {
+    let (sender, mut lines) = unbounded_channel::<String>();
+    tokio::spawn(async move {
+        let mut last = String::new();
+        while let Some(line) = lines.recv().await {
+            // A function that waits for a mended configuration says the same again and again.
+            if let Some(logged) = LogLine::parse(&line).filter(|logged| logged.message != last) {
+                console::note(format!("  {} {logged}", logged.level));
+                last = logged.message;
+            }
+            // Nobody counts any more.
+            let _ = metrics.send(line);
+        }
+    });
+    sender
+}
+
+/// Lag of the change that was delivered last, by DynamoDB's time of it, which has whole seconds.
+#[derive(Debug, Default)]
+struct Arrivals(AtomicU64);
+
+impl Arrivals {
+    fn lag(&self) -> Option<Duration> {
+        let lag_ms = self.0.load(Ordering::Relaxed);
+        (lag_ms > 0).then(|| Duration::from_millis(lag_ms))
+    }
+}
+
+impl Observe for Arrivals {
+    fn delivered(&self, records: &[StreamRecord]) {
+        let Some(last) = records.last() else { return };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now = u64::try_from(now).unwrap_or(u64::MAX);
+        let arrival = u64::try_from(last.arrival_ms()).unwrap_or_default();
+        self.0.store(now.saturating_sub(arrival).max(1), Ordering::Relaxed);
+    }
+}
