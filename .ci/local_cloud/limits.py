@@ -166,7 +166,7 @@ def problems(resources, definitions):
 def mutants():
     """Changes that each break one limit, applied to copies: (what, change of resources and definitions)."""
     children = lambda machines: machines["SegmentsStateMachine"]["States"]["Run segments"]["ItemProcessor"]["States"]
-    at_limit = lambda machines: next(c for c in children(machines)["Is segment done"]["Choices"] if "900" in json.dumps(c))
+    at_limit = lambda machines: next(c for c in children(machines)["Is segment done"]["Choices"] if limit_of({"Choices": [c]}))
     checked = lambda machines: machines["SegmentsStateMachine"]["States"]["Check input"]["Choices"][0]["Not"]["And"][2]
     yield "5,000 invocations of a segment", lambda _, m: at_limit(m).update(NumericGreaterThanEquals=5_000)
     yield "a loop without its limit", lambda _, m: children(m)["Is segment done"]["Choices"].remove(at_limit(m))
