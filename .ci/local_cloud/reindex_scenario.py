@@ -1,0 +1,39 @@
+"""Runs the state machine of a re-index: fill and prove, a planted difference, and the switch."""
+
+import json
+
+MACHINE = "ReindexStateMachineArn"
+# All documents, counted: both indexes must agree.
+SEARCHES = '{}\n{"query": {"match_all": {}}, "size": 0, "track_total_hits": true}\n'
+
+
+def reindexes(run, items, segments, changed):
+    """Re-indexes a table that nobody writes to. `changed` is the id of a document that is spoilt in between."""
+    before = run.documents()
+    given = {"segments": segments, "verify": {"settle_ms": 200}}
+    given["definition"] = {"mappings": {"properties": {"note": {"type": "keyword"}}}}
+    filled = status(run, given, "filling")
+    assert filled["other"]["tombstones_copied"], filled
+    verified = filled["other"]["verified"]
+    assert (verified["items"], verified["differences"]) == (items, 0), filled
+
+    new = filled["other"]["name"]
+    assert new != filled["public"]["name"], filled
+    run.engine(f"{new}/_update/{changed}", "POST", {"doc": {"note": "changed"}})
+    execution = run.execute(given, MACHINE)
+    assert (execution["status"], execution.get("error")) == ("FAILED", "VerifyFailed"), execution
+    repair = {"index": "other", "repair": True, "settle_ms": 200}
+    run.succeeds("Repaired", function="verify", segments=segments, request=repair)
+
+    switched = status(run, given | {"searches": SEARCHES, "switch": True}, "switched")
+    assert switched["public"]["name"] == new, switched
+    assert run.documents() == before == items, (before, run.documents())
+
+
+def status(run, given, state):
+    """The status that an execution ends with, which must succeed in a state."""
+    execution = run.execute(given, MACHINE)
+    assert execution["status"] == "SUCCEEDED", (execution.get("error"), execution.get("cause"))
+    answer = json.loads(execution["output"])
+    assert answer["state"] == state, answer
+    return answer
