@@ -8,7 +8,7 @@ use std::time::Duration;
 use driftless_harness::function::{
     BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, ProcessFault, build_function,
 };
-use driftless_harness::services::{EngineChoice, Jdks, OpenSearch};
+use driftless_harness::services::{EngineChoice, Jdks, OpenSearch, Service as _};
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
@@ -250,7 +250,7 @@ async fn a_second_cluster_is_filled_and_compared_and_takes_over() {
     scene.backfilled().await;
     let second = OpenSearch::start(EngineChoice::default(), &Jdks::from_env()).await.expect("an engine");
     let both = |config: FunctionConfig| {
-        config.env("SECOND_OPENSEARCH_ENDPOINT", second.url()).env("SECOND_OPENSEARCH_AUTH", "none")
+        config.env("SECOND_OPENSEARCH_ENDPOINT", second.endpoint()).env("SECOND_OPENSEARCH_AUTH", "none")
     };
     let ask = async |request: Value| {
         let mut process = FunctionProcess::new(both(reindex(&scene)));
@@ -277,12 +277,12 @@ async fn a_second_cluster_is_filled_and_compared_and_takes_over() {
     };
     assert!(kind == "Request" && message.contains("swap OPENSEARCH_ENDPOINT"), "{message}");
     // The variables are swapped: readers and verify see the second cluster, and it is whole.
-    let swapped = Scene { index: scene.index.seen_at(second.url()), ..scene };
+    let swapped = Scene { index: scene.index.seen_at(second.endpoint()), ..scene };
     let comparison = swapped.compared().await;
     assert_eq!((comparison.items, comparison.differences()), (120, 0), "{}", comparison.describe());
     let status = {
         let first = crate::support::engine_url();
-        let config = reindex(&swapped).env("OPENSEARCH_ENDPOINT", second.url());
+        let config = reindex(&swapped).env("OPENSEARCH_ENDPOINT", second.endpoint());
         let config = config.env("SECOND_OPENSEARCH_ENDPOINT", first).env("SECOND_OPENSEARCH_AUTH", "none");
         let mut process = FunctionProcess::new(config);
         let outcome =
