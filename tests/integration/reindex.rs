@@ -179,8 +179,21 @@ fn looked_next(answer: &Value) -> Option<&str> {
 async fn a_switch_needs_its_proof_and_shows_what_differs() {
     let scene = Scene::new("gate").await;
     scene.fill(0..60).await;
-    scene.backfilled().await;
+    let mut warm = FunctionProcess::new(scene.backfill());
+    let backfill =
+        async |warm: &mut FunctionProcess| match warm.invoke("{}".into(), None).await.expect("invoked").outcome {
+            InvocationOutcome::Response(body) => serde_json::from_slice::<Value>(&body).expect("JSON"),
+            outcome => panic!("{outcome}"),
+        };
+    assert_eq!(count(&backfill(&mut warm).await, "written"), 60);
     step(&scene, json!({"step": "create"}), None).await;
+    // The process finds its write alias gone, and both indexes instead.
+    assert_eq!(count(&backfill(&mut warm).await, "items"), 60);
+    warm.kill().await;
+    let status = step(&scene, json!({"step": "status"}), None).await;
+    assert_eq!(status["state"], "filling", "{status}");
+    scene.index.send(Method::Post, &format!("/{}-000002/_refresh", scene.index.name), None).await;
+    assert_eq!(scene.index.counted(&format!("{}-other", scene.index.name), "s00").await, Ok(60));
     fill(&scene, None).await;
     let answer = step(&scene, json!({"step": "shadow", "searches": searches()}), None).await;
     assert_eq!((answer["other"]["shadow"]["different"].as_u64(), answer["next"].as_str()), (Some(0), Some("switch")));

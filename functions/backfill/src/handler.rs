@@ -21,7 +21,7 @@ pub async fn invoke(
     tables: &LastTable,
     event: LambdaEvent<Value>,
 ) -> Result<BackfillReport, FunctionError> {
-    let result = backfill(context, tables, event).await;
+    let result = context.with_aliases_found(async || backfill(context, tables, event.clone()).await).await;
     match &result {
         Ok(report) => tracing::info!(counts = ?report.counts, done = report.done, "backfill"),
         Err(error) => {

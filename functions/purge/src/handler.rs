@@ -15,7 +15,7 @@ use crate::request::PurgeRequest;
 /// # Errors
 /// Fails if the request or the deployment is wrong, or the index cannot be read.
 pub async fn invoke(context: &Context, event: LambdaEvent<Value>) -> Result<PurgeReport, FunctionError> {
-    let result = run(context, event).await;
+    let result = context.with_aliases_found(async || run(context, event.clone()).await).await;
     match &result {
         Ok(report) => {
             tracing::info!(?report, "purge");

@@ -20,7 +20,7 @@ pub async fn invoke<R: RangeReader>(
     tables: &LastTable,
     event: LambdaEvent<Value>,
 ) -> Result<RedriveReport, FunctionError> {
-    let result = redrive(context, ranges, tables, event).await;
+    let result = context.with_aliases_found(async || redrive(context, ranges, tables, event.clone()).await).await;
     match &result {
         Ok(report) => {
             let (letters, changes) = (&report.letters, &report.changes);

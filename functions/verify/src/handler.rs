@@ -21,7 +21,7 @@ pub async fn invoke(
     tables: &LastTable,
     event: LambdaEvent<Value>,
 ) -> Result<VerifyReport, FunctionError> {
-    let result = verify(context, tables, event).await;
+    let result = context.with_aliases_found(async || verify(context, tables, event.clone()).await).await;
     match &result {
         Ok(report) => {
             let (counts, equal, done) = (&report.counts, report.equal, report.done);

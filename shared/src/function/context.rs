@@ -153,6 +153,24 @@ impl Context {
         Ok(writer)
     }
 
+    /// Does an invocation's work, and once more if the index's aliases have moved since this process found it.
+    ///
+    /// # Errors
+    /// Fails as the work does.
+    pub async fn with_aliases_found<T>(
+        &self,
+        work: impl AsyncFn() -> Result<T, FunctionError>,
+    ) -> Result<T, FunctionError> {
+        // Boxed, as above.
+        match Box::pin(work()).await {
+            Err(error) if error.is_index_gone() => {
+                self.forget_writer().await;
+                Box::pin(work()).await
+            }
+            answer => answer,
+        }
+    }
+
     /// Forgets the writer after a configuration error. The next call of [`Context::writer`] fetches credentials and
     /// looks at the index again.
     pub async fn forget_writer(&self) {
