@@ -15,7 +15,7 @@ use crate::backfill::{disturb, follow};
 use crate::loading::{Scene, count, fails, id, run};
 use crate::support::{Index, insert, modify, remove};
 
-static REINDEX: LazyLock<PathBuf> =
+pub(crate) static REINDEX: LazyLock<PathBuf> =
     LazyLock::new(|| build_function("reindex", BuildProfile::Debug).expect("the function builds"));
 
 /// Items that are changed and deleted all the time.
