@@ -255,3 +255,25 @@ fn is_equal(verify: &VerifySummary, records_lost: u64, letters_left: u64) -> boo
 fn per_second(backfill: &BackfillSummary) -> f64 {
     backfill.items as f64 / backfill.seconds.max(0.001)
 }
+
+#[cfg(test)]
+mod tests {
+    use driftless_harness::function::FunctionConfig;
+    use driftless_harness::slices::verify::{OrphanSearch, Verification};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_the_proof_of_verify_makes_table_and_index_equal() {
+        let function = FunctionConfig::new("verify", "/verify");
+        let verification =
+            Verification { function, request: json!({}), segments: Some(1), orphans: OrphanSearch::Full };
+        let verify = verification.summary(&verification.begin()).expect("a summary");
+        let with = |equal| VerifySummary { equal, ..verify.clone() };
+        assert!(is_equal(&with(Some(true)), 0, 0));
+        assert!(!is_equal(&with(Some(true)), 1, 0) && !is_equal(&with(Some(true)), 0, 1));
+        assert!(!is_equal(&with(Some(false)), 0, 0));
+        assert!(!is_equal(&with(None), 0, 0), "what was not looked at is not proven");
+    }
+}
