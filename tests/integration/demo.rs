@@ -14,13 +14,13 @@ use crate::streams::{BINARY, REDRIVE};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_shows_an_index_that_is_equal() {
     let args = Args {
-        rate: 40.0,
+        rate: 20.0,
         seconds: 4.0,
         items: 400,
         factor: 2,
         batch_size: 1,
         seed: 7,
-        poison: 0.1,
+        poison: 0.2,
         outage: 0.0,
         timeout: 30,
         calm: false,

@@ -13,7 +13,7 @@ use crate::stage::faults;
 const KEYS_PER_SECOND: f64 = 20.0;
 /// Time until the services have started and are warm, that of backfill and re-index, and that of the verdict.
 const SET_UP_SECONDS: f64 = 60.0;
-/// Time of backfill and re-index under load, about. It decides about the number of keys only.
+/// Time of backfill and re-index under load, about: the number of keys and the rate of faults follow.
 const WORK_SECONDS: f64 = 20.0;
 /// Longest time of backfill and re-index under load.
 const WORK_LIMIT_SECONDS: f64 = 600.0;
@@ -78,6 +78,11 @@ impl Args {
         Load { seconds: WORK_LIMIT_SECONDS + self.seconds, ..self.load() }
     }
 
+    /// Returns about how many writes there are in all.
+    fn usual_writes(&self) -> u64 {
+        Load { seconds: WORK_SECONDS + self.seconds, ..self.load() }.writes()
+    }
+
     /// Returns the items that the table holds at the start. The load changes and deletes some of them, and has keys
     /// that are new.
     pub(crate) fn held_items(&self) -> HeldItems {
@@ -112,7 +117,7 @@ impl Args {
             report_batch_item_failures: true,
             faults: match self.calm {
                 true => MappingFaults::default(),
-                false => faults(self.load().writes() / self.batch_size.max(1) as u64),
+                false => faults(self.usual_writes() / self.batch_size.max(1) as u64),
             },
             ..MappingConfig::default()
         }

@@ -35,10 +35,10 @@ use crate::warm_up;
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// A change that waits longer than this is worth a remark: the poll, and DynamoDB's times to the second, account for
 /// less.
-const LONG_WAIT: Duration = Duration::from_secs(3);
+pub(crate) const LONG_WAIT: Duration = Duration::from_secs(3);
 
 /// Timeout of the functions that no stream invokes.
-const WORK_TIMEOUT: Duration = Duration::from_secs(60);
+const WORK_TIMEOUT: Duration = Duration::from_secs(150);
 /// The functions that are built.
 const NAMES: [&str; 5] = ["replicate", "redrive", "backfill", "verify", "reindex"];
 
