@@ -1,20 +1,26 @@
-//! The demo ends with the verdict that table and index are equal, and its summary says so.
+//! The demo ends with the verdict of verify that table and index are equal, and its summary says so.
 
-use driftless_demo::stage::Functions;
-use driftless_demo::{Args, play};
-use driftless_harness::services::{Wanted, shared};
+use driftless_demo::stage::{Functions, Stage};
+use driftless_demo::{Args, proof, replicate, set_up};
+use driftless_harness::services::{Services, Wanted, shared};
+use driftless_harness::slices::verify::OrphanSearch;
+use opensearch::DeleteParts;
+use serde_json::json;
 
+use crate::loading::{BACKFILL, VERIFY};
+use crate::reindex::REINDEX;
 use crate::streams::{BINARY, REDRIVE};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_shows_an_index_that_is_equal() {
     let args = Args {
-        rate: 40.0,
+        rate: 20.0,
         seconds: 4.0,
+        items: 400,
         factor: 2,
         batch_size: 1,
         seed: 7,
-        poison: 0.1,
+        poison: 0.2,
         outage: 0.0,
         timeout: 30,
         calm: false,
@@ -23,8 +29,16 @@ async fn the_demo_shows_an_index_that_is_equal() {
         release: false,
         picture: None,
     };
-    let functions = Functions { replicate: BINARY.clone(), redrive: REDRIVE.clone() };
-    let summary = play(&args, shared(Wanted::default()), functions).await.expect("played");
+    let functions = Functions {
+        replicate: BINARY.clone(),
+        redrive: REDRIVE.clone(),
+        backfill: BACKFILL.clone(),
+        verify: VERIFY.clone(),
+        reindex: REINDEX.clone(),
+    };
+    let services: &Services = shared(Wanted::default());
+    let stage = set_up(&args, services, functions).await.expect("a stage");
+    let summary = replicate(&args, &stage, services).await.expect("played");
     assert!(summary.equal && summary.items > 0 && summary.items == summary.documents, "{summary:?}");
     assert_eq!((summary.differences, summary.letters_left), (0, 0), "{summary:?}");
     // Every poison change has a letter, and nothing else has; a killed process may have left two of one.
@@ -36,4 +50,32 @@ async fn the_demo_shows_an_index_that_is_equal() {
     assert!(summary.function.rejected < 100, "{summary:?}");
     assert!(summary.redelivered > 0 && summary.killed > 0 && summary.duplicates > 0, "{summary:?}");
     assert!(summary.lag_p50_ms.is_some() && summary.lag_p99_ms >= summary.lag_p50_ms, "{summary:?}");
+    let json = serde_json::to_value(&summary).expect("JSON");
+    // The stream begins behind the items that the table held: the backfill has brought them.
+    assert!(json["backfill"]["items"].as_u64() >= Some(args.items) && json["backfill"]["done"] == true, "{json}");
+    let reindex = &json["reindex"];
+    assert!(reindex["index"].as_str().is_some_and(|name| name.ends_with("-000002")), "{json}");
+    // The items of the warm-up were deleted before.
+    assert!(reindex["tombstones"].as_u64() >= Some(100) && reindex["searches_compared"] == 2, "{json}");
+    assert_eq!((&reindex["found_before"], reindex["found_after"].as_u64() > Some(0)), (&json!(0), true), "{json}");
+    let reads = &reindex["reads"];
+    assert!(reads["searches"].as_u64() > Some(20) && reads["failed"] == 0 && reads["wrong"] == 0, "{json}");
+    assert!(reindex["verify"]["orphans"] == "listed" && reindex["verify"]["items"].as_u64() > Some(300), "{json}");
+    let verify = &json["verify"];
+    assert_eq!((&verify["equal"], &verify["orphans"]), (&json!(true), &json!("listed")), "{json}");
+    a_lost_document_is_noticed(&stage).await;
+    stage.take_down().await;
+}
+
+/// The proof is one: it fails where a document is gone.
+async fn a_lost_document_is_noticed(stage: &Stage) {
+    let (engine, index) = (&stage.engine, stage.index.as_str());
+    let found = engine.search(opensearch::SearchParts::Index(&[index])).size(1).send().await.expect("answered");
+    let found: serde_json::Value = found.json().await.expect("JSON");
+    let hit = &found["hits"]["hits"][0];
+    let (index, id) = (hit["_index"].as_str().expect("an index"), hit["_id"].as_str().expect("an id"));
+    let deleted = engine.delete(DeleteParts::IndexId(index, id)).send().await.expect("answered");
+    deleted.error_for_status_code().expect("deleted");
+    let verify = proof::verify(stage, json!({}), OrphanSearch::Full).await.expect("verified");
+    assert_eq!((verify.equal, verify.missing, verify.differences()), (Some(false), 1, 1), "{verify:?}");
 }

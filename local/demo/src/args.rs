@@ -6,35 +6,43 @@ use anyhow::{Result, ensure};
 use driftless_harness::load::Load;
 use driftless_harness::mapping::{MappingConfig, MappingFaults};
 
+use crate::first_load::HeldItems;
 use crate::stage::faults;
 
 /// Items that the activity is about, per second of the run: some are inserted, most are changed again.
 const KEYS_PER_SECOND: f64 = 20.0;
-/// Time until the services have started and are warm, and that of the verdict.
-const SET_UP_SECONDS: f64 = 40.0;
+/// Time until the services have started and are warm, that of backfill and re-index, and that of the verdict.
+const SET_UP_SECONDS: f64 = 60.0;
+/// Time of backfill and re-index under load, about: the number of keys and the rate of faults follow.
+const WORK_SECONDS: f64 = 20.0;
+/// Longest time of backfill and re-index under load.
+const WORK_LIMIT_SECONDS: f64 = 600.0;
 
-/// Replicate a realistic activity history for half a minute, with faults, then compare table and index item by item
+/// Backfill a realistic table and re-index it while it changes, replicate for half a minute with faults, then verify
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Number of changes per second
     #[arg(long, default_value_t = 63.0)]
     pub rate: f64,
-    /// Length of the run in seconds
+    /// Length of the stream's own part in seconds, after backfill and re-index
     #[arg(long, default_value_t = 30.0)]
     pub seconds: f64,
+    /// Number of items that the table holds before it is replicated
+    #[arg(long, default_value_t = 3_000)]
+    pub items: u64,
     /// Parallelization factor of the event source mapping, 1 to 10
     #[arg(long, default_value_t = 1)]
     pub factor: usize,
     /// The most records in one invocation
     #[arg(long, default_value_t = 1)]
     pub batch_size: usize,
-    /// The same seed writes the same
+    /// The same seed plans the same writes
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Share of the writes that is poison: a text where the index expects a date
+    /// Share of the writes after the re-index that is poison: a text where the index expects a date
     #[arg(long, default_value_t = 0.002)]
     pub poison: f64,
-    /// Kill the engine after a quarter of the run, and start it again after so many seconds
+    /// Kill the engine after a quarter of the stream's own part, and start it again after so many seconds
     #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
     pub outage: f64,
     /// The function's timeout, as in the template; 1 to 900
@@ -58,10 +66,28 @@ pub struct Args {
 }
 
 impl Args {
-    pub(crate) fn load(&self) -> Load {
+    /// The load of the stream's own part.
+    fn load(&self) -> Load {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be positive and small")]
-        let keys = (self.seconds * KEYS_PER_SECOND).max(1.0) as u64;
+        let keys = ((self.seconds + WORK_SECONDS) * KEYS_PER_SECOND).max(1.0) as u64;
         Load { rate: self.rate, seconds: self.seconds, keys, seed: self.seed, ..Load::default() }
+    }
+
+    /// The same load from the backfill on. It goes on until it is stopped.
+    pub(crate) fn whole_load(&self) -> Load {
+        Load { seconds: WORK_LIMIT_SECONDS + self.seconds, ..self.load() }
+    }
+
+    /// Returns about how many writes there are in all.
+    fn usual_writes(&self) -> u64 {
+        Load { seconds: WORK_SECONDS + self.seconds, ..self.load() }.writes()
+    }
+
+    /// Returns the items that the table holds at the start. The load changes and deletes some of them, and has keys
+    /// that are new.
+    pub(crate) fn held_items(&self) -> HeldItems {
+        let keys = self.load().keys;
+        HeldItems { numbers: keys / 2..keys / 2 + self.items, load_keys: keys, seed: self.seed }
     }
 
     /// Checks what clap cannot.
@@ -71,6 +97,7 @@ impl Args {
     pub(crate) fn check(&self) -> Result<()> {
         ensure!((0.0..=1.0).contains(&self.poison), "--poison is {}, it must be 0 to 1", self.poison);
         ensure!((0.0..=600.0).contains(&self.outage), "--outage is {}, it must be 0 to 600 seconds", self.outage);
+        ensure!((1..=1_000_000).contains(&self.items), "--items is {}, it must be 1 to 1,000,000", self.items);
         self.load().check()?;
         self.mapping().validate()
     }
@@ -90,7 +117,7 @@ impl Args {
             report_batch_item_failures: true,
             faults: match self.calm {
                 true => MappingFaults::default(),
-                false => faults(self.load().writes() / self.batch_size.max(1) as u64),
+                false => faults(self.usual_writes() / self.batch_size.max(1) as u64),
             },
             ..MappingConfig::default()
         }

@@ -1,17 +1,24 @@
-//! `cargo demo`: a table's changes reach the index, on real services, with faults on the way, and the proof at the end.
+//! `cargo demo`: a table that holds items is backfilled, re-indexed and replicated while it changes, on real services,
+//! with faults on the way, and the proof at the end.
 //!
 //! # Layout
 //! - [`Args`]: what is asked for on the command line.
 //! - [`stage`]: services, table, function and event source mapping, set up and taken down; `warm_up`: before anything
 //!   counts.
+//! - [`first_load`]: the items that the table holds, and their backfill; [`reindex`]: another mapping under load, and
+//!   [`reader`], who notices nothing of it; [`proof`]: the verify at the end.
 //! - [`freshness`]: lag, and the changes that wait; [`picture`]: the lag, drawn and held against its limit.
 //! - [`recovery`]: an outage on the way, and what is in the dead-letter queue, redriven once it can be.
 //! - [`searches`]: what such a table is replicated for; [`summary`]: the verdict, for people and for machines.
 
 mod args;
+pub mod first_load;
 pub mod freshness;
 pub mod picture;
+pub mod proof;
+pub mod reader;
 pub mod recovery;
+pub mod reindex;
 pub mod searches;
 pub mod stage;
 pub mod summary;
@@ -25,15 +32,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use driftless_display::console::{self, Progress};
 use driftless_display::{style, terminal};
-use driftless_harness::activity::{self, ActivityItems};
-use driftless_harness::compare::compare;
 use driftless_harness::function::BuildProfile;
-use driftless_harness::load::{self, Load, Meter};
+use driftless_harness::load::{self, LoadReport, Meter};
 use driftless_harness::services::{Existing, Jdks, Purpose, Services, Wanted, check_requirements};
+use driftless_harness::slices::verify::OrphanSearch;
+use driftless_harness::words::counted;
+use serde_json::json;
+use tokio::sync::oneshot;
 
 pub use args::Args;
+use first_load::DemoItems;
 use stage::{Functions, Stage, StagePlan};
-use summary::Summary;
+use summary::{Summary, Work};
 
 /// Time between two lines of progress.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
@@ -85,7 +95,7 @@ fn announce(args: &Args, existing: &Existing) {
         [services @ .., last] => format!(", starts {} and {last}", services.join(", ")),
     };
     console::note(format!(
-        "builds the functions{starts}, and replicates changes for {} s: about {:.0} s in all, some minutes more the first time",
+        "builds the functions{starts}, backfills and re-indexes a table while it changes, and replicates for {} s: about {:.0} s in all, some minutes more the first time",
         args.seconds,
         args.expected_seconds()
     ));
@@ -118,9 +128,8 @@ fn draw_terminal(file: &Path) -> Result<()> {
 /// # Errors
 /// Where a service refuses, or table and index differ.
 pub async fn play(args: &Args, services: &Services, functions: Functions) -> Result<Summary> {
-    let plan = StagePlan { functions, mapping: args.mapping(), timeout: Duration::from_secs(args.timeout) };
-    let stage = Stage::set_up(services, plan).await?;
-    let result = replicate(args, &args.load(), &stage, services).await;
+    let stage = set_up(args, services, functions).await?;
+    let result = replicate(args, &stage, services).await;
     if args.keep {
         keep_running(services, &stage).await?;
     }
@@ -128,21 +137,32 @@ pub async fn play(args: &Args, services: &Services, functions: Functions) -> Res
     result
 }
 
-/// Writes, drains, redrives, compares, searches, and prints the verdict.
-async fn replicate(args: &Args, load: &Load, stage: &Stage, services: &Services) -> Result<Summary> {
+/// Sets the demo's stage up.
+///
+/// # Errors
+/// Where a service refuses, or a function does not start.
+pub async fn set_up(args: &Args, services: &Services, functions: Functions) -> Result<Stage> {
+    let timeout = Duration::from_secs(args.timeout);
+    let plan = StagePlan { functions, mapping: args.mapping(), timeout, held: args.held_items() };
+    Stage::set_up(services, plan).await
+}
+
+/// Backfills, re-indexes and replicates while the load goes on, drains, redrives, verifies, searches, and prints the
+/// verdict.
+///
+/// # Errors
+/// Where a service refuses, or table and index differ.
+pub async fn replicate(args: &Args, stage: &Stage, services: &Services) -> Result<Summary> {
     let meter = Arc::new(Meter::default());
-    let items = Arc::new(ActivityItems::new(args.poison));
+    let items = DemoItems::new(args.poison);
     console::note(format!(
-        "writing {} changes at {} per second; batch size {}, parallelization factor {}",
-        load.writes(),
-        load.rate,
-        args.batch_size,
-        args.factor,
+        "writing changes at {} per second; batch size {}, parallelization factor {}",
+        args.rate, args.batch_size, args.factor,
     ));
     let started = Instant::now();
-    let written = tokio::select! {
-        written = load_with_outage(args, load, stage, services, (&items, &meter)) => written?,
-        never = show_progress(&meter, load.writes(), stage) => match never {},
+    let (written, work) = tokio::select! {
+        written = write_and_work(args, stage, services, (&items, &meter)) => written?,
+        never = show_progress(&meter, stage) => match never {},
     };
     let limit = DRAIN_LIMIT + Duration::from_secs_f64(args.outage);
     {
@@ -152,14 +172,13 @@ async fn replicate(args: &Args, load: &Load, stage: &Stage, services: &Services)
     let seconds = started.elapsed().as_secs_f64();
     stage.report_progress(&meter, started.elapsed());
     let recovery = recovery::redrive(stage).await?;
-    let comparison =
-        compare(&stage.tables, &stage.table, &stage.engine, &stage.index, Some(activity::PARTITION_KEY)).await?;
-    let poison = items.poison_written();
     let function = stage.counts().await;
-    let summary = Summary::of(args, &written, stage, &comparison, (seconds, poison, recovery), function);
+    let verify = proof::verify(stage, json!({}), OrphanSearch::Full).await?;
+    let summary =
+        Summary::of(args, &written, stage, work, (seconds, items.poison_written(), recovery, verify), function);
     print_verdict(args, &summary, stage).await?;
-    if !summary.equal {
-        bail!("table and index differ: {}", comparison.describe());
+    if let Some(failure) = summary.failure() {
+        bail!("{failure}");
     }
     if written.failed > 0 {
         bail!("{} writes failed: {}", written.failed, written.first_failure.unwrap_or_default());
@@ -181,32 +200,70 @@ async fn print_verdict(args: &Args, summary: &Summary, stage: &Stage) -> Result<
     Ok(())
 }
 
-/// Writes the load; meanwhile the engine is away for a while, if that was asked for.
-async fn load_with_outage(
+/// Writes the load from the backfill to the end of the stream's own part.
+async fn write_and_work(
     args: &Args,
-    load: &Load,
     stage: &Stage,
     services: &Services,
-    (items, meter): (&Arc<ActivityItems>, &Arc<Meter>),
-) -> Result<load::LoadReport> {
-    let written = load::run(load, &stage.tables, &stage.table, Arc::clone(items) as _, Arc::clone(meter));
-    if args.outage == 0.0 {
-        return written.await;
-    }
-    let (starts, length) = (args.seconds / 4.0, Duration::from_secs_f64(args.outage));
-    let outage = recovery::outage(services, Duration::from_secs_f64(starts), length);
-    let (written, ()) = tokio::try_join!(written, outage)?;
-    Ok(written)
+    (items, meter): (&Arc<DemoItems>, &Arc<Meter>),
+) -> Result<(LoadReport, Work)> {
+    let load = args.whole_load();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async {
+        // The sender is dropped, never used.
+        let _ = stopped.await;
+    };
+    let written =
+        load::run_until(&load, &stage.tables, &stage.table, Arc::clone(items) as _, Arc::clone(meter), stopped);
+    let worked = async {
+        let work = work_under_load(stage, meter).await?;
+        items.poison();
+        let replicated = async {
+            tokio::time::sleep(Duration::from_secs_f64(args.seconds)).await;
+            drop(stop);
+            Ok(())
+        };
+        let outage = async {
+            match args.outage > 0.0 {
+                true => {
+                    let starts = Duration::from_secs_f64(args.seconds / 4.0);
+                    recovery::outage(services, starts, Duration::from_secs_f64(args.outage)).await
+                }
+                false => Ok(()),
+            }
+        };
+        tokio::try_join!(replicated, outage)?;
+        Ok(work)
+    };
+    tokio::try_join!(written, worked)
+}
+
+/// Backfills the table and re-indexes it, and begins the lag anew: these two have taken their share of the machine.
+async fn work_under_load(stage: &Stage, meter: &Meter) -> Result<Work> {
+    let held = stage.held.numbers.end - stage.held.numbers.start;
+    let before = meter.done();
+    let backfill = first_load::backfill(&stage.backfill, json!({}), held).await?;
+    let changes = meter.done() - before;
+    let meanwhile = counted(changes, "change");
+    console::note(format!(
+        "backfilled {} in {:.1} s while {meanwhile} were written",
+        counted(backfill.items, "item"),
+        backfill.seconds
+    ));
+    let reindex = reindex::run(stage).await?;
+    let lag = stage.freshness.lag.take();
+    console::note("from here the stream is alone, and the lag is measured anew");
+    Ok(Work { backfill, changes_during_backfill: changes, reindex, lag })
 }
 
 /// Prints the progress for ever.
-async fn show_progress(meter: &Meter, writes: u64, stage: &Stage) -> Infallible {
+async fn show_progress(meter: &Meter, stage: &Stage) -> Infallible {
     let started = Instant::now();
-    let progress = Progress::bar(writes, "writes");
+    let progress = Progress::spinner("writing");
     let mut next = REPORT_INTERVAL;
     loop {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        progress.reach(meter.done());
+        progress.say(counted(meter.done(), "write"));
         if started.elapsed() >= next {
             next += REPORT_INTERVAL;
             stage.report_progress(meter, started.elapsed());

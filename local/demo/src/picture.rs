@@ -18,13 +18,13 @@ const POLL_P99_MS: f64 = 247.5;
 const LIMIT_P50_MS: f64 = 200.0;
 const LIMIT_P99_MS: f64 = 300.0;
 
-/// Draws the lag over time; returns the path of the file.
+/// Draws the lag from the end of the re-index on; returns the path of the file.
 ///
 /// # Errors
 /// Where it cannot be drawn or written.
 pub fn draw(lag: &Lag) -> Result<String> {
     let series = [("p50", 0.5), ("p99", 0.99)];
-    let x = Axis::linear("seconds since the first write");
+    let x = Axis::linear("seconds since the end of the re-index");
     let chart =
         Chart::new("Lag, from the write into the table to OpenSearch's answer", x, Axis::linear("lag of a change, ms"))
             .all_series(series.map(|(name, share)| Series::new(name, lag.over_time_ms(share))))

@@ -18,16 +18,22 @@ pub async fn run(engine: &OpenSearch, index: &str) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-async fn search(engine: &OpenSearch, index: &str, body: Value) -> Result<Value> {
+pub(crate) async fn search(engine: &OpenSearch, index: &str, body: Value) -> Result<Value> {
     let answer = engine.search(SearchParts::Index(&[index])).body(body).send().await.context("search")?;
     let answer = answer.error_for_status_code().context("search")?;
     answer.json().await.context("read what was found")
 }
 
+/// Returns both searches in the form of `_msearch`.
+#[must_use]
+pub fn for_msearch() -> String {
+    [filter_body(), aggregation_body()].map(|body| format!("{{}}\n{body}\n")).concat()
+}
+
 /// Member, company, kind and time: four axes, no key of the table.
-async fn filter(engine: &OpenSearch, index: &str) -> Result<Vec<String>> {
+fn filter_body() -> Value {
     let range = json!({"gte": "2026-09-21", "lt": "2026-11-16"});
-    let body = json!({
+    json!({
         "size": 5,
         "sort": [{"at": "desc"}],
         "track_total_hits": true,
@@ -37,8 +43,11 @@ async fn filter(engine: &OpenSearch, index: &str) -> Result<Vec<String>> {
             {"terms": {"kind": ["order", "meeting"]}},
             {"range": {"at": range}},
         ]}},
-    });
-    let answer = search(engine, index, body).await?;
+    })
+}
+
+async fn filter(engine: &OpenSearch, index: &str) -> Result<Vec<String>> {
+    let answer = search(engine, index, filter_body()).await?;
     let total = answer["hits"]["total"]["value"].as_u64().context("count what was found")?;
     let mut lines = vec![
         String::new(),
@@ -62,10 +71,14 @@ async fn filter(engine: &OpenSearch, index: &str) -> Result<Vec<String>> {
 }
 
 /// Activities by kind and week.
-async fn aggregation(engine: &OpenSearch, index: &str) -> Result<Vec<String>> {
+fn aggregation_body() -> Value {
     let kinds = json!({"terms": {"field": "kind", "size": KINDS.len()}});
     let weeks = json!({"date_histogram": {"field": "at", "calendar_interval": "week", "format": "yyyy-MM-dd"}, "aggs": {"kinds": kinds}});
-    let answer = search(engine, index, json!({"size": 0, "aggs": {"weeks": weeks}})).await?;
+    json!({"size": 0, "aggs": {"weeks": weeks}})
+}
+
+async fn aggregation(engine: &OpenSearch, index: &str) -> Result<Vec<String>> {
+    let answer = search(engine, index, aggregation_body()).await?;
     let buckets = answer["aggregations"]["weeks"]["buckets"].as_array().context("read the weeks")?;
     let heads: String = KINDS.iter().map(|kind| format!("{kind:>9}")).collect();
     let mut lines = vec![

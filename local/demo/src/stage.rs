@@ -19,13 +19,15 @@ use driftless_harness::mapping::{
 };
 use driftless_harness::outcomes::{FunctionCounts, Tally};
 use driftless_harness::services::{
-    SQS_ENDPOINT, STREAMS_ENDPOINT, Services, client_error, dynamodb_client, sqs_client, streams_client,
+    DYNAMODB_ENDPOINT, SQS_ENDPOINT, STREAMS_ENDPOINT, Services, client_error, dynamodb_client, sqs_client,
+    streams_client,
 };
 use driftless_harness::words::counted;
 use opensearch::OpenSearch;
 use opensearch::http::transport::Transport;
 use tempfile::TempDir;
 
+use crate::first_load::HeldItems;
 use crate::freshness::Freshness;
 use crate::warm_up;
 
@@ -33,10 +35,12 @@ use crate::warm_up;
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// A change that waits longer than this is worth a remark: the poll, and DynamoDB's times to the second, account for
 /// less.
-const LONG_WAIT: Duration = Duration::from_secs(3);
+pub(crate) const LONG_WAIT: Duration = Duration::from_secs(3);
 
-/// Timeout of one redrive.
-const REDRIVE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Timeout of the functions that no stream invokes.
+const WORK_TIMEOUT: Duration = Duration::from_secs(150);
+/// The functions that are built.
+const NAMES: [&str; 5] = ["replicate", "redrive", "backfill", "verify", "reindex"];
 
 /// Functions and settings of a run.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ pub struct StagePlan {
     pub mapping: MappingConfig,
     /// Timeout of `replicate`.
     pub timeout: Duration,
+    /// Items that the table holds before it is replicated.
+    pub held: HeldItems,
 }
 
 /// The binaries of the functions that the demo runs.
@@ -56,6 +62,12 @@ pub struct Functions {
     pub replicate: PathBuf,
     /// Binary of `redrive`.
     pub redrive: PathBuf,
+    /// Binary of `backfill`.
+    pub backfill: PathBuf,
+    /// Binary of `verify`.
+    pub verify: PathBuf,
+    /// Binary of `reindex`.
+    pub reindex: PathBuf,
 }
 
 /// The stage, set up.
@@ -80,6 +92,14 @@ pub struct Stage {
     pub queue_url: String,
     /// The function that redrives, in the same environment.
     pub redrive: FunctionConfig,
+    /// The function that loads the table, in the same environment.
+    pub backfill: FunctionConfig,
+    /// The function that compares table and index, in the same environment.
+    pub verify: FunctionConfig,
+    /// The function that re-indexes, in the same environment.
+    pub reindex: FunctionConfig,
+    /// Items that the table held before it was replicated.
+    pub held: HeldItems,
     /// Holds the index definition for the function's processes.
     _files: TempDir,
 }
@@ -89,10 +109,11 @@ pub struct Stage {
 /// # Errors
 /// Where cargo cannot build them.
 pub async fn build(profile: BuildProfile) -> Result<Functions> {
-    let built = tokio::task::spawn_blocking(move || build_functions(&["replicate", "redrive"], profile));
-    let [replicate, redrive] = <[PathBuf; 2]>::try_from(built.await.context("wait for cargo")??)
-        .map_err(|built| anyhow!("cargo built {} binaries instead of 2", built.len()))?;
-    Ok(Functions { replicate, redrive })
+    let built = tokio::task::spawn_blocking(move || build_functions(&NAMES, profile));
+    let [replicate, redrive, backfill, verify, reindex] =
+        <[PathBuf; NAMES.len()]>::try_from(built.await.context("wait for cargo")??)
+            .map_err(|built| anyhow!("cargo built {} binaries instead of {}", built.len(), NAMES.len()))?;
+    Ok(Functions { replicate, redrive, backfill, verify, reindex })
 }
 
 /// Redeliveries, kills in the middle of an invocation and lost answers, each a few times in this many invocations.
@@ -109,8 +130,8 @@ pub fn faults(invocations: u64) -> MappingFaults {
 }
 
 impl Stage {
-    /// Creates table and queue, warms everything up, and starts the event source mapping. The function creates its
-    /// index.
+    /// Creates table and queue, warms everything up, fills the table, and starts the event source mapping behind that.
+    /// The function creates its index.
     ///
     /// # Errors
     /// Where a service refuses, or the function does not start.
@@ -133,9 +154,19 @@ impl Stage {
             .env("INDEX", &table)
             .env("INDEX_DEFINITION", definition.to_string_lossy())
             .env("PARTITION_KEY", PARTITION_KEY);
-        let mut redrive = FunctionConfig::new("redrive", plan.functions.redrive);
-        redrive.environment.clone_from(&function.environment);
-        redrive.timeout = REDRIVE_TIMEOUT;
+        let beside = |name: &str, binary: PathBuf| {
+            let mut config = FunctionConfig::new(name, binary);
+            config.environment.clone_from(&function.environment);
+            config.timeout = WORK_TIMEOUT;
+            config
+        };
+        let of_table = |name: &str, binary: PathBuf| {
+            beside(name, binary).env("TABLE_NAME", &table).env(DYNAMODB_ENDPOINT, services.dynamodb_endpoint())
+        };
+        let redrive = beside("redrive", plan.functions.redrive);
+        let backfill = of_table("backfill", plan.functions.backfill);
+        let verify = of_table("verify", plan.functions.verify);
+        let reindex = of_table("reindex", plan.functions.reindex);
         function.timeout = plan.timeout;
         let streams = streams_client(services.dynamodb_endpoint());
         let stream = Arc::new(DynamoDbStream::of_table(&tables, streams, &table).await?);
@@ -149,6 +180,8 @@ impl Stage {
             let launcher = Arc::new(function.clone());
             warm_up::function((&tables, &table), &queue, (mapping, Arc::clone(&stream) as _, launcher)).await?;
         }
+        // The stream has these items, too, and the mapping never delivers them: it begins behind them.
+        plan.held.put(&tables, &table).await?;
         let (freshness, tally) = (Arc::new(Freshness::default()), Tally::default());
         function.stdout_lines = Some(tally.lines());
         // Nothing of the warm-up counts: this mapping begins behind it.
@@ -174,6 +207,10 @@ impl Stage {
             queue,
             queue_url,
             redrive,
+            backfill,
+            verify,
+            reindex,
+            held: plan.held,
             _files: files,
         })
     }

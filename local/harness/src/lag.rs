@@ -86,6 +86,12 @@ impl Lag {
         windows_ms(&samples, quantile)
     }
 
+    /// Takes everything so far out: what follows is measured by itself.
+    #[must_use]
+    pub fn take(&self) -> Self {
+        Self(Mutex::new(std::mem::replace(&mut *self.halves(), Halves { all: histogram(), samples: Vec::new() })))
+    }
+
     /// Forgets everything so far: it was a warm-up.
     pub fn forget(&self) {
         *self.halves() = Halves { all: histogram(), samples: Vec::new() };
@@ -204,7 +210,8 @@ mod tests {
         lag.delivered(&[record("")]);
         assert_eq!(lag.quantile_ms(0.5), None, "a removal has no lag");
         lag.delivered(&[record(&format!(r#""NewImage":{{"written_at_us":{{"N":"{}"}}}},"#, now - 100_000))]);
-        let half = lag.quantile_ms(0.5).expect("a lag");
+        let half = lag.take().quantile_ms(0.5).expect("a lag");
         assert!((100.0..1_000.0).contains(&half), "{half}");
+        assert_eq!(lag.quantile_ms(0.5), None, "it was taken");
     }
 }

@@ -18,7 +18,7 @@ pub use items::{Item, Items, PlainItems, WRITTEN_AT};
 pub use mix::Mix;
 pub use report::{LoadReport, Meter};
 pub use schedule::{Kind, Schedule, Write};
-pub use writer::run;
+pub use writer::{run, run_until};
 
 /// Settings of a load.
 #[derive(Clone, Debug)]

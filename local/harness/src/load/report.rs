@@ -92,10 +92,10 @@ pub struct LoadReport {
 }
 
 impl LoadReport {
-    pub(super) fn new(planned: u64) -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         let histogram: Histogram<u64> = Histogram::new_with_max(LONGEST_US, DIGITS).context("make a histogram")?;
         Ok(Self {
-            planned,
+            planned: 0,
             inserted: 0,
             modified: 0,
             removed: 0,

@@ -75,6 +75,18 @@ async fn a_slow_table_holds_writes_back_and_drops_none() {
 }
 
 #[tokio::test]
+async fn a_stopped_load_ends_with_the_writes_that_it_has_begun() {
+    let (_service, client) = service_with("stopped").await;
+    let load = Load { seconds: 600.0, ..load() };
+    let items = Arc::new(PlainItems::of(&client, "stopped").await.unwrap());
+    let meter = Arc::new(Meter::default());
+    let stop = tokio::time::sleep(std::time::Duration::from_millis(200));
+    let report = run_until(&load, &client, "stopped", items, Arc::clone(&meter), stop).await.unwrap();
+    assert!(report.planned > 10 && report.planned < load.writes(), "{report:?}");
+    assert_eq!((report.changes(), meter.due(), meter.done()), (report.planned, report.planned, report.planned));
+}
+
+#[tokio::test]
 async fn failed_writes_are_counted_with_their_reason() {
     let (_service, client) = service_with("present").await;
     let items = Arc::new(PlainItems::of(&client, "present").await.unwrap());

@@ -4,6 +4,7 @@
 //! sends. So the writes of a key reach the table in the order of the plan, and the schedule never waits.
 
 use std::collections::HashMap;
+use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -34,8 +35,23 @@ pub async fn run(
     items: Arc<dyn Items>,
     meter: Arc<Meter>,
 ) -> Result<LoadReport> {
+    run_until(load, client, table, items, meter, pending()).await
+}
+
+/// Writes `load` as [`run`] does, but begins no write once `stop` has completed. The report's plan is what was begun.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_until(
+    load: &Load,
+    client: &Client,
+    table: &str,
+    items: Arc<dyn Items>,
+    meter: Arc<Meter>,
+    stop: impl Future<Output = ()>,
+) -> Result<LoadReport> {
     load.check()?;
-    let mut report = LoadReport::new(load.writes())?;
+    let mut report = LoadReport::new()?;
     let writer = Arc::new(LoadWriter {
         client: client.clone(),
         table: table.to_owned(),
@@ -47,9 +63,15 @@ pub async fn run(
     let mut turns = Turns::default();
     let mut tasks = JoinSet::new();
     let start = Instant::now();
+    tokio::pin!(stop);
     for write in Schedule::new(load) {
         let due = start + write.at;
-        sleep_until(due).await;
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            () = sleep_until(due) => {}
+        }
+        report.planned += 1;
         writer.meter.due.fetch_add(1, Ordering::Relaxed);
         let turn = turns.next(write.key);
         tasks.spawn(Arc::clone(&writer).carry_out(write, due, turn));

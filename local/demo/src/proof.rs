@@ -1,0 +1,46 @@
+//! The proof: the real `verify`, from the table's side and from the index's.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use driftless_display::console::Progress;
+use driftless_harness::slices::verify::{OrphanSearch, Verification, VerifySummary};
+use driftless_harness::words::counted;
+use serde_json::{Value, json};
+
+use crate::first_load::SEGMENTS;
+use crate::stage::Stage;
+
+/// Least time between two looks at what differs: several times the usual lag.
+const SETTLE: Duration = Duration::from_secs(1);
+/// The same on a machine that does not keep up. Two of them are less than an invocation takes.
+const LONGEST_SETTLE: Duration = Duration::from_secs(50);
+
+/// Compares all items with their documents, and looks for documents without an item as `orphans` says.
+///
+/// # Errors
+/// Where the function fails.
+pub async fn verify(stage: &Stage, mut request: Value, orphans: OrphanSearch) -> Result<VerifySummary> {
+    // Changes that wait for longer than two looks are apart would count as differences.
+    let settle = SETTLE.max(2 * stage.freshness.waiting().oldest).min(LONGEST_SETTLE);
+    request["settle_ms"] = json!(settle.as_millis());
+    let verification = Verification { function: stage.verify.clone(), request, segments: Some(SEGMENTS), orphans };
+    let mut state = verification.begin();
+    let _progress = Progress::spinner("verifying: every item, then every document");
+    verification.run(&mut state, |_| ()).await.context("verify table and index")
+}
+
+/// Words a verification.
+pub(crate) fn words(verify: &VerifySummary) -> String {
+    let in_motion = match verify.in_motion {
+        0 => String::new(),
+        in_motion => format!(", {in_motion} in motion"),
+    };
+    format!(
+        "{}, {}, {}{in_motion} in {:.1} s",
+        counted(verify.items, "item"),
+        counted(verify.documents, "document"),
+        counted(verify.differences(), "difference"),
+        verify.seconds
+    )
+}

@@ -1,0 +1,220 @@
+//! A re-index under load: another mapping, and readers who notice nothing.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use driftless_display::console::{self, Progress};
+use driftless_harness::activity::INDEX_DEFINITION;
+use driftless_harness::function::{FunctionProcess, InvocationOutcome, Invoke as _};
+use driftless_harness::slices::LongWork;
+use driftless_harness::slices::backfill::BackfillSummary;
+use driftless_harness::slices::verify::{OrphanSearch, VerifySummary};
+use driftless_harness::words::counted;
+use opensearch::indices::IndicesRefreshParts;
+use reindex::report::ReindexReport;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::first_load::backfill;
+use crate::proof;
+use crate::reader::Reads;
+use crate::searches;
+use crate::stage::{LONG_WAIT, Stage};
+
+/// Runs of the shadow reads. Under load, a search may differ at each look of a run: its documents come and go.
+const SHADOW_RUNS: usize = 5;
+/// Runs of verify. On a machine that does not keep up with the load, changes that wait look like differences.
+const VERIFY_RUNS: u32 = 3;
+/// Longest wait before each for the changes of the stream.
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(30);
+const CATCH_UP_POLL: Duration = Duration::from_millis(200);
+/// A word of a company's name, which the first mapping has as a whole only.
+const WORD: &str = "bank";
+
+/// A re-index under load.
+#[derive(Debug, Serialize)]
+pub struct Reindexed {
+    /// From the creation of the new index until the old one was dropped.
+    pub seconds: f64,
+    /// Name of the new physical index.
+    pub index: String,
+    /// Documents of the new index after the switch.
+    pub documents: u64,
+    /// Tombstones that were copied.
+    pub tombstones: u64,
+    /// Backfill of the new index.
+    pub backfill: BackfillSummary,
+    /// Verify of the new index, which the switch rests on.
+    pub verify: VerifySummary,
+    /// Users' searches whose answers were compared.
+    pub searches_compared: u64,
+    /// Documents that a search by the new mapping found in the old index.
+    pub found_before: u64,
+    /// Documents that it found in the new index.
+    pub found_after: u64,
+    /// Searches through the public alias meanwhile.
+    pub reads: Reads,
+}
+
+/// Re-indexes while a reader searches.
+///
+/// # Errors
+/// Where a step fails, or the new index is not proven.
+pub async fn run(stage: &Stage) -> Result<Reindexed> {
+    let (engine, index) = (&stage.engine, stage.index.as_str());
+    let refreshed = engine.indices().refresh(IndicesRefreshParts::Index(&[index])).send().await;
+    refreshed.context("refresh the index")?.error_for_status_code().context("refresh the index")?;
+    let mut reads = Reads::default();
+    let reindexed = tokio::select! {
+        reindexed = steps(stage) => reindexed?,
+        never = reads.go_on(engine, index, stage.held.untouched()) => match never {},
+    };
+    Ok(Reindexed { reads, ..reindexed })
+}
+
+async fn steps(stage: &Stage) -> Result<Reindexed> {
+    let started = Instant::now();
+    let mut steps = Steps(FunctionProcess::new(stage.reindex.clone()));
+    let found_before = found(stage).await?;
+    let created = steps.take(json!({"step": "create", "definition": definition()?})).await?;
+    let (old, new) = (created.public.name, created.other.context("find the new index")?.name);
+    console::note(format!("re-index: created {new}, where `company` is searched by word; both indexes are written"));
+    let tombstones = copy_tombstones(stage).await?;
+    let backfill = backfill(&stage.backfill, json!({"index": "other"}), stage.held.numbers.end).await?;
+    console::note(format!(
+        "re-index: copied {}, and backfilled {} in {:.1} s",
+        counted(tombstones, "tombstone"),
+        counted(backfill.items, "item"),
+        backfill.seconds
+    ));
+    let verify = verified(stage).await?;
+    console::note(format!("re-index: verified the new index: {}", proof::words(&verify)));
+    let totals = serde_json::to_value(&verify).context("write the verify's sums")?;
+    steps.take(json!({"step": "verified", "verify": totals})).await?;
+    let searches_compared = shadow(&mut steps).await?;
+    let compared = counted(searches_compared, "search");
+    console::note(format!("re-index: {compared} of the demo's own answered alike by both indexes"));
+    steps.take(json!({"step": "switch"})).await?;
+    let dropped = steps.take(json!({"step": "drop", "index": old})).await?;
+    steps.0.end().await;
+    ensure!(dropped.public.name == new, "readers see {} instead of {new}", dropped.public.name);
+    let seconds = started.elapsed().as_secs_f64();
+    console::note(format!("re-index: switched to {new} and dropped {old}; {seconds:.1} s in all"));
+    Ok(Reindexed {
+        seconds,
+        index: new,
+        documents: dropped.public.documents,
+        tombstones,
+        backfill,
+        verify,
+        searches_compared,
+        found_before,
+        found_after: found(stage).await?,
+        reads: Reads::default(),
+    })
+}
+
+/// Verifies the new index, and does so again if changes that wait may be what differs.
+async fn verified(stage: &Stage) -> Result<VerifySummary> {
+    let mut runs = 1;
+    loop {
+        let deadline = Instant::now() + CATCH_UP_LIMIT;
+        while stage.freshness.waiting().oldest > LONG_WAIT && Instant::now() < deadline {
+            tokio::time::sleep(CATCH_UP_POLL).await;
+        }
+        let verify = proof::verify(stage, json!({"index": "other"}), OrphanSearch::Full).await?;
+        if verify.differences() == 0 || runs == VERIFY_RUNS {
+            return Ok(verify);
+        }
+        runs += 1;
+        console::note(format!("re-index: {}, and verify looks again", counted(verify.differences(), "difference")));
+    }
+}
+
+/// Steps of the function, in one process.
+struct Steps(FunctionProcess);
+
+impl Steps {
+    async fn take(&mut self, request: Value) -> Result<ReindexReport> {
+        let step = request["step"].as_str().unwrap_or_default();
+        let _progress = Progress::spinner(&format!("re-index: {step}"));
+        match self.0.invoke(Bytes::from(request.to_string()), None).await?.outcome {
+            InvocationOutcome::Response(body) => serde_json::from_slice(&body).context("read the answer of reindex"),
+            error => bail!("the re-index failed at the step {step}: {error}"),
+        }
+    }
+}
+
+/// The demo's mapping, in which companies are found by a word of their names, too.
+fn definition() -> Result<Value> {
+    let mut definition: Value = serde_json::from_str(INDEX_DEFINITION).context("parse the index definition")?;
+    definition["mappings"]["properties"]["company"] = json!({"type": "keyword", "fields": {"words": {"type": "text"}}});
+    Ok(definition)
+}
+
+async fn copy_tombstones(stage: &Stage) -> Result<u64> {
+    let work = LongWork::new(stage.reindex.clone(), json!({"step": "tombstones"}));
+    let mut state = work.begin();
+    work.run(&mut state, |_| ()).await.context("copy the tombstones")?;
+    Ok(state.counts().whole("copied"))
+}
+
+/// Compares the demo's searches on both indexes.
+async fn shadow(steps: &mut Steps) -> Result<u64> {
+    let mut differences = Vec::new();
+    for _ in 0..SHADOW_RUNS {
+        let report = steps.take(json!({"step": "shadow", "searches": searches::for_msearch()})).await?;
+        let shadow = report.other.and_then(|other| other.shadow).context("find the searches in the answer")?;
+        if shadow.different == 0 {
+            return Ok(shadow.searches);
+        }
+        differences = report.differences;
+    }
+    bail!("the indexes answer differently, {SHADOW_RUNS} times in a row: {differences:?}")
+}
+
+/// Counts what the new mapping alone finds.
+async fn found(stage: &Stage) -> Result<u64> {
+    let body = json!({"size": 0, "track_total_hits": true, "query": {"match": {"company.words": WORD}}});
+    let answer = searches::search(&stage.engine, &stage.index, body).await?;
+    answer["hits"]["total"]["value"].as_u64().context("count what was found")
+}
+
+impl Reindexed {
+    /// Words the result, in three lines.
+    pub(crate) fn lines(&self) -> [String; 3] {
+        let Self { reads, verify, .. } = self;
+        [
+            format!(
+                "in {:.1} s under load: {} backfilled, verified with {}, {} compared",
+                self.seconds,
+                counted(self.backfill.items, "item"),
+                counted(verify.differences(), "difference"),
+                counted(self.searches_compared, "search"),
+            ),
+            format!(
+                "{} through the public alias meanwhile: {} failed, {} missed or doubled a document",
+                counted(reads.searches, "search"),
+                reads.failed,
+                reads.wrong
+            ),
+            format!(
+                "a search for `{WORD}` among the words of companies: {} found before, {} after",
+                self.found_before, self.found_after
+            ),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_new_mapping_is_one_that_the_function_takes() {
+        let definition = definition().expect("a definition");
+        assert_eq!(definition["mappings"]["properties"]["company"]["type"], "keyword", "the old searches go on");
+        assert!(driftless::opensearch::IndexDefinition::from_json(&definition.to_string()).is_ok());
+    }
+}
