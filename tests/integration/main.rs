@@ -13,6 +13,7 @@ mod hostile;
 mod index;
 mod loading;
 mod purge;
+mod scale;
 mod simulation;
 mod stage;
 mod streams;
