@@ -8,7 +8,7 @@ use serde_json::json;
 use super::About;
 use crate::baseline::BaselineClient;
 use crate::figures::{Bound, Figure, Row, RowId, thousands};
-use crate::loaded_table::{LoadedTable, id, ids};
+use crate::loaded_table::{id, ids};
 use crate::slices::{MOST_MB, SliceRun};
 use crate::test_bed::TestBed;
 
