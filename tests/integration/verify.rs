@@ -10,6 +10,8 @@ use crate::backfill::{disturb, follow};
 use crate::loading::{Scene, count, fails, id, run};
 
 const ITEMS: u64 = 2_000;
+/// Time of one invocation. An eighth of it is the longest lag that a comparison stands.
+const TIMEOUT: Duration = Duration::from_secs(120);
 const DRAIN: Duration = Duration::from_secs(120);
 
 /// Sends a request about one document of the physical index.
@@ -91,22 +93,25 @@ pub(crate) async fn verify_under_writes(items: u64, per_second: u64, at_least: D
     scene.backfilled().await;
     let (stop, started) = (AtomicBool::new(false), Instant::now());
     let verify = async {
-        let (mut differences, mut rounds) = (0, 0);
+        let (mut differences, mut rounds, mut lag_ms) = (0, 0, 0);
         while rounds < 3 || started.elapsed() < at_least {
+            let mut config = scene.verify();
+            config.timeout = TIMEOUT;
             let request = json!({"settle_ms": 2_000, "repair": rounds > 0});
-            let answer = run(scene.verify(), request, None).await;
+            let answer = run(config, request, None).await;
             let kinds = ["missing", "stale", "different", "orphaned", "tombstone_where_item_lives"];
             differences += kinds.iter().map(|kind| count(&answer, kind)).sum::<u64>();
+            lag_ms = lag_ms.max(answer["lag_ms"].as_u64().expect("a lag"));
             rounds += 1;
         }
         stop.store(true, Ordering::Relaxed);
-        (differences, rounds)
+        (differences, rounds, lag_ms)
     };
-    let ((differences, rounds), writes) =
+    let ((differences, rounds, lag_ms), writes) =
         futures::future::join(verify, disturb(&scene, items, &stop, per_second)).await;
     mapping.wait_until_drained(DRAIN).await.expect("drained");
     mapping.shutdown().await;
-    assert_eq!(differences, 0, "in {rounds} comparisons under {writes} writes");
+    assert_eq!(differences, 0, "in {rounds} comparisons under {writes} writes, with a lag of {lag_ms} ms");
     let comparison = scene.compared().await;
     assert_eq!(comparison.differences(), 0, "{}", comparison.describe());
     (rounds, writes)
