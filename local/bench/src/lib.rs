@@ -88,7 +88,7 @@ async fn measure(args: &Args) -> Result<BenchReport> {
     let engine = services.opensearch().map_or("an existing engine", |engine| engine.name());
     let mut report = BenchReport::new(args, &subject.name, engine);
     console::result(report.heading());
-    let bed = TestBed::new(services, subject, slices, args.quick, args.seed)?;
+    let bed = TestBed::new(services, subject, slices, args)?;
     bed.warm_up().await?;
     for id in rows {
         let started = Instant::now();

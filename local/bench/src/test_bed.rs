@@ -16,6 +16,7 @@ use hyper::Method;
 use tokio::sync::OnceCell;
 use url::Url;
 
+use crate::args::Args;
 use crate::baseline::BaselineClient;
 use crate::changes;
 use crate::loaded_table::LoadedTable;
@@ -44,6 +45,7 @@ pub(crate) struct TestBed {
     pub(crate) endpoint: String,
     pub(crate) subject: Subject,
     pub(crate) quick: bool,
+    items: u64,
     pub(crate) seed: u64,
     slices: Option<SliceFunctions>,
     table: OnceCell<LoadedTable>,
@@ -56,12 +58,12 @@ impl TestBed {
         services: Services,
         subject: Subject,
         slices: Option<SliceFunctions>,
-        quick: bool,
-        seed: u64,
+        args: &Args,
     ) -> Result<Self> {
         let endpoint = services.opensearch_endpoint().context("find the engine")?.to_owned();
         let (table, indices) = (OnceCell::new(), AtomicU32::new(0));
-        Ok(Self { services, endpoint, subject, quick, seed, slices, table, indices })
+        let (quick, items, seed) = (args.quick, args.items, args.seed);
+        Ok(Self { services, endpoint, subject, quick, items, seed, slices, table, indices })
     }
 
     /// Returns the full size, or the quick one.
@@ -87,7 +89,7 @@ impl TestBed {
 
     /// Table of many items, which the first row that wants it fills.
     pub(crate) async fn loaded_table(&self) -> Result<&LoadedTable> {
-        let fill = || LoadedTable::fill(&self.services, self.index("table"), self.scale(1_000_000, 50_000));
+        let fill = || LoadedTable::fill(&self.services, self.index("table"), self.items);
         self.table.get_or_try_init(fill).await
     }
 
