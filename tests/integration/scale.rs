@@ -21,7 +21,7 @@ const DELETED: u64 = 100;
 /// Time after which OpenSearch has forgotten the versions of deleted documents.
 const FORGOTTEN: Duration = Duration::from_secs(61);
 /// Time of one invocation, so that each segment takes several.
-const TIMEOUT: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Time after which each process is killed, with pages written and no cursor returned.
 const KILLED_AFTER: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(600);
