@@ -13,6 +13,7 @@ use driftless_harness::function::{
     BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, ProcessFault, build_function,
 };
 use driftless_harness::services::dynamodb_client;
+use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use crate::support::{Index, services, unique};
@@ -22,6 +23,8 @@ pub(crate) static BACKFILL: LazyLock<PathBuf> =
 pub(crate) static VERIFY: LazyLock<PathBuf> =
     LazyLock::new(|| build_function("verify", BuildProfile::Debug).expect("the function builds"));
 
+/// Requests under way while a table is filled.
+const CONCURRENT_WRITES: usize = 4;
 /// Keys that share a partition.
 const IN_A_PARTITION: u64 = 50;
 
@@ -62,21 +65,25 @@ impl Scene {
         let tables = dynamodb_client(services().dynamodb_endpoint());
         let table = unique(name);
         create_table(&tables, &table).await.expect("a table");
+        services().index_scan(&table).expect("an index for scans");
         Self { tables, table, index: Index::new(name) }
     }
 
     /// Puts many new items.
     pub(crate) async fn fill(&self, numbers: std::ops::Range<u64>) {
         let numbers: Vec<u64> = numbers.collect();
-        for part in numbers.chunks(25) {
-            let put = |number: &u64| {
-                let put = PutRequest::builder().set_item(Some(item(*number, 0))).build().expect("an item");
+        let write = |part: Vec<u64>| async move {
+            let put = |number| {
+                let put = PutRequest::builder().set_item(Some(item(number, 0))).build().expect("an item");
                 WriteRequest::builder().put_request(put).build()
             };
-            let request = self.tables.batch_write_item().request_items(&self.table, part.iter().map(put).collect());
+            let request =
+                self.tables.batch_write_item().request_items(&self.table, part.into_iter().map(put).collect());
             let answer = request.send().await.expect("written");
             assert!(answer.unprocessed_items.unwrap_or_default().is_empty());
-        }
+        };
+        let parts = numbers.chunks(25).map(|part| write(part.to_vec()));
+        stream::iter(parts).buffer_unordered(CONCURRENT_WRITES).collect::<()>().await;
     }
 
     pub(crate) async fn put(&self, number: u64, state: u64) {

@@ -16,6 +16,7 @@ mod loading;
 mod purge;
 mod readme;
 mod reindex;
+mod scale;
 mod simulation;
 mod stage;
 mod streams;

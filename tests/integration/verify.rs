@@ -1,7 +1,7 @@
 //! The proof, on the real services: what differs is found and mended, and nothing else is called a difference.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opensearch::http::Method;
 use serde_json::{Value, json};
@@ -10,6 +10,8 @@ use crate::backfill::{disturb, follow};
 use crate::loading::{Scene, count, fails, id, run};
 
 const ITEMS: u64 = 2_000;
+/// Time of one invocation. An eighth of it is the longest lag that a comparison stands.
+const TIMEOUT: Duration = Duration::from_secs(120);
 const DRAIN: Duration = Duration::from_secs(120);
 
 /// Sends a request about one document of the physical index.
@@ -22,16 +24,21 @@ async fn document(scene: &Scene, method: Method, api: &str, number: u64, body: O
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_kind_of_difference_is_found_and_mended() {
+    find_and_mend(ITEMS).await;
+}
+
+/// Makes differences of each kind among so many items, and finds and mends them.
+pub(crate) async fn find_and_mend(items: u64) {
     let scene = Scene::new("verify").await;
-    scene.fill(0..ITEMS).await;
+    scene.fill(0..items).await;
     scene.backfilled().await;
     let (table, index) = scene.verified(false).await;
     assert_eq!((&table["equal"], &index["equal"]), (&json!(true), &json!(true)), "{table} {index}");
-    assert_eq!((count(&table, "items"), count(&index, "documents")), (ITEMS, ITEMS));
-    assert_eq!(table["documents_in_index"], ITEMS);
+    assert_eq!((count(&table, "items"), count(&index, "documents")), (items, items));
+    assert_eq!(table["documents_in_index"], items);
 
     // Nobody follows the stream: these changes are lost.
-    scene.fill(ITEMS..ITEMS + 1).await;
+    scene.fill(items..items + 1).await;
     scene.put(1, 77).await;
     scene.delete(2).await;
     // A foreign partial update keeps `_driftless`.
@@ -74,28 +81,40 @@ async fn each_kind_of_difference_is_found_and_mended() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_that_go_on_are_no_difference_and_no_repair_loses_one() {
+    verify_under_writes(ITEMS, 100, Duration::ZERO).await;
+}
+
+/// Compares under so many writes per second, three times and for so long. Returns the number of comparisons and of
+/// writes.
+pub(crate) async fn verify_under_writes(items: u64, per_second: u64, at_least: Duration) -> (u64, u64) {
     let scene = Scene::new("motion").await;
-    scene.fill(0..ITEMS).await;
+    scene.fill(0..items).await;
     let mapping = follow(&scene).await;
     scene.backfilled().await;
-    let stop = AtomicBool::new(false);
+    let (stop, started) = (AtomicBool::new(false), Instant::now());
     let verify = async {
-        let mut differences = 0;
-        for round in 0..3 {
-            let request = json!({"settle_ms": 2_000, "repair": round > 0});
-            let answer = run(scene.verify(), request, None).await;
+        let (mut differences, mut rounds, mut lag_ms) = (0, 0, 0);
+        while rounds < 3 || started.elapsed() < at_least {
+            let mut config = scene.verify();
+            config.timeout = TIMEOUT;
+            let request = json!({"settle_ms": 2_000, "repair": rounds > 0});
+            let answer = run(config, request, None).await;
             let kinds = ["missing", "stale", "different", "orphaned", "tombstone_where_item_lives"];
             differences += kinds.iter().map(|kind| count(&answer, kind)).sum::<u64>();
+            lag_ms = lag_ms.max(answer["lag_ms"].as_u64().expect("a lag"));
+            rounds += 1;
         }
         stop.store(true, Ordering::Relaxed);
-        differences
+        (differences, rounds, lag_ms)
     };
-    let (differences, writes) = futures::future::join(verify, disturb(&scene, ITEMS, &stop, 100)).await;
+    let ((differences, rounds, lag_ms), writes) =
+        futures::future::join(verify, disturb(&scene, items, &stop, per_second)).await;
     mapping.wait_until_drained(DRAIN).await.expect("drained");
     mapping.shutdown().await;
-    assert_eq!(differences, 0, "under {writes} writes");
+    assert_eq!(differences, 0, "in {rounds} comparisons under {writes} writes, with a lag of {lag_ms} ms");
     let comparison = scene.compared().await;
     assert_eq!(comparison.differences(), 0, "{}", comparison.describe());
+    (rounds, writes)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

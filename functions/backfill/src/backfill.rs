@@ -11,6 +11,7 @@ use driftless::document_id::KeyError;
 use driftless::function::{FunctionError, Slice};
 use driftless::outcome::{ConfigurationError, Outcome, Problem};
 use driftless::table::reader::{ItemReader, Pace, ReadPage};
+use driftless::table::selection::Cursor;
 use driftless::table::{Consistency, KeySchema, Table, TableError};
 use driftless::target::Target;
 use driftless::time::Timestamp;
@@ -35,6 +36,14 @@ pub struct Backfill<'f, T, B> {
     pub schema: &'f KeySchema,
     /// The function's clock.
     pub now: fn() -> Timestamp,
+}
+
+/// Changes of one page of items.
+struct ChangePage {
+    changes: Result<Vec<Change>, ConfigurationError>,
+    absent: u64,
+    rcu: f64,
+    next: Option<Cursor>,
 }
 
 /// End of one page.
@@ -63,7 +72,7 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         let mut reader = reader.with_pace(Pace::new(request.rcu_per_second));
         let mut report = BackfillReport { cursor: request.cursor.clone(), ..BackfillReport::default() };
         let mut pages = 0;
-        let mut fetched = reader.read(report.cursor.as_ref(), slice.stop, slice.deadline).await;
+        let mut fetched = self.fetch(&mut reader, report.cursor.as_ref(), slice).await;
         loop {
             let page = match fetched {
                 Ok(Some(page)) => page,
@@ -73,13 +82,13 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
                 Err(error) => return Err(error.into()),
             };
             let next = page.next.clone();
-            let read_next = async {
+            let fetch_next = async {
                 match &next {
-                    Some(next) if slice.may_begin() => reader.read(Some(next), slice.stop, slice.deadline).await,
+                    Some(next) if slice.may_begin() => self.fetch(&mut reader, Some(next), slice).await,
                     _ => Ok(None),
                 }
             };
-            let (end, read) = join(self.write(&page, slice, &mut report), read_next).await;
+            let (end, read) = join(self.write(page, slice, &mut report), fetch_next).await;
             match end? {
                 PageEnd::Done => pages += 1,
                 PageEnd::Failed(_) if pages > 0 => return Ok(report),
@@ -95,14 +104,30 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         }
     }
 
+    /// Reads one page, and makes its changes while the engine writes those of the page before.
+    async fn fetch(
+        &self,
+        reader: &mut ItemReader<'_, B>,
+        cursor: Option<&Cursor>,
+        slice: Slice,
+    ) -> Result<Option<ChangePage>, TableError> {
+        let page = reader.read(cursor, slice.stop, slice.deadline).await?;
+        Ok(page.map(|page| ChangePage {
+            changes: self.changes(&page),
+            absent: page.absent.len() as u64,
+            rcu: page.capacity,
+            next: page.next,
+        }))
+    }
+
     /// Writes the documents of one page, and counts them once all have ended.
     async fn write(
         &self,
-        page: &ReadPage,
+        page: ChangePage,
         slice: Slice,
         report: &mut BackfillReport,
     ) -> Result<PageEnd, ConfigurationError> {
-        let changes = self.changes(page)?;
+        let changes = page.changes?;
         let options = ApplyOptions { deadline: slice.deadline, written_at: (self.now)() };
         let outcomes = self.writer.apply(&changes, options).await?.outcomes;
         let failed = outcomes.iter().find_map(|outcome| match outcome {
@@ -114,9 +139,9 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         }
         report.counts += BackfillCounts {
             items: changes.len() as u64,
-            absent: page.absent.len() as u64,
+            absent: page.absent,
             bytes: changes.iter().map(|change| bytes(&change.content)).sum(),
-            rcu: page.capacity,
+            rcu: page.rcu,
             ..BackfillCounts::default()
         };
         for (change, outcome) in changes.iter().zip(outcomes) {

@@ -1,4 +1,5 @@
-//! The comparison, page by page, from the table's side or from the index's.
+//! The comparison, page by page, from the table's side or from the index's. One page of items is read while the one
+//! before is compared.
 //!
 //! Neither side stands still while it is read. So what differs is looked at again after a settling time, the item
 //! consistently. It counts as a difference only if neither the item nor the document's version has changed from one
@@ -6,6 +7,7 @@
 
 use std::time::Duration;
 
+use driftless::attribute::Item;
 use driftless::backoff::Backoff;
 use driftless::change::ReadOptions;
 use driftless::document::Document;
@@ -19,6 +21,8 @@ use driftless::target::{Call, Documents, Listed, StoredBody, StoredDocument};
 use driftless::time::Timestamp;
 use driftless::writer::Writer;
 use driftless::writer::repair::RepairOptions;
+use futures::future::{join, try_join_all};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use crate::compare::paths;
@@ -29,6 +33,8 @@ use crate::suspects::{Look, MOST, MOST_LOOKS, Suspect};
 
 /// Number of documents and items that are looked at together, each of which may have 400 KB.
 const LOOKED_AT: usize = 100;
+/// Number of documents of one request for a page. The requests of a page are under way together.
+const READ_TOGETHER: usize = 500;
 /// Number of items that are looked up together.
 const LOOKED_UP: usize = 400;
 /// Length of ids that are hashed, and do not show their keys.
@@ -77,34 +83,51 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         let selection = selection.map_err(|error| FunctionError::Request(error.to_string()))?;
         let reader = ItemReader::new(self.table, self.schema, &selection, Consistency::Eventual, self.now);
         let mut reader = reader.with_pace(Pace::new(run.request.rcu_per_second));
-        while !run.report.done && run.may_begin() {
-            let page = reader.read(run.report.cursor.as_ref(), run.stop(), run.deadline).await?;
-            let Some(page) = page else { return Ok(()) };
-            self.look_at_page(&page, run).await?;
+        let mut fetched = reader.read(run.report.cursor.as_ref(), run.stop(), run.deadline).await?;
+        while let Some(page) = fetched {
+            let (next, stop, deadline) = (page.next.clone(), run.stop(), run.deadline);
+            let begins = run.may_begin();
+            let read_next = async {
+                match &next {
+                    Some(next) if begins => reader.read(Some(next), stop, deadline).await,
+                    _ => Ok(None),
+                }
+            };
+            let (looked, read) = join(self.look_at_page(&page, run), read_next).await;
+            looked?;
             run.report.counts.rcu += page.capacity;
-            run.report.done = page.next.is_none();
-            run.report.cursor = page.next;
+            run.report.done = next.is_none();
+            run.report.cursor = next;
             self.settle_due(run).await?;
+            // What was settled may have taken the rest of the time.
+            fetched = if run.may_begin() { read? } else { None };
         }
         Ok(())
     }
 
     /// Compares the items of one page.
     async fn look_at_page(&self, page: &ReadPage, run: &mut VerifyRun<'_>) -> Result<(), FunctionError> {
-        let mut compared: Vec<(DocumentId, &Key, Option<Document>)> = Vec::with_capacity(page.items.len());
+        let mut compared: Vec<(DocumentId, &Key, Option<&Item<'_>>)> = Vec::with_capacity(page.items.len());
         for (key, item) in &page.items {
             run.report.counts.read += 1;
             if is_sampled(run.request.sample) {
-                compared.push((self.id(key)?, key, Some(Document::from_item(item))));
+                compared.push((self.id(key)?, key, Some(item)));
             }
         }
         for key in &page.absent {
             compared.push((self.id(key)?, key, None));
         }
         let ids: Vec<&DocumentId> = compared.iter().map(|(id, ..)| id).collect();
-        let stored = self.read_documents(&ids, run.deadline).await?;
+        let read = try_join_all(ids.chunks(READ_TOGETHER).map(|part| self.read_documents(part, run.deadline)));
+        let convert = async {
+            // The requests are sent first, so that the engine works meanwhile.
+            yield_now().await;
+            compared.iter().map(|(.., item)| item.map(Document::from_item)).collect::<Vec<_>>()
+        };
+        let (stored, documents) = join(read, convert).await;
+        let stored: Vec<_> = stored?.into_iter().flatten().collect();
         run.note_lag(stored.iter().flatten(), (self.now)());
-        for ((id, key, document), stored) in compared.into_iter().zip(stored) {
+        for (((id, key, _), document), stored) in compared.into_iter().zip(documents).zip(stored) {
             run.report.counts.items += u64::from(document.is_some());
             run.report.counts.documents += u64::from(is_live(stored.as_ref()));
             if let Some(look) = Look::at(document.as_ref(), stored.as_ref()) {

@@ -16,6 +16,9 @@ pub struct Args {
     /// Measure less of everything, each row within a minute, for a first look; figures vary more
     #[arg(long)]
     pub quick: bool,
+    /// Number of items that first-load and proof load and compare
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000, default_value_if("quick", "true", "50000"))]
+    pub items: u64,
     /// Exit with 1 if a bound is missed
     #[arg(long)]
     pub strict: bool,

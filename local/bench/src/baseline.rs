@@ -1,4 +1,4 @@
-//! The baseline: one keep-alive connection to OpenSearch, without a guard and without retries.
+//! The baseline: one keep-alive connection to OpenSearch, or to DynamoDB, without a guard and without retries.
 //! It parses no more of an answer than it needs.
 
 use std::time::{Duration, Instant};
@@ -8,17 +8,39 @@ use bytes::Bytes;
 use driftless::document_id::DocumentId;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::HOST;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use url::Url;
 
-/// Connection to OpenSearch that writes to one index.
+const OPENSEARCH: [(&str, &str); 1] = [("content-type", "application/json")];
+/// Headers of every DynamoDB request. A local database checks no signature, only that there is one.
+const DYNAMODB_SCAN: [(&str, &str); 4] = [
+    ("content-type", "application/x-amz-json-1.0"),
+    ("x-amz-target", "DynamoDB_20120810.Scan"),
+    ("x-amz-date", "20260101T000000Z"),
+    (
+        "authorization",
+        "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, \
+         SignedHeaders=host;x-amz-date;x-amz-target, Signature=0",
+    ),
+];
+
+/// Service at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    OpenSearch,
+    /// A local DynamoDB that is scanned.
+    DynamoDb,
+}
+
+/// Connection to OpenSearch that writes to one index, or to DynamoDB.
 pub(crate) struct BaselineClient {
     sender: SendRequest<Full<Bytes>>,
     authority: String,
+    service: Service,
     bulk_path: String,
     mget_path: String,
 }
@@ -32,7 +54,11 @@ pub(crate) struct Answer {
 impl BaselineClient {
     /// Connects. The index or alias must exist.
     pub(crate) async fn connect(endpoint: &str, index: &str) -> Result<Self> {
-        let url = Url::parse(endpoint).context("read the engine's URL")?;
+        Self::open(&Url::parse(endpoint).context("read the engine's URL")?, index, Service::OpenSearch).await
+    }
+
+    /// Connects to a service.
+    pub(crate) async fn open(url: &Url, index: &str, service: Service) -> Result<Self> {
         let host = url.host_str().context("find the engine's host")?;
         let port = url.port_or_known_default().context("find the engine's port")?;
         let authority = format!("{host}:{port}");
@@ -42,7 +68,7 @@ impl BaselineClient {
         // The task ends with the sender; requests see its errors.
         tokio::spawn(connection);
         let (bulk_path, mget_path) = (format!("/{index}/_bulk"), format!("/{index}/_mget"));
-        Ok(Self { sender, authority, bulk_path, mget_path })
+        Ok(Self { sender, authority, service, bulk_path, mget_path })
     }
 
     /// Sends an unguarded bulk request, and returns its time.
@@ -75,13 +101,13 @@ impl BaselineClient {
 
     /// Sends a request of any method.
     pub(crate) async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, &self.authority)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .context("build a request")?;
+        let request = Request::builder().method(method).uri(path).header(HOST, &self.authority);
+        let headers: &[(&str, &str)] = match self.service {
+            Service::OpenSearch => &OPENSEARCH,
+            Service::DynamoDb => &DYNAMODB_SCAN,
+        };
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request = request.body(Full::new(body)).context("build a request")?;
         self.sender.ready().await.context("wait for the connection")?;
         let start = Instant::now();
         let response = self.sender.send_request(request).await.context("send a request to the engine")?;

@@ -43,6 +43,14 @@ pub enum RowId {
     #[value(alias = "B9")]
     #[serde(rename = "B9")]
     Unguarded,
+    /// B11: first load of a table
+    #[value(alias = "B11")]
+    #[serde(rename = "B11")]
+    FirstLoad,
+    /// B12: proof that table and index are equal
+    #[value(alias = "B12")]
+    #[serde(rename = "B12")]
+    Proof,
     /// B13: cost on AWS
     #[value(alias = "B13")]
     #[serde(rename = "B13")]

@@ -9,6 +9,7 @@
 //! - `changes`: the changes that are written; `baseline`, `baseline_function`: the same without a function or a guard.
 //! - `timed_process`, `comparison`, `open_loop`: the ways to drive the function; `processes`: the kernel's accounts of
 //!   it; `sample`: realtime reads of what it reports as done.
+//! - `loaded_table`, `slices`: a table of many items, and the functions that work on it slice by slice.
 //! - `rows`: one module and one Markdown page per row.
 
 mod args;
@@ -17,6 +18,7 @@ mod baseline_function;
 mod changes;
 mod comparison;
 mod figures;
+mod loaded_table;
 mod markdown;
 mod open_loop;
 mod processes;
@@ -24,6 +26,7 @@ mod regression;
 mod report;
 mod rows;
 mod sample;
+mod slices;
 mod subject;
 mod test_bed;
 mod timed_process;
@@ -38,6 +41,7 @@ use driftless_harness::services::{Purpose, Services, Wanted};
 pub use args::Args;
 pub use figures::{Bound, Figure, Row, RowId};
 pub use report::{BenchReport, RunSetting};
+use slices::SliceFunctions;
 use subject::SubjectChoice;
 use test_bed::TestBed;
 
@@ -72,6 +76,11 @@ pub async fn run(args: Args) -> Result<()> {
 async fn measure(args: &Args) -> Result<BenchReport> {
     // Wrong arguments are found before anything is built or started.
     let subject = SubjectChoice::new(args.command.clone(), &args.env)?.build().await?;
+    let mut rows = if args.rows.is_empty() { RowId::value_variants().to_vec() } else { args.rows.clone() };
+    rows.sort_unstable();
+    rows.dedup();
+    let needs_slices = rows.iter().any(|row| matches!(row, RowId::FirstLoad | RowId::Proof));
+    let slices = if needs_slices { Some(SliceFunctions::build().await?) } else { None };
     let services = {
         let _progress = console::Progress::spinner("starting DynamoDB and OpenSearch");
         Services::start(Wanted { sqs: false, purpose: Purpose::Benchmark, ..Wanted::default() }).await?
@@ -79,11 +88,8 @@ async fn measure(args: &Args) -> Result<BenchReport> {
     let engine = services.opensearch().map_or("an existing engine", |engine| engine.name());
     let mut report = BenchReport::new(args, &subject.name, engine);
     console::result(report.heading());
-    let bed = TestBed::new(services, subject, args.quick, args.seed)?;
+    let bed = TestBed::new(services, subject, slices, args)?;
     bed.warm_up().await?;
-    let mut rows = if args.rows.is_empty() { RowId::value_variants().to_vec() } else { args.rows.clone() };
-    rows.sort_unstable();
-    rows.dedup();
     for id in rows {
         let started = Instant::now();
         let (row, drawings) = {
@@ -123,6 +129,8 @@ async fn measure_row(bed: &TestBed, id: RowId) -> Result<(Row, Vec<report::Drawi
         RowId::LaneTime => without_drawings(rows::lane_time::run(bed).await?),
         RowId::HotKey => without_drawings(rows::hot_key::run(bed).await?),
         RowId::Unguarded => without_drawings(rows::unguarded::run(bed).await?),
+        RowId::FirstLoad => without_drawings(rows::first_load::run(bed).await?),
+        RowId::Proof => without_drawings(rows::proof::run(bed).await?),
         RowId::Cost => without_drawings(rows::cost::run(bed).await?),
         RowId::Newcomer => anyhow::bail!("`.ci/newcomer` measures this row"),
     })

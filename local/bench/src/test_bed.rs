@@ -1,5 +1,6 @@
 //! The test bed of all rows: the services, the subject, indices of their own, and the scale of the run.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,11 +13,15 @@ use driftless_harness::function::FunctionConfig;
 use driftless_harness::mapping::MemoryStream;
 use driftless_harness::services::Services;
 use hyper::Method;
+use tokio::sync::OnceCell;
 use url::Url;
 
+use crate::args::Args;
 use crate::baseline::BaselineClient;
 use crate::changes;
+use crate::loaded_table::LoadedTable;
 use crate::processes::compiler_time;
+use crate::slices::{self, SliceFunctions};
 use crate::subject::Subject;
 use crate::timed_process::TimedProcess;
 
@@ -40,15 +45,25 @@ pub(crate) struct TestBed {
     pub(crate) endpoint: String,
     pub(crate) subject: Subject,
     pub(crate) quick: bool,
+    items: u64,
     pub(crate) seed: u64,
+    slices: Option<SliceFunctions>,
+    table: OnceCell<LoadedTable>,
     indices: AtomicU32,
 }
 
 impl TestBed {
     /// Test bed on services and a subject that are ready.
-    pub(crate) fn new(services: Services, subject: Subject, quick: bool, seed: u64) -> Result<Self> {
+    pub(crate) fn new(
+        services: Services,
+        subject: Subject,
+        slices: Option<SliceFunctions>,
+        args: &Args,
+    ) -> Result<Self> {
         let endpoint = services.opensearch_endpoint().context("find the engine")?.to_owned();
-        Ok(Self { services, endpoint, subject, quick, seed, indices: AtomicU32::new(0) })
+        let (table, indices) = (OnceCell::new(), AtomicU32::new(0));
+        let (quick, items, seed) = (args.quick, args.items, args.seed);
+        Ok(Self { services, endpoint, subject, quick, items, seed, slices, table, indices })
     }
 
     /// Returns the full size, or the quick one.
@@ -70,6 +85,37 @@ impl TestBed {
     /// Function that does nothing but answer.
     pub(crate) fn no_op(&self) -> FunctionConfig {
         self.subject.no_op()
+    }
+
+    /// Table of many items, which the first row that wants it fills.
+    pub(crate) async fn loaded_table(&self) -> Result<&LoadedTable> {
+        let fill = || LoadedTable::fill(&self.services, self.index("table"), self.items);
+        self.table.get_or_try_init(fill).await
+    }
+
+    /// Function that loads this table into `index`.
+    pub(crate) fn backfill(&self, table: &LoadedTable, index: &str) -> Result<FunctionConfig> {
+        self.slice_function(table, index, |functions| &functions.backfill)
+    }
+
+    /// Function that compares this table with `index`.
+    pub(crate) fn verify(&self, table: &LoadedTable, index: &str) -> Result<FunctionConfig> {
+        self.slice_function(table, index, |functions| &functions.verify)
+    }
+
+    /// Function that removes the tombstones of `index`.
+    pub(crate) fn purge(&self, table: &LoadedTable, index: &str) -> Result<FunctionConfig> {
+        self.slice_function(table, index, |functions| &functions.purge)
+    }
+
+    fn slice_function(
+        &self,
+        table: &LoadedTable,
+        index: &str,
+        pick: fn(&SliceFunctions) -> &PathBuf,
+    ) -> Result<FunctionConfig> {
+        let functions = self.slices.as_ref().context("find the functions that work in slices")?;
+        Ok(slices::configured(&self.services, pick(functions), &table.name, index))
     }
 
     /// Connection to an index of its own for baseline writes, with the mapping of the function's.
@@ -151,6 +197,11 @@ impl TestBed {
         let mut baseline = BaselineClient::connect(&self.endpoint, index).await?;
         baseline.send(Method::POST, &format!("/{index}/_refresh"), Bytes::new()).await?;
         Ok(baseline)
+    }
+
+    /// Makes every write to an index visible to searches.
+    pub(crate) async fn refresh(&self, index: &str) -> Result<()> {
+        self.refreshed(index).await.map(drop)
     }
 
     /// Waits until OpenSearch has merged this index, so that no row pays for the writes of another.

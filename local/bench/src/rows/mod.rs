@@ -9,11 +9,13 @@ pub(crate) use about::About;
 mod about;
 pub(super) mod backlog;
 pub(super) mod cost;
+pub(super) mod first_load;
 pub(super) mod growth;
 pub(super) mod hot_key;
 pub(super) mod lane_time;
 pub(super) mod newcomer;
 pub(super) mod one_lane;
+pub(super) mod proof;
 pub(super) mod real_stream;
 pub(super) mod shard_limit;
 pub(super) mod start;
@@ -32,6 +34,8 @@ impl RowId {
             Self::LaneTime => &lane_time::ABOUT,
             Self::HotKey => &hot_key::ABOUT,
             Self::Unguarded => &unguarded::ABOUT,
+            Self::FirstLoad => &first_load::ABOUT,
+            Self::Proof => &proof::ABOUT,
             Self::Cost => &cost::ABOUT,
             Self::Newcomer => &newcomer::ABOUT,
         }

@@ -43,6 +43,17 @@ impl DynamoDb {
             DynamoDbKind::DynamoDbLocal => DynamoDbLocal::start(jdks).await.map(Box::new).map(Self::Local),
         }
     }
+
+    /// Prepares a table for long scans, where the kind needs it.
+    ///
+    /// # Errors
+    /// Where there is no such table.
+    pub fn index_scan(&self, table: &str) -> Result<()> {
+        match self {
+            Self::Embedded(service) => service.index_scan(table),
+            Self::Local(_) => Ok(()),
+        }
+    }
 }
 
 impl Service for DynamoDb {

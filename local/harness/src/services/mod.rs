@@ -101,6 +101,17 @@ impl Services {
         self.dynamodb.endpoint()
     }
 
+    /// Prepares a table for long scans, where its DynamoDB is one of ours and needs it.
+    ///
+    /// # Errors
+    /// Where there is no such table.
+    pub fn index_scan(&self, table: &str) -> Result<()> {
+        match &*self.dynamodb {
+            Provided::Started(dynamodb) => dynamodb.index_scan(table),
+            Provided::Existing(_) => Ok(()),
+        }
+    }
+
     /// The URL of SQS, where it was wanted.
     #[must_use]
     pub fn sqs_endpoint(&self) -> Option<&str> {
