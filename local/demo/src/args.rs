@@ -12,9 +12,9 @@ use crate::stage::faults;
 /// Items that the activity is about, per second of the run: some are inserted, most are changed again.
 const KEYS_PER_SECOND: f64 = 20.0;
 /// Time until the services have started and are warm, that of backfill and re-index, and that of the verdict.
-const SET_UP_SECONDS: f64 = 60.0;
+const SET_UP_SECONDS: f64 = 55.0;
 /// Time of backfill and re-index under load, about: the number of keys and the rate of faults follow.
-const WORK_SECONDS: f64 = 20.0;
+const WORK_SECONDS: f64 = 12.0;
 /// Longest time of backfill and re-index under load.
 const WORK_LIMIT_SECONDS: f64 = 600.0;
 
