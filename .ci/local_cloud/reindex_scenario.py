@@ -19,8 +19,8 @@ def reindexes(run, items, segments):
 
     new = filled["other"]["name"]
     assert new != filled["public"]["name"], filled
-    # No backfill mends that: it reads the table only.
-    run.engine(f"{new}/_doc/stranger?refresh=true", "PUT", {"pk": "stranger"})
+    # No backfill mends that: it reads the table only. And no tombstone does, for no document had this id before.
+    run.engine(f"{new}/_doc/newcomer?refresh=true", "PUT", {"pk": "newcomer"})
     execution = run.execute(given, MACHINE)
     assert (execution["status"], execution.get("error")) == ("FAILED", "VerifyFailed"), execution
     repair = {"index": "other", "orphans": "full", "repair": True, "settle_ms": 200}
