@@ -9,6 +9,8 @@ SEARCHES = '{}\n{"query": {"match_all": {}}, "size": 0, "track_total_hits": true
 
 def reindexes(run, items, segments):
     """Re-indexes a table that nobody writes to. A document without an item gets into the new index in between."""
+    refused = run.execute({"switch": True}, MACHINE)
+    assert (refused["status"], refused.get("error")) == ("FAILED", "Input"), refused
     before = run.documents()
     given = {"segments": segments, "verify": {"settle_ms": 200}}
     given["definition"] = {"mappings": {"properties": {"note": {"type": "keyword"}}}}
