@@ -153,6 +153,13 @@ impl Engine {
             }
             problem => ensure_error(problem),
         })?;
+        // Another process may have begun a re-index meanwhile. Not every engine refuses to rename an alias that is gone.
+        let pair = self.index_pair(deadline).await?;
+        if pair.other.is_some() || pair.public.index != public.index {
+            return Err(
+                self.foreign("is under another re-index, which began at the same moment: see status".to_owned())
+            );
+        }
         let (renamed, drawn) = (WriteAlias::draw(self.index()), WriteAlias::draw(self.index()));
         let actions = json!([
             {"remove": {"index": public.index.name, "alias": public.index.alias.name(), "must_exist": true}},
@@ -278,8 +285,20 @@ impl Engine {
         self.send(request, Wait::until(deadline)).await
     }
 
-    async fn move_aliases(&self, actions: Value, deadline: Instant) -> Result<(), Problem> {
-        self.post("/_aliases", Some(json!({"actions": actions}).to_string()), deadline).await.map(drop)
+    /// Moves aliases in one call: all of them, or none. A removal with `must_exist` fails if the alias is gone.
+    async fn move_aliases(&self, mut actions: Value, deadline: Instant) -> Result<(), Problem> {
+        match self.post("/_aliases", Some(json!({"actions": actions}).to_string()), deadline).await {
+            // Elasticsearch 7.10 does not know that member.
+            Err(Problem::Request(refusal)) if &*refusal.kind == "x_content_parse_exception" => {
+                for action in actions.as_array_mut().into_iter().flatten() {
+                    if let Some(remove) = action.get_mut("remove").and_then(Value::as_object_mut) {
+                        remove.remove("must_exist");
+                    }
+                }
+                self.post("/_aliases", Some(json!({"actions": actions}).to_string()), deadline).await.map(drop)
+            }
+            answer => answer.map(drop),
+        }
     }
 
     async fn delete_index(&self, name: &str, deadline: Instant) -> Result<(), Problem> {
