@@ -122,10 +122,14 @@ async fn readers_notice_nothing_although_every_step_is_killed_once() {
     scene.index.refresh().await;
     let (stop, added) = (AtomicBool::new(false), AtomicU64::new(0));
     let first = format!("{}-000001", scene.index.name);
+    // The old index shows a change long before the new one does by itself.
+    let soon = json!({"index": {"refresh_interval": "50ms"}});
+    let (status, text) = scene.index.send(Method::Put, &format!("/{first}/_settings"), Some(soon)).await;
+    assert_eq!(status, 200, "{text}");
     let work = async {
         for kill_after in [Some(Duration::from_millis(30)), None] {
-            // Another mapping: numbers are strings, and the index has two shards.
-            let definition = json!({"settings": {"number_of_shards": 2}, "mappings": {"date_detection": false,
+            // Another mapping, two shards, and rare refreshes.
+            let definition = json!({"settings": {"number_of_shards": 2, "refresh_interval": "5s"}, "mappings": {"date_detection": false,
                 "properties": {"exact": {"type": "scaled_float", "scaling_factor": 1}}}});
             let create = json!({"step": "create", "definition": definition});
             let answer = step(&scene, create, kill_after).await;
