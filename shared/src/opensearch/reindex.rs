@@ -153,7 +153,8 @@ impl Engine {
             }
             problem => ensure_error(problem),
         })?;
-        // Another process may have begun a re-index meanwhile. Not every engine refuses to rename an alias that is gone.
+        // Another process may have begun a re-index meanwhile, and not every engine refuses to remove an alias that is
+        // gone.
         let pair = self.index_pair(deadline).await?;
         if pair.other.is_some() || pair.public.index != public.index {
             return Err(
