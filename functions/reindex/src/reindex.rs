@@ -88,7 +88,7 @@ impl Reindex<'_> {
             .create_beside(&pair.public, &definition, (self.now)(), self.slice.deadline)
             .await
             .map(drop)
-            .map_err(ensured)
+            .map_err(FunctionError::from)
     }
 
     /// Creates the index of the second cluster, if it is not there. It has the source of the first one.
@@ -99,11 +99,11 @@ impl Reindex<'_> {
         let (Some(second), ReindexRequest::Create { definition }) = (&self.second, request) else { return Ok(()) };
         let definition = self.definition(definition.as_ref())?;
         let deadline = self.slice.deadline;
-        let first = self.engine.index_pair(deadline).await.map_err(ensured)?.public;
+        let first = self.engine.index_pair(deadline).await?.public;
         let identity = first.identity();
         let wanted = Wanted { identity: &identity, create: Some(&definition), takes_over: false };
-        second.ensure_index(wanted, deadline).await.map_err(ensured)?;
-        let new = second.index_pair(deadline).await.map_err(ensured)?.public;
+        second.ensure_index(wanted, deadline).await?;
+        let new = second.index_pair(deadline).await?.public;
         if new.record.is_none() {
             let record = ReindexRecord {
                 from: format!("{} of {}", first.index.name, self.settings.engine.endpoint),
@@ -212,7 +212,7 @@ impl Reindex<'_> {
     ) -> Result<(), FunctionError> {
         let deadline = self.slice.deadline;
         let (from_name, to_name) = (&from.index.name, &to.index.name);
-        let before = self.engine.refresh_interval(from_name, deadline).await.map_err(ensured)?;
+        let before = self.engine.refresh_interval(from_name, deadline).await?;
         let stopped = StoppedRefresh { index: from_name.clone(), before: before.clone() };
         let record = record_of(new);
         self.keep(new, &ReindexRecord { stopped_refresh: Some(stopped), ..record.clone() }).await?;
@@ -225,10 +225,10 @@ impl Reindex<'_> {
                     "refreshes cannot be stopped: readers may miss the last second"
                 );
             }
-            Err(problem) => return Err(unavailable(problem)),
+            Err(problem) => return Err(problem.into()),
         }
-        self.engine.refresh(to_name, deadline).await.map_err(unavailable)?;
-        self.engine.move_public_alias(from_name, to_name, deadline).await.map_err(unavailable)?;
+        self.engine.refresh(to_name, deadline).await?;
+        self.engine.move_public_alias(from_name, to_name, deadline).await?;
         self.restore(from_name, before.as_deref()).await?;
         self.keep(new, &ReindexRecord { stopped_refresh: None, ..record }).await
     }
@@ -242,13 +242,13 @@ impl Reindex<'_> {
             return Err(wrong(&format!("`{name}` is the index that readers see: it is not dropped")));
         }
         if let Some(other) = pair.other.as_ref().filter(|other| other.index.name == name) {
-            return self.engine.drop_index(other, deadline).await.map_err(unavailable);
+            return self.engine.drop_index(other, deadline).await.map_err(FunctionError::from);
         }
-        let leftovers = self.engine.leftovers(deadline).await.map_err(ensured)?;
+        let leftovers = self.engine.leftovers(deadline).await?;
         if !leftovers.iter().any(|left| left == name) {
             return Err(wrong("index names no second index of this name: see status"));
         }
-        self.engine.delete_unused(name, deadline).await.map_err(unavailable)
+        self.engine.delete_unused(name, deadline).await.map_err(FunctionError::from)
     }
 
     /// Restores the refreshes that a switch which died has stopped.
@@ -266,13 +266,13 @@ impl Reindex<'_> {
         match self.engine.set_refresh_interval(index, interval, self.slice.deadline).await {
             // Dropped since, or an engine that takes no such setting.
             Err(Problem::Request(refusal)) if matches!(refusal.status, 400 | 403 | 404) => Ok(()),
-            answer => answer.map_err(unavailable),
+            answer => answer.map_err(FunctionError::from),
         }
     }
 
     async fn describe(&self, step: String, report: ReindexReport) -> Result<ReindexReport, FunctionError> {
         let pair = self.pair().await?;
-        let leftovers = self.engine.leftovers(self.slice.deadline).await.map_err(ensured)?;
+        let leftovers = self.engine.leftovers(self.slice.deadline).await?;
         let state = progress(&pair);
         let public = self.counted(&self.engine, &pair.public).await?;
         let other = match &pair.other {
@@ -289,30 +289,30 @@ impl Reindex<'_> {
 
     async fn counted(&self, engine: &Arc<Engine>, index: &ReindexedIndex) -> Result<IndexReport, FunctionError> {
         let target = OpenSearchTarget::new(Arc::clone(engine), index.index.clone());
-        let documents = target.count(self.slice.deadline).await.map_err(unavailable)?;
+        let documents = target.count(self.slice.deadline).await?;
         Ok(IndexReport { name: index.index.name.clone(), documents })
     }
 
     async fn pair(&self) -> Result<IndexPair, FunctionError> {
-        let mut pair = self.engine.index_pair(self.slice.deadline).await.map_err(ensured)?;
+        let mut pair = self.engine.index_pair(self.slice.deadline).await?;
         if let Some(second) = &self.second {
             pair.other = match second.index_pair(self.slice.deadline).await {
                 Ok(other) => Some(other.public),
                 Err(EnsureError::Configuration(ConfigurationError::Identity { .. })) => None,
-                Err(error) => return Err(ensured(error)),
+                Err(error) => return Err(error.into()),
             };
         }
         Ok(pair)
     }
 
     async fn refresh(&self, index: &ReindexedIndex) -> Result<(), FunctionError> {
-        self.engine.refresh(&index.index.name, self.slice.deadline).await.map_err(unavailable)
+        self.engine.refresh(&index.index.name, self.slice.deadline).await.map_err(FunctionError::from)
     }
 
     /// Keeps the record in the new index.
     async fn keep(&self, index: &ReindexedIndex, record: &ReindexRecord) -> Result<(), FunctionError> {
         let engine = self.second.as_ref().unwrap_or(&self.engine);
-        engine.keep_record(index, record, self.slice.deadline).await.map_err(unavailable)
+        engine.keep_record(index, record, self.slice.deadline).await.map_err(FunctionError::from)
     }
 }
 
@@ -380,15 +380,4 @@ fn record_of(index: &ReindexedIndex) -> ReindexRecord {
 
 fn wrong(problem: &str) -> FunctionError {
     FunctionError::Request(problem.to_owned())
-}
-
-fn ensured(error: EnsureError) -> FunctionError {
-    match error {
-        EnsureError::Configuration(error) => error.into(),
-        EnsureError::Problem(problem) => FunctionError::Unavailable(problem),
-    }
-}
-
-fn unavailable(problem: Problem) -> FunctionError {
-    problem.unless_configuration().map_or_else(FunctionError::from, FunctionError::Unavailable)
 }

@@ -93,13 +93,13 @@ pub async fn run(
             tokio::time::sleep(PAUSE).await;
         }
         for place in places {
-            place.engine.refresh(place.alias, deadline).await.map_err(unavailable)?;
+            place.engine.refresh(place.alias, deadline).await?;
         }
         let mut differing = Vec::new();
         for part in open.chunks(TOGETHER) {
             let ask = async |place: Place<'_>| {
                 let body = part.iter().map(|(at, _)| searches[*at].on(place.alias)).collect();
-                let answers = place.engine.multi_search(body, deadline).await.map_err(unavailable)?;
+                let answers = place.engine.multi_search(body, deadline).await?;
                 match answers.len() == part.len() {
                     true => Ok(answers),
                     false => Err(FunctionError::Unavailable(Problem::Protocol("other answers than searches".into()))),
@@ -130,10 +130,6 @@ impl Search {
         header["index"] = index.into();
         format!("{header}\n{}\n", self.body)
     }
-}
-
-fn unavailable(problem: Problem) -> FunctionError {
-    problem.unless_configuration().map_or_else(FunctionError::from, FunctionError::Unavailable)
 }
 
 #[cfg(test)]

@@ -28,12 +28,12 @@ pub async fn copy<T: Documents, W: Target>(
     // Clocks of functions differ by less than an hour.
     let all = Listed::TombstonesBefore(Timestamp::from_millis(now.as_millis() + 60 * 60 * 1_000));
     while slice.may_begin() {
-        let DocumentPage { found, next } = from.list(all, at, slice.deadline).await.map_err(unavailable)?;
+        let DocumentPage { found, next } = from.list(all, at, slice.deadline).await?;
         let ids: Vec<_> = found.iter().map(|found| &found.id).collect();
         let stored = from.read_documents(&ids, Call::until(slice.deadline)).await;
         let mut changes = Vec::with_capacity(ids.len());
         for (id, stored) in ids.into_iter().zip(stored) {
-            let Some(stored) = stored.map_err(unavailable)? else { continue };
+            let Some(stored) = stored? else { continue };
             // A document that lives again has been written to both indexes.
             let (StoredBody::Tombstone, Some(version)) = (stored.body, stored.state.version) else { continue };
             changes.push(Change {
@@ -50,7 +50,7 @@ pub async fn copy<T: Documents, W: Target>(
             match outcome {
                 Outcome::Applied => counts.copied += 1,
                 // Not at fault: a tombstone has no content that a mapping could refuse.
-                Outcome::Rejected(problem) | Outcome::Failed(problem) => return Err(unavailable(problem)),
+                Outcome::Rejected(problem) | Outcome::Failed(problem) => return Err(problem.into()),
                 _ => counts.superseded += 1,
             }
         }
@@ -60,8 +60,4 @@ pub async fn copy<T: Documents, W: Target>(
         }
     }
     Ok((Some(at), counts))
-}
-
-fn unavailable(problem: driftless::outcome::Problem) -> FunctionError {
-    problem.unless_configuration().map_or_else(FunctionError::from, FunctionError::Unavailable)
 }

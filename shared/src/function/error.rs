@@ -5,7 +5,7 @@ use std::fmt;
 use lambda_runtime::Diagnostic;
 
 use crate::environment::Misconfigured;
-use crate::opensearch::AuthError;
+use crate::opensearch::{AuthError, EnsureError};
 use crate::outcome::{ConfigurationError, Problem};
 use crate::queue::QueueError;
 use crate::table::TableError;
@@ -72,6 +72,22 @@ impl FunctionError {
             Self::Unavailable(_) | Self::OutOfTime | Self::Queue(_) | Self::Table(_) => "Unavailable",
             Self::Request(_) => "Request",
             Self::NothingToName => "MalformedRecord",
+        }
+    }
+}
+
+/// A problem that ends the invocation: one of the deployment, or one that may pass.
+impl From<Problem> for FunctionError {
+    fn from(problem: Problem) -> Self {
+        problem.unless_configuration().map_or_else(Self::from, Self::Unavailable)
+    }
+}
+
+impl From<EnsureError> for FunctionError {
+    fn from(error: EnsureError) -> Self {
+        match error {
+            EnsureError::Configuration(error) => error.into(),
+            EnsureError::Problem(problem) => Self::Unavailable(problem),
         }
     }
 }
