@@ -21,15 +21,9 @@ pub async fn invoke(
     tables: &LastTable,
     event: LambdaEvent<Value>,
 ) -> Result<BackfillReport, FunctionError> {
-    let result = context.with_aliases_found(async || backfill(context, tables, event.clone()).await).await;
-    match &result {
-        Ok(report) => tracing::info!(counts = ?report.counts, done = report.done, "backfill"),
-        Err(error) => {
-            tracing::error!(class = error.kind(), "{error}");
-            if error.is_configuration() {
-                context.forget_writer().await;
-            }
-        }
+    let result = context.invocation(async || backfill(context, tables, event.clone()).await).await;
+    if let Ok(report) = &result {
+        tracing::info!(counts = ?report.counts, done = report.done, "backfill");
     }
     result
 }

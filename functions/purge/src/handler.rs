@@ -15,19 +15,11 @@ use crate::request::PurgeRequest;
 /// # Errors
 /// Fails if the request or the deployment is wrong, or the index cannot be read.
 pub async fn invoke(context: &Context, event: LambdaEvent<Value>) -> Result<PurgeReport, FunctionError> {
-    let result = context.with_aliases_found(async || run(context, event.clone()).await).await;
-    match &result {
-        Ok(report) => {
-            tracing::info!(?report, "purge");
-            let index = context.settings().map_or("unknown", |settings| settings.engine.index.public());
-            metrics::print(report, index, now());
-        }
-        Err(error) => {
-            tracing::error!(class = error.kind(), "{error}");
-            if error.is_configuration() {
-                context.forget_writer().await;
-            }
-        }
+    let result = context.invocation(async || run(context, event.clone()).await).await;
+    if let Ok(report) = &result {
+        tracing::info!(?report, "purge");
+        let index = context.settings().map_or("unknown", |settings| settings.engine.index.public());
+        metrics::print(report, index, now());
     }
     result
 }

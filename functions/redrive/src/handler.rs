@@ -20,18 +20,10 @@ pub async fn invoke<R: RangeReader>(
     tables: &LastTable,
     event: LambdaEvent<Value>,
 ) -> Result<RedriveReport, FunctionError> {
-    let result = context.with_aliases_found(async || redrive(context, ranges, tables, event.clone()).await).await;
-    match &result {
-        Ok(report) => {
-            let (letters, changes) = (&report.letters, &report.changes);
-            tracing::info!(?letters, ?changes, left = report.left, dry_run = report.dry_run, "redrive");
-        }
-        Err(error) => {
-            tracing::error!(class = error.kind(), "{error}");
-            if matches!(error, FunctionError::Configuration(_)) {
-                context.forget_writer().await;
-            }
-        }
+    let result = context.invocation(async || redrive(context, ranges, tables, event.clone()).await).await;
+    if let Ok(report) = &result {
+        let (letters, changes) = (&report.letters, &report.changes);
+        tracing::info!(?letters, ?changes, left = report.left, dry_run = report.dry_run, "redrive");
     }
     result
 }

@@ -21,24 +21,16 @@ pub async fn invoke(
     tables: &LastTable,
     event: LambdaEvent<Value>,
 ) -> Result<VerifyReport, FunctionError> {
-    let result = context.with_aliases_found(async || verify(context, tables, event.clone()).await).await;
-    match &result {
-        Ok(report) => {
-            let (counts, equal, done) = (&report.counts, report.equal, report.done);
-            if report.equal {
-                tracing::info!(?counts, equal, done, "verify");
-            } else {
-                tracing::warn!(?counts, equal, done, "verify");
-            }
-            let index = context.settings().map_or("unknown", |settings| settings.engine.index.public());
-            metrics::print(counts, index, now());
+    let result = context.invocation(async || verify(context, tables, event.clone()).await).await;
+    if let Ok(report) = &result {
+        let (counts, equal, done) = (&report.counts, report.equal, report.done);
+        if report.equal {
+            tracing::info!(?counts, equal, done, "verify");
+        } else {
+            tracing::warn!(?counts, equal, done, "verify");
         }
-        Err(error) => {
-            tracing::error!(class = error.kind(), "{error}");
-            if error.is_configuration() {
-                context.forget_writer().await;
-            }
-        }
+        let index = context.settings().map_or("unknown", |settings| settings.engine.index.public());
+        metrics::print(counts, index, now());
     }
     result
 }

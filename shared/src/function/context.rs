@@ -153,22 +153,25 @@ impl Context {
         Ok(writer)
     }
 
-    /// Does an invocation's work, and once more if the index's aliases have moved since this process found it.
+    /// Does an invocation's work, and once more if the index's aliases have moved since this process found it. Logs the
+    /// error that it ends with. After a configuration error, the next invocation looks at the index again.
     ///
     /// # Errors
     /// Fails as the work does.
-    pub async fn with_aliases_found<T>(
-        &self,
-        work: impl AsyncFn() -> Result<T, FunctionError>,
-    ) -> Result<T, FunctionError> {
+    pub async fn invocation<T>(&self, work: impl AsyncFn() -> Result<T, FunctionError>) -> Result<T, FunctionError> {
         // Boxed, as above.
-        match Box::pin(work()).await {
-            Err(error) if error.is_index_gone() => {
-                self.forget_writer().await;
-                Box::pin(work()).await
-            }
-            answer => answer,
+        let mut result = Box::pin(work()).await;
+        if result.as_ref().is_err_and(FunctionError::is_index_gone) {
+            self.forget_writer().await;
+            result = Box::pin(work()).await;
         }
+        if let Err(error) = &result {
+            tracing::error!(class = error.kind(), "{error}");
+            if error.is_configuration() {
+                self.forget_writer().await;
+            }
+        }
+        result
     }
 
     /// Forgets the writer after a configuration error. The next call of [`Context::writer`] fetches credentials and
