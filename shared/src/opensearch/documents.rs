@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::engine::{Engine, EngineError, Request, Wait};
 use super::index_name::WriteAlias;
-use super::mget::{Ids, Metadata, read_problem};
+use super::mget::{Ids, Metadata, Source, read_docs};
 use crate::document_id::DocumentId;
 use crate::outcome::{Problem, Refusal};
 use crate::target::{Call, Deleted, DocumentPage, Found, Listed, Position, StoredBody, StoredDocument};
@@ -21,26 +21,6 @@ use crate::target::{Call, Deleted, DocumentPage, Found, Listed, Position, Stored
 const PAGE: usize = 2_000;
 /// Beginning of the last member of every document that driftless wrote.
 const METADATA: &str = "\"_driftless\":";
-
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow)]
-    docs: Vec<Doc<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Doc<'a> {
-    #[serde(default)]
-    found: bool,
-    #[serde(default, rename = "_seq_no")]
-    seq_no: Option<u64>,
-    #[serde(default, rename = "_primary_term")]
-    primary_term: Option<u64>,
-    #[serde(borrow, default, rename = "_source")]
-    source: Option<&'a RawValue>,
-    #[serde(default)]
-    error: Option<EngineError>,
-}
 
 #[derive(Deserialize)]
 struct Listing {
@@ -112,7 +92,7 @@ impl Engine {
         let body = serde_json::to_vec(&Ids { ids: ids.iter().map(|id| id.as_str()).collect() });
         let body = body.expect("writing strings to memory does not fail");
         let request = Request { method: Method::Post, path: alias.whole_documents_path(), body: Some(body.into()) };
-        let answer = self.send(request, wait).await.and_then(|answer| read_answer(&answer, ids.len()));
+        let answer = self.send(request, wait).await.and_then(|answer| read_docs(&answer, ids.len(), document));
         answer.unwrap_or_else(|problem| vec![Err(problem); ids.len()])
     }
 
@@ -213,40 +193,18 @@ fn parsed<'a, T: Deserialize<'a>>(answer: &'a [u8], of: &str) -> Result<T, Probl
     })
 }
 
-fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Option<StoredDocument>, Problem>>, Problem> {
-    let answer: Answer<'_> = parsed(answer, "read")?;
-    if answer.docs.len() != count {
-        return Err(Problem::Protocol(format!("{} answers to a read of {count}", answer.docs.len()).into()));
-    }
-    Ok(answer.docs.into_iter().map(document).collect())
-}
-
-fn document(doc: Doc<'_>) -> Result<Option<StoredDocument>, Problem> {
-    if let Some(error) = doc.error {
-        return Err(read_problem(error));
-    }
-    if !doc.found {
-        return Ok(None);
-    }
-    let (Some(seq_no), Some(primary_term), Some(source)) = (doc.seq_no, doc.primary_term, doc.source) else {
-        return Err(Problem::Protocol("a document without a position or a source".into()));
-    };
+fn document(position: Position, source: Option<&RawValue>) -> Result<StoredDocument, Problem> {
+    let source = source.ok_or_else(|| Problem::Protocol("a document without a source".into()))?;
     let (metadata, body) = parts(source.get());
-    Ok(Some(StoredDocument { state: metadata.state(Position { seq_no, primary_term }), body }))
+    Ok(StoredDocument { state: metadata.state(position), body })
 }
 
 /// Splits a document's source into `_driftless` and the rest, byte for byte.
 fn parts(source: &str) -> (Metadata, StoredBody) {
     split(source).unwrap_or_else(|| {
-        /// Source of a document of another form, which may carry a version all the same.
-        #[derive(Default, Deserialize)]
-        struct Source<'a> {
-            #[serde(borrow, default, rename = "_driftless")]
-            driftless: Option<&'a RawValue>,
-        }
+        // A document of another form may carry a version all the same.
         let found = serde_json::from_str::<Source<'_>>(source).unwrap_or_default();
-        let metadata = found.driftless.and_then(|raw| serde_json::from_str(raw.get()).ok());
-        (metadata.unwrap_or_default(), StoredBody::Foreign(source.as_bytes().to_vec()))
+        (found.metadata(), StoredBody::Foreign(source.as_bytes().to_vec()))
     })
 }
 
@@ -342,13 +300,13 @@ mod tests {
     fn answers_of_reads_are_counted_and_typed() {
         let answer = br#"{"docs":[{"_index":"i","_id":"a","_version":1,"_seq_no":4,"_primary_term":1,"found":true,"_source":{"n":1.50,"_driftless":{"version":"v","read_at":7}}},
             {"_index":"i","_id":"b","found":false},{"_index":"i","error":{"type":"index_not_found_exception","reason":"r"}}]}"#;
-        let answers = read_answer(answer, 3).expect("an answer");
+        let answers = read_docs(answer, 3, document).expect("an answer");
         let Ok(Some(document)) = &answers[0] else { panic!("{answers:?}") };
         assert_eq!(document.body, StoredBody::Document(br#"{"n":1.50}"#.to_vec()));
         assert_eq!(document.state.read_at.map(|time| time.as_millis()), Some(7));
         assert_eq!(answers[1], Ok(None));
         assert_eq!(answers[2].as_ref().expect_err("missing").status(), Some(404));
-        assert!(read_answer(answer, 2).is_err());
+        assert!(read_docs(answer, 2, super::document).is_err());
     }
 
     #[test]

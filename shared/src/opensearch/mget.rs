@@ -19,31 +19,41 @@ pub(super) struct Ids<'a> {
     pub(super) ids: Vec<&'a str>,
 }
 
+/// Answer to a read, whose documents have sources of this type.
 #[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow)]
-    docs: Vec<Doc<'a>>,
+#[serde(bound(deserialize = "S: Deserialize<'de>"))]
+struct Answer<S> {
+    docs: Vec<Doc<S>>,
 }
 
 #[derive(Deserialize)]
-struct Doc<'a> {
+#[serde(bound(deserialize = "S: Deserialize<'de>"))]
+struct Doc<S> {
     #[serde(default)]
     found: bool,
     #[serde(default, rename = "_seq_no")]
     seq_no: Option<u64>,
     #[serde(default, rename = "_primary_term")]
     primary_term: Option<u64>,
-    #[serde(borrow, default, rename = "_source")]
-    source: Option<Source<'a>>,
+    #[serde(default, rename = "_source")]
+    source: Option<S>,
     #[serde(default)]
     error: Option<EngineError>,
 }
 
+/// Metadata in a source.
 #[derive(Default, Deserialize)]
-struct Source<'a> {
+pub(super) struct Source<'a> {
     /// Parsed separately: foreign content spoils no other document's answer.
     #[serde(borrow, default, rename = "_driftless")]
     driftless: Option<&'a RawValue>,
+}
+
+impl Source<'_> {
+    /// Returns the metadata; unreadable metadata counts as none, because then the document is foreign.
+    pub(super) fn metadata(self) -> Metadata {
+        self.driftless.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+    }
 }
 
 /// Content of `_driftless`.
@@ -98,39 +108,40 @@ impl Engine {
         let body = Ids { ids: ids.iter().map(|id| id.as_str()).collect() };
         let body = serde_json::to_vec(&body).expect("writing strings to memory does not fail");
         let request = Request { method: Method::Post, path, body: Some(Bytes::from(body)) };
-        read_answer(&self.send(request, wait).await?, ids.len())
+        read_docs(&self.send(request, wait).await?, ids.len(), state)
     }
 }
 
-fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Option<StoredState>, Problem>>, Problem> {
-    let answer: Answer<'_> = serde_json::from_slice(answer).map_err(|error| {
+/// Parses the answer to a read of `count` documents, and converts each document that exists.
+pub(super) fn read_docs<'a, S: Deserialize<'a>, T>(
+    answer: &'a [u8],
+    count: usize,
+    convert: impl Fn(Position, Option<S>) -> Result<T, Problem>,
+) -> Result<Vec<Result<Option<T>, Problem>>, Problem> {
+    let answer: Answer<S> = serde_json::from_slice(answer).map_err(|error| {
         Problem::Protocol(format!("read answer: line {}, column {}", error.line(), error.column()).into())
     })?;
     if answer.docs.len() != count {
         return Err(Problem::Protocol(format!("{} answers to a read of {count}", answer.docs.len()).into()));
     }
-    Ok(answer.docs.into_iter().map(state).collect())
+    let document = |doc: Doc<S>| match (doc.error, doc.found, doc.seq_no, doc.primary_term) {
+        (Some(error), ..) => Err(read_problem(error)),
+        (None, false, ..) => Ok(None),
+        (None, true, Some(seq_no), Some(primary_term)) => {
+            convert(Position { seq_no, primary_term }, doc.source).map(Some)
+        }
+        (None, true, ..) => Err(Problem::Protocol("a document without a position".into())),
+    };
+    Ok(answer.docs.into_iter().map(document).collect())
 }
 
-fn state(doc: Doc<'_>) -> Result<Option<StoredState>, Problem> {
-    if let Some(error) = doc.error {
-        return Err(read_problem(error));
-    }
-    if !doc.found {
-        return Ok(None);
-    }
-    let (Some(seq_no), Some(primary_term)) = (doc.seq_no, doc.primary_term) else {
-        return Err(Problem::Protocol("a document without a position".into()));
-    };
-    let metadata = doc.source.unwrap_or_default().driftless.map(|raw| serde_json::from_str(raw.get()));
-    // Unreadable metadata counts as none: the document is foreign.
-    let metadata: Metadata = metadata.and_then(Result::ok).unwrap_or_default();
-    Ok(Some(metadata.state(Position { seq_no, primary_term })))
+fn state(position: Position, source: Option<Source<'_>>) -> Result<StoredState, Problem> {
+    Ok(source.unwrap_or_default().metadata().state(position))
 }
 
 /// Returns the problem of one read. Errors of single reads carry no status: a missing index is the deployment's, all
 /// others may pass.
-pub(super) fn read_problem(error: EngineError) -> Problem {
+fn read_problem(error: EngineError) -> Problem {
     if error.is_index_closed() {
         return Problem::Probe("the index is closed: open it (POST INDEX/_open); until then nothing is written".into());
     }
@@ -148,7 +159,7 @@ mod tests {
             {"_index":"i-000001","found":false},{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{}},
             {"_index":"i","error":{"type":"index_not_found_exception","reason":"no such index"}},{"_index":"i","error":{"type":"other"}},
             {"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":1}}}]}"#;
-        let states = read_answer(body, 6).expect("an answer");
+        let states = read_docs(body, 6, state).expect("an answer");
         let position = Position { seq_no: 4, primary_term: 1 };
         let stored = |version: Option<&str>, event_time| {
             Ok(Some(StoredState {
@@ -163,6 +174,6 @@ mod tests {
         assert_eq!(states[3].as_ref().expect_err("missing").status(), Some(404));
         assert_eq!(states[4].as_ref().expect_err("other").status(), Some(503));
         assert_eq!(states[5], stored(None, None), "one odd document spoils no other's answer");
-        assert!(matches!(read_answer(body, 4), Err(Problem::Protocol(_))));
+        assert!(matches!(read_docs(body, 4, state), Err(Problem::Protocol(_))));
     }
 }
