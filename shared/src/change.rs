@@ -10,6 +10,7 @@ mod origin;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -20,6 +21,7 @@ use crate::attribute::Item;
 use crate::document::Document;
 use crate::document_id::{DocumentId, KeyError};
 use crate::outcome::ConfigurationError;
+use crate::replication::{Replication, ShapeError};
 use crate::time::Timestamp;
 use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
 
@@ -73,6 +75,22 @@ pub struct ReadOptions {
     pub generation: Generation,
     /// Key attribute that comes first in document ids.
     pub partition_key: Option<String>,
+    /// Rules that make documents and ids.
+    pub replication: Arc<Replication>,
+}
+
+impl ReadOptions {
+    /// Returns the id of a key's document.
+    ///
+    /// # Errors
+    /// Fails if the key contradicts the settings, a pattern of `REPLICATION` does not match it, or it is no key.
+    pub fn document_id(&self, keys: &Item<'_>) -> Result<DocumentId, RecordError> {
+        self.replication.document_id(keys, self.partition_key.as_deref()).map_err(|error| match error {
+            KeyError::NoPartitionKey(name) => ConfigurationError::PartitionKey { name }.into(),
+            KeyError::Pattern(ref name) => ShapeError { place: name.clone(), problem: error.to_string() }.into(),
+            error => malformed("dynamodb.Keys", error.to_string()),
+        })
+    }
 }
 
 /// A record, as far as it could be read.
@@ -177,7 +195,7 @@ fn read_change(
         event_time: change.approximate_creation_date_time.and_then(|raw| Timestamp::from_any_unit(raw.get())),
         read_at: None,
         kind,
-        content: if kind == ChangeKind::Remove { Content::Tombstone } else { Content::Document(new_image(change)?) },
+        content: if kind == ChangeKind::Remove { Content::Tombstone } else { content(change, read_options)? },
     })
 }
 
@@ -200,15 +218,12 @@ fn refuse_view_without_new_image(change: &RawChange<'_>) -> Result<(), RecordErr
 }
 
 fn id(change: &RawChange<'_>, read_options: &ReadOptions) -> Result<DocumentId, RecordError> {
-    let keys = item("dynamodb.Keys", change.keys)?;
-    DocumentId::from_keys(&keys, read_options.partition_key.as_deref()).map_err(|error| match error {
-        KeyError::NoPartitionKey(name) => ConfigurationError::PartitionKey { name }.into(),
-        error => malformed("dynamodb.Keys", error.to_string()),
-    })
+    read_options.document_id(&item("dynamodb.Keys", change.keys)?)
 }
 
-fn new_image(change: &RawChange<'_>) -> Result<Document, RecordError> {
-    item("dynamodb.NewImage", change.new_image).map(|item| Document::from_item(&item))
+fn content(change: &RawChange<'_>, read_options: &ReadOptions) -> Result<Content, RecordError> {
+    let image = item("dynamodb.NewImage", change.new_image)?;
+    Ok(read_options.replication.content(&image)?)
 }
 
 fn item<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Item<'a>, RecordError> {

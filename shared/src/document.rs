@@ -29,6 +29,13 @@ impl Document {
     }
 }
 
+/// Returns a value's JSON text, in the form that documents have inside.
+pub(crate) fn write_plain(value: &AttributeValue<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_value(value, &mut out);
+    out
+}
+
 fn write_item(item: &Item<'_>, level: Level, out: &mut Vec<u8>) {
     write_joined(out, b'{', b'}', &item.0, |(name, value), out| {
         write_string(&field_name(name, level), out);

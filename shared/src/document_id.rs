@@ -11,6 +11,7 @@
 //! Shorter ids are never hashed, and hashed ids have exactly 512 bytes, so the two kinds cannot collide. OpenSearch
 //! rejects a whole bulk request for one id of more than 512 bytes.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
@@ -42,6 +43,9 @@ pub enum KeyError {
     /// A configured partition key that is not among the keys.
     #[error("there is no key attribute `{0}`, which PARTITION_KEY names")]
     NoPartitionKey(String),
+    /// A key that the pattern does not match which ids are made by.
+    #[error("key attribute `{0}` does not match the pattern that REPLICATION makes ids by")]
+    Pattern(String),
 }
 
 impl DocumentId {
@@ -51,10 +55,23 @@ impl DocumentId {
     /// # Errors
     /// Fails for keys that no table can have, or that contradict `partition_key`.
     pub fn from_keys(keys: &Item<'_>, partition_key: Option<&str>) -> Result<Self, KeyError> {
+        Self::from_parts(keys, partition_key, |_, text| Ok(text))
+    }
+
+    /// Makes the id as [`DocumentId::from_keys`], of what `part` makes of each key attribute's name and text.
+    pub(crate) fn from_parts(
+        keys: &Item<'_>,
+        partition_key: Option<&str>,
+        part: impl for<'t> Fn(&str, Cow<'t, str>) -> Result<Cow<'t, str>, KeyError>,
+    ) -> Result<Self, KeyError> {
         if !(1..=2).contains(&keys.0.len()) {
             return Err(KeyError::Count(keys.0.len()));
         }
-        let mut parts = keys.0.iter().map(|(name, value)| key_text(name, value)).collect::<Result<Vec<_>, _>>()?;
+        let text = |(name, value): (&Cow<'_, str>, &AttributeValue<'_>)| {
+            let text = part(name, Cow::Owned(key_text(name, value)?))?.into_owned();
+            if text.is_empty() { Err(KeyError::Empty(name.clone().into_owned())) } else { Ok(text) }
+        };
+        let mut parts = keys.0.iter().map(text).collect::<Result<Vec<_>, _>>()?;
         if let Some(first) = partition_key {
             let at = keys.0.keys().position(|name| name == first);
             let at = at.ok_or_else(|| KeyError::NoPartitionKey(first.to_owned()))?;
@@ -86,13 +103,12 @@ impl fmt::Display for DocumentId {
 }
 
 fn key_text(name: &str, value: &AttributeValue<'_>) -> Result<String, KeyError> {
-    let text = match value {
-        AttributeValue::String(text) => text.clone().into_owned(),
-        AttributeValue::Number(number) => number.to_string(),
-        AttributeValue::Binary(bytes) => BASE64_URL_SAFE_NO_PAD.encode(bytes),
-        _ => return Err(KeyError::Type(name.to_owned())),
-    };
-    if text.is_empty() { Err(KeyError::Empty(name.to_owned())) } else { Ok(text) }
+    match value {
+        AttributeValue::String(text) => Ok(text.clone().into_owned()),
+        AttributeValue::Number(number) => Ok(number.to_string()),
+        AttributeValue::Binary(bytes) => Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes)),
+        _ => Err(KeyError::Type(name.to_owned())),
+    }
 }
 
 fn escape(part: &str) -> String {

@@ -3,6 +3,7 @@
 //! # Layout
 //! Pure (no I/O, no clock, no environment):
 //! - [`attribute`], [`number`]: DynamoDB's values; [`field`], [`document`], [`document_id`]: their form in the index.
+//! - [`replication`]: the rules that shape documents and ids.
 //! - [`version`], [`time`]: the order and the time of a change; [`change`]: a stream record, parsed.
 //! - `fold`: a batch, grouped by document; [`outcome`]: the outcomes of changes, and the error policy.
 //!
@@ -41,6 +42,7 @@ pub mod number;
 pub mod opensearch;
 pub mod outcome;
 pub mod queue;
+pub mod replication;
 #[cfg(feature = "stream")]
 pub mod stream;
 pub mod table;

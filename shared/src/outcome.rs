@@ -7,6 +7,11 @@ use std::time::Duration;
 
 pub use counts::OutcomeCounts;
 
+use crate::replication::ShapeError;
+
+/// Class of items that have no document under the rules of `REPLICATION`.
+pub const SHAPE_CLASS: &str = "replication_rules";
+
 /// Outcome of one change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
@@ -64,6 +69,9 @@ pub enum Problem {
         /// Problem of that index.
         problem: Box<Problem>,
     },
+    /// The item has no document under the rules of `REPLICATION`. Quotes no value.
+    #[error("REPLICATION gives the item no document: {0}")]
+    Shape(Arc<ShapeError>),
     /// The engine answered a probe otherwise than every write relies on. Quotes no item, because a probe has none.
     #[error("{0}")]
     Probe(Arc<str>),
@@ -100,7 +108,7 @@ impl Problem {
     pub fn treatment(&self) -> Treatment {
         match self {
             Self::Unreachable(_) | Self::TimedOut(_) | Self::Protocol(_) | Self::Contended(_) => Treatment::Retry,
-            Self::Dropped | Self::Suspect { .. } | Self::OneIndex { .. } => Treatment::Reject,
+            Self::Dropped | Self::Suspect { .. } | Self::OneIndex { .. } | Self::Shape(_) => Treatment::Reject,
             Self::Probe(_) => Treatment::Configuration,
             Self::Request(refusal) => match refusal.status {
                 429 | 500.. => Treatment::Retry,
@@ -139,6 +147,7 @@ impl Problem {
             Self::Suspect { last, .. } => last.class(),
             Self::OneIndex { problem, .. } => problem.class(),
             Self::Probe(_) => "probe",
+            Self::Shape(_) => SHAPE_CLASS,
             Self::Protocol(_) => "protocol",
             Self::Contended(_) => "contended",
             Self::Request(refusal) | Self::Item(refusal) => &refusal.kind,

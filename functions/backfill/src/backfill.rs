@@ -4,10 +4,9 @@
 //! has written or deleted wins, and a dead letter that is older than the read does not come back. A page counts once
 //! all of its documents have ended. Until then the cursor stays before it, so that any end of the process repeats it.
 
-use driftless::change::{Change, ChangeKind, Content, ReadOptions};
+use driftless::change::{Change, ChangeKind, Content, ReadOptions, RecordError};
 use driftless::dead_letter::Rejection;
-use driftless::document::Document;
-use driftless::document_id::KeyError;
+use driftless::document_id::DocumentId;
 use driftless::function::{FunctionError, Slice};
 use driftless::outcome::{ConfigurationError, Outcome, Problem};
 use driftless::table::reader::{ItemReader, Pace, ReadPage};
@@ -40,10 +39,20 @@ pub struct Backfill<'f, T, B> {
 
 /// Changes of one page of items.
 struct ChangePage {
-    changes: Result<Vec<Change>, ConfigurationError>,
+    changes: Result<PageChanges, ConfigurationError>,
     absent: u64,
     rcu: f64,
     next: Option<Cursor>,
+}
+
+/// Items of one page, by what `REPLICATION` makes of them.
+#[derive(Default)]
+struct PageChanges {
+    written: Vec<Change>,
+    /// Number of items that are to have no document.
+    left_out: u64,
+    /// Items that the rules give no document.
+    rejected: Vec<(Option<DocumentId>, RecordError)>,
 }
 
 /// End of one page.
@@ -127,7 +136,7 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         slice: Slice,
         report: &mut BackfillReport,
     ) -> Result<PageEnd, ConfigurationError> {
-        let changes = page.changes?;
+        let PageChanges { written: changes, left_out, rejected } = page.changes?;
         let options = ApplyOptions { deadline: slice.deadline, written_at: (self.now)() };
         let outcomes = self.writer.apply(&changes, options).await?.outcomes;
         let failed = outcomes.iter().find_map(|outcome| match outcome {
@@ -138,12 +147,18 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
             return Ok(PageEnd::Failed(problem));
         }
         report.counts += BackfillCounts {
-            items: changes.len() as u64,
+            items: changes.len() as u64 + rejected.len() as u64,
+            left_out,
             absent: page.absent,
             bytes: changes.iter().map(|change| bytes(&change.content)).sum(),
             rcu: page.rcu,
             ..BackfillCounts::default()
         };
+        for (id, error) in rejected {
+            let rejection = Rejection::from_record_error(&error);
+            tracing::error!(class = rejection.class, reason = rejection.reason, "an item has no document");
+            report.note_rejected(id.as_ref(), rejection);
+        }
         for (change, outcome) in changes.iter().zip(outcomes) {
             match outcome {
                 Outcome::Applied => report.counts.written += 1,
@@ -153,7 +168,7 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
                 Outcome::Rejected(problem) => {
                     let (class, status) = (problem.class().to_owned(), problem.status());
                     tracing::error!(class, status, "the engine refused a document");
-                    report.note_rejected(&change.id, Rejection::from_problem(&problem));
+                    report.note_rejected(Some(&change.id), Rejection::from_problem(&problem));
                 }
                 // Handled above.
                 Outcome::Failed(_) => {}
@@ -162,28 +177,33 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         Ok(PageEnd::Done)
     }
 
-    fn changes(&self, page: &ReadPage) -> Result<Vec<Change>, ConfigurationError> {
+    fn changes(&self, page: &ReadPage) -> Result<PageChanges, ConfigurationError> {
         let version = Version::lowest(self.read_options.generation);
-        let partition_key = self.read_options.partition_key.as_deref();
-        let change = |(key, item): &(driftless::table::Key, driftless::attribute::Item<'static>)| {
-            Ok(Change {
-                id: key.document_id(partition_key).map_err(wrong_key)?,
-                version: version.clone(),
-                event_time: None,
-                read_at: Some(page.read_at),
-                kind: ChangeKind::Insert,
-                content: Content::Document(Document::from_item(item)),
-            })
-        };
-        page.items.iter().map(change).collect()
-    }
-}
-
-/// A key that was read from the table is one, so only the settings can contradict it.
-fn wrong_key(error: KeyError) -> ConfigurationError {
-    match error {
-        KeyError::NoPartitionKey(name) => ConfigurationError::PartitionKey { name },
-        error => ConfigurationError::PartitionKey { name: error.to_string() },
+        let mut changes = PageChanges { written: Vec::with_capacity(page.items.len()), ..PageChanges::default() };
+        for (key, item) in &page.items {
+            let id = match self.read_options.document_id(key.attributes()) {
+                Ok(id) => id,
+                Err(RecordError::Configuration(error)) => return Err(error),
+                Err(error) => {
+                    changes.rejected.push((None, error));
+                    continue;
+                }
+            };
+            match self.read_options.replication.content(item) {
+                // Nothing is to be there, and a backfill replaces nothing.
+                Ok(Content::Tombstone) => changes.left_out += 1,
+                Ok(content) => changes.written.push(Change {
+                    id,
+                    version: version.clone(),
+                    event_time: None,
+                    read_at: Some(page.read_at),
+                    kind: ChangeKind::Insert,
+                    content,
+                }),
+                Err(error) => changes.rejected.push((Some(id), error.into())),
+            }
+        }
+        Ok(changes)
     }
 }
 

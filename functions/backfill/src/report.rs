@@ -29,14 +29,17 @@ pub struct BackfillReport {
 /// Items of completed pages, counted by their end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct BackfillCounts {
-    /// Items that were read.
+    /// Items that were read, without those that are left out.
     pub items: u64,
     /// Written to the index.
     pub written: u64,
     /// In the index at this version or a newer one, or written by an earlier backfill.
     pub superseded: u64,
-    /// Refused by the engine for good: not in the index.
+    /// Refused for good by the engine, or by the rules of `REPLICATION`: not in the index.
     pub rejected: u64,
+    /// Left out by `REPLICATION`: these items are to have no document.
+    #[serde(default)]
+    pub left_out: u64,
     /// Keys of the request that have no item.
     pub absent: u64,
     /// Bytes of the items' documents.
@@ -48,8 +51,9 @@ pub struct BackfillCounts {
 /// Document that the engine refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RejectedDocument {
-    /// Id of the document.
-    pub document_id: String,
+    /// Id of the document; absent if its key gives none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_id: Option<String>,
     /// Error type of the engine.
     pub class: String,
     /// HTTP status of the engine.
@@ -61,12 +65,12 @@ pub struct RejectedDocument {
 
 impl BackfillReport {
     /// Notes a document that the engine refused.
-    pub fn note_rejected(&mut self, id: &DocumentId, why: Rejection) {
+    pub fn note_rejected(&mut self, id: Option<&DocumentId>, why: Rejection) {
         self.counts.rejected += 1;
         if self.rejected.len() < MAX_LISTED {
             let Rejection { class, status, mut reason } = why;
             reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
-            self.rejected.push(RejectedDocument { document_id: id.to_string(), class, status, reason });
+            self.rejected.push(RejectedDocument { document_id: id.map(DocumentId::to_string), class, status, reason });
         }
     }
 }
@@ -77,6 +81,7 @@ impl AddAssign for BackfillCounts {
         self.written += more.written;
         self.superseded += more.superseded;
         self.rejected += more.rejected;
+        self.left_out += more.left_out;
         self.absent += more.absent;
         self.bytes += more.bytes;
         self.rcu += more.rcu;

@@ -99,7 +99,11 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         let Some(key) = key(dead_letter.record.get()) else {
             return Ok(Ok(Outcome::OrderAnomaly));
         };
-        let options = RepairOptions { deadline: self.apply_options(run).deadline, now: &now };
+        let options = RepairOptions {
+            deadline: self.apply_options(run).deadline,
+            now: &now,
+            replication: &self.read_options.replication,
+        };
         match self.writer.repair(items, &[(change.id.clone(), Some(key))], options).await {
             Ok(mut report) => Ok(Ok(report.outcomes.remove(0))),
             Err(RepairError::Configuration(error)) => Err(error),

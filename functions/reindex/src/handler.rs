@@ -37,6 +37,7 @@ async fn reindex(context: &Context, event: LambdaEvent<Value>) -> Result<Reindex
     let slice = Slice::until(deadlines.work);
     deadlines
         .keep(async {
+            context.read_hash_key(slice.deadline).await?;
             // Boxed, as in `Context`: the compiler's limit for nested futures is near.
             let engine = Arc::new(Box::pin(connect(&settings.engine, slice.deadline)).await?);
             let second = match &settings.second {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use driftless::function::{FunctionError, Settings, Slice};
 use driftless::opensearch::{
-    Engine, EnsureError, IndexDefinition, IndexPair, OpenSearchTarget, ReindexRecord, ReindexedIndex, Shadowed,
+    Engine, EnsureError, Identity, IndexDefinition, IndexPair, OpenSearchTarget, ReindexRecord, ReindexedIndex, Shadowed,
     StoppedRefresh, Verified, Wanted,
 };
 use driftless::outcome::{ConfigurationError, Problem};
+use driftless::replication::Fingerprints;
 use driftless::table::selection::Cursor;
 use driftless::target::Documents as _;
 use driftless::time::Timestamp;
@@ -69,6 +70,7 @@ impl Reindex<'_> {
             ReindexRequest::Switch { force } => self.switch(&pair, force).await?,
             ReindexRequest::Rollback {} => self.roll_back(&pair).await?,
             ReindexRequest::Drop { index } => self.drop(&pair, &index).await?,
+            ReindexRequest::Accept {} => self.accept(&pair.public).await?,
         }
         self.describe(step, report).await
     }
@@ -85,7 +87,7 @@ impl Reindex<'_> {
         }
         let definition = self.definition(definition.as_ref())?;
         self.engine
-            .create_beside(&pair.public, &definition, (self.now)(), self.slice.deadline)
+            .create_beside(&pair.public, &definition, self.rules(), (self.now)(), self.slice.deadline)
             .await
             .map(drop)
             .map_err(FunctionError::from)
@@ -100,7 +102,7 @@ impl Reindex<'_> {
         let definition = self.definition(definition.as_ref())?;
         let deadline = self.slice.deadline;
         let first = self.engine.index_pair(deadline).await?.public;
-        let identity = first.identity();
+        let identity = Identity { rules: self.rules(), ..first.identity() };
         let wanted = Wanted { identity: &identity, create: Some(&definition), takes_over: false };
         second.ensure_index(wanted, deadline).await?;
         let new = second.index_pair(deadline).await?.public;
@@ -231,6 +233,20 @@ impl Reindex<'_> {
         self.engine.move_public_alias(from_name, to_name, deadline).await?;
         self.restore(from_name, before.as_deref()).await?;
         self.keep(new, &ReindexRecord { stopped_refresh: None, ..record }).await
+    }
+
+    /// Returns the fingerprints of the rules in `REPLICATION`.
+    fn rules(&self) -> Fingerprints {
+        self.settings.read_options.replication.fingerprints()
+    }
+
+    /// Takes the rules of `REPLICATION` as those that made the public index's documents.
+    async fn accept(&self, public: &ReindexedIndex) -> Result<(), FunctionError> {
+        let (own, stored) = (self.rules(), public.identity().rules);
+        if own.ids != stored.ids {
+            return Err(wrong("accept takes other rules for documents, not for their ids: choose another INDEX"));
+        }
+        self.engine.note_rules(public, &own, self.slice.deadline).await.map_err(FunctionError::from)
     }
 
     async fn drop(&self, pair: &IndexPair, name: &str) -> Result<(), FunctionError> {

@@ -5,7 +5,7 @@ use driftless::table::selection::Cursor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-const EXAMPLE: &str = "{\"step\": \"create\"}, or status, tombstones, verified, shadow, switch, rollback, drop";
+const EXAMPLE: &str = "{\"step\": \"create\"}, or status, tombstones, verified, shadow, switch, rollback, drop, accept";
 
 /// A step of a re-index. Each can be repeated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub enum ReindexRequest {
         /// Name of the physical index, so that no other one is meant.
         index: String,
     },
+    /// Takes the rules of `REPLICATION` as those that made the public index's documents, after a repair.
+    Accept {},
 }
 
 /// Counts of a whole verify.
@@ -66,6 +68,8 @@ pub struct VerifyTotals {
     pub tombstone_where_item_lives: u64,
     /// Documents without an item.
     pub orphaned: u64,
+    /// Items that `REPLICATION` gives no document.
+    pub unshaped: u64,
     /// Repairs that the engine refused.
     pub rejected: u64,
     /// Repairs that failed.
@@ -81,6 +85,7 @@ impl VerifyTotals {
             + self.different
             + self.tombstone_where_item_lives
             + self.orphaned
+            + self.unshaped
             + self.rejected
             + self.failed
     }
@@ -107,6 +112,7 @@ impl ReindexRequest {
             Self::Switch { .. } => "switch",
             Self::Rollback {} => "rollback",
             Self::Drop { .. } => "drop",
+            Self::Accept {} => "accept",
         }
     }
 }

@@ -114,6 +114,7 @@ async fn handle_once(
 ) -> Result<DynamoDbEventResponse, FunctionError> {
     let settings = context.settings()?;
     let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
+    context.read_hash_key(deadlines.work).await?;
     let batch = Batch::read(records, &settings.read_options)?;
     let writer = match batch.table_arn()? {
         Some(table) => Some(context.writer(Some(table), deadlines.work).await?),

@@ -1,6 +1,7 @@
 //! Answer of `verify`: the place to go on at, counts by kind, examples, and what a clean sample proves.
 
 use driftless::document_id::DocumentId;
+use driftless::outcome::SHAPE_CLASS;
 use driftless::table::selection::Cursor;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,9 @@ pub struct VerifyCounts {
     pub orphaned: u64,
     /// Tombstones where an item lives.
     pub tombstone_where_item_lives: u64,
+    /// Items that the rules of `REPLICATION` give no document. Their changes are dead letters.
+    #[serde(default)]
+    pub unshaped: u64,
     /// Items or documents that changed from look to look, and were never found equal: undecided.
     pub in_motion: u64,
     /// Differences that were repaired.
@@ -95,6 +99,14 @@ impl VerifyReport {
         }
     }
 
+    /// Notes an item that the rules of `REPLICATION` give no document.
+    pub(crate) fn note_unshaped(&mut self, error: &dyn std::fmt::Display) {
+        if self.counts.unshaped == 0 {
+            tracing::error!(class = SHAPE_CLASS, "an item has no document: {error}");
+        }
+        self.counts.unshaped += 1;
+    }
+
     /// Draws the conclusions from the counts. `share` is the share of the items that was compared.
     pub(crate) fn conclude(&mut self, share: f64) {
         self.equal = self.counts.differences() == 0;
@@ -106,7 +118,12 @@ impl VerifyCounts {
     /// Returns the number of differences, repaired ones included.
     #[must_use]
     pub fn differences(&self) -> u64 {
-        self.missing + self.stale + self.different + self.orphaned + self.tombstone_where_item_lives
+        self.missing
+            + self.stale
+            + self.different
+            + self.orphaned
+            + self.tombstone_where_item_lives
+            + self.unshaped
     }
 }
 

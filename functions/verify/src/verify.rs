@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use driftless::attribute::Item;
 use driftless::backoff::Backoff;
-use driftless::change::ReadOptions;
+use driftless::change::{Content, ReadOptions, RecordError};
 use driftless::document::Document;
-use driftless::document_id::{DocumentId, KeyError};
+use driftless::document_id::DocumentId;
 use driftless::function::{FunctionError, Slice};
 use driftless::outcome::{ConfigurationError, Outcome, Problem};
+use driftless::replication::ShapeError;
 use driftless::table::reader::{ItemReader, Pace, ReadPage};
 use driftless::table::selection::Cursor;
 use driftless::table::{Consistency, FoundItems, Key, KeySchema, Table, TableError};
@@ -64,6 +65,13 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
     /// Fails if the request or the deployment is wrong, or a side cannot be read. The same request may be sent again.
     pub async fn run(&self, request: &VerifyRequest, slice: Slice) -> Result<VerifyReport, FunctionError> {
         let mut run = VerifyRun::new(request, slice)?;
+        if request.orphans == Orphans::Full && !self.read_options.replication.shows_keys() {
+            return Err(FunctionError::Request(
+                "orphans: full looks documents up by the keys in their ids, and REPLICATION makes ids that do not show \
+                 them: use orphans: count, and a re-index where the counts differ"
+                    .to_owned(),
+            ));
+        }
         match request.orphans {
             Orphans::Full => self.compare_documents(&mut run).await?,
             Orphans::None | Orphans::Count => self.compare_items(&mut run).await?,
@@ -110,24 +118,35 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         let mut compared: Vec<(DocumentId, &Key, Option<&Item<'_>>)> = Vec::with_capacity(page.items.len());
         for (key, item) in &page.items {
             run.report.counts.read += 1;
-            if is_sampled(run.request.sample) {
-                compared.push((self.id(key)?, key, Some(item)));
+            if is_sampled(run.request.sample)
+                && let Some(id) = self.id(key, &mut run.report)?
+            {
+                compared.push((id, key, Some(item)));
             }
         }
         for key in &page.absent {
-            compared.push((self.id(key)?, key, None));
+            if let Some(id) = self.id(key, &mut run.report)? {
+                compared.push((id, key, None));
+            }
         }
         let ids: Vec<&DocumentId> = compared.iter().map(|(id, ..)| id).collect();
         let read = try_join_all(ids.chunks(READ_TOGETHER).map(|part| self.read_documents(part, run.deadline)));
         let convert = async {
             // The requests are sent first, so that the engine works meanwhile.
             yield_now().await;
-            compared.iter().map(|(.., item)| item.map(Document::from_item)).collect::<Vec<_>>()
+            compared.iter().map(|(.., item)| self.expected(*item)).collect::<Vec<_>>()
         };
         let (stored, documents) = join(read, convert).await;
         let stored: Vec<_> = stored?.into_iter().flatten().collect();
         run.note_lag(stored.iter().flatten(), (self.now)());
         for (((id, key, _), document), stored) in compared.into_iter().zip(documents).zip(stored) {
+            let document = match document {
+                Ok(document) => document,
+                Err(error) => {
+                    run.report.note_unshaped(&error);
+                    continue;
+                }
+            };
             run.report.counts.items += u64::from(document.is_some());
             run.report.counts.documents += u64::from(is_live(stored.as_ref()));
             if let Some(look) = Look::at(document.as_ref(), stored.as_ref()) {
@@ -181,9 +200,10 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
             let found = self.get(&wanted, Consistency::Eventual, run.deadline).await?;
             run.report.counts.rcu += found.capacity;
             for ((id, key), item) in part.iter().zip(found.items) {
-                match item {
-                    Some(_) => run.report.counts.items += 1,
-                    None => suspicious.push((id.clone(), Some(key.clone()))),
+                match self.expected(item.as_ref()) {
+                    Ok(Some(_)) => run.report.counts.items += 1,
+                    Ok(None) => suspicious.push((id.clone(), Some(key.clone()))),
+                    Err(error) => run.report.note_unshaped(&error),
                 }
             }
         }
@@ -295,7 +315,8 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         let mut items = found.items.into_iter();
         let looks = documents.iter().zip(stored).map(|((_, key), stored)| {
             let item = key.as_ref().and_then(|_| items.next().flatten());
-            let document = item.as_ref().map(Document::from_item);
+            // An item that the rules give no document was counted where it was read.
+            let document = self.expected(item.as_ref()).ok()?;
             let look = Look::at(document.as_ref(), stored.as_ref())?;
             Some((look, paths(document.as_ref(), stored.as_ref().map(|stored| &stored.body))))
         });
@@ -307,7 +328,11 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         differing: &[(DocumentId, Option<Key>)],
         run: &mut VerifyRun<'_>,
     ) -> Result<(), FunctionError> {
-        let options = RepairOptions { deadline: run.deadline, now: &self.now };
+        let options = RepairOptions {
+            deadline: run.deadline,
+            now: &self.now,
+            replication: &self.read_options.replication,
+        };
         let report = self.writer.repair(self.table, differing, options).await?;
         let counts = &mut run.report.counts;
         counts.rcu += report.capacity;
@@ -374,13 +399,25 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         }
     }
 
-    fn id(&self, key: &Key) -> Result<DocumentId, ConfigurationError> {
-        key.document_id(self.read_options.partition_key.as_deref()).map_err(|error| ConfigurationError::PartitionKey {
-            name: match error {
-                KeyError::NoPartitionKey(name) => name,
-                error => error.to_string(),
-            },
+    /// Returns the document that an item is to have; `None` if there is to be none.
+    fn expected(&self, item: Option<&Item<'_>>) -> Result<Option<Document>, ShapeError> {
+        let Some(item) = item else { return Ok(None) };
+        Ok(match self.read_options.replication.content(item)? {
+            Content::Document(document) => Some(document),
+            Content::Tombstone => None,
         })
+    }
+
+    /// Returns the id of a key's document; `None`, counted, if the rules give it none.
+    fn id(&self, key: &Key, report: &mut VerifyReport) -> Result<Option<DocumentId>, ConfigurationError> {
+        match self.read_options.document_id(key.attributes()) {
+            Ok(id) => Ok(Some(id)),
+            Err(RecordError::Configuration(error)) => Err(error),
+            Err(error) => {
+                report.note_unshaped(&error);
+                Ok(None)
+            }
+        }
     }
 }
 

@@ -75,6 +75,11 @@ enum Step {
         #[arg(long, value_name = "NAME")]
         yes: String,
     },
+    /// Take the rules of REPLICATION as those that made the index's documents, after `verify --repair`
+    Accept {
+        #[command(flatten)]
+        shared: Shared,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -96,6 +101,7 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
         }
         Step::Switch { shared, force } => (shared, json!({"step": "switch", "force": force})),
         Step::Rollback { shared } => (shared, json!({"step": "rollback"})),
+        Step::Accept { shared } => (shared, json!({"step": "accept"})),
         Step::Drop { shared, yes } => (shared, json!({"step": "drop", "index": yes})),
     };
     let pair = Pair::find(&shared.pair, daemon).await?;
@@ -136,6 +142,7 @@ pub(crate) async fn note_verified(pair: &Pair, summary: &VerifySummary) -> Resul
     let mut sums = json!({
         "items": summary.items, "missing": summary.missing, "stale": summary.stale, "different": summary.different,
         "tombstone_where_item_lives": summary.tombstone_where_item_lives, "orphaned": summary.orphaned,
+        "unshaped": summary.unshaped,
         "in_motion": summary.in_motion, "failed": summary.failed, "rejected": summary.rejected,
     });
     if let Some(documents) = summary.documents_in_index {

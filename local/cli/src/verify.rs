@@ -163,6 +163,7 @@ fn show(summary: &VerifySummary, json: bool) -> Result<()> {
         (summary.different, "different"),
         (summary.tombstone_where_item_lives, "deleted though their items live"),
         (summary.orphaned, "without an item"),
+        (summary.unshaped, "refused by the rules of REPLICATION"),
         (summary.in_motion, "in motion"),
         (summary.repaired, "repaired"),
         (summary.rejected, "refused"),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::outcome::ConfigurationError;
+use crate::replication::ShapeError;
 
 /// Paths and messages in errors are cut to this many bytes.
 const MAX_WORDS_BYTES: usize = 512;
@@ -21,6 +22,9 @@ pub enum RecordError {
         /// The expected shape, and the one that was found.
         problem: String,
     },
+    /// A well-formed record whose item has no document under the rules of `REPLICATION`.
+    #[error("{0}")]
+    Shape(#[from] ShapeError),
     /// A well-formed record that shows a wrong stream or wrong settings.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),

@@ -20,7 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::change::{Change, ChangeKind, Origin, RecordError};
-use crate::outcome::Problem;
+use crate::outcome::{Problem, SHAPE_CLASS};
 use crate::time::Timestamp;
 pub use range::StreamRange;
 
@@ -34,7 +34,7 @@ const MAX_RECORD_BYTES: u64 = 8 * 1024 * 1024;
 /// Reason for a rejection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
-    /// The engine's error type, such as `mapper_parsing_exception`, or `malformed_record`.
+    /// The engine's error type, such as `mapper_parsing_exception`, or `malformed_record`, or `replication_rules`.
     pub class: String,
     /// The engine's status; absent for a record that was never sent to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,11 @@ impl Rejection {
     /// Reason of a record that cannot be read.
     #[must_use]
     pub fn from_record_error(error: &RecordError) -> Self {
-        Self { class: "malformed_record".to_owned(), status: None, reason: error.to_string() }
+        let class = match error {
+            RecordError::Shape(_) => SHAPE_CLASS,
+            _ => "malformed_record",
+        };
+        Self { class: class.to_owned(), status: None, reason: error.to_string() }
     }
 }
 

@@ -15,10 +15,11 @@ use super::settings::{CreateIndex, Settings};
 use crate::backoff::Backoff;
 use crate::environment::Misconfigured;
 use crate::opensearch::{
-    AuthError, Engine, EngineConfig, EnsureError, Identity, OpenSearchTarget, PhysicalIndex, Wanted, WrittenIndexes,
+    read_hash_key, AuthError, Engine, EngineConfig, EnsureError, Identity, OpenSearchTarget, PhysicalIndex, Wanted, WrittenIndexes,
 };
 use crate::outcome::ConfigurationError;
 use crate::queue::sqs::SqsQueue;
+use crate::replication::config::WhenChanged;
 use crate::version::Generation;
 use crate::writer::Writer;
 
@@ -83,6 +84,18 @@ impl Context {
         self.settings.as_ref().map_err(|error| FunctionError::Misconfigured(error.clone()))
     }
 
+    /// Reads the key of keyed hashes, if it stands in a secret and was not read yet. Records are read after this.
+    ///
+    /// # Errors
+    /// Fails if the settings are wrong, or the secret cannot be read by the deadline.
+    pub async fn read_hash_key(&self, deadline: Instant) -> Result<(), FunctionError> {
+        let Some(key) = &self.settings()?.hash_key else { return Ok(()) };
+        let Some(arn) = key.unread_secret() else { return Ok(()) };
+        // Boxed, as below.
+        let read = timeout_at(deadline, Box::pin(read_hash_key(key, arn))).await;
+        Ok(read.unwrap_or(Err(AuthError::Unanswered))?)
+    }
+
     /// Returns the dead-letter queue, if one is set.
     #[must_use]
     pub fn queue(&self) -> Option<&SqsQueue> {
@@ -120,11 +133,13 @@ impl Context {
         {
             return Ok(Arc::clone(writer));
         }
+        self.read_hash_key(deadline).await?;
         let settings = self.settings()?;
         let identity = Identity {
             table: table.map(str::to_owned),
             partition_key: settings.read_options.partition_key.clone(),
             generation: settings.read_options.generation,
+            rules: settings.read_options.replication.fingerprints(),
         };
         let may_create = access == Access::Create && settings.create_index == CreateIndex::IfMissing;
         let creates = may_create && table.is_some() && !slot.seen;
@@ -148,6 +163,8 @@ impl Context {
             }
             (Some(_), Some(index)) => return Err(third(&index)),
         };
+        let indexes = std::iter::once(&public.index).chain(other.as_ref().map(|other| &other.index));
+        check_rules(settings, &identity, access, &indexes.collect::<Vec<_>>())?;
         let writer = Arc::new(writer(public, other, choice, identity.generation)?);
         *slot = Slot { writer: Some((access, choice, Arc::clone(&writer))), seen: true };
         Ok(writer)
@@ -223,6 +240,27 @@ fn writer(
             public.index.name
         ))),
     }
+}
+
+/// Compares the rules that made the documents of each index with the function's. A repair may always write, and so may
+/// everybody once an index for these rules is there.
+fn check_rules(
+    settings: &Settings,
+    own: &Identity,
+    access: Access,
+    indexes: &[&PhysicalIndex],
+) -> Result<(), FunctionError> {
+    let differ = |index: &&&PhysicalIndex| index.rules.documents != own.rules.documents;
+    let Some(index) = indexes.iter().find(differ) else { return Ok(()) };
+    let refuses = access == Access::Create && settings.read_options.replication.when_changed() == WhenChanged::Refuse;
+    let problem = "holds documents that other rules of REPLICATION made, or another HASH_KEY: run verify with repair and \
+                   then reindex accept, or begin a re-index";
+    if refuses && indexes.iter().all(|index| differ(&index)) {
+        let problem = format!("{problem}; or set `changed` to \"continue\"");
+        return Err(ConfigurationError::Identity { index: index.name.clone(), problem }.into());
+    }
+    tracing::warn!(index = index.name, "the index {problem}");
+    Ok(())
 }
 
 fn refuse_third(index: Option<&PhysicalIndex>) -> Result<(), FunctionError> {

@@ -1,5 +1,6 @@
 //! Settings that all functions share, from the environment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::FunctionError;
@@ -7,6 +8,7 @@ use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
 use crate::opensearch::{EngineConfig, IndexDefinition};
+use crate::replication::{HashKey, Replication};
 use crate::version::Generation;
 
 /// Time before Lambda's time-out that is kept for the answer, unless `ANSWER_MARGIN_MS` sets another.
@@ -34,6 +36,8 @@ pub struct Settings {
     pub create_index: CreateIndex,
     /// Settings for reading records.
     pub read_options: ReadOptions,
+    /// Key of keyed hashes, if the rules hash.
+    pub hash_key: Option<HashKey>,
     /// Time between the answer and Lambda's time-out.
     pub answer_margin: Duration,
     /// ARN of the table, for functions that no record names it to.
@@ -77,6 +81,8 @@ impl Settings {
         let margin = DEFAULT_ANSWER_MARGIN.as_millis() as u64;
         let margin = env.parsed("ANSWER_MARGIN_MS", margin, "a whole number of milliseconds");
         let partition_key = env.optional("PARTITION_KEY");
+        let hash_key = hash_key(&mut env);
+        let replication = Arc::new(replication(&mut env, hash_key.as_ref()));
         let table_arn = table_arn(&mut env);
         let of_arn = || table_arn.as_deref()?.split_once(":table/").map(|(_, name)| name.to_owned());
         let table_name = env.optional("TABLE_NAME").or_else(of_arn);
@@ -88,7 +94,8 @@ impl Settings {
             second,
             definition,
             create_index,
-            read_options: ReadOptions { generation: Generation(generation), partition_key },
+            read_options: ReadOptions { generation: Generation(generation), partition_key, replication },
+            hash_key,
             answer_margin: Duration::from_millis(margin),
             table_arn,
             table_name,
@@ -129,6 +136,35 @@ fn create_index(env: &mut Environment<'_>) -> CreateIndex {
             CreateIndex::Never
         }
     }
+}
+
+fn hash_key(env: &mut Environment<'_>) -> Option<HashKey> {
+    match (env.optional("HASH_KEY"), env.optional("HASH_KEY_SECRET_ARN")) {
+        (None, None) => None,
+        (None, Some(arn)) => Some(HashKey::of_secret(&arn)),
+        (Some(text), None) => HashKey::new(&text).map_err(|error| env.problem("HASH_KEY", error)).ok(),
+        (Some(_), Some(_)) => {
+            env.problem("HASH_KEY", "and HASH_KEY_SECRET_ARN are both set: remove one, HASH_KEY where it is deployed");
+            None
+        }
+    }
+}
+
+/// Reads `REPLICATION`: TOML text, or the name of a file with it.
+fn replication(env: &mut Environment<'_>, hash_key: Option<&HashKey>) -> Replication {
+    let Some(value) = env.optional("REPLICATION") else { return Replication::default() };
+    // TOML has an equals sign in each line that says something.
+    let (text, source) = match value.contains('=') {
+        true => (Ok(value), String::new()),
+        false => (std::fs::read_to_string(&value), format!("names the file {value}: ")),
+    };
+    let read = text
+        .map_err(|error| format!("which cannot be read ({error}): it must be in the deployment package or a layer"))
+        .and_then(|text| Replication::from_toml(&text, hash_key).map_err(|error| error.to_string()));
+    read.unwrap_or_else(|problem| {
+        env.problem("REPLICATION", format_args!("{source}{problem}"));
+        Replication::default()
+    })
 }
 
 fn definition(env: &mut Environment<'_>) -> IndexDefinition {

@@ -6,6 +6,7 @@ use opensearch::auth::Credentials;
 use serde::Deserialize;
 
 use super::config::Auth;
+use crate::replication::HashKey;
 
 /// Reason why there are no credentials.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,15 @@ pub enum AuthError {
          Secrets Manager, by a VPC endpoint or a NAT gateway"
     )]
     Unanswered,
+    /// A key of keyed hashes that cannot be read.
+    #[error(
+        "the secret of HASH_KEY_SECRET_ARN gives no key ({said}): it must hold a random text of at least 32 bytes, and the \
+         role needs secretsmanager:GetSecretValue for it"
+    )]
+    HashKey {
+        /// Code and words of Secrets Manager, or the key's size. Never the key.
+        said: String,
+    },
     /// A secret with another shape.
     #[error("the secret of OPENSEARCH_SECRET_ARN is not a JSON object with the strings `username` and `password`")]
     SecretShape,
@@ -67,12 +77,26 @@ fn sigv4(sdk: &SdkConfig) -> Result<Credentials, AuthError> {
 }
 
 async fn basic(sdk: &SdkConfig, secret_arn: &str) -> Result<Credentials, AuthError> {
-    let answer = aws_sdk_secretsmanager::Client::new(sdk).get_secret_value().secret_id(secret_arn).send().await;
-    let answer = answer.map_err(|error| AuthError::Secret { said: words_of(&error) })?;
+    let secret = secret(sdk, secret_arn).await.map_err(|said| AuthError::Secret { said })?;
     // The parser's error would quote the secret.
     let UserAndPassword { username, password } =
-        answer.secret_string().and_then(|text| serde_json::from_str(text).ok()).ok_or(AuthError::SecretShape)?;
+        secret.and_then(|text| serde_json::from_str(&text).ok()).ok_or(AuthError::SecretShape)?;
     Ok(Credentials::Basic(username, password))
+}
+
+/// Reads the key of keyed hashes from its secret.
+///
+/// # Errors
+/// Fails if the secret cannot be read, or holds no text of enough bytes.
+pub(crate) async fn read_hash_key(key: &HashKey, secret_arn: &str) -> Result<(), AuthError> {
+    let text = secret(&load().await, secret_arn).await.map_err(|said| AuthError::HashKey { said })?;
+    key.set(text.unwrap_or_default().trim()).map_err(|error| AuthError::HashKey { said: error.to_string() })
+}
+
+/// Reads the text of a secret.
+async fn secret(sdk: &SdkConfig, arn: &str) -> Result<Option<String>, String> {
+    let answer = aws_sdk_secretsmanager::Client::new(sdk).get_secret_value().secret_id(arn).send().await;
+    answer.map(|answer| answer.secret_string).map_err(|error| words_of(&error))
 }
 
 /// Returns the service's code and words, or why it was not reached.

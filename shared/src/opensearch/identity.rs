@@ -5,9 +5,11 @@
 //! every change stale. A raised generation takes the index over, and may name another table, because a restore makes
 //! one.
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::definition::FORMAT;
+use crate::replication::Fingerprints;
 use crate::version::Generation;
 
 /// Source of an index.
@@ -19,6 +21,8 @@ pub struct Identity {
     pub partition_key: Option<String>,
     /// Value of the variable `GENERATION`.
     pub generation: Generation,
+    /// Fingerprints of the rules in `REPLICATION`.
+    pub rules: Fingerprints,
 }
 
 /// Result of comparing an index's identity with a function's.
@@ -39,6 +43,9 @@ impl Identity {
         if let Some(key) = &self.partition_key {
             meta["partition_key"] = key.as_str().into();
         }
+        if self.rules != Fingerprints::default() {
+            meta["rules"] = json!(self.rules);
+        }
         meta
     }
 
@@ -49,6 +56,7 @@ impl Identity {
             table: Some(meta["table"].as_str()?.to_owned()),
             partition_key: meta["partition_key"].as_str().map(str::to_owned),
             generation: Generation(generation),
+            rules: Fingerprints::deserialize(&meta["rules"]).unwrap_or_default(),
         })
     }
 
@@ -62,6 +70,13 @@ impl Identity {
                 "was made with PARTITION_KEY {stored}, and here it is {own}: each item would get a second document; set \
                  PARTITION_KEY back, or choose another INDEX and backfill"
             ));
+        }
+        if self.rules.ids != index.rules.ids {
+            return IdentityComparison::Contradiction(
+                "was made with other rules for document ids in REPLICATION, or with another HASH_KEY: each item would get \
+                 a second document; set them back, or choose another INDEX and backfill"
+                    .to_owned(),
+            );
         }
         if own < stored {
             return IdentityComparison::Contradiction(format!(
@@ -89,7 +104,7 @@ mod tests {
 
     fn identity(table: &str, partition_key: Option<&str>, generation: u32) -> Identity {
         let (table, partition_key) = (Some(table.to_owned()), partition_key.map(str::to_owned));
-        Identity { table, partition_key, generation: Generation(generation) }
+        Identity { table, partition_key, generation: Generation(generation), rules: Fingerprints::default() }
     }
 
     #[track_caller]

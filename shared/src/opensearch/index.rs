@@ -12,6 +12,7 @@ use super::engine::{Engine, Request, Wait};
 use super::identity::{Identity, IdentityComparison};
 use super::index_name::WriteAlias;
 use crate::outcome::{ConfigurationError, Problem};
+use crate::replication::Fingerprints;
 
 /// Reason why the index is not ready.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,8 @@ pub struct PhysicalIndex {
     pub alias: WriteAlias,
     /// ARN of the table whose items it holds.
     pub table: String,
+    /// Fingerprints of the rules that made its documents.
+    pub rules: Fingerprints,
 }
 
 /// The indexes that are written: two while a re-index lasts.
@@ -117,7 +120,8 @@ impl Engine {
             IdentityComparison::Contradiction(problem) => Err(self.contradicted(problem)),
             IdentityComparison::Raised => {
                 let table = own.table.clone().or(found.identity.table);
-                let raised = Identity { table, ..own.clone() };
+                // The documents stay as the rules of their time made them.
+                let raised = Identity { table, rules: found.identity.rules, ..own.clone() };
                 self.put_meta(&found.index.name, found.meta, raised.to_meta(), deadline).await.map_err(ensure_error)?;
                 // Another process may have raised it further at the same moment.
                 let now = self.find(deadline).await?.and_then(|now| now.named(&found.index.name));
@@ -255,7 +259,8 @@ impl Engine {
             ));
         };
         let table = identity.table.clone().unwrap_or_default();
-        let index = PhysicalIndex { name: physical.to_owned(), alias, table };
+        let rules = identity.rules.clone();
+        let index = PhysicalIndex { name: physical.to_owned(), alias, table, rules };
         Ok(FoundIndex { index, identity, meta: mappings["_meta"].clone() })
     }
 

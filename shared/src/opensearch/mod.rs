@@ -20,6 +20,8 @@ mod reindex;
 mod target;
 
 pub use auth::AuthError;
+#[cfg(feature = "function")]
+pub(crate) use auth::read_hash_key;
 pub use config::{Auth, EngineConfig};
 pub use definition::IndexDefinition;
 pub use engine::Engine;

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::definition::{IndexDefinition, hides_tombstones};
 use super::engine::{Engine, Request, Wait};
 use super::identity::Identity;
+use crate::replication::Fingerprints;
 use super::index::{EnsureError, FoundIndex, FoundIndexes, PhysicalIndex, ensure_error};
 use super::index_name::WriteAlias;
 use crate::outcome::Problem;
@@ -113,7 +114,8 @@ impl Engine {
         Ok(IndexPair { public: reindexed(public), other: other.map(reindexed) })
     }
 
-    /// Creates a second index with the source of the public one, and lets both be written. Returns its name.
+    /// Creates a second index with the source of the public one, and lets both be written. Returns its name. `rules` are
+    /// those that make its documents.
     ///
     /// # Errors
     /// Fails if the engine refuses the definition, or another process has begun a re-index.
@@ -121,6 +123,7 @@ impl Engine {
         &self,
         public: &ReindexedIndex,
         definition: &IndexDefinition,
+        rules: Fingerprints,
         now: Timestamp,
         deadline: Instant,
     ) -> Result<String, EnsureError> {
@@ -141,7 +144,7 @@ impl Engine {
         })?;
         let record =
             ReindexRecord { from: public.index.name.clone(), created_at: Some(now), ..ReindexRecord::default() };
-        let mut meta = public.identity.to_meta();
+        let mut meta = Identity { rules, ..public.identity.clone() }.to_meta();
         meta["reindex"] = record_json(&record);
         let body = definition.create_body_without_aliases(meta).to_string().into();
         let path = format!("/{name}");
@@ -231,6 +234,19 @@ impl Engine {
     ) -> Result<(), Problem> {
         let members = json!({"reindex": record_json(record)});
         self.put_meta(&index.index.name, index.meta.clone(), members, deadline).await
+    }
+
+    /// Notes the rules that made the index's documents.
+    ///
+    /// # Errors
+    /// Fails with the engine's problem.
+    pub async fn note_rules(
+        &self,
+        index: &ReindexedIndex,
+        rules: &Fingerprints,
+        deadline: Instant,
+    ) -> Result<(), Problem> {
+        self.put_meta(&index.index.name, index.meta.clone(), json!({"rules": rules}), deadline).await
     }
 
     /// Makes everything that was written to the index searchable.

@@ -9,11 +9,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Writer;
-use crate::attribute::Item;
 use crate::backoff::Backoff;
 use crate::change::Content;
-use crate::document::Document;
 use crate::document_id::DocumentId;
+use crate::replication::Replication;
 use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
 use crate::table::{Consistency, FoundItems, Key, Table, TableError};
 use crate::target::{Call, ConditionalWrite, StoredState, Target, WriteCondition, Written};
@@ -32,6 +31,8 @@ pub struct RepairOptions<'o> {
     pub deadline: Instant,
     /// The function's clock.
     pub now: &'o (dyn Fn() -> Timestamp + Sync),
+    /// Rules that make documents.
+    pub replication: &'o Replication,
 }
 
 /// Reason why nothing is known about a repair.
@@ -133,9 +134,15 @@ impl<T: Target> Writer<T> {
                 Err(problem) => open[at].problem = Some(problem.unless_configuration()?),
                 Ok(state) => {
                     self.check(state.as_ref())?;
-                    match self.replacement(state, item.as_ref(), open[at].key.is_some()) {
-                        Some(replacement) => due.push((at, replacement)),
-                        None => outcomes[open[at].place] = Some(Outcome::Duplicate),
+                    let content = match &item {
+                        Some(item) => options.replication.content(item),
+                        None => Ok(Content::Tombstone),
+                    };
+                    let replacement = content.map(|content| self.replacement(state, content, open[at].key.is_some()));
+                    match replacement {
+                        Ok(Some(replacement)) => due.push((at, replacement)),
+                        Ok(None) => outcomes[open[at].place] = Some(Outcome::Duplicate),
+                        Err(error) => outcomes[open[at].place] = Some(Outcome::Rejected(Problem::Shape(error.into()))),
                     }
                 }
             }
@@ -182,15 +189,11 @@ impl<T: Target> Writer<T> {
     }
 
     /// Returns what replaces a state; `None` if there is nothing to write.
-    fn replacement(&self, state: Option<StoredState>, item: Option<&Item<'_>>, has_key: bool) -> Option<Replacement> {
-        let content = match item {
-            Some(item) => Content::Document(Document::from_item(item)),
-            None => Content::Tombstone,
-        };
+    fn replacement(&self, state: Option<StoredState>, content: Content, has_key: bool) -> Option<Replacement> {
         let lowest = || Version::lowest(self.generation);
         match state {
             // A tombstone all the same: an older change that waits in the queue would bring the item back.
-            None if item.is_none() && !has_key => None,
+            None if content == Content::Tombstone && !has_key => None,
             None => {
                 Some(Replacement { condition: WriteCondition::IfAbsent, version: lowest(), event_time: None, content })
             }

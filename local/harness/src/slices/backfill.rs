@@ -22,6 +22,8 @@ pub struct BackfillSummary {
     pub rejected: u64,
     /// Keys of the request that have no item.
     pub absent: u64,
+    /// Items that `REPLICATION` leaves out of the index.
+    pub left_out: u64,
     /// Bytes of the documents.
     pub bytes: u64,
     /// Consumed read capacity units.
@@ -60,6 +62,7 @@ pub fn summary(state: &WorkState) -> Result<BackfillSummary> {
         written: counts.written,
         superseded: counts.superseded,
         rejected: counts.rejected,
+        left_out: counts.left_out,
         absent: counts.absent,
         bytes: counts.bytes,
         rcu: counts.rcu,

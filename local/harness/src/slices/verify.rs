@@ -99,6 +99,8 @@ pub struct VerifySummary {
     pub tombstone_where_item_lives: u64,
     /// Documents without an item.
     pub orphaned: u64,
+    /// Items that `REPLICATION` gives no document.
+    pub unshaped: u64,
     /// Undecided, because they kept changing.
     pub in_motion: u64,
     /// Differences that were repaired.
@@ -202,6 +204,7 @@ impl Verification {
             different: items.different + documents.different,
             tombstone_where_item_lives: items.tombstone_where_item_lives + documents.tombstone_where_item_lives,
             orphaned: items.orphaned + documents.orphaned,
+            unshaped: items.unshaped + documents.unshaped,
             in_motion: items.in_motion + documents.in_motion,
             repaired: items.repaired + documents.repaired,
             rejected: items.rejected + documents.rejected,
@@ -283,7 +286,12 @@ impl VerifySummary {
     /// Returns the number of differences, repaired ones included.
     #[must_use]
     pub fn differences(&self) -> u64 {
-        self.missing + self.stale + self.different + self.orphaned + self.tombstone_where_item_lives
+        self.missing
+            + self.stale
+            + self.different
+            + self.orphaned
+            + self.tombstone_where_item_lives
+            + self.unshaped
     }
 
     /// Returns `true` if nothing differs, nothing is undecided, and nothing that was asked for stayed unknown.

@@ -28,7 +28,7 @@ impl Scene {
 
     async fn repair(&self, keys: &[&str]) -> Result<Vec<Outcome>, RepairError> {
         let documents = keys.iter().map(|key| (id(key), Some(MemoryTable::key(key))));
-        let options = RepairOptions { deadline: deadline(), now: &clock };
+        let options = RepairOptions { deadline: deadline(), now: &clock, replication: &Replication::default() };
         Ok(self.writer().repair(&self.table, &documents.collect::<Vec<_>>(), options).await?.outcomes)
     }
 
@@ -82,7 +82,7 @@ async fn a_key_without_item_and_document_keeps_older_changes_out() {
 async fn a_document_that_no_item_can_have_becomes_a_tombstone() {
     let scene = Scene::default();
     scene.target.put_foreign("x");
-    let options = RepairOptions { deadline: deadline(), now: &clock };
+    let options = RepairOptions { deadline: deadline(), now: &clock, replication: &Replication::default() };
     let report = scene.writer().repair(&scene.table, &[(id("x"), None)], options).await.expect("repaired");
     assert_eq!(report.outcomes, [Outcome::Applied]);
     assert!(scene.stored("x").is_tombstone());

@@ -1,0 +1,426 @@
+//! A configuration's keys, checked together and compiled.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use regex::Regex;
+use serde::Serialize;
+use toml::Spanned;
+
+use super::config::{DeriveSection, IdSection, Otherwise, Problems, Section, Text};
+use super::derive::Derivation;
+use super::filter::Filter;
+use super::id::{IdRules, Omission};
+use super::keyed_hash::HashKey;
+use super::path::AttributePath;
+use super::plan::{Plan, RulesText};
+use super::rules::{AttributeRules, Conversion, Selection};
+use super::shape::{Entities, Entity, EntityTest, Shape};
+
+/// Limit for an inflated attribute, unless `inflate_limit` sets another.
+const DEFAULT_INFLATE_LIMIT: u64 = 1024 * 1024;
+
+/// Compiler of one text.
+pub(super) struct Compiler<'c> {
+    pub(super) problems: Problems<'c>,
+    pub(super) hash_key: Option<&'c HashKey>,
+}
+
+/// Paths of one section, by the key that they stand under.
+struct Paths<'s> {
+    included: Vec<(AttributePath, &'s Text)>,
+    excluded: Vec<(AttributePath, &'s Text)>,
+    /// Paths whose value is converted as a whole, with the name of the key.
+    converted: Vec<(AttributePath, &'s Text, &'static str)>,
+    renamed: Vec<(AttributePath, &'s Text, &'s Text)>,
+}
+
+impl Compiler<'_> {
+    pub(super) fn plan(&mut self, section: &Section) -> Plan {
+        self.refuse_entity_keys(section);
+        let inflated = section.inflate.iter().filter_map(|(path, form)| Some((self.path(path)?, *form))).collect();
+        let shared = self.derivations(&section.derive);
+        Plan {
+            id_rules: self.id_rules(section),
+            document_rules: self.document_rules(section),
+            changed: section.changed.as_ref().map(|changed| *changed.get_ref()).unwrap_or_default(),
+            inflated,
+            inflate_limit: section.inflate_limit.as_ref().map_or(DEFAULT_INFLATE_LIMIT, |limit| *limit.get_ref()),
+            ids: section.id.as_ref().map(|id| self.ids(id, &shared)).unwrap_or_default(),
+            shape: self.shape(section, &[]),
+            entities: self.entities(section),
+        }
+    }
+
+    fn shape(&mut self, section: &Section, shared: &[DeriveSection]) -> Shape {
+        let paths = self.paths(section);
+        self.check_paths(&paths);
+        let mut derivations = self.derivations(shared);
+        derivations.extend(self.derivations(&section.derive));
+        self.check_fields(section, &derivations);
+        Shape {
+            condition: section.condition.as_ref().and_then(|code| self.filter(code)),
+            derivations,
+            rules: self.rules(section, &paths),
+            document: section.document.as_ref().and_then(|code| self.filter(code)),
+        }
+    }
+
+    fn rules(&mut self, section: &Section, paths: &Paths<'_>) -> AttributeRules {
+        let mut root = AttributeRules::default();
+        for (path, _) in &paths.included {
+            root.include(path);
+        }
+        for (path, _) in &paths.excluded {
+            root.at(path).selection = Selection::Excluded;
+        }
+        for (path, _, to) in &paths.renamed {
+            root.at(path).name = Some(to.get_ref().clone());
+        }
+        for (path, text) in section.hash.iter().filter_map(|text| Some((AttributePath::parse(text.get_ref()).ok()?, text)))
+        {
+            if let Some(key) = self.key(text) {
+                root.at(&path).conversion = Some(Conversion::Hash(key));
+            }
+        }
+        for text in &section.json_text {
+            if let Ok(path) = AttributePath::parse(text.get_ref()) {
+                root.at(&path).conversion = Some(Conversion::JsonText);
+            }
+        }
+        for (text, form) in &section.dates {
+            if let Ok(path) = AttributePath::parse(text.get_ref()) {
+                root.at(&path).conversion = Some(Conversion::Date(*form));
+            }
+        }
+        root
+    }
+
+    fn paths<'s>(&mut self, section: &'s Section) -> Paths<'s> {
+        let mut of = |texts: &'s [Text]| -> Vec<(AttributePath, &'s Text)> {
+            texts.iter().filter_map(|text| Some((self.path(text)?, text))).collect()
+        };
+        let (included, excluded) = (of(&section.include), of(&section.exclude));
+        let (hashed, json) = (of(&section.hash), of(&section.json_text));
+        let dates = section.dates.keys().filter_map(|text| Some((self.path(text)?, text, "dates")));
+        let mut converted: Vec<(AttributePath, &Text, &'static str)> = dates.collect();
+        converted.extend(hashed.into_iter().map(|(path, text)| (path, text, "hash")));
+        converted.extend(json.into_iter().map(|(path, text)| (path, text, "json_text")));
+        converted.sort_by_key(|(_, text, _)| text.span().start);
+        let renamed = section.rename.iter().filter_map(|(text, to)| Some((self.path(text)?, text, to))).collect();
+        Paths { included, excluded, converted, renamed }
+    }
+
+    fn path(&mut self, text: &Text) -> Option<AttributePath> {
+        match AttributePath::parse(text.get_ref()) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                self.problems.at(text, format_args!("`{}` is no path of an attribute: {error}", text.get_ref()));
+                None
+            }
+        }
+    }
+
+    /// Refuses rules that contradict each other, or can have no effect.
+    fn check_paths(&mut self, paths: &Paths<'_>) {
+        self.refuse_overlap(&paths.included, "include");
+        self.refuse_overlap(&paths.excluded, "exclude");
+        for (excluded, text) in &paths.excluded {
+            if let Some((included, _)) = paths.included.iter().find(|(included, _)| excluded.covers(included)) {
+                self.problems.at(
+                    text,
+                    format_args!("`{excluded}` is excluded, and `{included}` included: remove one of the two"),
+                );
+            }
+        }
+        let changed = paths.converted.iter().map(|(path, text, key)| (path, *text, *key));
+        let changed = changed.chain(paths.renamed.iter().map(|(path, text, _)| (path, *text, "rename")));
+        for (path, text, key) in changed {
+            if let Some((excluded, _)) = paths.excluded.iter().find(|(excluded, _)| excluded.covers(path)) {
+                self.problems.at(
+                    text,
+                    format_args!("`{path}` stands under `{key}`, and `{excluded}` is excluded: remove one of the two"),
+                );
+            }
+            let reached = |included: &AttributePath| included.covers(path) || (key == "rename" && path.covers(included));
+            if !paths.included.is_empty() && !paths.included.iter().any(|(included, _)| reached(included)) {
+                self.problems.at(
+                    text,
+                    format_args!("`{path}` stands under `{key}`, and `include` leaves it out: add it there, or remove it"),
+                );
+            }
+        }
+        for (at, (path, text, key)) in paths.converted.iter().enumerate() {
+            for (other, _, other_key) in &paths.converted[..at] {
+                if other.covers(path) || path.covers(other) {
+                    self.problems.at(
+                        text,
+                        format_args!(
+                            "`{path}` stands under `{key}`, and `{other}` under `{other_key}`: a value is converted once, \
+                             as a whole"
+                        ),
+                    );
+                }
+            }
+            for (inner, inner_text, inner_key) in below(paths, path) {
+                self.problems.at(
+                    inner_text,
+                    format_args!("`{inner}` stands under `{inner_key}`, and `{path}` is converted as a whole by `{key}`"),
+                );
+            }
+        }
+        self.check_new_names(paths);
+    }
+
+    /// Refuses new names that two attributes would have.
+    fn check_new_names(&mut self, paths: &Paths<'_>) {
+        let mut taken: BTreeSet<AttributePath> = BTreeSet::new();
+        for (path, text, to) in &paths.renamed {
+            let name = to.get_ref();
+            if name.is_empty() || name.contains('.') {
+                self.problems.at(
+                    *to,
+                    format_args!(
+                        "`{name}` is no new name: `rename` keeps an attribute at its level, so give a name without dots, and \
+                         use `document` to move it"
+                    ),
+                );
+                continue;
+            }
+            let target = path.renamed(name);
+            if target == *path {
+                self.problems.at(*text, format_args!("`{path}` has this name already: remove the line"));
+            }
+            let included = paths.included.iter().any(|(included, _)| *included == target);
+            let is_renamed = paths.renamed.iter().any(|(renamed, ..)| *renamed == target);
+            if !taken.insert(target.clone()) || (included && !is_renamed) {
+                self.problems.at(*to, format_args!("two attributes would be the field `{target}`: choose another name"));
+            }
+        }
+    }
+
+    fn refuse_overlap(&mut self, paths: &[(AttributePath, &Text)], key: &str) {
+        for (at, (path, text)) in paths.iter().enumerate() {
+            let others = paths.iter().enumerate().filter(|(other_at, _)| *other_at != at).map(|(_, (other, _))| other);
+            let mut covering = others.filter(|other| other.covers(path));
+            if let Some(other) = covering.find(|other| *other != path || paths[..at].iter().any(|(first, _)| first == path))
+            {
+                self.problems.at(*text, format_args!("`{path}` is part of `{other}`, which `{key}` names: remove one"));
+            }
+        }
+    }
+
+    /// Refuses fields that two rules would make.
+    fn check_fields(&mut self, section: &Section, derivations: &[Derivation]) {
+        let mut taken: BTreeSet<&str> = BTreeSet::new();
+        let renamed: Vec<&str> = section.rename.values().map(|to| to.get_ref().as_str()).collect();
+        for derivation in derivations {
+            for field in &derivation.fields {
+                if !taken.insert(field) || renamed.contains(&field.as_str()) {
+                    let place = section.derive.first().map_or_else(|| None, |derive| Some(&derive.pattern));
+                    let problem = format!("two rules make the field `{field}`: name the group otherwise, or leave it out");
+                    match place {
+                        Some(place) => self.problems.at(place, problem),
+                        None => self.problems.at(section.rename.values().next().expect("a rename"), problem),
+                    }
+                }
+            }
+        }
+    }
+
+    fn derivations(&mut self, sections: &[DeriveSection]) -> Vec<Derivation> {
+        sections.iter().filter_map(|section| self.derivation(section)).collect()
+    }
+
+    fn derivation(&mut self, section: &DeriveSection) -> Option<Derivation> {
+        let from = self.path(&section.from)?;
+        let pattern = match Regex::new(section.pattern.get_ref()) {
+            Ok(pattern) => pattern,
+            Err(error) => {
+                let error = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
+                self.problems.at(&section.pattern, format_args!("is no regular expression: {error}"));
+                return None;
+            }
+        };
+        let named: Vec<String> = pattern.capture_names().flatten().map(str::to_owned).collect();
+        if named.is_empty() {
+            self.problems.at(&section.pattern, "has no named group: write `(?<name>…)` around what becomes a field");
+            return None;
+        }
+        let fields = match &section.fields {
+            None => named,
+            Some(fields) => {
+                for field in fields.iter().filter(|field| !named.contains(field.get_ref())) {
+                    let problem = format!("the pattern has no group `{}`: it has {}", field.get_ref(), listed(&named));
+                    self.problems.at(field, problem);
+                }
+                fields.iter().map(|field| field.get_ref().clone()).collect()
+            }
+        };
+        Some(Derivation { from, pattern, fields, otherwise: section.otherwise })
+    }
+
+    fn ids(&mut self, id: &Spanned<IdSection>, derivations: &[Derivation]) -> IdRules {
+        let section = id.get_ref();
+        let mut omissions: Vec<Omission> = Vec::new();
+        for text in &section.leave_out {
+            let group = text.get_ref();
+            let has = |derivation: &&Derivation| derivation.pattern.capture_names().flatten().any(|name| name == group);
+            let Some(derivation) = derivations.iter().find(has) else {
+                self.problems.at(text, format_args!("no `derive` at the top has a group `{group}`: name one of a key's pattern"));
+                continue;
+            };
+            if derivation.otherwise != Otherwise::Reject || derivation.from.names().len() > 1 {
+                self.problems.at(
+                    text,
+                    format_args!(
+                        "the group `{group}` cannot be left out of ids: its `derive` must take a key attribute, and reject \
+                         what does not match"
+                    ),
+                );
+            } else if covers_all(derivation, group) {
+                self.problems.at(
+                    text,
+                    format_args!(
+                        "the group `{group}` is the whole text: without it, items with different keys get one document"
+                    ),
+                );
+            }
+            let attribute = derivation.from.last();
+            match omissions.iter_mut().find(|omission| omission.attribute == attribute) {
+                Some(omission) => omission.groups.push(group.clone()),
+                None => omissions.push(Omission {
+                    attribute: attribute.to_owned(),
+                    pattern: derivation.pattern.clone(),
+                    groups: vec![group.clone()],
+                }),
+            }
+        }
+        IdRules { omissions, hash: if section.hash { self.key(id) } else { None } }
+    }
+
+    fn entities(&mut self, section: &Section) -> Entities {
+        let mut names = BTreeSet::new();
+        let mut list = Vec::with_capacity(section.entity.len());
+        for one in &section.entity {
+            let entity = one.get_ref();
+            self.refuse_top_keys(entity);
+            let (Some(name), Some(attribute)) = (&entity.name, &entity.attribute) else {
+                self.problems.at(one, "an entity needs `name`, `attribute`, and one of `equals` and `prefix`");
+                continue;
+            };
+            if !names.insert(name.get_ref().clone()) {
+                self.problems.at(name, format_args!("two entities have the name `{}`", name.get_ref()));
+            }
+            let test = match (&entity.equals, &entity.prefix) {
+                (Some(text), None) => EntityTest::Equals(text.get_ref().clone()),
+                (None, Some(text)) => EntityTest::Prefix(text.get_ref().clone()),
+                _ => {
+                    self.problems.at(name, "an entity needs one of `equals` and `prefix`");
+                    continue;
+                }
+            };
+            let Some(attribute) = self.path(attribute) else { continue };
+            let shape = self.shape(entity, &section.derive);
+            list.push(Entity { name: name.get_ref().clone(), attribute, test, shape });
+        }
+        if list.is_empty() {
+            for key in [section.entity_field.as_ref().map(Spanned::span), section.others.as_ref().map(Spanned::span)] {
+                if let Some(span) = key {
+                    self.problems.at(&Spanned::new(span, ()), "has no effect without an [[entity]]");
+                }
+            }
+        }
+        let field = section.entity_field.as_ref().map(|field| field.get_ref().clone());
+        Entities { list, field, others: section.others.as_ref().map(|others| *others.get_ref()).unwrap_or_default() }
+    }
+
+    fn refuse_entity_keys(&mut self, section: &Section) {
+        let Section { name, attribute, equals, prefix, .. } = section;
+        for (key, text) in [("name", name), ("attribute", attribute), ("equals", equals), ("prefix", prefix)] {
+            if let Some(text) = text {
+                self.problems.at(text, format_args!("`{key}` belongs under [[entity]]"));
+            }
+        }
+    }
+
+    fn refuse_top_keys(&mut self, entity: &Section) {
+        let spans = [
+            ("inflate", entity.inflate.keys().next().map(Spanned::span)),
+            ("inflate_limit", entity.inflate_limit.as_ref().map(Spanned::span)),
+            ("id", entity.id.as_ref().map(Spanned::span)),
+            ("entity_field", entity.entity_field.as_ref().map(Spanned::span)),
+            ("others", entity.others.as_ref().map(Spanned::span)),
+            ("changed", entity.changed.as_ref().map(Spanned::span)),
+            ("entity", entity.entity.first().map(Spanned::span)),
+        ];
+        for (key, span) in spans {
+            if let Some(span) = span {
+                self.problems.at(&Spanned::new(span, ()), format_args!("`{key}` belongs at the top, not under [[entity]]"));
+            }
+        }
+    }
+
+    fn filter(&mut self, code: &Text) -> Option<Filter> {
+        match Filter::compile(code.get_ref()) {
+            Ok(filter) => Some(filter),
+            Err(error) => {
+                self.problems.at(code, format_args!("is no jq filter that can be taken: {error}"));
+                None
+            }
+        }
+    }
+
+    fn key<V>(&mut self, needed_by: &Spanned<V>) -> Option<HashKey> {
+        if self.hash_key.is_none() {
+            self.problems.at(needed_by, "keyed hashes need a key: set HASH_KEY_SECRET_ARN, or HASH_KEY where you try it");
+        }
+        self.hash_key.cloned()
+    }
+
+    /// Returns the rules that make ids, as JSON; `None` if there are none.
+    fn id_rules(&self, section: &Section) -> Option<RulesText> {
+        let id = section.id.as_ref()?.get_ref();
+        let patterns: Vec<&DeriveSection> = match id.leave_out.is_empty() {
+            true => Vec::new(),
+            false => section.derive.iter().collect(),
+        };
+        Some(RulesText { rules: json(&(id, patterns)), key: self.hash_key.filter(|_| id.hash).cloned() })
+    }
+
+    fn document_rules(&self, section: &Section) -> RulesText {
+        let hashes = !section.hash.is_empty() || section.entity.iter().any(|entity| !entity.get_ref().hash.is_empty());
+        RulesText { rules: json(section), key: self.hash_key.filter(|_| hashes).cloned() }
+    }
+}
+
+/// Rules for the inside of a path.
+fn below<'p>(
+    paths: &'p Paths<'_>,
+    path: &'p AttributePath,
+) -> impl Iterator<Item = (&'p AttributePath, &'p Text, &'static str)> {
+    let included = paths.included.iter().map(|(path, text)| (path, *text, "include"));
+    let excluded = paths.excluded.iter().map(|(path, text)| (path, *text, "exclude"));
+    let renamed = paths.renamed.iter().map(|(path, text, _)| (path, *text, "rename"));
+    included.chain(excluded).chain(renamed).filter(move |(inner, ..)| *inner != path && path.covers(inner))
+}
+
+/// Returns `true` if a pattern shows that one group takes the whole text.
+fn covers_all(derivation: &Derivation, group: &str) -> bool {
+    let pattern = derivation.pattern.as_str().trim_start_matches('^').trim_end_matches('$');
+    let inner = pattern.strip_prefix(&format!("(?<{group}>")).or(pattern.strip_prefix(&format!("(?P<{group}>")));
+    let Some(inner) = inner.and_then(|inner| inner.strip_suffix(')')) else { return false };
+    let mut depth = 0_i32;
+    inner.chars().all(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth >= 0
+    })
+}
+
+fn json(rules: &impl Serialize) -> String {
+    serde_json::to_string(rules).expect("rules are JSON")
+}
+
+fn listed(names: &[impl Display]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,189 @@
+//! A configuration, compiled: what its keys mean together, and the content that it gives to items.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::compile::Compiler;
+use super::config::{self, ConfigError, Others, Problems, WhenChanged};
+use super::id::IdRules;
+use super::inflate::{InflatedForm, inflate};
+use super::keyed_hash::HashKey;
+use super::path::AttributePath;
+use super::shape::{Entities, Shape, ShapeError};
+use crate::attribute::{AttributeValue, Item};
+use crate::change::Content;
+use crate::document::Document;
+use crate::document_id::{DocumentId, KeyError};
+
+/// Rules that make documents and ids. The default has none: the document is the whole item.
+#[derive(Debug, Default)]
+pub struct Replication(Option<Box<Plan>>);
+
+/// Characters of a fingerprint: 64 bits, for a comparison of two.
+const FINGERPRINT_DIGITS: usize = 16;
+
+/// Fingerprints of rules: equal ones make equal ids, and equal documents. Absent where there are no rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprints {
+    /// Fingerprint of the rules for ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<String>,
+    /// Fingerprint of the rules for documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<String>,
+}
+
+/// Rules as JSON, for fingerprints.
+#[derive(Debug)]
+pub(super) struct RulesText {
+    pub(super) rules: String,
+    /// Key that the rules hash by.
+    pub(super) key: Option<HashKey>,
+}
+
+impl RulesText {
+    fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new_with_prefix(&self.rules);
+        if let Some(key) = &self.key {
+            hash.update(key.hash(b"fingerprint of the key"));
+        }
+        format!("{:x}", hash.finalize())[..FINGERPRINT_DIGITS].to_owned()
+    }
+}
+
+/// A compiled text.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) id_rules: Option<RulesText>,
+    pub(super) document_rules: RulesText,
+    pub(super) changed: WhenChanged,
+    pub(super) inflated: Vec<(AttributePath, InflatedForm)>,
+    /// Limit for an inflated attribute, in bytes.
+    pub(super) inflate_limit: u64,
+    pub(super) ids: IdRules,
+    /// Rules for items of no entity. Their `where` is for all items.
+    pub(super) shape: Shape,
+    pub(super) entities: Entities,
+}
+
+impl Replication {
+    /// Reads the TOML text of `REPLICATION`. `hash_key` is the key of keyed hashes, if there is one.
+    ///
+    /// # Errors
+    /// Lists every problem by line and column.
+    pub fn from_toml(text: &str, hash_key: Option<&HashKey>) -> Result<Self, ConfigError> {
+        let section = config::parse(text)?;
+        let mut compiler = Compiler { problems: Problems::new(text), hash_key };
+        let plan = compiler.plan(&section);
+        compiler.problems.finish(Self(Some(Box::new(plan))))
+    }
+
+    /// Returns the id of a key's document. `partition_key` is as in [`DocumentId::from_keys`].
+    ///
+    /// # Errors
+    /// Fails for keys that no table can have, that contradict `partition_key`, or that a pattern does not match.
+    pub fn document_id(&self, keys: &Item<'_>, partition_key: Option<&str>) -> Result<DocumentId, KeyError> {
+        match &self.0 {
+            None => DocumentId::from_keys(keys, partition_key),
+            Some(plan) => plan.ids.document_id(keys, partition_key),
+        }
+    }
+
+    /// Returns the content that an item has in the index: its document, or a tombstone if it is not to be there.
+    ///
+    /// # Errors
+    /// Names the attribute or the filter that has no result.
+    pub fn content(&self, item: &Item<'_>) -> Result<Content, ShapeError> {
+        match &self.0 {
+            None => Ok(Content::Document(Document::from_item(item))),
+            Some(plan) => plan.content(item),
+        }
+    }
+
+    /// Returns `true` if a document's id shows the key of its item.
+    #[must_use]
+    pub fn shows_keys(&self) -> bool {
+        self.0.as_ref().is_none_or(|plan| plan.ids.shows_keys())
+    }
+
+    /// Returns the fingerprints of the rules.
+    ///
+    /// # Panics
+    /// Panics if a key of keyed hashes is not read yet.
+    #[must_use]
+    pub fn fingerprints(&self) -> Fingerprints {
+        let Some(plan) = &self.0 else { return Fingerprints::default() };
+        Fingerprints {
+            ids: plan.id_rules.as_ref().map(RulesText::fingerprint),
+            documents: Some(plan.document_rules.fingerprint()),
+        }
+    }
+
+    /// Returns the policy for an index whose documents were made by other rules.
+    #[must_use]
+    pub fn when_changed(&self) -> WhenChanged {
+        self.0.as_ref().map(|plan| plan.changed).unwrap_or_default()
+    }
+}
+
+impl Plan {
+    fn content(&self, item: &Item<'_>) -> Result<Content, ShapeError> {
+        let item = self.inflate(item)?;
+        let Entities { list, field, others } = &self.entities;
+        let found = list.iter().find(|entity| entity.matches(&item));
+        match (found, others) {
+            (Some(entity), _) => {
+                if !self.shape.wants(&item)? {
+                    return Ok(Content::Tombstone);
+                }
+                let added = field.as_deref().map(|field| (field, entity.name.as_str()));
+                entity.shape.content(&item, added)
+            }
+            (None, Others::Keep) => self.shape.content(&item, None),
+            (None, Others::LeaveOut) => Ok(Content::Tombstone),
+            (None, Others::Reject) => Err(ShapeError {
+                place: "item".to_owned(),
+                problem: "is of no `entity`, and `others` is \"reject\"".to_owned(),
+            }),
+        }
+    }
+
+    fn inflate<'c, 'i>(&self, item: &'c Item<'i>) -> Result<Cow<'c, Item<'i>>, ShapeError>
+    where
+        'i: 'c,
+    {
+        if self.inflated.is_empty() {
+            return Ok(Cow::Borrowed(item));
+        }
+        let mut item = item.clone();
+        for (path, form) in &self.inflated {
+            replace(&mut item, path.names(), &|value| inflate(value, *form, self.inflate_limit))
+                .map_err(|problem| ShapeError { place: path.to_string(), problem })?;
+        }
+        Ok(Cow::Owned(item))
+    }
+}
+
+/// Replaces the values at a path, if there are any.
+fn replace(
+    item: &mut Item<'_>,
+    names: &[String],
+    conversion: &impl Fn(&AttributeValue<'_>) -> Result<AttributeValue<'static>, String>,
+) -> Result<(), String> {
+    let Some((name, rest)) = names.split_first() else { return Ok(()) };
+    let Some(value) = item.0.get_mut(name.as_str()) else { return Ok(()) };
+    if rest.is_empty() {
+        *value = conversion(value)?;
+        return Ok(());
+    }
+    let mut within = |value: &mut AttributeValue<'_>| match value {
+        AttributeValue::Map(map) => replace(map, rest, conversion),
+        _ => Ok(()),
+    };
+    match value {
+        AttributeValue::List(values) => values.iter_mut().try_for_each(within),
+        value => within(value),
+    }
+}
