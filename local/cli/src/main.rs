@@ -4,11 +4,13 @@
 //! - `up`, `down`, `status`, `serve`: the services in the background, which `daemon` finds and holds.
 //! - `load`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the rooms of those
 //!   names.
+//! - `check`: a configuration of documents, without writing.
 //! - `replicate`, `backfill`, `verify`, `purge`, `reindex`: commands on a table and its index, which `pair` finds;
 //!   `selection`: their items and progress; `resumed`: work that Ctrl-C does not lose.
 //! - `demo` and `bench` are whole in their own crates, arguments included.
 
 mod backfill;
+mod check;
 mod daemon;
 mod down;
 mod letters;
@@ -58,6 +60,7 @@ enum Command {
     Replay(driftless_harness::replay::ReplayArgs),
     Letters(letters::Args),
     Redrive(redrive::Args),
+    Check(check::Args),
     Replicate(replicate::Args),
     Backfill(backfill::Args),
     Verify(verify::Args),
@@ -112,6 +115,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Replay(args) => replay::run(args).await,
         Command::Letters(args) => letters::run(args).await,
         Command::Redrive(args) => redrive::run(args).await,
+        Command::Check(args) => check::run(args, &daemon).await,
         Command::Replicate(args) => replicate::run(args, &daemon).await,
         Command::Backfill(args) => backfill::run(args, &daemon).await,
         Command::Verify(args) => verify::run(args, &daemon).await,

@@ -4,6 +4,7 @@
 //! services, then the caller's, then those of `--env`: the later ones win.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,9 @@ pub(crate) struct PairArgs {
     /// The index's public name; the table's name in lower case unless it is given
     #[arg(long)]
     pub(crate) index: Option<String>,
+    /// File with the configuration of documents, as REPLICATION takes it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The table is in the AWS account of the environment's credentials, where it is read only
     #[arg(long)]
     aws: bool,
@@ -86,6 +90,11 @@ impl Pair {
         let index = args.index.clone().unwrap_or_else(|| args.table.to_lowercase());
         environment.insert("INDEX".to_owned(), index.clone());
         environment.insert("TABLE_NAME".to_owned(), args.table.clone());
+        if let Some(config) = &args.config {
+            let path = config.canonicalize().with_context(|| format!("find {}", config.display()))?;
+            let path = path.to_str().context("read the path of the configuration as text")?.to_owned();
+            environment.insert("REPLICATION".to_owned(), path);
+        }
         let tables = match (&account, environment.get(DYNAMODB_ENDPOINT)) {
             (Some(account), _) => account.tables.clone(),
             (None, Some(endpoint)) => dynamodb_client(endpoint),

@@ -8,6 +8,7 @@
 //! - [`mapping`]: a stream's records into functions, with Lambda's semantics; [`lag`]: how fresh the index is.
 //! - [`proxy`]: stands between a function and a service, and goes wrong on purpose.
 //! - [`replay`]: sample events into a function; [`redrive`](mod@redrive): the function that redrives, invoked.
+//! - [`sample`]: records and items, as a configuration of documents makes them.
 //! - [`slices`]: long work of a function, slice after slice: backfill, verify, purge.
 //! - [`list_dead_letters`]: what waits in the dead-letter queue; [`compare`](mod@compare): whether table and index hold
 //!   the same.
@@ -24,6 +25,7 @@ pub mod outcomes;
 pub mod proxy;
 pub mod redrive;
 pub mod replay;
+pub mod sample;
 pub mod services;
 pub mod slices;
 pub mod stable_hash;

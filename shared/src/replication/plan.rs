@@ -121,6 +121,13 @@ impl Replication {
         }
     }
 
+    /// Returns `true` if there are keyed hashes in documents or ids.
+    #[must_use]
+    pub fn hashes(&self) -> bool {
+        let has_key = |rules: &RulesText| rules.key.is_some();
+        self.0.as_ref().is_some_and(|plan| has_key(&plan.document_rules) || plan.id_rules.as_ref().is_some_and(has_key))
+    }
+
     /// Returns the policy for an index whose documents were made by other rules.
     #[must_use]
     pub fn when_changed(&self) -> WhenChanged {
