@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use driftless::function::{Context, FunctionError, Settings};
 use driftless::opensearch::Identity;
+use driftless::replication::Fingerprints;
 use driftless::version::Generation;
 use driftless_harness::services::{DynamoDbKind, Services, Wanted, shared};
 use lambda_runtime::LambdaEvent;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use driftless::opensearch::{Auth, Engine, EngineConfig, Identity, IndexDefinition, IndexName, Wanted};
+use driftless::replication::Fingerprints;
 use driftless::version::Generation;
 use driftless_display::console::{self, Progress};
 use driftless_harness::function::FunctionConfig;

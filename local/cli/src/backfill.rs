@@ -75,7 +75,8 @@ pub(crate) fn asked(request: &Value, segments: Option<u32>) -> Value {
 fn show(summary: &BackfillSummary, json: bool) -> Result<()> {
     for refused in &summary.refused {
         let status = refused.status.map(|status| format!(" ({status})")).unwrap_or_default();
-        console::note(format!("refused {}: {}{status}: {}", refused.document_id, refused.class, refused.reason));
+        let id = refused.document_id.as_deref().unwrap_or("an item without an id");
+        console::note(format!("refused {id}: {}{status}: {}", refused.class, refused.reason));
     }
     if json {
         console::result(serde_json::to_string(summary).context("write the result")?);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use driftless::change::ReadOptions;
 use driftless::replication::{HashKey, Replication};
 use driftless_display::{console, style};
@@ -63,7 +63,8 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     let rejected = samples.iter().filter(|sample| matches!(sample.after, SampleResult::Rejected { .. })).count();
     let left_out = samples.iter().filter(|sample| matches!(sample.after, SampleResult::NoDocument { .. })).count();
     if args.json {
-        console::result(json!({"valid": true, "samples": samples.len(), "no_document": left_out, "rejected": rejected}));
+        let counts = json!({"valid": true, "samples": samples.len(), "no_document": left_out, "rejected": rejected});
+        console::result(counts.to_string());
     } else if samples.is_empty() {
         console::result(format!("{}: add --event FILE or --table T to see what it does", style::good("valid")));
     } else {

@@ -8,6 +8,7 @@ use driftless::change::{Change, ChangeKind, Content};
 use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::outcome::Outcome;
+use driftless::replication::Replication;
 use driftless::table::{Consistency, FoundItems, ItemPage, Key, KeySchema, PageRequest, Table, TableError};
 use driftless::target::{Call, Position};
 use driftless::time::Timestamp;

@@ -90,7 +90,7 @@ impl<I: Index> World<I> {
     }
 
     pub(crate) fn reading(&self) -> ReadOptions {
-        ReadOptions { generation: self.generation(), partition_key: None }
+        ReadOptions { generation: self.generation(), ..ReadOptions::default() }
     }
 
     /// Returns a pseudo-random number below `end`, from the seed, the caller and its number of calls.

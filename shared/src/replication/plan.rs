@@ -185,7 +185,7 @@ fn replace(
         *value = conversion(value)?;
         return Ok(());
     }
-    let mut within = |value: &mut AttributeValue<'_>| match value {
+    let within = |value: &mut AttributeValue<'_>| match value {
         AttributeValue::Map(map) => replace(map, rest, conversion),
         _ => Ok(()),
     };

@@ -63,7 +63,7 @@ async fn a_dead_letter_keeps_the_generation_that_it_was_sent_in() {
     scene.dead_letter(&modify("a", 1), "x").await;
     scene.ranges.records = [(2, modify("a", 2))].into();
     scene.range(2, 2);
-    scene.read_options = ReadOptions { generation: Generation(2), partition_key: None };
+    scene.read_options = ReadOptions { generation: Generation(2), ..ReadOptions::default() };
     // Lambda's message does not name its generation, so the request does.
     let report = scene.succeed(json!({"generation": 1})).await;
     assert_eq!((report.changes.stale, report.changes.applied), (2, 0));

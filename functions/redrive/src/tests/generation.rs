@@ -4,7 +4,7 @@ use super::*;
 
 /// Raises the function's generation to 2.
 fn raise(scene: &mut Scene) {
-    scene.read_options = ReadOptions { generation: Generation(2), partition_key: None };
+    scene.read_options = ReadOptions { generation: Generation(2), ..ReadOptions::default() };
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! Guarantees of the repair, on a table and a target in memory.
 
 use super::*;
+use crate::document::Document;
 use crate::fixtures::{change, version};
 use crate::memory::{Fault, MemoryTarget};
 use crate::table::memory::MemoryTable;
