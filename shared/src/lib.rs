@@ -41,6 +41,7 @@ pub mod number;
 pub mod opensearch;
 pub mod outcome;
 pub mod queue;
+pub mod replication;
 #[cfg(feature = "stream")]
 pub mod stream;
 pub mod table;
