@@ -22,6 +22,11 @@ impl Document {
         Self(out)
     }
 
+    /// Takes a JSON object that was written by the rules of this module.
+    pub(crate) fn from_json(json: Vec<u8>) -> Self {
+        Self(json)
+    }
+
     /// Returns the document's JSON text.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -67,7 +72,8 @@ fn write_value(value: &AttributeValue<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn sorted<T: Ord>(set: &[T]) -> Vec<&T> {
+/// Returns the members of a set in the order of a document.
+pub(crate) fn sorted<T: Ord>(set: &[T]) -> Vec<&T> {
     let mut members: Vec<&T> = set.iter().collect();
     members.sort_unstable();
     members

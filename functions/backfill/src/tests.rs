@@ -174,7 +174,7 @@ async fn a_refused_document_is_reported_and_stops_no_other() {
     scene.target.refuse(document("k7", 7).1.as_bytes(), 400);
     let report = scene.succeed(json!({})).await;
     assert_eq!((report.counts.written, report.counts.rejected, scene.visible().len()), (29, 1, 29));
-    assert_eq!((report.rejected[0].document_id.as_str(), report.rejected[0].status), ("k7", Some(400)));
+    assert_eq!((report.rejected[0].document_id.as_deref(), report.rejected[0].status), (Some("k7"), Some(400)));
 }
 
 #[tokio::test(start_paused = true)]
