@@ -192,7 +192,12 @@ pub(crate) const TABLE_ARN: &str = "arn:aws:dynamodb:us-east-1:000000000000:tabl
 
 /// Identity of an index of these records.
 pub(crate) fn identity() -> Identity {
-    Identity { table: Some(TABLE_ARN.to_owned()), partition_key: None, generation: Generation(1), rules: Fingerprints::default() }
+    Identity {
+        table: Some(TABLE_ARN.to_owned()),
+        partition_key: None,
+        generation: Generation(1),
+        rules: Fingerprints::default(),
+    }
 }
 
 /// A stream record in the making.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use driftless::function::{FunctionError, Settings, Slice};
 use driftless::opensearch::{
-    Engine, EnsureError, Identity, IndexDefinition, IndexPair, OpenSearchTarget, ReindexRecord, ReindexedIndex, Shadowed,
-    StoppedRefresh, Verified, Wanted,
+    Engine, EnsureError, Identity, IndexDefinition, IndexPair, OpenSearchTarget, ReindexRecord, ReindexedIndex,
+    Shadowed, StoppedRefresh, Verified, Wanted,
 };
 use driftless::outcome::{ConfigurationError, Problem};
 use driftless::replication::Fingerprints;

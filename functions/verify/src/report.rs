@@ -118,12 +118,7 @@ impl VerifyCounts {
     /// Returns the number of differences, repaired ones included.
     #[must_use]
     pub fn differences(&self) -> u64 {
-        self.missing
-            + self.stale
-            + self.different
-            + self.orphaned
-            + self.tombstone_where_item_lives
-            + self.unshaped
+        self.missing + self.stale + self.different + self.orphaned + self.tombstone_where_item_lives + self.unshaped
     }
 }
 

@@ -328,11 +328,8 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         differing: &[(DocumentId, Option<Key>)],
         run: &mut VerifyRun<'_>,
     ) -> Result<(), FunctionError> {
-        let options = RepairOptions {
-            deadline: run.deadline,
-            now: &self.now,
-            replication: &self.read_options.replication,
-        };
+        let options =
+            RepairOptions { deadline: run.deadline, now: &self.now, replication: &self.read_options.replication };
         let report = self.writer.repair(self.table, differing, options).await?;
         let counts = &mut run.report.counts;
         counts.rcu += report.capacity;

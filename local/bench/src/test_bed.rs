@@ -135,7 +135,12 @@ impl TestBed {
         };
         let engine = Engine::connect(&config).await.context("connect to the engine")?;
         let deadline = tokio::time::Instant::now() + ENSURE_LIMIT;
-        let identity = Identity { table: Some("baseline".to_owned()), partition_key: None, generation: Generation(1), rules: Fingerprints::default() };
+        let identity = Identity {
+            table: Some("baseline".to_owned()),
+            partition_key: None,
+            generation: Generation(1),
+            rules: Fingerprints::default(),
+        };
         let wanted = Wanted { identity: &identity, create: Some(&IndexDefinition::default()), takes_over: true };
         let made = engine.ensure_index(wanted, deadline).await.context("create an index")?;
         Ok(made.public.alias.name().to_owned())

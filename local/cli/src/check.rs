@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn json_is_broken_into_lines_and_keeps_its_numbers() {
         let exact = r#"{"a":[1.50,"x,{\"y\\",{}],"b":{"c":[]}}"#;
-        let shown = "{\n  \"a\": [\n    1.50,\n    \"x,{\\\"y\\\\\",\n    {}\n  ],\n  \"b\": {\n    \"c\": []\n  }\n}\n";
+        let shown =
+            "{\n  \"a\": [\n    1.50,\n    \"x,{\\\"y\\\\\",\n    {}\n  ],\n  \"b\": {\n    \"c\": []\n  }\n}\n";
         assert_eq!(indented(exact), shown);
     }
 }

@@ -111,11 +111,8 @@ pub(crate) async fn repair<I: Index>(processes: Arc<Processes<I>>, nth: u64) -> 
     let mut process = processes.start(false);
     loop {
         let now = || clock(world, nth);
-        let options = RepairOptions {
-            deadline: Instant::now() + DEADLINE,
-            now: &now,
-            replication: &Replication::default(),
-        };
+        let options =
+            RepairOptions { deadline: Instant::now() + DEADLINE, now: &now, replication: &Replication::default() };
         let items = Items(world);
         let report = tokio::select! {
             biased;

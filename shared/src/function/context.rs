@@ -15,7 +15,8 @@ use super::settings::{CreateIndex, Settings};
 use crate::backoff::Backoff;
 use crate::environment::Misconfigured;
 use crate::opensearch::{
-    read_hash_key, AuthError, Engine, EngineConfig, EnsureError, Identity, OpenSearchTarget, PhysicalIndex, Wanted, WrittenIndexes,
+    AuthError, Engine, EngineConfig, EnsureError, Identity, OpenSearchTarget, PhysicalIndex, Wanted, WrittenIndexes,
+    read_hash_key,
 };
 use crate::outcome::ConfigurationError;
 use crate::queue::sqs::SqsQueue;

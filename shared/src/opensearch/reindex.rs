@@ -17,10 +17,10 @@ use tokio::time::Instant;
 use super::definition::{IndexDefinition, hides_tombstones};
 use super::engine::{Engine, Request, Wait};
 use super::identity::Identity;
-use crate::replication::Fingerprints;
 use super::index::{EnsureError, FoundIndex, FoundIndexes, PhysicalIndex, ensure_error};
 use super::index_name::WriteAlias;
 use crate::outcome::Problem;
+use crate::replication::Fingerprints;
 use crate::time::Timestamp;
 
 /// The two indexes of an index name, as a re-index sees them.

@@ -77,7 +77,8 @@ impl Compiler<'_> {
         for (path, _, to) in &paths.renamed {
             root.at(path).name = Some(to.get_ref().clone());
         }
-        for (path, text) in section.hash.iter().filter_map(|text| Some((AttributePath::parse(text.get_ref()).ok()?, text)))
+        for (path, text) in
+            section.hash.iter().filter_map(|text| Some((AttributePath::parse(text.get_ref()).ok()?, text)))
         {
             if let Some(key) = self.key(text) {
                 root.at(&path).conversion = Some(Conversion::Hash(key));
@@ -142,11 +143,14 @@ impl Compiler<'_> {
                     format_args!("`{path}` stands under `{key}`, and `{excluded}` is excluded: remove one of the two"),
                 );
             }
-            let reached = |included: &AttributePath| included.covers(path) || (key == "rename" && path.covers(included));
+            let reached =
+                |included: &AttributePath| included.covers(path) || (key == "rename" && path.covers(included));
             if !paths.included.is_empty() && !paths.included.iter().any(|(included, _)| reached(included)) {
                 self.problems.at(
                     text,
-                    format_args!("`{path}` stands under `{key}`, and `include` leaves it out: add it there, or remove it"),
+                    format_args!(
+                        "`{path}` stands under `{key}`, and `include` leaves it out: add it there, or remove it"
+                    ),
                 );
             }
         }
@@ -165,7 +169,9 @@ impl Compiler<'_> {
             for (inner, inner_text, inner_key) in below(paths, path) {
                 self.problems.at(
                     inner_text,
-                    format_args!("`{inner}` stands under `{inner_key}`, and `{path}` is converted as a whole by `{key}`"),
+                    format_args!(
+                        "`{inner}` stands under `{inner_key}`, and `{path}` is converted as a whole by `{key}`"
+                    ),
                 );
             }
         }
@@ -194,7 +200,8 @@ impl Compiler<'_> {
             let included = paths.included.iter().any(|(included, _)| *included == target);
             let is_renamed = paths.renamed.iter().any(|(renamed, ..)| *renamed == target);
             if !taken.insert(target.clone()) || (included && !is_renamed) {
-                self.problems.at(*to, format_args!("two attributes would be the field `{target}`: choose another name"));
+                self.problems
+                    .at(*to, format_args!("two attributes would be the field `{target}`: choose another name"));
             }
         }
     }
@@ -203,7 +210,8 @@ impl Compiler<'_> {
         for (at, (path, text)) in paths.iter().enumerate() {
             let others = paths.iter().enumerate().filter(|(other_at, _)| *other_at != at).map(|(_, (other, _))| other);
             let mut covering = others.filter(|other| other.covers(path));
-            if let Some(other) = covering.find(|other| *other != path || paths[..at].iter().any(|(first, _)| first == path))
+            if let Some(other) =
+                covering.find(|other| *other != path || paths[..at].iter().any(|(first, _)| first == path))
             {
                 self.problems.at(*text, format_args!("`{path}` is part of `{other}`, which `{key}` names: remove one"));
             }
@@ -218,7 +226,8 @@ impl Compiler<'_> {
             for field in &derivation.fields {
                 if !taken.insert(field) || renamed.contains(&field.as_str()) {
                     let place = section.derive.first().map_or_else(|| None, |derive| Some(&derive.pattern));
-                    let problem = format!("two rules make the field `{field}`: name the group otherwise, or leave it out");
+                    let problem =
+                        format!("two rules make the field `{field}`: name the group otherwise, or leave it out");
                     match place {
                         Some(place) => self.problems.at(place, problem),
                         None => self.problems.at(section.rename.values().next().expect("a rename"), problem),
@@ -267,7 +276,10 @@ impl Compiler<'_> {
             let group = text.get_ref();
             let has = |derivation: &&Derivation| derivation.pattern.capture_names().flatten().any(|name| name == group);
             let Some(derivation) = derivations.iter().find(has) else {
-                self.problems.at(text, format_args!("no `derive` at the top has a group `{group}`: name one of a key's pattern"));
+                self.problems.at(
+                    text,
+                    format_args!("no `derive` at the top has a group `{group}`: name one of a key's pattern"),
+                );
                 continue;
             };
             if derivation.otherwise != Otherwise::Reject || derivation.from.names().len() > 1 {
@@ -356,7 +368,8 @@ impl Compiler<'_> {
         ];
         for (key, span) in spans {
             if let Some(span) = span {
-                self.problems.at(&Spanned::new(span, ()), format_args!("`{key}` belongs at the top, not under [[entity]]"));
+                self.problems
+                    .at(&Spanned::new(span, ()), format_args!("`{key}` belongs at the top, not under [[entity]]"));
             }
         }
     }
@@ -373,7 +386,8 @@ impl Compiler<'_> {
 
     fn key<V>(&mut self, needed_by: &Spanned<V>) -> Option<HashKey> {
         if self.hash_key.is_none() {
-            self.problems.at(needed_by, "keyed hashes need a key: set HASH_KEY_SECRET_ARN, or HASH_KEY where you try it");
+            self.problems
+                .at(needed_by, "keyed hashes need a key: set HASH_KEY_SECRET_ARN, or HASH_KEY where you try it");
         }
         self.hash_key.cloned()
     }

@@ -189,7 +189,9 @@ impl<'t> Problems<'t> {
         if self.found.is_empty() {
             return Ok(value);
         }
+        // A shared pattern is compiled once per entity.
         self.found.sort();
+        self.found.dedup();
         Err(ConfigError(self.found.into_iter().map(|(at, problem)| located(self.text, at, problem)).collect()))
     }
 }
@@ -208,9 +210,5 @@ pub(super) fn parse(text: &str) -> Result<Section, ConfigError> {
 fn located(text: &str, at: usize, problem: String) -> ConfigProblem {
     let before = &text[..text.floor_char_boundary(at)];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    ConfigProblem {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
-        problem,
-    }
+    ConfigProblem { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1, problem }
 }

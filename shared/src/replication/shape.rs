@@ -96,10 +96,9 @@ impl Shape {
             shaped.0.remove(name);
         }
         for derivation in &self.derivations {
-            let fields = derivation.fields_of(item).map_err(|problem| ShapeError {
-                place: derivation.from.to_string(),
-                problem: problem.to_owned(),
-            })?;
+            let fields = derivation
+                .fields_of(item)
+                .map_err(|problem| ShapeError { place: derivation.from.to_string(), problem: problem.to_owned() })?;
             for (name, value) in fields {
                 add(&mut shaped, Cow::Borrowed(name), value, "a derived field")?;
             }
@@ -120,12 +119,7 @@ fn failed(key: &str, failure: &dyn std::fmt::Display) -> ShapeError {
 }
 
 /// Adds a field that no attribute may have taken.
-fn add<'i>(
-    item: &mut Item<'i>,
-    name: Cow<'i, str>,
-    value: AttributeValue<'i>,
-    what: &str,
-) -> Result<(), ShapeError> {
+fn add<'i>(item: &mut Item<'i>, name: Cow<'i, str>, value: AttributeValue<'i>, what: &str) -> Result<(), ShapeError> {
     match item.0.entry(name) {
         std::collections::btree_map::Entry::Vacant(entry) => {
             entry.insert(value);

@@ -51,7 +51,11 @@ const ADDRESS: &str = r#"{"id":{"S":"1"},"address":{"M":{"city":{"S":"Bonn"},"ge
 #[test]
 fn included_paths_are_all_that_is_kept() {
     check(r#"include = ["id"]"#, ADDRESS, r#"{"id":"1"}"#);
-    check(r#"include = ["address.city", "lines.price"]"#, ADDRESS, r#"{"address":{"city":"Bonn"},"lines":[{"price":2},{"price":3}]}"#);
+    check(
+        r#"include = ["address.city", "lines.price"]"#,
+        ADDRESS,
+        r#"{"address":{"city":"Bonn"},"lines":[{"price":2},{"price":3}]}"#,
+    );
     check(r#"include = ["id.part", "address.geo.lat", "none"]"#, ADDRESS, r#"{"address":{"geo":{"lat":1}}}"#);
 }
 
@@ -62,9 +66,13 @@ fn excluded_paths_are_left_out() {
         ADDRESS,
         r#"{"address":{"city":"Bonn"},"lines":[{"price":2},"x",{"price":3}]}"#,
     );
-    check(r#"
+    check(
+        r#"
 include = ["address"]
-exclude = ["address.geo"]"#, ADDRESS, r#"{"address":{"city":"Bonn"}}"#);
+exclude = ["address.geo"]"#,
+        ADDRESS,
+        r#"{"address":{"city":"Bonn"}}"#,
+    );
 }
 
 #[test]
@@ -124,7 +132,11 @@ fields = ["tenant", "day"]
 
 #[test]
 fn fields_are_derived_from_keys_or_the_record_is_refused() {
-    check(PATTERN, r#"{"pk":{"S":"acme#2026-01-15#7"}}"#, r#"{"day":"2026-01-15","pk":"acme#2026-01-15#7","tenant":"acme"}"#);
+    check(
+        PATTERN,
+        r#"{"pk":{"S":"acme#2026-01-15#7"}}"#,
+        r#"{"day":"2026-01-15","pk":"acme#2026-01-15#7","tenant":"acme"}"#,
+    );
     refuses(PATTERN, r#"{"pk":{"S":"secret"}}"#, "pk", "does not match");
     refuses(PATTERN, r#"{"other":{"S":"x"}}"#, "pk", "missing");
     refuses(PATTERN, r#"{"pk":{"S":"a#2026-01-15#7"},"day":{"S":"x"}}"#, "day", "a derived field");
@@ -232,11 +244,12 @@ h = "iso""#,
             ("1:17", "part of `a`"),
             ("1:24", "no path"),
             ("2:12", "`a` is excluded"),
-            ("2:17", "converted as a whole"),
-            ("3:9", "HASH_KEY"),
+            ("2:17", "converted as a whole by `dates`"),
+            ("2:17", "converted as a whole by `hash`"),
             ("3:9", "`include` leaves it out"),
-            ("3:14", "HASH_KEY"),
+            ("3:9", "HASH_KEY"),
             ("3:14", "`include` leaves it out"),
+            ("3:14", "HASH_KEY"),
             ("5:1", "`a` is excluded"),
             ("5:9", "use `document` to move it"),
             ("7:1", "a value is converted once"),

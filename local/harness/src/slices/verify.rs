@@ -286,12 +286,7 @@ impl VerifySummary {
     /// Returns the number of differences, repaired ones included.
     #[must_use]
     pub fn differences(&self) -> u64 {
-        self.missing
-            + self.stale
-            + self.different
-            + self.orphaned
-            + self.tombstone_where_item_lives
-            + self.unshaped
+        self.missing + self.stale + self.different + self.orphaned + self.tombstone_where_item_lives + self.unshaped
     }
 
     /// Returns `true` if nothing differs, nothing is undecided, and nothing that was asked for stayed unknown.
