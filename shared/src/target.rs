@@ -18,9 +18,9 @@ use crate::version::Version;
 /// Position of one state of one document, as the engine counts states. Valid in one index only: a target leads to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// The document's `_seq_no`.
+    /// Number of the write that made this state: `_seq_no`.
     pub seq_no: u64,
-    /// The document's `_primary_term`.
+    /// Term of the primary that took it: `_primary_term`.
     pub primary_term: u64,
 }
 
@@ -51,7 +51,7 @@ pub enum WriteCondition {
 /// One conditional write of one document.
 #[derive(Debug, Clone, Copy)]
 pub struct ConditionalWrite<'a> {
-    /// Document to write.
+    /// Id of the document to write.
     pub id: &'a DocumentId,
     /// Condition of the write.
     pub condition: WriteCondition,
@@ -136,7 +136,7 @@ pub struct StoredDocument {
 pub enum StoredBody {
     /// JSON object without `_driftless`, byte for byte as it was written.
     Document(Vec<u8>),
-    /// A tombstone.
+    /// A tombstone, left by a deletion.
     Tombstone,
     /// The whole source of a document that does not end with `_driftless`: driftless did not write it so.
     Foreign(Vec<u8>),

@@ -34,7 +34,7 @@ pub struct Backfill<'f, T, B> {
     pub table: &'f B,
     /// Keys of the table.
     pub schema: &'f KeySchema,
-    /// The function's clock.
+    /// Clock of the function, for what is measured and written.
     pub now: fn() -> Timestamp,
 }
 

@@ -27,7 +27,7 @@ struct Line<'i> {
     backfill_rejected: AsCount<u64>,
     backfill_bytes: AsBytes<u64>,
     backfill_read_capacity: AsCount<f64>,
-    /// Items per second.
+    /// Items per second of the invocation.
     backfill_rate: AsCount<f64>,
 }
 

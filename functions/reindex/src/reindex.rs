@@ -36,11 +36,11 @@ pub struct Reindex<'f> {
     pub engine: Arc<Engine>,
     /// Client of the second cluster, if the new index is there.
     pub second: Option<Arc<Engine>>,
-    /// The function's settings.
+    /// Settings of the function's environment.
     pub settings: &'f Settings,
     /// Times of the invocation.
     pub slice: Slice,
-    /// The function's clock.
+    /// Clock for the times in the re-index's record.
     pub now: fn() -> Timestamp,
 }
 

@@ -24,7 +24,7 @@ pub enum Progress {
 pub struct ReindexReport {
     /// The step that was asked for.
     pub step: String,
-    /// Progress after it.
+    /// Progress of the re-index after the step.
     pub state: Progress,
     /// The index that readers see.
     pub public: IndexReport,
@@ -49,12 +49,12 @@ pub struct ReindexReport {
     pub leftovers: Vec<String>,
 }
 
-/// An index.
+/// The index that readers see, with its size.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexReport {
     /// Name of the physical index.
     pub name: String,
-    /// Documents without tombstones.
+    /// Number of documents, tombstones left out.
     pub documents: u64,
 }
 
@@ -63,7 +63,7 @@ pub struct IndexReport {
 pub struct OtherReport {
     /// Name of the physical index.
     pub name: String,
-    /// Documents without tombstones.
+    /// Number of documents, tombstones left out.
     pub documents: u64,
     /// True once the tombstones of the old index stand in the new one.
     pub tombstones_copied: bool,

@@ -36,7 +36,7 @@ const PAGE_ITEMS: u64 = 2_000;
 /// The key behind a page, the last member of an answer that matters.
 const LAST_KEY: &[u8] = b"\"LastEvaluatedKey\":";
 
-/// A filled table.
+/// A table filled with items of known number and size.
 pub(crate) struct LoadedTable {
     pub(crate) name: String,
     /// Number of items that it was filled with.

@@ -33,7 +33,7 @@ const LOOPBACK: [&str; 3] = ["http://127.0.0.1", "http://localhost", "http://[::
 /// Table and index, and the function between them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PairArgs {
-    /// The table
+    /// The table whose items the index holds
     #[arg(long)]
     pub(crate) table: String,
     /// The index's public name; the table's name in lower case unless it is given

@@ -51,7 +51,7 @@ impl SelectionArgs {
 }
 
 impl Indices {
-    /// Name in requests.
+    /// Name of the choice in a function's request.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::All => "all",

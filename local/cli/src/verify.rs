@@ -56,7 +56,7 @@ pub(crate) struct Args {
 enum Search {
     /// None at all; the verdict is never `equal`
     None,
-    /// By counts only
+    /// By counts only, which prove nothing while writes go on
     Count,
     /// By listing the index
     Full,

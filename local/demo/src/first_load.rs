@@ -20,7 +20,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::Value;
 
-/// Limit of BatchWriteItem.
+/// Most items that one BatchWriteItem takes.
 const BATCH: usize = 25;
 /// Tries of what a BatchWriteItem has left over.
 const TRIES: usize = 10;
@@ -32,7 +32,7 @@ pub(crate) const ARCHIVED: &str = "archived";
 /// Items that the table holds before it is replicated.
 #[derive(Clone, Debug)]
 pub struct HeldItems {
-    /// Their numbers.
+    /// Numbers of the items, from which their keys follow.
     pub numbers: Range<u64>,
     /// Number of keys of the load: it touches none from there on.
     pub load_keys: u64,

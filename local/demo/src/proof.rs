@@ -30,7 +30,7 @@ pub async fn verify(stage: &Stage, mut request: Value, orphans: OrphanSearch) ->
     verification.run(&mut state, |_| ()).await.context("verify table and index")
 }
 
-/// Words a verification.
+/// Returns the result of a verification, in words.
 pub(crate) fn words(verify: &VerifySummary) -> String {
     let in_motion = match verify.in_motion {
         0 => String::new(),

@@ -49,7 +49,7 @@ pub struct StagePlan {
     pub functions: Functions,
     /// Settings of the mapping that feeds `replicate`.
     pub mapping: MappingConfig,
-    /// Timeout of `replicate`.
+    /// Timeout of the function `replicate`.
     pub timeout: Duration,
     /// Items that the table holds before it is replicated.
     pub held: HeldItems,
@@ -58,15 +58,15 @@ pub struct StagePlan {
 /// The binaries of the functions that the demo runs.
 #[derive(Clone, Debug)]
 pub struct Functions {
-    /// Binary of `replicate`.
+    /// Binary of `replicate`, for the stream's records.
     pub replicate: PathBuf,
-    /// Binary of `redrive`.
+    /// Binary of `redrive`, for the dead letters.
     pub redrive: PathBuf,
-    /// Binary of `backfill`.
+    /// Binary of `backfill`, for the items from before the load.
     pub backfill: PathBuf,
-    /// Binary of `verify`.
+    /// Binary of `verify`, for the proof at the end.
     pub verify: PathBuf,
-    /// Binary of `reindex`.
+    /// Binary of `reindex`, for the move to a new index.
     pub reindex: PathBuf,
 }
 

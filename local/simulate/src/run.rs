@@ -15,13 +15,13 @@ use crate::{Played, Schedule};
 /// A run of the schedules of `seed`, `seed + 1` and so on.
 #[derive(Clone, Copy, Debug)]
 pub struct SimulationRun {
-    /// Number of schedules.
+    /// Number of schedules to play.
     pub schedules: u64,
     /// Seed of the first schedule.
     pub seed: u64,
     /// Guards that are taken away in all of them.
     pub missing: Missing,
-    /// Number of threads.
+    /// Number of threads that play them.
     pub jobs: usize,
 }
 

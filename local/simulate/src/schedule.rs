@@ -119,7 +119,7 @@ pub enum Act {
     UnreadableRange,
     /// A lane's last batches are delivered once more, to another process, while the lane goes on.
     Redeliver {
-        /// Number of batches.
+        /// Number of batches that come again.
         batches: u8,
     },
 }

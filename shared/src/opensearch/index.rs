@@ -40,7 +40,7 @@ pub struct Wanted<'a> {
 pub struct PhysicalIndex {
     /// Name of the physical index.
     pub name: String,
-    /// Alias for writes.
+    /// Alias that every write goes through.
     pub alias: WriteAlias,
     /// ARN of the table whose items it holds.
     pub table: String,

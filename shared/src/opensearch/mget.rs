@@ -56,7 +56,7 @@ impl Source<'_> {
     }
 }
 
-/// Content of `_driftless`.
+/// Content of the member `_driftless`.
 #[derive(Default, Deserialize)]
 pub(super) struct Metadata {
     #[serde(default)]

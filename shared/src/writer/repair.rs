@@ -30,14 +30,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub struct RepairOptions<'o> {
     /// Deadline for all outcomes.
     pub deadline: Instant,
-    /// The function's clock.
+    /// Clock for the age of a change.
     pub now: &'o (dyn Fn() -> Timestamp + Sync),
 }
 
 /// Reason why nothing is known about a repair.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RepairError {
-    /// A wrong deployment.
+    /// A deployment that an operator has to correct.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
     /// A table that cannot be read.

@@ -15,11 +15,11 @@ use crate::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke
 pub struct PurgeSummary {
     /// Tombstones of the age that were found.
     pub found: u64,
-    /// Deleted for good.
+    /// Tombstones that were deleted for good.
     pub purged: u64,
     /// Written again since they were found, or purged by another process.
     pub moved: u64,
-    /// Not deleted.
+    /// Tombstones whose deletion failed, which a later purge finds again.
     pub failed: u64,
     /// Time of the purge.
     pub seconds: f64,
