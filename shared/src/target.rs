@@ -153,7 +153,7 @@ pub enum Listed {
 
 /// Document that a page lists. It may have changed since.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct ListedDocument {
     /// Id of the document.
     pub id: DocumentId,
     /// Position at which it was found.
@@ -164,7 +164,7 @@ pub struct Found {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DocumentPage {
     /// Documents of the page.
-    pub found: Vec<Found>,
+    pub found: Vec<ListedDocument>,
     /// Sequence number at which the next page begins; absent after the last page.
     pub next: Option<u64>,
 }
@@ -209,5 +209,9 @@ pub trait Documents: Target {
     ) -> impl Future<Output = Result<DocumentPage, Problem>> + Send;
 
     /// Deletes documents for good, each on the condition of its position.
-    fn delete(&self, found: &[Found], call: Call) -> impl Future<Output = Vec<Result<Deleted, Problem>>> + Send;
+    fn delete(
+        &self,
+        found: &[ListedDocument],
+        call: Call,
+    ) -> impl Future<Output = Vec<Result<Deleted, Problem>>> + Send;
 }

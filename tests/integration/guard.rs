@@ -60,7 +60,7 @@ async fn a_raised_generation_wins_over_every_stream() {
     index.function().succeed(&[with_label("a", "2026-02-01T00:00:00.000", 7)]).await;
     let mut settings = index.settings();
     settings.push(("GENERATION".to_owned(), "2".to_owned()));
-    crate::support::Function::new(settings).succeed(&[modify("a", 1)]).await;
+    crate::support::ReplicateFunction::new(settings).succeed(&[modify("a", 1)]).await;
     assert_eq!(index.visible().await, documents(&[("a", r#"{"n":1}"#)]));
 }
 

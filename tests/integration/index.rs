@@ -81,7 +81,7 @@ async fn a_users_own_definition_is_used_and_the_metadata_added() {
     std::fs::write(&file, definition.to_string()).expect("written");
     let mut settings = index.settings();
     settings.push(("INDEX_DEFINITION".to_owned(), file.to_string_lossy().into_owned()));
-    crate::support::Function::new(settings).succeed(&[insert("a", 1)]).await;
+    crate::support::ReplicateFunction::new(settings).succeed(&[insert("a", 1)]).await;
     assert_eq!(index.search(json!({"term": {"n": "1"}})).await, ["a"]);
     let (_, described) = index.send(Method::Get, &format!("/{}", index.name), None).await;
     let described: Value = serde_json::from_str(&described).expect("JSON");

@@ -19,7 +19,7 @@ use driftless::version::Version;
 use driftless::writer::{ApplyOptions, Writer};
 use futures::future::join;
 
-use crate::metrics::Progress;
+use crate::metrics::BackfillProgress;
 use crate::report::{BackfillCounts, BackfillReport};
 use crate::request::BackfillRequest;
 
@@ -63,7 +63,7 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         &self,
         request: &BackfillRequest,
         slice: Slice,
-        progress: &mut Progress<'_>,
+        progress: &mut BackfillProgress<'_>,
     ) -> Result<BackfillReport, FunctionError> {
         let selection = request.selection().select(self.schema);
         let selection = selection.map_err(|error| FunctionError::Request(error.to_string()))?;

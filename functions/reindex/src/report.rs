@@ -9,7 +9,7 @@ use crate::answers::Difference;
 /// Progress of a re-index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Progress {
+pub enum ReindexProgress {
     /// No re-index is under way.
     #[default]
     None,
@@ -25,7 +25,7 @@ pub struct ReindexReport {
     /// The step that was asked for.
     pub step: String,
     /// Progress of the re-index after the step.
-    pub state: Progress,
+    pub state: ReindexProgress,
     /// The index that readers see.
     pub public: IndexReport,
     /// The index that is written besides.

@@ -21,7 +21,7 @@ use driftless_harness::slices::about;
 use driftless_harness::table::TableFacts;
 use serde_json::Value;
 
-use crate::daemon::{Daemon, State};
+use crate::daemon::{Daemon, DaemonState};
 
 const QUEUE: &str = "DEAD_LETTER_QUEUE_URL";
 const AUTH: &str = "OPENSEARCH_AUTH";
@@ -69,8 +69,8 @@ impl Pair {
         existing.lines().iter().for_each(console::note);
         existing.check().await?;
         let running = match daemon.state()? {
-            State::Up(running) => running.environment,
-            State::Down | State::Changing => BTreeMap::new(),
+            DaemonState::Up(running) => running.environment,
+            DaemonState::Down | DaemonState::Changing => BTreeMap::new(),
         };
         let mut environment = named(&args.source, &running, &existing);
         if let Some(account) = &account {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
-use driftless_display::console::{self, Progress};
+use driftless_display::console::{self, ProgressLine};
 use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
 use driftless_harness::slices::LongWork;
 use driftless_harness::slices::verify::VerifySummary;
@@ -28,15 +28,15 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    step: Step,
+    step: StepArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Step {
+enum StepArgs {
     /// Create the new index, which is written from then on, and copy the tombstones into it
     Create {
         #[command(flatten)]
-        shared: Shared,
+        shared: CommonArgs,
         /// File with the JSON body of a create-index request; the function's INDEX_DEFINITION unless it is given
         #[arg(long, value_name = "FILE")]
         definition: Option<PathBuf>,
@@ -44,12 +44,12 @@ enum Step {
     /// Say how far the re-index is
     Status {
         #[command(flatten)]
-        shared: Shared,
+        shared: CommonArgs,
     },
     /// Run searches on both indexes, and compare hits, counts and aggregations
     Shadow {
         #[command(flatten)]
-        shared: Shared,
+        shared: CommonArgs,
         /// File with the searches, as _msearch takes them (NDJSON)
         #[arg(long, value_name = "FILE")]
         searches: PathBuf,
@@ -57,7 +57,7 @@ enum Step {
     /// Let readers see the new index, in one atomic call
     Switch {
         #[command(flatten)]
-        shared: Shared,
+        shared: CommonArgs,
         /// Switch although the gate says no
         #[arg(long)]
         force: bool,
@@ -65,12 +65,12 @@ enum Step {
     /// Let readers see the old index again
     Rollback {
         #[command(flatten)]
-        shared: Shared,
+        shared: CommonArgs,
     },
     /// Delete the index that readers do not see
     Drop {
         #[command(flatten)]
-        shared: Shared,
+        shared: CommonArgs,
         /// Name of the physical index, to be sure
         #[arg(long, value_name = "NAME")]
         yes: String,
@@ -78,7 +78,7 @@ enum Step {
 }
 
 #[derive(Debug, clap::Args)]
-struct Shared {
+struct CommonArgs {
     #[command(flatten)]
     pair: PairArgs,
     /// Print the answer as it is
@@ -88,27 +88,27 @@ struct Shared {
 
 pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     let (shared, request) = match &args.step {
-        Step::Create { shared, definition } => (shared, create(definition.as_ref())?),
-        Step::Status { shared } => (shared, json!({"step": "status"})),
-        Step::Shadow { shared, searches } => {
+        StepArgs::Create { shared, definition } => (shared, create(definition.as_ref())?),
+        StepArgs::Status { shared } => (shared, json!({"step": "status"})),
+        StepArgs::Shadow { shared, searches } => {
             let text = std::fs::read_to_string(searches).with_context(|| format!("read {}", searches.display()))?;
             (shared, json!({"step": "shadow", "searches": text}))
         }
-        Step::Switch { shared, force } => (shared, json!({"step": "switch", "force": force})),
-        Step::Rollback { shared } => (shared, json!({"step": "rollback"})),
-        Step::Drop { shared, yes } => (shared, json!({"step": "drop", "index": yes})),
+        StepArgs::Switch { shared, force } => (shared, json!({"step": "switch", "force": force})),
+        StepArgs::Rollback { shared } => (shared, json!({"step": "rollback"})),
+        StepArgs::Drop { shared, yes } => (shared, json!({"step": "drop", "index": yes})),
     };
     let pair = Pair::find(&shared.pair, daemon).await?;
     let function = pair.function(FUNCTION, TIMEOUT)?;
     let step = async {
         let answer = invoke(function.clone(), &request).await?;
         match &args.step {
-            Step::Create { .. } => copy_tombstones(function).await,
+            StepArgs::Create { .. } => copy_tombstones(function).await,
             _ => Ok(answer),
         }
     };
     let answer = {
-        let _progress = Progress::spinner("working on the indexes");
+        let _progress = ProgressLine::spinner("working on the indexes");
         tokio::select! {
             answer = step => answer?,
             ended = ended() => {

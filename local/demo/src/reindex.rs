@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
-use driftless_display::console::{self, Progress};
+use driftless_display::console::{self, ProgressLine};
 use driftless_harness::activity::INDEX_DEFINITION;
 use driftless_harness::function::{FunctionProcess, InvocationOutcome, Invoke as _};
 use driftless_harness::slices::LongWork;
@@ -20,7 +20,7 @@ use crate::first_load::backfill;
 use crate::proof;
 use crate::reader::Reads;
 use crate::searches;
-use crate::stage::{LONG_WAIT, Stage};
+use crate::stage::{DemoStage, LONG_WAIT};
 
 /// Runs of the shadow reads. Under load, a search may differ at each look of a run: its documents come and go.
 const SHADOW_RUNS: usize = 5;
@@ -61,7 +61,7 @@ pub struct Reindexed {
 ///
 /// # Errors
 /// Where a step fails, or the new index is not proven.
-pub async fn run(stage: &Stage) -> Result<Reindexed> {
+pub async fn run(stage: &DemoStage) -> Result<Reindexed> {
     let (engine, index) = (&stage.engine, stage.index.as_str());
     let refreshed = engine.indices().refresh(IndicesRefreshParts::Index(&[index])).send().await;
     refreshed.context("refresh the index")?.error_for_status_code().context("refresh the index")?;
@@ -73,7 +73,7 @@ pub async fn run(stage: &Stage) -> Result<Reindexed> {
     Ok(Reindexed { reads, ..reindexed })
 }
 
-async fn steps(stage: &Stage) -> Result<Reindexed> {
+async fn steps(stage: &DemoStage) -> Result<Reindexed> {
     let started = Instant::now();
     let mut steps = Steps(FunctionProcess::new(stage.reindex.clone()));
     let found_before = found(stage).await?;
@@ -116,7 +116,7 @@ async fn steps(stage: &Stage) -> Result<Reindexed> {
 }
 
 /// Verifies the new index, and does so again if changes that wait may be what differs.
-async fn verified(stage: &Stage) -> Result<VerifySummary> {
+async fn verified(stage: &DemoStage) -> Result<VerifySummary> {
     let mut runs = 1;
     loop {
         let deadline = Instant::now() + CATCH_UP_LIMIT;
@@ -138,7 +138,7 @@ struct Steps(FunctionProcess);
 impl Steps {
     async fn take(&mut self, request: Value) -> Result<ReindexReport> {
         let step = request["step"].as_str().unwrap_or_default();
-        let _progress = Progress::spinner(&format!("re-index: {step}"));
+        let _progress = ProgressLine::spinner(&format!("re-index: {step}"));
         match self.0.invoke(Bytes::from(request.to_string()), None).await?.outcome {
             InvocationOutcome::Response(body) => serde_json::from_slice(&body).context("read the answer of reindex"),
             error => bail!("the re-index failed at the step {step}: {error}"),
@@ -153,7 +153,7 @@ fn definition() -> Result<Value> {
     Ok(definition)
 }
 
-async fn copy_tombstones(stage: &Stage) -> Result<u64> {
+async fn copy_tombstones(stage: &DemoStage) -> Result<u64> {
     let work = LongWork::new(stage.reindex.clone(), json!({"step": "tombstones"}));
     let mut state = work.begin();
     work.run(&mut state, |_| ()).await.context("copy the tombstones")?;
@@ -175,7 +175,7 @@ async fn shadow(steps: &mut Steps) -> Result<u64> {
 }
 
 /// Counts what the new mapping alone finds.
-async fn found(stage: &Stage) -> Result<u64> {
+async fn found(stage: &DemoStage) -> Result<u64> {
     let body = json!({"size": 0, "track_total_hits": true, "query": {"match": {"company.words": WORD}}});
     let answer = searches::search(&stage.engine, &stage.index, body).await?;
     answer["hits"]["total"]["value"].as_u64().context("count what was found")

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::counts::Counts;
+use crate::counts::EventCounts;
 use crate::generate::generate;
 use crate::guard::Missing;
 use crate::play::play;
@@ -31,7 +31,7 @@ pub struct RunSummary {
     /// Number of schedules played: all, unless a promise was broken.
     pub played: u64,
     /// Numbers of their events.
-    pub counts: Counts,
+    pub counts: EventCounts,
     /// Hash of all their traces.
     pub trace: u64,
     /// Seed of the first schedule that broke a promise, and the promise.

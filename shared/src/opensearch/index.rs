@@ -26,7 +26,7 @@ pub enum EnsureError {
 
 /// Requirements on an index.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct IndexRequirements<'a> {
     /// Identity of the function.
     pub identity: &'a Identity,
     /// Definition for a missing index; with `None`, nothing is created.
@@ -76,7 +76,11 @@ impl Engine {
     ///
     /// # Errors
     /// Fails for a foreign or broken index, one of another source, a refusal, or an engine that cannot be reached.
-    pub async fn ensure_index(&self, wanted: Wanted<'_>, deadline: Instant) -> Result<WrittenIndexes, EnsureError> {
+    pub async fn ensure_index(
+        &self,
+        wanted: IndexRequirements<'_>,
+        deadline: Instant,
+    ) -> Result<WrittenIndexes, EnsureError> {
         let found = match (self.find(deadline).await?, wanted.create) {
             (Some(found), _) => found,
             (None, Some(definition)) => self.create_or_find(definition, wanted.identity, deadline).await?,
@@ -94,7 +98,7 @@ impl Engine {
     async fn ready(
         &self,
         found: FoundIndex,
-        wanted: Wanted<'_>,
+        wanted: IndexRequirements<'_>,
         deadline: Instant,
     ) -> Result<PhysicalIndex, EnsureError> {
         let index = self.identified(found, wanted, deadline).await?;
@@ -107,7 +111,7 @@ impl Engine {
     async fn identified(
         &self,
         found: FoundIndex,
-        wanted: Wanted<'_>,
+        wanted: IndexRequirements<'_>,
         deadline: Instant,
     ) -> Result<PhysicalIndex, EnsureError> {
         let own = wanted.identity;

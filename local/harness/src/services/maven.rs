@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use tokio::time::sleep;
 
 use super::jdk::Jdk;
-use super::process::{Process, ProcessLaunch};
+use super::process::{ChildProcess, ProcessLaunch};
 use super::workspace;
 
 /// Pinned, so that every machine resolves in the same way.
@@ -170,7 +170,7 @@ async fn run_maven(pom: &Path, into: &Path, jdk: &Jdk) -> Result<()> {
         scratch: Some(into.to_owned()),
         grace: Duration::from_secs(5),
     };
-    let (status, log) = Process::start(launch).await?.finish().await?;
+    let (status, log) = ChildProcess::start(launch).await?.finish().await?;
     if status.code() == Some(NOT_FOUND) {
         bail!("`mvn` is not in PATH: install Apache Maven, which fetches the local services once");
     }

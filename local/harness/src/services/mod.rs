@@ -39,12 +39,12 @@ pub use failure::client_error;
 pub use jdk::{Jdk, Jdks};
 pub use opensearch::{OpenSearch, Purpose};
 pub use port::PortLease;
-pub use process::{Process, ProcessLaunch, Signal, last_lines};
+pub use process::{ChildProcess, ProcessLaunch, Signal, last_lines};
 pub use requirements::check_requirements;
 pub use service::{Provided, Service};
 pub use shared::shared;
 pub use sqs::{ElasticMq, create_queue};
-pub use wanted::{DYNAMODB_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, STREAMS_ENDPOINT, Wanted};
+pub use wanted::{DYNAMODB_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, STREAMS_ENDPOINT, WantedServices};
 pub use workspace::local_dir;
 
 use service::provide;
@@ -64,7 +64,7 @@ impl Services {
     /// # Errors
     /// The first service that cannot be started; the others are stopped. A service of the environment that does not
     /// answer.
-    pub async fn start(wanted: Wanted) -> Result<Self> {
+    pub async fn start(wanted: WantedServices) -> Result<Self> {
         let existing = Existing::from_env().wanted(wanted);
         existing.lines().iter().for_each(|line| tracing::info!("{line}"));
         existing.check().await?;
@@ -75,7 +75,7 @@ impl Services {
     ///
     /// # Errors
     /// As [`Services::start`].
-    pub async fn start_beside(wanted: Wanted, existing: &Existing, jdks: &Jdks) -> Result<Self> {
+    pub async fn start_beside(wanted: WantedServices, existing: &Existing, jdks: &Jdks) -> Result<Self> {
         let (dynamodb, sqs, engine) = tokio::try_join!(
             provide(existing.dynamodb.as_deref(), async || DynamoDb::start(wanted.dynamodb, jdks).await),
             async {

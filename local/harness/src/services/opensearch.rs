@@ -20,7 +20,7 @@ use super::engine::{EngineChoice, Release};
 use super::java::{self, Program};
 use super::jdk::{Jdk, Jdks};
 use super::port::PortLease;
-use super::process::{Process, ProcessLaunch, Signal};
+use super::process::{ChildProcess, ProcessLaunch, Signal};
 use super::service::Service;
 use super::workspace;
 
@@ -89,7 +89,7 @@ pub struct OpenSearch {
     cluster: String,
     launch: ProcessLaunch,
     /// `None` between a kill and a restart.
-    process: Mutex<Option<Process>>,
+    process: Mutex<Option<ChildProcess>>,
     _data: TempDir,
     _port: PortLease,
 }
@@ -159,7 +159,7 @@ impl OpenSearch {
             bail!("{} runs already", self.name());
         }
         let client = client(&self.endpoint, ANSWER_TIMEOUT)?;
-        let mut process = Process::start(self.launch.clone()).await?;
+        let mut process = ChildProcess::start(self.launch.clone()).await?;
         process.ready(java::START_LIMIT, async || answers(&client, &self.cluster).await).await?;
         *slot = Some(process);
         Ok(())
@@ -183,7 +183,7 @@ impl OpenSearch {
 
     /// The pid of its Java process, unless it was killed.
     pub async fn pid(&self) -> Option<u32> {
-        self.process.lock().await.as_ref().map(Process::pid)
+        self.process.lock().await.as_ref().map(ChildProcess::pid)
     }
 
     async fn signal(&self, signal: Signal) -> Result<()> {

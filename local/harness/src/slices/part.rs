@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
-use super::state::Part;
+use super::state::PartState;
 use super::work::LongWork;
 use crate::function::{FunctionProcess, InvocationOutcome, Invoke as _};
 
@@ -30,7 +30,7 @@ const FINAL_ERRORS: [&str; 2] = ["Configuration", "Request"];
 ///
 /// # Errors
 /// As [`LongWork::run`].
-pub(super) async fn run(work: &LongWork, mut part: Part, answers: UnboundedSender<Part>) -> Result<()> {
+pub(super) async fn run(work: &LongWork, mut part: PartState, answers: UnboundedSender<PartState>) -> Result<()> {
     let mut process = FunctionProcess::new(work.function.clone());
     let (mut slice, mut failures, mut fault) = (FIRST_SLICE, 0, work.first_fault);
     while !part.done {
@@ -67,7 +67,7 @@ pub(super) async fn run(work: &LongWork, mut part: Part, answers: UnboundedSende
     Ok(())
 }
 
-fn payload(work: &LongWork, part: &Part) -> Value {
+fn payload(work: &LongWork, part: &PartState) -> Value {
     let mut request = work.request.clone();
     if let Some(segments) = work.segments {
         request["segment"] = part.segment.into();

@@ -16,7 +16,7 @@ pub struct Counts(BTreeMap<String, Number>);
 
 /// State of one part.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Part {
+pub struct PartState {
     /// Number of the segment, from 0 on.
     pub segment: u32,
     /// Cursor of the last answer.
@@ -34,7 +34,7 @@ pub struct Part {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkState {
     /// States of the parts, in the order of their segments.
-    pub parts: Vec<Part>,
+    pub parts: Vec<PartState>,
     /// Time of all runs so far.
     pub seconds: f64,
 }
@@ -70,7 +70,7 @@ impl Counts {
     }
 }
 
-impl Part {
+impl PartState {
     /// Takes an answer. Returns `false` if it shows no progress: the same cursor, and not done.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl WorkState {
     /// Returns the state of so many parts before their first invocations.
     #[must_use]
     pub fn new(parts: u32) -> Self {
-        Self { parts: (0..parts).map(|segment| Part { segment, ..Part::default() }).collect(), seconds: 0.0 }
+        Self { parts: (0..parts).map(|segment| PartState { segment, ..PartState::default() }).collect(), seconds: 0.0 }
     }
 
     /// Returns `true` if all parts are done.
@@ -133,7 +133,7 @@ impl WorkState {
         serde_json::from_value(Value::Object(report)).context("read the function's answers")
     }
 
-    pub(super) fn replace(&mut self, part: Part) {
+    pub(super) fn replace(&mut self, part: PartState) {
         if let Some(place) = self.parts.iter_mut().find(|other| other.segment == part.segment) {
             *place = part;
         }
