@@ -4,10 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
 use driftless_display::console::{self, ProgressLine};
-use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
-use driftless_harness::slices::LongWork;
+use driftless_harness::slices::reindex::ReindexSteps;
 use driftless_harness::slices::verify::VerifySummary;
 use driftless_harness::words::counted;
 use serde_json::{Value, json};
@@ -101,11 +99,14 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     let pair = Pair::find(&shared.pair, daemon).await?;
     let function = pair.function(FUNCTION, TIMEOUT)?;
     let step = async {
-        let answer = invoke(function.clone(), &request).await?;
-        match &args.step {
-            StepArgs::Create { .. } => copy_tombstones(function).await,
-            _ => Ok(answer),
+        let mut steps = ReindexSteps::new(function);
+        let mut answer: Value = steps.take(&request).await?;
+        if let StepArgs::Create { .. } = &args.step {
+            steps.copy_tombstones().await?;
+            answer = steps.take(&json!({"step": "status"})).await?;
         }
+        steps.end().await;
+        anyhow::Ok(answer)
     };
     let answer = {
         let _progress = ProgressLine::spinner("working on the indexes");
@@ -141,7 +142,9 @@ pub(crate) async fn note_verified(pair: &Pair, summary: &VerifySummary) -> Resul
     if let Some(documents) = summary.documents_in_index {
         sums["documents_in_index"] = documents.into();
     }
-    let answer = invoke(function, &json!({"step": "verified", "verify": sums})).await?;
+    let mut steps = ReindexSteps::new(function);
+    let answer = steps.take(&json!({"step": "verified", "verify": sums})).await?;
+    steps.end().await;
     lines(&answer).into_iter().for_each(console::note);
     Ok(())
 }
@@ -153,24 +156,6 @@ fn create(definition: Option<&PathBuf>) -> Result<Value> {
         request["definition"] = serde_json::from_slice(&text).with_context(|| format!("parse {}", path.display()))?;
     }
     Ok(request)
-}
-
-/// Copies all tombstones, and returns the state afterwards.
-async fn copy_tombstones(function: FunctionConfig) -> Result<Value> {
-    let work = LongWork::new(function, json!({"step": "tombstones"}));
-    let mut state = work.begin();
-    work.run(&mut state, |_| ()).await?;
-    invoke(work.function, &json!({"step": "status"})).await
-}
-
-async fn invoke(function: FunctionConfig, request: &Value) -> Result<Value> {
-    let mut process = FunctionProcess::new(function);
-    let invocation = process.invoke(Bytes::from(request.to_string()), None).await?;
-    process.end().await;
-    match invocation.outcome {
-        InvocationOutcome::Response(body) => serde_json::from_slice(&body).context("read the function's answer"),
-        error => bail!("the function {FUNCTION} failed: {error}"),
-    }
 }
 
 /// Words an answer for people.

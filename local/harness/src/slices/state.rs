@@ -40,10 +40,16 @@ pub struct WorkState {
 }
 
 impl Counts {
+    /// Returns a count, if an answer had it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.get(name).and_then(Number::as_f64)
+    }
+
     /// Returns a count, 0 if no answer had it.
     #[must_use]
     pub fn number(&self, name: &str) -> f64 {
-        self.0.get(name).and_then(Number::as_f64).unwrap_or_default()
+        self.get(name).unwrap_or_default()
     }
 
     /// Returns a whole count, 0 if no answer had it.
@@ -71,11 +77,11 @@ impl Counts {
 }
 
 impl PartState {
-    /// Takes an answer. Returns `false` if it shows no progress: the same cursor, and not done.
+    /// Adds an answer. Returns `false` if it shows no progress: the same cursor, and not done.
     ///
     /// # Errors
     /// Fails if it is not an answer with `done`, `cursor` and `counts`.
-    pub(super) fn take(&mut self, answer: &[u8]) -> Result<bool> {
+    pub fn take(&mut self, answer: &[u8]) -> Result<bool> {
         let answer: Value = serde_json::from_slice(answer).context("read the function's answer")?;
         let Value::Object(mut answer) = answer else { bail!("the function's answer is no object: {answer}") };
         let done = answer.remove("done").and_then(|done| done.as_bool());
@@ -84,8 +90,9 @@ impl PartState {
         if !done && cursor == self.cursor {
             return Ok(false);
         }
-        let counts = answer.remove("counts").unwrap_or_default();
-        for (name, count) in counts.as_object().into_iter().flatten() {
+        // A purge has its counts beside the rest.
+        let counts = answer.remove("counts");
+        for (name, count) in counts.as_ref().and_then(Value::as_object).unwrap_or(&answer) {
             if let Value::Number(count) = count {
                 self.counts.add(name, count);
             }
