@@ -4,10 +4,10 @@
 //! So the cluster outlives the second node, and decides nothing while the first one is frozen.
 
 use anyhow::{Context, Result};
+use driftless_start::Jdks;
 
 use super::Service as _;
 use super::engine::EngineChoice;
-use super::jdk::Jdks;
 use super::opensearch::{Member, Node, OpenSearch, QUICK_COMPILER, data_on_disk};
 use super::port::PortLease;
 

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use driftless_start::Jdk;
 use tokio::time::sleep;
 
-use super::jdk::Jdk;
 use super::process::{ChildProcess, ProcessLaunch};
 use super::workspace;
 
@@ -182,8 +182,8 @@ async fn run_maven(pom: &Path, into: &Path, jdk: &Jdk) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::jdk::Jdks;
     use super::*;
+    use driftless_start::Jdks;
 
     const SERVICE: Coordinates = Coordinates { group: "org.example", artifact: "service", version: "1.2" };
 

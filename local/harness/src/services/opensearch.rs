@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use driftless_start::{Jdk, Jdks};
 use opensearch::OpenSearch as Client;
 use opensearch::cluster::ClusterHealthParts;
 use opensearch::http::Url;
@@ -18,7 +19,6 @@ use tokio::sync::Mutex;
 
 use super::engine::{EngineChoice, Release};
 use super::java::{self, Program};
-use super::jdk::{Jdk, Jdks};
 use super::port::PortLease;
 use super::process::{ChildProcess, ProcessLaunch, Signal};
 use super::service::Service;

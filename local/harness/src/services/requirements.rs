@@ -1,6 +1,7 @@
 //! Java and Maven, looked for before anything is built or started.
 
 use anyhow::{Result, bail};
+use driftless_start::is_in_path;
 
 use super::engine::EngineChoice;
 use super::maven::Artifact;
@@ -38,11 +39,6 @@ pub fn check_requirements(wanted: WantedServices, existing: &Existing, jdks: &Jd
 
 fn artifact(engine: EngineChoice, jdks: &Jdks) -> Result<Artifact> {
     engine.release(jdks).map(|(release, _)| release.artifact)
-}
-
-fn is_in_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! SQS: ElasticMQ as a process.
 
 use anyhow::{Context, Result};
+use driftless_start::Jdks;
 
 use super::clients;
 use super::failure::client_error;
 use super::java::{self, Program, path_property};
-use super::jdk::Jdks;
 use super::maven::{Artifact, Coordinates};
 use super::port::PortLease;
 use super::process::ChildProcess;
@@ -85,7 +85,8 @@ pub async fn create_queue(endpoint: &str, name: &str) -> Result<String> {
 /// # Errors
 /// Where no installed Java can run it.
 pub(super) fn artifact(jdks: &Jdks) -> Result<Artifact> {
-    jdks.at_least(MINIMUM_JAVA, NAME).map(|_| ELASTICMQ)
+    jdks.at_least(MINIMUM_JAVA, NAME)?;
+    Ok(ELASTICMQ)
 }
 
 impl Service for ElasticMq {

@@ -1,10 +1,10 @@
 //! AWS's DynamoDB Local as a process, in memory.
 
 use anyhow::{Context, Result};
+use driftless_start::Jdks;
 
 use crate::services::clients;
 use crate::services::java::{self, Program, path_property};
-use crate::services::jdk::Jdks;
 use crate::services::maven::{Artifact, Coordinates};
 use crate::services::port::PortLease;
 use crate::services::process::ChildProcess;
@@ -60,7 +60,8 @@ impl DynamoDbLocal {
     /// # Errors
     /// Where no installed Java can run it.
     pub(in crate::services) fn artifact(jdks: &Jdks) -> Result<Artifact> {
-        jdks.at_least(MINIMUM_JAVA, NAME).map(|_| DYNAMODB_LOCAL)
+        jdks.at_least(MINIMUM_JAVA, NAME)?;
+        Ok(DYNAMODB_LOCAL)
     }
 
     /// The pid of its Java process.
