@@ -64,7 +64,7 @@ async fn an_index_deleted_under_a_running_function_is_no_data_error_and_is_not_c
     let function = index.function().timeout(CREATED);
     function.succeed(&[insert("a", 1)]).await;
     index.send(Method::Delete, &format!("/{}-000001", index.name), None).await;
-    let error = function.invoke(&[insert("b", 2)]).await.expect_err("loud");
+    let error = function.timeout(HELD).invoke(&[insert("b", 2)]).await.expect_err("loud");
     assert_eq!(error.kind(), "Configuration");
     assert_names(&error.to_string(), &["INDEX", "backfill"]);
     let (status, _) = index.send(Method::Get, &format!("/{}-000001", index.name), None).await;
