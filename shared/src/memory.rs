@@ -12,11 +12,11 @@ use crate::change::Content;
 use crate::document_id::DocumentId;
 use crate::outcome::{Problem, Refusal, Treatment};
 use crate::target::{
-    Call, ConditionalWrite, Deleted, DocumentPage, Found, Listed, Position, StoredDocument, StoredState, Target,
-    Written,
+    Call, ConditionalWrite, Deleted, DocumentPage, Listed, ListedDocument, Position, StoredDocument, StoredState,
+    Target, Written,
 };
 
-use documents::{Documents, Reach};
+use documents::{Reach, StoredDocuments};
 
 pub use documents::MemoryDocument;
 
@@ -42,7 +42,7 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 struct State {
-    documents: Documents,
+    documents: StoredDocuments,
     is_closed: bool,
     read_faults: VecDeque<Fault>,
     write_faults: VecDeque<Fault>,
@@ -314,7 +314,8 @@ impl crate::target::Documents for MemoryTarget {
             }
         };
         let all = state.documents.iter().filter(|(_, document)| is_listed(document) && document.seq_no() >= from);
-        let mut found: Vec<_> = all.map(|(id, one)| Found { id: id.clone(), position: one.position }).collect();
+        let mut found: Vec<_> =
+            all.map(|(id, one)| ListedDocument { id: id.clone(), position: one.position }).collect();
         found.sort_by_key(|one| one.position.seq_no);
         let size = state.page_size.unwrap_or(usize::MAX);
         let next = found.get(size).map(|one| one.position.seq_no);
@@ -322,7 +323,7 @@ impl crate::target::Documents for MemoryTarget {
         Ok(DocumentPage { found, next })
     }
 
-    async fn delete(&self, found: &[Found], call: Call) -> Vec<Result<Deleted, Problem>> {
+    async fn delete(&self, found: &[ListedDocument], call: Call) -> Vec<Result<Deleted, Problem>> {
         let fault = {
             let mut state = self.state();
             state.writes += 1;
@@ -332,7 +333,7 @@ impl crate::target::Documents for MemoryTarget {
             return vec![Err(problem); found.len()];
         }
         let mut state = self.state();
-        let mut deleted = |one: &Found| match state.documents.delete(&one.id, one.position) {
+        let mut deleted = |one: &ListedDocument| match state.documents.delete(&one.id, one.position) {
             true => Deleted::Done,
             false => Deleted::Moved,
         };

@@ -18,9 +18,9 @@ use crate::version::Version;
 /// Position of one state of one document, as the engine counts states. Valid in one index only: a target leads to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// The document's `_seq_no`.
+    /// Number of the write that made this state: `_seq_no`.
     pub seq_no: u64,
-    /// The document's `_primary_term`.
+    /// Term of the primary that took it: `_primary_term`.
     pub primary_term: u64,
 }
 
@@ -51,7 +51,7 @@ pub enum WriteCondition {
 /// One conditional write of one document.
 #[derive(Debug, Clone, Copy)]
 pub struct ConditionalWrite<'a> {
-    /// Document to write.
+    /// Id of the document to write.
     pub id: &'a DocumentId,
     /// Condition of the write.
     pub condition: WriteCondition,
@@ -136,7 +136,7 @@ pub struct StoredDocument {
 pub enum StoredBody {
     /// JSON object without `_driftless`, byte for byte as it was written.
     Document(Vec<u8>),
-    /// A tombstone.
+    /// A tombstone, left by a deletion.
     Tombstone,
     /// The whole source of a document that does not end with `_driftless`: driftless did not write it so.
     Foreign(Vec<u8>),
@@ -153,7 +153,7 @@ pub enum Listed {
 
 /// Document that a page lists. It may have changed since.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct ListedDocument {
     /// Id of the document.
     pub id: DocumentId,
     /// Position at which it was found.
@@ -164,7 +164,7 @@ pub struct Found {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DocumentPage {
     /// Documents of the page.
-    pub found: Vec<Found>,
+    pub found: Vec<ListedDocument>,
     /// Sequence number at which the next page begins; absent after the last page.
     pub next: Option<u64>,
 }
@@ -209,5 +209,9 @@ pub trait Documents: Target {
     ) -> impl Future<Output = Result<DocumentPage, Problem>> + Send;
 
     /// Deletes documents for good, each on the condition of its position.
-    fn delete(&self, found: &[Found], call: Call) -> impl Future<Output = Vec<Result<Deleted, Problem>>> + Send;
+    fn delete(
+        &self,
+        found: &[ListedDocument],
+        call: Call,
+    ) -> impl Future<Output = Vec<Result<Deleted, Problem>>> + Send;
 }

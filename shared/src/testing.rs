@@ -51,7 +51,7 @@ impl RecordBuilder {
         Self::new(ChangeKind::Modify, key, sequence_number).numbered(sequence_number)
     }
 
-    /// Begins a REMOVE.
+    /// Begins a REMOVE, which has no new image.
     #[must_use]
     pub fn remove(key: &str, sequence_number: u64) -> Self {
         Self::new(ChangeKind::Remove, key, sequence_number)
@@ -69,13 +69,13 @@ impl RecordBuilder {
         Self { new_image: Some(image.into()), ..self }
     }
 
-    /// Sets the keys.
+    /// Sets the keys, as JSON of typed attributes.
     #[must_use]
     pub fn keys(self, keys: impl Into<String>) -> Self {
         Self { keys: keys.into(), ..self }
     }
 
-    /// Sets the stream.
+    /// Sets the ARN of the record's stream.
     #[must_use]
     pub fn stream_arn(self, arn: impl Into<String>) -> Self {
         Self { stream_arn: arn.into(), ..self }

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{
 use driftless_harness::activity::PARTITION_KEY;
 use driftless_harness::function::{BuildProfile, build_function};
 use driftless_harness::list_dead_letters::{peek, queue_at};
-use driftless_harness::services::{Services, Wanted, shared};
+use driftless_harness::services::{Services, WantedServices, shared};
 use opensearch::http::Method;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ pub(crate) static LOCAL: LazyLock<PathBuf> =
 
 /// The services that all tests share, with queues.
 pub(crate) fn services() -> &'static Services {
-    shared(Wanted::default())
+    shared(WantedServices::default())
 }
 
 /// The tool, with a home of its own, on the services that all tests share.
@@ -38,7 +38,7 @@ struct Tool<'s> {
 }
 
 /// Result of a command.
-struct Ended {
+struct CommandResult {
     code: Option<i32>,
     stdout: String,
     stderr: String,
@@ -58,19 +58,19 @@ impl<'s> Tool<'s> {
         command
     }
 
-    async fn run(&self, name: &str, binary: &PathBuf, arguments: &[&str]) -> Ended {
-        Ended::of(self.command(name, binary, arguments).output().await.expect("the tool runs"))
+    async fn run(&self, name: &str, binary: &PathBuf, arguments: &[&str]) -> CommandResult {
+        CommandResult::of(self.command(name, binary, arguments).output().await.expect("the tool runs"))
     }
 
-    async fn backfill(&self, arguments: &[&str]) -> Ended {
+    async fn backfill(&self, arguments: &[&str]) -> CommandResult {
         self.run("backfill", &BACKFILL, &[&["--json"], arguments].concat()).await
     }
 
-    async fn verify(&self, arguments: &[&str]) -> Ended {
+    async fn verify(&self, arguments: &[&str]) -> CommandResult {
         self.run("verify", &VERIFY, &[&["--json", "--settle-ms", "200", "--segments", "2"], arguments].concat()).await
     }
 
-    async fn verify_key(&self, key: &str) -> Ended {
+    async fn verify_key(&self, key: &str) -> CommandResult {
         self.run("verify", &VERIFY, &["--json", "--settle-ms", "200", "--key", key]).await
     }
 }
@@ -82,7 +82,7 @@ async fn documents(scene: &Scene) -> u64 {
     serde_json::from_str::<Value>(&body).ok().and_then(|answer| answer["count"].as_u64()).unwrap_or_default()
 }
 
-impl Ended {
+impl CommandResult {
     fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("text");
         Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
@@ -168,7 +168,7 @@ async fn a_backfill_that_was_interrupted_goes_on_with_the_same_command() {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).expect("it runs");
     let signalled = Command::new("kill").args(["-INT", &pid.to_string()]).status().await.expect("a signal");
     assert!(signalled.success());
-    let ended = Ended::of(child.wait_with_output().await.expect("it ends"));
+    let ended = CommandResult::of(child.wait_with_output().await.expect("it ends"));
     assert!(ended.stderr.contains("the same command goes on"), "{}", ended.stderr);
     let first = ended.json(1);
     assert_eq!(first["done"], false, "{first}");

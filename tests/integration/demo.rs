@@ -1,8 +1,8 @@
 //! The demo ends with the verdict of verify that table and index are equal, and its summary says so.
 
-use driftless_demo::stage::{Functions, Stage};
+use driftless_demo::stage::{DemoStage, Functions};
 use driftless_demo::{Args, proof, replicate, set_up};
-use driftless_harness::services::{Services, Wanted, shared};
+use driftless_harness::services::{Services, WantedServices, shared};
 use driftless_harness::slices::verify::OrphanSearch;
 use opensearch::DeleteParts;
 use serde_json::json;
@@ -36,7 +36,7 @@ async fn the_demo_shows_an_index_that_is_equal() {
         verify: VERIFY.clone(),
         reindex: REINDEX.clone(),
     };
-    let services: &Services = shared(Wanted::default());
+    let services: &Services = shared(WantedServices::default());
     let stage = set_up(&args, services, functions).await.expect("a stage");
     let summary = replicate(&args, &stage, services).await.expect("played");
     assert!(summary.equal && summary.items > 0 && summary.items == summary.documents, "{summary:?}");
@@ -68,7 +68,7 @@ async fn the_demo_shows_an_index_that_is_equal() {
 }
 
 /// The proof is one: it fails where a document is gone.
-async fn a_lost_document_is_noticed(stage: &Stage) {
+async fn a_lost_document_is_noticed(stage: &DemoStage) {
     let (engine, index) = (&stage.engine, stage.index.as_str());
     let found = engine.search(opensearch::SearchParts::Index(&[index])).size(1).send().await.expect("answered");
     let found: serde_json::Value = found.json().await.expect("JSON");

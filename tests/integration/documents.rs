@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Function, Index, documents, insert, modify, with_image, with_keys};
+use crate::support::{Index, ReplicateFunction, documents, insert, modify, with_image, with_keys};
 
 #[tokio::test]
 async fn numbers_come_back_digit_for_digit_and_match_as_doubles() {
@@ -36,7 +36,7 @@ async fn numbers_of_38_digits_match_exactly_under_the_definition_for_that() {
             with_image(&format!("k{sequence}"), sequence, &format!(r#"{{"n":{{"N":"{number}"}}}}"#))
         })
         .collect();
-    Function::new(settings).succeed(&records).await;
+    ReplicateFunction::new(settings).succeed(&records).await;
     for (key, number) in ["k1", "k2", "k3", "k4"].into_iter().zip(exact) {
         assert_eq!(index.visible().await[key], format!(r#"{{"n":{number}}}"#));
         assert_eq!(index.search(json!({"term": {"n.exact": number}})).await, [key]);

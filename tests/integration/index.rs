@@ -64,7 +64,7 @@ async fn an_index_deleted_under_a_running_function_is_no_data_error_and_is_not_c
     let function = index.function().timeout(CREATED);
     function.succeed(&[insert("a", 1)]).await;
     index.send(Method::Delete, &format!("/{}-000001", index.name), None).await;
-    let error = function.invoke(&[insert("b", 2)]).await.expect_err("loud");
+    let error = function.timeout(HELD).invoke(&[insert("b", 2)]).await.expect_err("loud");
     assert_eq!(error.kind(), "Configuration");
     assert_names(&error.to_string(), &["INDEX", "backfill"]);
     let (status, _) = index.send(Method::Get, &format!("/{}-000001", index.name), None).await;
@@ -81,7 +81,7 @@ async fn a_users_own_definition_is_used_and_the_metadata_added() {
     std::fs::write(&file, definition.to_string()).expect("written");
     let mut settings = index.settings();
     settings.push(("INDEX_DEFINITION".to_owned(), file.to_string_lossy().into_owned()));
-    crate::support::Function::new(settings).succeed(&[insert("a", 1)]).await;
+    crate::support::ReplicateFunction::new(settings).succeed(&[insert("a", 1)]).await;
     assert_eq!(index.search(json!({"term": {"n": "1"}})).await, ["a"]);
     let (_, described) = index.send(Method::Get, &format!("/{}", index.name), None).await;
     let described: Value = serde_json::from_str(&described).expect("JSON");

@@ -12,6 +12,7 @@ use driftless_harness::compare::{TableComparison, compare};
 use driftless_harness::function::{
     BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, ProcessFault, build_function,
 };
+use driftless_harness::load::LoadItem;
 use driftless_harness::services::dynamodb_client;
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
@@ -35,10 +36,8 @@ pub(crate) struct Scene {
     pub(crate) index: Index,
 }
 
-type Item = HashMap<String, AttributeValue>;
-
 /// Key attributes of an item.
-pub(crate) fn key(number: u64) -> Item {
+pub(crate) fn key(number: u64) -> LoadItem {
     let text = |text: String| AttributeValue::S(text);
     HashMap::from([
         (PARTITION_KEY.to_owned(), text(format!("p{}", number / IN_A_PARTITION))),
@@ -52,7 +51,7 @@ pub(crate) fn id(number: u64) -> String {
 }
 
 /// An item with content that changes with `state`.
-fn item(number: u64, state: u64) -> Item {
+fn item(number: u64, state: u64) -> LoadItem {
     let mut item = key(number);
     item.insert("state".to_owned(), AttributeValue::N(state.to_string()));
     item.insert("exact".to_owned(), AttributeValue::N(format!("12345678901234567890.{:09}", number + 1)));

@@ -1,7 +1,10 @@
 //! The guarantees, on the real services. One binary, so that the services are started once; every test has an index,
 //! and a table where it needs one, of its own.
+//!
+//! Tests run in the order of their names. The longest come early, so that none runs alone at the end.
 
 mod backfill;
+mod cargo_lambda;
 mod commands;
 mod complaints;
 mod convergence;
@@ -22,4 +25,3 @@ mod stage;
 mod streams;
 mod support;
 mod verify;
-mod watch;

@@ -9,7 +9,9 @@ use driftless_harness::function::ProcessFault;
 use serde_json::json;
 
 use crate::backfill::{disturb, follow};
+use crate::guard::stays_removed;
 use crate::loading::{Scene, count, run};
+use crate::support::{Index, insert};
 use crate::verify::{find_and_mend, verify_under_writes};
 
 const LOADED: u64 = 200_000;
@@ -78,6 +80,15 @@ async fn two_hundred_thousand_items_are_loaded_under_changes_although_every_proc
         sum("written"),
         comparison.items
     ));
+}
+
+#[tokio::test]
+#[ignore = "takes a minute: cargo test -p driftless-tests scale -- --ignored"]
+async fn a_removed_item_stays_removed_also_after_the_engines_own_time_for_deletes() {
+    let (index, started) = (Index::new("scale-tombstone"), Instant::now());
+    index.function().succeed(&[insert("first", 1)]).await;
+    stays_removed(&index, 2 * FORGOTTEN).await;
+    assert!(started.elapsed() >= Duration::from_secs(60), "{:?}: `index.gc_deletes` is another", started.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

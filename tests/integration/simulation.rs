@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use driftless::document_id::DocumentId;
 use driftless::environment::Environment;
-use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTarget, Wanted};
+use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, IndexRequirements, OpenSearchTarget};
 use driftless::outcome::Problem;
 use driftless::target::{Call, ConditionalWrite, Position, StoredState, Target, Written};
 use driftless::time::Timestamp;
-use driftless_simulate::{Index as Playground, Missing, Played, Tombstone, generate, play_on, replay};
+use driftless_simulate::{Missing, Played, SimulatedIndex, Tombstone, generate, play_on, replay};
 use futures::StreamExt as _;
 use opensearch::http::Method;
 use serde_json::{Value, json};
@@ -38,7 +38,8 @@ impl EngineIndex {
         let config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
         let engine = Engine::connect(&config).await.expect("an engine");
         let deadline = Instant::now() + Duration::from_secs(60);
-        let wanted = Wanted { identity: &identity(), create: Some(&IndexDefinition::default()), takes_over: true };
+        let wanted =
+            IndexRequirements { identity: &identity(), create: Some(&IndexDefinition::default()), takes_over: true };
         let made = engine.ensure_index(wanted, deadline).await.expect("an index");
         let created = Self { target: OpenSearchTarget::new(Arc::new(engine), made.public), index: Arc::new(index) };
         created.put_mapping(&json!({"poison": {"type": "object", "dynamic": "strict"}})).await;
@@ -66,7 +67,7 @@ impl Target for EngineIndex {
     }
 }
 
-impl Playground for EngineIndex {
+impl SimulatedIndex for EngineIndex {
     async fn visible(&self) -> BTreeMap<String, String> {
         self.index.visible().await
     }

@@ -9,7 +9,7 @@ use driftless::dead_letter::{DeadLetter, DeadLetterMessage};
 use driftless::environment::Environment;
 use driftless::function::clock::now;
 use driftless::function::{Deadlines, FunctionError};
-use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, OpenSearchTarget, Wanted};
+use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, IndexRequirements, OpenSearchTarget};
 use driftless::outcome::Outcome;
 use driftless::queue::memory::MemoryQueue;
 use driftless::version::Generation;
@@ -32,7 +32,7 @@ pub(crate) struct Stage {
 }
 
 /// Result of an invocation, with the records that failed.
-pub(crate) struct Ended {
+pub(crate) struct InvocationResult {
     /// Numbers of the failed records.
     pub(crate) answer: Result<Vec<String>, FunctionError>,
     pub(crate) letters: Vec<DeadLetter>,
@@ -73,7 +73,7 @@ impl Stage {
     }
 
     /// Hands the function a batch.
-    pub(crate) async fn invoke(&self, records: &[String]) -> Ended {
+    pub(crate) async fn invoke(&self, records: &[String]) -> InvocationResult {
         let raw: Vec<_> = records.iter().map(|json| RawValue::from_string(json.clone()).expect("JSON")).collect();
         let (reading, queue) = (ReadOptions::default(), MemoryQueue::default());
         let function = Function {
@@ -96,7 +96,7 @@ impl Stage {
         let lines = metrics.lines(&self.index.name);
         let mut lines =
             serde_json::Deserializer::from_slice(&lines).into_iter().map(|line| line.expect("lines of JSON"));
-        Ended { answer, letters, metrics: lines.next().expect("a line"), problems: lines.collect() }
+        InvocationResult { answer, letters, metrics: lines.next().expect("a line"), problems: lines.collect() }
     }
 
     /// Says how changes would end, by version.
@@ -107,7 +107,7 @@ impl Stage {
 
     /// Hands it a batch that it must answer without a failure; gives its dead letters and metrics.
     pub(crate) async fn handle(&self, records: &[String]) -> (Vec<DeadLetter>, Value) {
-        let Ended { answer, letters, metrics, .. } = self.invoke(records).await;
+        let InvocationResult { answer, letters, metrics, .. } = self.invoke(records).await;
         assert_eq!(answer.expect("handled"), [""; 0], "the stream goes on");
         (letters, metrics)
     }
@@ -129,7 +129,7 @@ async fn writer(
     let mut config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
     config.request_timeout = TIMEOUT;
     let engine = Engine::connect(&config).await.expect("a client");
-    let wanted = Wanted { identity: &identity(), create: Some(definition), takes_over: true };
+    let wanted = IndexRequirements { identity: &identity(), create: Some(definition), takes_over: true };
     let made = engine.ensure_index(wanted, Instant::now() + TIMEOUT).await.expect("an index");
     config.request_timeout = request_timeout;
     let engine = Engine::connect(&config).await.expect("a client");

@@ -15,7 +15,7 @@ use driftless_harness::load::{self, Load, Meter};
 use driftless_harness::mapping::{
     DynamoDbStream, EventSourceMapping, MappingConfig, MappingFaults, MemoryMessages, RetryBackoff,
 };
-use driftless_harness::services::{DynamoDbKind, Wanted, dynamodb_client, shared, streams_client};
+use driftless_harness::services::{DynamoDbKind, WantedServices, dynamodb_client, shared, streams_client};
 use opensearch::OpenSearch;
 use opensearch::http::transport::Transport;
 
@@ -60,7 +60,7 @@ fn troubled() -> MappingConfig {
 }
 
 async fn a_troubled_stream_converges(dynamodb: DynamoDbKind) {
-    let services = shared(Wanted { dynamodb, sqs: false, ..Wanted::default() });
+    let services = shared(WantedServices { dynamodb, sqs: false, ..WantedServices::default() });
     let tables = dynamodb_client(services.dynamodb_endpoint());
     let table = unique("activity");
     create_table(&tables, &table).await.expect("a table");

@@ -8,7 +8,7 @@ use driftless::function::{Context, FunctionError, Settings};
 use driftless::opensearch::Identity;
 use driftless::replication::Fingerprints;
 use driftless::version::Generation;
-use driftless_harness::services::{DynamoDbKind, Services, Wanted, shared};
+use driftless_harness::services::{DynamoDbKind, Services, WantedServices, shared};
 use lambda_runtime::LambdaEvent;
 use opensearch::OpenSearch;
 use opensearch::http::Method;
@@ -28,7 +28,7 @@ pub(crate) fn unique(name: &str) -> String {
 
 /// The engine that all tests share.
 pub(crate) fn services() -> &'static Services {
-    shared(Wanted { dynamodb: DynamoDbKind::Embedded, sqs: false, ..Wanted::default() })
+    shared(WantedServices { dynamodb: DynamoDbKind::Embedded, sqs: false, ..WantedServices::default() })
 }
 
 pub(crate) fn engine_url() -> &'static str {
@@ -136,8 +136,8 @@ impl Index {
     }
 
     /// The function in this process.
-    pub(crate) fn function(&self) -> Function {
-        Function::new(self.settings())
+    pub(crate) fn function(&self) -> ReplicateFunction {
+        ReplicateFunction::new(self.settings())
     }
 }
 
@@ -150,13 +150,13 @@ fn without_metadata(source: &str) -> String {
 }
 
 /// The `replicate` function in this process, as its `main` builds it.
-pub(crate) struct Function {
+pub(crate) struct ReplicateFunction {
     context: Context,
     outbox: Outbox,
     timeout: Duration,
 }
 
-impl Function {
+impl ReplicateFunction {
     pub(crate) fn new(settings: Vec<(String, String)>) -> Self {
         let lookup = move |name: &str| settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         let context = Context::new(Settings::from_env(&lookup));

@@ -118,28 +118,6 @@ pub(crate) async fn verify_under_writes(items: u64, per_second: u64, at_least: D
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn repairs_and_changes_of_the_same_items_race_and_the_newest_stands() {
-    let scene = Scene::new("race").await;
-    scene.fill(0..40).await;
-    let mapping = follow(&scene).await;
-    scene.backfilled().await;
-    let stop = AtomicBool::new(false);
-    let keys: Vec<Value> = (0..40).map(|n| json!({"pk": {"S": "p0"}, "sk": {"S": format!("s{n:06}")}})).collect();
-    let repair = async {
-        for _ in 0..15 {
-            // Looked at without a pause, so that what is on its way is repaired, too.
-            run(scene.verify(), json!({"keys": keys, "settle_ms": 0, "repair": true}), None).await;
-        }
-        stop.store(true, Ordering::Relaxed);
-    };
-    futures::future::join(repair, disturb(&scene, 40, &stop, 150)).await;
-    mapping.wait_until_drained(DRAIN).await.expect("drained");
-    mapping.shutdown().await;
-    let comparison = scene.compared().await;
-    assert_eq!(comparison.differences(), 0, "{}", comparison.describe());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listing_of_the_index_is_taken_up_again_page_by_page() {
     // More documents than a page has, on several invocations.
     let scene = Scene::new("pages").await;

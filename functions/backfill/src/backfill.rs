@@ -18,7 +18,7 @@ use driftless::version::Version;
 use driftless::writer::{ApplyOptions, Writer};
 use futures::future::join;
 
-use crate::metrics::Progress;
+use crate::metrics::BackfillProgress;
 use crate::report::{BackfillCounts, BackfillReport};
 use crate::request::BackfillRequest;
 
@@ -33,7 +33,7 @@ pub struct Backfill<'f, T, B> {
     pub table: &'f B,
     /// Keys of the table.
     pub schema: &'f KeySchema,
-    /// The function's clock.
+    /// Clock of the function, for what is measured and written.
     pub now: fn() -> Timestamp,
 }
 
@@ -72,7 +72,7 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         &self,
         request: &BackfillRequest,
         slice: Slice,
-        progress: &mut Progress<'_>,
+        progress: &mut BackfillProgress<'_>,
     ) -> Result<BackfillReport, FunctionError> {
         let selection = request.selection().select(self.schema);
         let selection = selection.map_err(|error| FunctionError::Request(error.to_string()))?;

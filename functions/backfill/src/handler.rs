@@ -8,7 +8,7 @@ use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
 use crate::backfill::Backfill;
-use crate::metrics::Progress;
+use crate::metrics::BackfillProgress;
 use crate::report::BackfillReport;
 use crate::request::BackfillRequest;
 
@@ -43,7 +43,7 @@ async fn backfill(
     let writer = context.open(Access::Create, request.index, Some(&schema.table_arn), deadlines.work).await?;
     let function =
         Backfill { read_options: &settings.read_options, writer: &writer, table: &*table, schema: &schema, now };
-    let mut progress = Progress::new(settings.engine.index.public(), now());
+    let mut progress = BackfillProgress::new(settings.engine.index.public(), now());
     let result = deadlines.keep(function.run(&request, slice, &mut progress)).await;
     if let Ok(report) = &result {
         progress.close(&report.counts, now());

@@ -27,19 +27,19 @@ struct Line<'i> {
     backfill_rejected: AsCount<u64>,
     backfill_bytes: AsBytes<u64>,
     backfill_read_capacity: AsCount<f64>,
-    /// Items per second.
+    /// Items per second of the invocation.
     backfill_rate: AsCount<f64>,
 }
 
 /// Progress of one invocation.
 #[derive(Debug)]
-pub struct Progress<'i> {
+pub struct BackfillProgress<'i> {
     index: &'i str,
     told: BackfillCounts,
     at: Timestamp,
 }
 
-impl<'i> Progress<'i> {
+impl<'i> BackfillProgress<'i> {
     /// Begins at this time.
     #[must_use]
     pub fn new(index: &'i str, at: Timestamp) -> Self {
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_line_tells_what_was_not_told_yet() {
         let at = Timestamp::from_millis;
-        let mut progress = Progress::new("activity", at(1_000));
+        let mut progress = BackfillProgress::new("activity", at(1_000));
         let first =
             BackfillCounts { items: 10, written: 8, superseded: 2, bytes: 500, rcu: 1.5, ..BackfillCounts::default() };
         progress.close(&first, at(2_000));

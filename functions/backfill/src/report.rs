@@ -1,7 +1,6 @@
 //! Answer of `backfill`: the place to go on at, counts, and the documents that were refused.
 
-use std::ops::AddAssign;
-
+use driftless::add_counts;
 use driftless::dead_letter::Rejection;
 use driftless::document_id::DocumentId;
 use driftless::table::selection::Cursor;
@@ -75,15 +74,4 @@ impl BackfillReport {
     }
 }
 
-impl AddAssign for BackfillCounts {
-    fn add_assign(&mut self, more: Self) {
-        self.items += more.items;
-        self.written += more.written;
-        self.superseded += more.superseded;
-        self.rejected += more.rejected;
-        self.left_out += more.left_out;
-        self.absent += more.absent;
-        self.bytes += more.bytes;
-        self.rcu += more.rcu;
-    }
-}
+add_counts!(BackfillCounts { items, written, superseded, rejected, left_out, absent, bytes, rcu });

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::backfill::Backfill;
-use crate::metrics::Progress;
+use crate::metrics::BackfillProgress;
 use crate::report::BackfillReport;
 use crate::request::BackfillRequest;
 
@@ -50,7 +50,7 @@ impl Scene {
         let Self { table, read_options, .. } = self;
         let backfill = Backfill { read_options, writer: &writer, table, schema: &schema, now: clock };
         let slice = Slice::until(Instant::now() + time);
-        backfill.run(&BackfillRequest::read(request)?, slice, &mut Progress::new("i", clock())).await
+        backfill.run(&BackfillRequest::read(request)?, slice, &mut BackfillProgress::new("i", clock())).await
     }
 
     async fn succeed(&self, request: Value) -> BackfillReport {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use driftless::backoff::Backoff;
 use driftless::function::{FunctionError, Slice};
 use driftless::outcome::Treatment;
-use driftless::target::{Call, Deleted, DocumentPage, Documents, Found, Listed};
+use driftless::target::{Call, Deleted, DocumentPage, Documents, Listed, ListedDocument};
 use driftless::time::Timestamp;
 use tokio::time::Instant;
 
@@ -69,7 +69,7 @@ async fn list<T: Documents>(
 /// Deletes tombstones, and again those whose deletion may succeed later.
 async fn delete<T: Documents>(
     target: &T,
-    part: &[Found],
+    part: &[ListedDocument],
     deadline: Instant,
     report: &mut PurgeReport,
 ) -> Result<(), FunctionError> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct PurgeReport {
     /// Tombstones of the age that were found.
     pub found: u64,
-    /// Deleted for good.
+    /// Tombstones that were deleted for good.
     pub purged: u64,
     /// No longer at their positions: written again since, or purged by another process.
     pub moved: u64,

@@ -19,7 +19,7 @@ const NEXT: &str = "the stream no longer holds these records: backfill the table
                     this letter by its message_id";
 
 /// Result of one page of a range.
-enum RangePage {
+enum PageResult {
     /// All changes of the page are done.
     Done,
     /// Nobody knows if some changes are newer than the stored ones. All others are done.
@@ -53,9 +53,9 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
                 Err(error) => return Ok(unread(&error)),
             };
             match self.redrive_page(&page.records, run).await? {
-                RangePage::Done => {}
-                RangePage::Undecided => is_undecided = true,
-                RangePage::Over(end) => return Ok(end),
+                PageResult::Done => {}
+                PageResult::Undecided => is_undecided = true,
+                PageResult::Over(end) => return Ok(end),
             }
             if page.last {
                 break;
@@ -72,16 +72,16 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         &self,
         raw: &[Box<RawValue>],
         run: &mut RedriveRun<'_>,
-    ) -> Result<RangePage, ConfigurationError> {
+    ) -> Result<PageResult, ConfigurationError> {
         let read_options = ReadOptions { generation: self.assumed_generation(run), ..self.read_options.clone() };
         let mut batch = match Batch::read(raw, &read_options) {
             Ok(batch) => batch,
             // Concerns this message only: the others may be of another stream.
-            Err(error) => return Ok(RangePage::Over(End::keep("configuration", error.to_string()))),
+            Err(error) => return Ok(PageResult::Over(End::keep("configuration", error.to_string()))),
         };
         let undecided = match self.undecided_documents(batch.changes(), run).await? {
             Ok(undecided) => undecided,
-            Err(problem) => return Ok(RangePage::Over(End::Failed(problem))),
+            Err(problem) => return Ok(PageResult::Over(End::Failed(problem))),
         };
         batch.retain(|change| !undecided.contains(&change.id));
         let outcomes = self.apply(batch.changes(), run).await?;
@@ -94,18 +94,18 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
             _ => None,
         });
         if let Some(problem) = failed {
-            return Ok(RangePage::Over(End::Failed(problem)));
+            return Ok(PageResult::Over(End::Failed(problem)));
         }
         // The message still holds the undecided records, so they need no dead letter.
         if !undecided.is_empty() {
-            return Ok(RangePage::Undecided);
+            return Ok(PageResult::Undecided);
         }
         if !run.request.dry_run
             && let Err(end) = self.send_rejected(&rejected, run).await
         {
-            return Ok(RangePage::Over(end));
+            return Ok(PageResult::Over(end));
         }
-        Ok(RangePage::Done)
+        Ok(PageResult::Done)
     }
 
     /// Sends dead letters for rejected records of a range, before its message is deleted.

@@ -32,7 +32,7 @@ pub struct Redrive<'f, T, Q, R, B> {
     pub read_options: &'f ReadOptions,
     /// Writer on the index.
     pub writer: &'f Writer<T>,
-    /// The dead-letter queue.
+    /// Queue whose dead letters are redriven.
     pub queue: &'f Q,
     /// Reader for ranges of the stream.
     pub ranges: &'f R,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use driftless::function::{FunctionError, Settings, Slice};
 use driftless::opensearch::{
-    Engine, EnsureError, Identity, IndexDefinition, IndexPair, OpenSearchTarget, ReindexRecord, ReindexedIndex,
-    Shadowed, StoppedRefresh, Verified, Wanted,
+    Engine, EnsureError, Identity, IndexDefinition, IndexPair, IndexRequirements, OpenSearchTarget, ReindexRecord,
+    ReindexedIndex, Shadowed, StoppedRefresh, Verified,
 };
 use driftless::outcome::{ConfigurationError, Problem};
 use driftless::replication::Fingerprints;
@@ -16,7 +16,7 @@ use driftless::time::Timestamp;
 use driftless::writer::Writer;
 use serde_json::Value;
 
-use crate::report::{IndexReport, OtherReport, Progress, ReindexReport};
+use crate::report::{IndexReport, OtherReport, ReindexProgress, ReindexReport};
 use crate::request::{ReindexRequest, VerifyTotals};
 use crate::shadow::{self, Place};
 use crate::tombstones;
@@ -37,11 +37,11 @@ pub struct Reindex<'f> {
     pub engine: Arc<Engine>,
     /// Client of the second cluster, if the new index is there.
     pub second: Option<Arc<Engine>>,
-    /// The function's settings.
+    /// Settings of the function's environment.
     pub settings: &'f Settings,
     /// Times of the invocation.
     pub slice: Slice,
-    /// The function's clock.
+    /// Clock for the times in the re-index's record.
     pub now: fn() -> Timestamp,
 }
 
@@ -77,10 +77,10 @@ impl Reindex<'_> {
 
     async fn create(&self, pair: &IndexPair, definition: Option<Value>) -> Result<(), FunctionError> {
         match (progress(pair), &pair.other) {
-            (Progress::None, _) => {}
+            (ReindexProgress::None, _) => {}
             // An earlier try has created it.
-            (Progress::Filling, _) => return Ok(()),
-            (Progress::Switched, other) => {
+            (ReindexProgress::Filling, _) => return Ok(()),
+            (ReindexProgress::Switched, other) => {
                 let name = other.as_ref().map_or("", |other| &other.index.name);
                 return Err(wrong(&format!("`{name}` is still written, from the re-index before: drop it first")));
             }
@@ -103,7 +103,7 @@ impl Reindex<'_> {
         let deadline = self.slice.deadline;
         let first = self.engine.index_pair(deadline).await?.public;
         let identity = Identity { rules: self.rules(), ..first.identity() };
-        let wanted = Wanted { identity: &identity, create: Some(&definition), takes_over: false };
+        let wanted = IndexRequirements { identity: &identity, create: Some(&definition), takes_over: false };
         second.ensure_index(wanted, deadline).await?;
         let new = second.index_pair(deadline).await?.public;
         if new.record.is_none() {
@@ -179,7 +179,7 @@ impl Reindex<'_> {
 
     async fn switch(&self, pair: &IndexPair, force: bool) -> Result<(), FunctionError> {
         // An earlier try has moved the alias.
-        if progress(pair) == Progress::Switched {
+        if progress(pair) == ReindexProgress::Switched {
             return Ok(());
         }
         let new = filling(pair, "switch")?;
@@ -197,9 +197,9 @@ impl Reindex<'_> {
             return Err(wrong(TWO_CLUSTERS));
         }
         match (progress(pair), &pair.other) {
-            (Progress::Switched, Some(old)) => self.swap(&pair.public, old, &pair.public).await,
+            (ReindexProgress::Switched, Some(old)) => self.swap(&pair.public, old, &pair.public).await,
             // An earlier try has moved the alias.
-            (Progress::Filling, _) => Ok(()),
+            (ReindexProgress::Filling, _) => Ok(()),
             _ => Err(wrong("there is nothing to roll back to: only one index is written")),
         }
     }
@@ -294,7 +294,7 @@ impl Reindex<'_> {
         let other = match &pair.other {
             None => None,
             Some(index) => {
-                let new = if state == Progress::Switched { &pair.public } else { index };
+                let new = if state == ReindexProgress::Switched { &pair.public } else { index };
                 let engine = self.second.as_ref().unwrap_or(&self.engine);
                 Some(OtherReport::new(self.counted(engine, index).await?, &record_of(new)))
             }
@@ -333,19 +333,21 @@ impl Reindex<'_> {
 }
 
 /// Derives the progress from which of the two indexes was made from the other.
-pub(crate) fn progress(pair: &IndexPair) -> Progress {
-    let Some(other) = &pair.other else { return Progress::None };
+pub(crate) fn progress(pair: &IndexPair) -> ReindexProgress {
+    let Some(other) = &pair.other else { return ReindexProgress::None };
     let is_from = |new: &ReindexedIndex, old: &ReindexedIndex| {
         new.record.as_ref().is_some_and(|record| record.from == old.index.name)
     };
-    if is_from(&pair.public, other) { Progress::Switched } else { Progress::Filling }
+    if is_from(&pair.public, other) { ReindexProgress::Switched } else { ReindexProgress::Filling }
 }
 
 /// Returns the new index while it is filled.
 fn filling<'p>(pair: &'p IndexPair, step: &str) -> Result<&'p ReindexedIndex, FunctionError> {
     match (progress(pair), &pair.other) {
-        (Progress::Filling, Some(new)) => Ok(new),
-        (Progress::Switched, _) => Err(wrong(&format!("{step} comes before switch: roll back first, or begin anew"))),
+        (ReindexProgress::Filling, Some(new)) => Ok(new),
+        (ReindexProgress::Switched, _) => {
+            Err(wrong(&format!("{step} comes before switch: roll back first, or begin anew")))
+        }
         _ => Err(wrong(&format!("{step} needs a second index: begin with create"))),
     }
 }
@@ -374,13 +376,13 @@ pub(crate) fn gate(record: &ReindexRecord) -> Result<(), String> {
     Err(format!("{missing}; force switches without it"))
 }
 
-fn next(pair: &IndexPair, state: Progress, leftovers: &[String]) -> String {
+fn next(pair: &IndexPair, state: ReindexProgress, leftovers: &[String]) -> String {
     match (state, &pair.other) {
-        (Progress::Filling, Some(new)) => match gate(&record_of(new)) {
+        (ReindexProgress::Filling, Some(new)) => match gate(&record_of(new)) {
             Ok(()) => "switch".to_owned(),
             Err(missing) => missing,
         },
-        (Progress::Switched, Some(old)) => {
+        (ReindexProgress::Switched, Some(old)) => {
             format!("watch the new index; rollback for as long as you may need it, then drop `{}`", old.index.name)
         }
         _ => match leftovers.first() {

@@ -9,7 +9,7 @@ use crate::answers::Difference;
 /// Progress of a re-index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Progress {
+pub enum ReindexProgress {
     /// No re-index is under way.
     #[default]
     None,
@@ -24,8 +24,8 @@ pub enum Progress {
 pub struct ReindexReport {
     /// The step that was asked for.
     pub step: String,
-    /// Progress after it.
-    pub state: Progress,
+    /// Progress of the re-index after the step.
+    pub state: ReindexProgress,
     /// The index that readers see.
     pub public: IndexReport,
     /// The index that is written besides.
@@ -49,12 +49,12 @@ pub struct ReindexReport {
     pub leftovers: Vec<String>,
 }
 
-/// An index.
+/// The index that readers see, with its size.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexReport {
     /// Name of the physical index.
     pub name: String,
-    /// Documents without tombstones.
+    /// Number of documents, tombstones left out.
     pub documents: u64,
 }
 
@@ -63,7 +63,7 @@ pub struct IndexReport {
 pub struct OtherReport {
     /// Name of the physical index.
     pub name: String,
-    /// Documents without tombstones.
+    /// Number of documents, tombstones left out.
     pub documents: u64,
     /// True once the tombstones of the old index stand in the new one.
     pub tombstones_copied: bool,

@@ -23,7 +23,7 @@ pub enum ReindexRequest {
         #[serde(default)]
         cursor: Option<Cursor>,
     },
-    /// Describes both indexes.
+    /// Describes both indexes and the next step.
     Status {},
     /// Keeps the verdict of a whole verify of the new index.
     Verified {
@@ -72,7 +72,7 @@ pub struct VerifyTotals {
     pub unshaped: u64,
     /// Repairs that the engine refused.
     pub rejected: u64,
-    /// Repairs that failed.
+    /// Repairs that failed and may succeed later.
     pub failed: u64,
 }
 

@@ -45,7 +45,7 @@ pub struct ShadowReport {
     pub searches: usize,
     /// Searches whose answers differ.
     pub different: usize,
-    /// First differences.
+    /// First differences, with their searches.
     pub differences: Vec<Difference>,
 }
 

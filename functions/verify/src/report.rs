@@ -24,7 +24,7 @@ pub struct VerifyReport {
     /// Longest time in milliseconds from a change to its write, among the documents that were written lately.
     #[serde(default)]
     pub lag_ms: u64,
-    /// First differences.
+    /// The first differences that were found.
     #[serde(default)]
     pub examples: Vec<Example>,
     /// Number of documents in the index without tombstones, if it was asked for and all is done.
@@ -70,12 +70,12 @@ pub struct VerifyCounts {
     pub rcu: f64,
 }
 
-/// A difference.
+/// A document that differs from its item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Example {
     /// Id of the document.
     pub document_id: String,
-    /// DifferenceKind of the difference.
+    /// Kind of the difference, as the counts tell them apart.
     pub kind: DifferenceKind,
     /// Paths of fields that differ. Empty if all are the same, in another form.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -83,7 +83,7 @@ pub struct Example {
 }
 
 impl VerifyReport {
-    /// Notes a difference.
+    /// Counts a difference, and lists it while there is room.
     pub(crate) fn note(&mut self, id: &DocumentId, kind: DifferenceKind, paths: Vec<String>) {
         let counts = &mut self.counts;
         let slot = match kind {

@@ -75,7 +75,7 @@ impl Scene {
         report
     }
 
-    /// Compares both sides.
+    /// Compares from the table's side, then from the index's.
     async fn both(&self, repair: bool) -> VerifyCounts {
         let mut counts = self.succeed(json!({"repair": repair})).await.counts;
         let index = self.succeed(json!({"repair": repair, "orphans": "full"})).await.counts;

@@ -54,7 +54,7 @@ pub struct Verify<'f, T, B> {
     pub table: &'f B,
     /// Keys of the table.
     pub schema: &'f KeySchema,
-    /// The function's clock.
+    /// Clock that tells how old a change is.
     pub now: fn() -> Timestamp,
 }
 

@@ -30,7 +30,7 @@ const DYNAMODB_SCAN: [(&str, &str); 4] = [
 
 /// Service at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Service {
+pub(crate) enum BaselineService {
     OpenSearch,
     /// A local DynamoDB that is scanned.
     DynamoDb,
@@ -40,13 +40,13 @@ pub(crate) enum Service {
 pub(crate) struct BaselineClient {
     sender: SendRequest<Full<Bytes>>,
     authority: String,
-    service: Service,
+    service: BaselineService,
     bulk_path: String,
     mget_path: String,
 }
 
 /// Body of an answer, and the time from the request's first byte to the answer's last.
-pub(crate) struct Answer {
+pub(crate) struct TimedAnswer {
     pub(crate) body: Bytes,
     pub(crate) took: Duration,
 }
@@ -54,11 +54,11 @@ pub(crate) struct Answer {
 impl BaselineClient {
     /// Connects. The index or alias must exist.
     pub(crate) async fn connect(endpoint: &str, index: &str) -> Result<Self> {
-        Self::open(&Url::parse(endpoint).context("read the engine's URL")?, index, Service::OpenSearch).await
+        Self::open(&Url::parse(endpoint).context("read the engine's URL")?, index, BaselineService::OpenSearch).await
     }
 
     /// Connects to a service.
-    pub(crate) async fn open(url: &Url, index: &str, service: Service) -> Result<Self> {
+    pub(crate) async fn open(url: &Url, index: &str, service: BaselineService) -> Result<Self> {
         let host = url.host_str().context("find the engine's host")?;
         let port = url.port_or_known_default().context("find the engine's port")?;
         let authority = format!("{host}:{port}");
@@ -86,7 +86,7 @@ impl BaselineClient {
     }
 
     /// Reads whole documents, realtime, by id.
-    pub(crate) async fn read(&mut self, ids: &[DocumentId]) -> Result<Answer> {
+    pub(crate) async fn read(&mut self, ids: &[DocumentId]) -> Result<TimedAnswer> {
         let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
         let path = self.mget_path.clone();
         let body = serde_json::to_vec(&serde_json::json!({ "ids": ids })).context("write ids")?;
@@ -100,11 +100,11 @@ impl BaselineClient {
     }
 
     /// Sends a request of any method.
-    pub(crate) async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
+    pub(crate) async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<TimedAnswer> {
         let request = Request::builder().method(method).uri(path).header(HOST, &self.authority);
         let headers: &[(&str, &str)] = match self.service {
-            Service::OpenSearch => &OPENSEARCH,
-            Service::DynamoDb => &DYNAMODB_SCAN,
+            BaselineService::OpenSearch => &OPENSEARCH,
+            BaselineService::DynamoDb => &DYNAMODB_SCAN,
         };
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let request = request.body(Full::new(body)).context("build a request")?;
@@ -117,6 +117,6 @@ impl BaselineClient {
         if !status.is_success() {
             bail!("the engine answers {status} to {path}: {}", String::from_utf8_lossy(&body[..body.len().min(600)]));
         }
-        Ok(Answer { body, took })
+        Ok(TimedAnswer { body, took })
     }
 }

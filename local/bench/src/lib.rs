@@ -36,7 +36,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum as _;
 use driftless_display::console;
-use driftless_harness::services::{Purpose, Services, Wanted};
+use driftless_harness::services::{Purpose, Services, WantedServices};
 
 pub use args::Args;
 pub use figures::{Bound, Figure, Row, RowId};
@@ -82,8 +82,8 @@ async fn measure(args: &Args) -> Result<BenchReport> {
     let needs_slices = rows.iter().any(|row| matches!(row, RowId::FirstLoad | RowId::Proof));
     let slices = if needs_slices { Some(SliceFunctions::build().await?) } else { None };
     let services = {
-        let _progress = console::Progress::spinner("starting DynamoDB and OpenSearch");
-        Services::start(Wanted { sqs: false, purpose: Purpose::Benchmark, ..Wanted::default() }).await?
+        let _progress = console::ProgressLine::spinner("starting DynamoDB and OpenSearch");
+        Services::start(WantedServices { sqs: false, purpose: Purpose::Benchmark, ..WantedServices::default() }).await?
     };
     let engine = services.opensearch().map_or("an existing engine", |engine| engine.name());
     let mut report = BenchReport::new(args, &subject.name, engine);
@@ -93,7 +93,7 @@ async fn measure(args: &Args) -> Result<BenchReport> {
     for id in rows {
         let started = Instant::now();
         let (row, drawings) = {
-            let _progress = console::Progress::spinner(&format!("measuring {id}"));
+            let _progress = console::ProgressLine::spinner(&format!("measuring {id}"));
             measure_row(&bed, id).await.with_context(|| format!("measure {id}"))?
         };
         console::note(format!("{id} took {:.0} s", started.elapsed().as_secs_f64()));

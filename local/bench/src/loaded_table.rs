@@ -14,7 +14,7 @@ use driftless::attribute::Item;
 use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::version::{Generation, Version};
-use driftless_harness::load::{Items as _, PlainItems};
+use driftless_harness::load::{ItemMaker as _, PlainItems};
 use driftless_harness::services::{Services, dynamodb_client};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use rand::SeedableRng as _;
@@ -23,7 +23,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::baseline::{BaselineClient, Service};
+use crate::baseline::{BaselineClient, BaselineService};
 
 /// Partition key of the table: its only key attribute.
 const KEY: &str = "id";
@@ -36,7 +36,7 @@ const PAGE_ITEMS: u64 = 2_000;
 /// The key behind a page, the last member of an answer that matters.
 const LAST_KEY: &[u8] = b"\"LastEvaluatedKey\":";
 
-/// A filled table.
+/// A table filled with items of known number and size.
 pub(crate) struct LoadedTable {
     pub(crate) name: String,
     /// Number of items that it was filled with.
@@ -77,7 +77,7 @@ impl LoadedTable {
         Ok(())
     }
 
-    fn item(&self, key: u64) -> driftless_harness::load::Item {
+    fn item(&self, key: u64) -> driftless_harness::load::LoadItem {
         self.makes.item(key, &mut StdRng::seed_from_u64(key), 0)
     }
 
@@ -114,7 +114,7 @@ impl LoadedTable {
     /// Returns the numbers of the items, in their order, if asked to.
     pub(crate) async fn scan(&self, with_numbers: bool) -> Result<Vec<u64>> {
         let url = Url::parse(&self.endpoint).context("read the database's URL")?;
-        let mut connection = BaselineClient::open(&url, "", Service::DynamoDb).await?;
+        let mut connection = BaselineClient::open(&url, "", BaselineService::DynamoDb).await?;
         let (mut numbers, mut after) = (Vec::new(), None);
         loop {
             // As the functions ask.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use driftless_harness::function::Launch;
 use driftless_harness::lag::windows_ms;
-use driftless_harness::load::{Kind, Load, Mix, Schedule};
+use driftless_harness::load::{Load, Mix, WriteKind, WriteSchedule};
 use driftless_harness::mapping::record::StreamRecord;
 use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MemoryStream, Observe};
 use hdrhistogram::Histogram;
@@ -118,7 +118,7 @@ async fn push_all(load: &Load, open_loop: &OpenLoop, stream: &MemoryStream, firs
     let mut revisions = vec![0_u64; usize::try_from(KEYS).unwrap_or_default()];
     let mut hot_revision = 0..;
     let (start, start_us) = (Instant::now(), now_us());
-    for write in Schedule::new(load) {
+    for write in WriteSchedule::new(load) {
         sleep_until(start + write.at).await;
         let due_us = start_us + u64::try_from(write.at.as_micros()).unwrap_or_default();
         let change = if random.random_bool(open_loop.hot_share) {
@@ -127,10 +127,10 @@ async fn push_all(load: &Load, open_loop: &OpenLoop, stream: &MemoryStream, firs
             let (key, revision) =
                 (first_key + write.key, &mut revisions[usize::try_from(write.key).unwrap_or_default()]);
             // An item that was removed comes anew.
-            *revision = if write.kind == Kind::Modify { *revision + 1 } else { 0 };
+            *revision = if write.kind == WriteKind::Modify { *revision + 1 } else { 0 };
             match write.kind {
-                Kind::Insert | Kind::Modify => changes::put(key, *revision, due_us),
-                Kind::Remove => changes::remove(key),
+                WriteKind::Insert | WriteKind::Modify => changes::put(key, *revision, due_us),
+                WriteKind::Remove => changes::remove(key),
             }
         };
         stream.push(&change)?;
@@ -163,12 +163,12 @@ impl Samples {
 #[derive(Deserialize)]
 struct TimedRecord<'a> {
     #[serde(borrow)]
-    dynamodb: Change<'a>,
+    dynamodb: TimedChange<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Change<'a> {
+struct TimedChange<'a> {
     #[serde(borrow)]
     new_image: Option<Image<'a>>,
 }
@@ -176,19 +176,19 @@ struct Change<'a> {
 #[derive(Deserialize)]
 struct Image<'a> {
     #[serde(borrow)]
-    id: Text<'a>,
-    due_us: Number<'a>,
+    id: TextAttribute<'a>,
+    due_us: NumberAttribute<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-struct Text<'a> {
+struct TextAttribute<'a> {
     s: &'a str,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-struct Number<'a> {
+struct NumberAttribute<'a> {
     n: &'a str,
 }
 
@@ -198,7 +198,8 @@ impl Observe for Samples {
         let mut collected = self.lock();
         let Some(from) = collected.counted_from_us else { return };
         for record in records {
-            let Ok(TimedRecord { dynamodb: Change { new_image: Some(image) } }) = serde_json::from_slice(record.json())
+            let Ok(TimedRecord { dynamodb: TimedChange { new_image: Some(image) } }) =
+                serde_json::from_slice(record.json())
             else {
                 continue;
             };

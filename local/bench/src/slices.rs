@@ -1,18 +1,19 @@
 //! Functions that work in slices, each segment in a process of its own: invoked with the cursor of the answer before,
 //! as a state machine does.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use driftless_display::console;
 use driftless_harness::function::{
     BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, build_functions,
 };
 use driftless_harness::services::Services;
+use driftless_harness::slices::LongWork;
+use driftless_harness::slices::state::{Counts, PartState};
 use futures::future::try_join_all;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::processes::peak_resident_mb;
 
@@ -32,8 +33,8 @@ pub(crate) struct SliceFunctions {
 pub(crate) struct SliceRun {
     /// Time from the first invocation to the last answer.
     pub(crate) took: Duration,
-    /// Sums of the answers' numbers.
-    pub(crate) counts: BTreeMap<String, f64>,
+    /// Sums of the answers' counts.
+    pub(crate) counts: Counts,
     /// Highest peak of the processes' resident memory.
     pub(crate) peak_mb: f64,
 }
@@ -71,30 +72,23 @@ impl SliceRun {
             process.warm_up().await?;
             processes.push(process);
         }
+        let segments = (segments > 1).then_some(segments);
+        let work = LongWork { segments, ..LongWork::new(config.clone(), request.clone()) };
+        let mut state = work.begin();
         let started = Instant::now();
-        let runs = processes.iter_mut().zip(0..).map(|(process, segment)| {
-            let mut request = request.clone();
-            if segments > 1 {
-                (request["segment"], request["segments"]) = (json!(segment), json!(segments));
-            }
-            run(process, request)
-        });
-        let all = try_join_all(runs).await?;
+        try_join_all(processes.iter_mut().zip(&mut state.parts).map(|(process, part)| run(&work, process, part)))
+            .await?;
         let took = started.elapsed();
         let peak_mb = peak_resident_mb(&config.binary);
         for mut process in processes {
             process.end().await;
         }
-        let mut counts = BTreeMap::new();
-        for (name, count) in all.into_iter().flatten() {
-            *counts.entry(name).or_default() += count;
-        }
-        Ok(Self { took, counts, peak_mb })
+        Ok(Self { took, counts: state.counts(), peak_mb })
     }
 
-    /// Sum of one of the answers' numbers; NaN if they have none of this name.
+    /// Sum of one of the answers' counts; NaN if they have none of this name.
     pub(crate) fn count(&self, name: &str) -> f64 {
-        self.counts.get(name).copied().unwrap_or(f64::NAN)
+        self.counts.get(name).unwrap_or(f64::NAN)
     }
 
     /// So many of something per second.
@@ -103,25 +97,12 @@ impl SliceRun {
     }
 }
 
-/// Invokes a process until its work is done, and returns the sums of its answers' numbers.
-async fn run(process: &mut FunctionProcess, mut request: Value) -> Result<BTreeMap<String, f64>> {
-    let mut sums = BTreeMap::new();
-    loop {
-        let outcome = process.invoke(request.to_string().into(), None).await?.outcome;
+/// Invokes a process until its part is done, with the whole timeout for each invocation.
+async fn run(work: &LongWork, process: &mut FunctionProcess, part: &mut PartState) -> Result<()> {
+    while !part.done {
+        let outcome = process.invoke(work.payload(part), None).await?.outcome;
         let InvocationOutcome::Response(answer) = outcome else { bail!("the function failed: {outcome}") };
-        let answer: Value = serde_json::from_slice(&answer).context("read the function's answer")?;
-        // A purge has its counts beside the rest.
-        let counts = answer["counts"].as_object().or(answer.as_object()).context("find the counts of an answer")?;
-        for (name, count) in counts {
-            if let Some(count) = count.as_f64() {
-                *sums.entry(name.clone()).or_default() += count;
-            }
-        }
-        if answer["done"] == true {
-            return Ok(sums);
-        }
-        if !answer["cursor"].is_null() {
-            request["cursor"] = answer["cursor"].clone();
-        }
+        ensure!(part.take(&answer)?, "the function answers without progress");
     }
+    Ok(())
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
-use driftless::opensearch::{Auth, Engine, EngineConfig, Identity, IndexDefinition, IndexName, Wanted};
+use driftless::opensearch::{Auth, Engine, EngineConfig, Identity, IndexDefinition, IndexName, IndexRequirements};
 use driftless::replication::Fingerprints;
 use driftless::version::Generation;
-use driftless_display::console::{self, Progress};
+use driftless_display::console::{self, ProgressLine};
 use driftless_harness::function::FunctionConfig;
 use driftless_harness::mapping::MemoryStream;
 use driftless_harness::services::Services;
@@ -141,7 +141,8 @@ impl TestBed {
             generation: Generation(1),
             rules: Fingerprints::default(),
         };
-        let wanted = Wanted { identity: &identity, create: Some(&IndexDefinition::default()), takes_over: true };
+        let wanted =
+            IndexRequirements { identity: &identity, create: Some(&IndexDefinition::default()), takes_over: true };
         let made = engine.ensure_index(wanted, deadline).await.context("create an index")?;
         Ok(made.public.alias.name().to_owned())
     }
@@ -151,7 +152,7 @@ impl TestBed {
     /// A JVM that has just started takes many times as long per write.
     /// Its compilers take the processors from all that is measured.
     pub(crate) async fn warm_up(&self) -> Result<()> {
-        let _progress = Progress::spinner("warming up the engine: its Java code is compiled as it runs");
+        let _progress = ProgressLine::spinner("warming up the engine: its Java code is compiled as it runs");
         let index = self.index("warm-up");
         let mut lanes =
             [TimedProcess::start(self.function(&index)).await?, TimedProcess::start(self.function(&index)).await?];

@@ -59,7 +59,7 @@ pub(crate) struct RunningServices {
     pub(crate) environment: BTreeMap<String, String>,
 }
 
-pub(crate) enum State {
+pub(crate) enum DaemonState {
     /// No process holds services.
     Down,
     /// One is starting or stopping them.
@@ -91,7 +91,7 @@ impl Daemon {
             existing.check().await?;
             return Ok(endpoint.clone());
         }
-        let State::Up(mut running) = self.state()? else {
+        let DaemonState::Up(mut running) = self.state()? else {
             bail!("no services run: start them with `cargo local up`, or set {DYNAMODB_ENDPOINT}");
         };
         running.environment.remove(DYNAMODB_ENDPOINT).context("the running services have no DynamoDB")
@@ -106,17 +106,17 @@ impl Daemon {
         self.home.join("services.log")
     }
 
-    pub(crate) fn state(&self) -> Result<State> {
+    pub(crate) fn state(&self) -> Result<DaemonState> {
         let Ok(lock) = File::open(self.lock_file()) else {
-            return Ok(State::Down);
+            return Ok(DaemonState::Down);
         };
         // Shared, so that two commands that look at the same time do not take each other for the holder.
         if lock.try_lock_shared().is_ok() {
-            return Ok(State::Down);
+            return Ok(DaemonState::Down);
         }
         match fs::read(self.state_file()) {
-            Ok(json) => serde_json::from_slice(&json).map(State::Up).context("read the state of the services"),
-            Err(_) => Ok(State::Changing),
+            Ok(json) => serde_json::from_slice(&json).map(DaemonState::Up).context("read the state of the services"),
+            Err(_) => Ok(DaemonState::Changing),
         }
     }
 
@@ -229,15 +229,15 @@ mod tests {
     async fn services_are_up_only_while_somebody_holds_them() {
         let home = tempfile::tempdir().unwrap();
         let daemon = Daemon::at(home.path().join("local"));
-        assert!(matches!(daemon.state().unwrap(), State::Down));
+        assert!(matches!(daemon.state().unwrap(), DaemonState::Down));
         let held = daemon.hold().await.unwrap();
-        assert!(matches!(daemon.state().unwrap(), State::Changing));
+        assert!(matches!(daemon.state().unwrap(), DaemonState::Changing));
         held.announce(&running()).unwrap();
-        let State::Up(found) = daemon.state().unwrap() else { panic!("announced") };
+        let DaemonState::Up(found) = daemon.state().unwrap() else { panic!("announced") };
         assert_eq!(found.exports(), ["export A=b"]);
         assert!(daemon.hold().await.is_err(), "one holder at a time");
         drop(held);
-        assert!(matches!(daemon.state().unwrap(), State::Down));
+        assert!(matches!(daemon.state().unwrap(), DaemonState::Down));
     }
 
     #[test]
@@ -270,6 +270,6 @@ mod tests {
         let daemon = Daemon::at(home.path().to_owned());
         fs::write(daemon.lock_file(), "").unwrap();
         fs::write(daemon.state_file(), serde_json::to_vec(&running()).unwrap()).unwrap();
-        assert!(matches!(daemon.state().unwrap(), State::Down));
+        assert!(matches!(daemon.state().unwrap(), DaemonState::Down));
     }
 }

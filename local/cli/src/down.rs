@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use driftless_display::console::{self, Progress};
+use driftless_display::console::{self, ProgressLine};
 use tokio::time::{Instant, sleep};
 
-use crate::daemon::{Daemon, State};
+use crate::daemon::{Daemon, DaemonState};
 
 /// The slowest service gets 15 seconds.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -22,11 +22,11 @@ pub(crate) struct Args {}
 
 pub(crate) async fn run(_: Args, daemon: &Daemon) -> Result<()> {
     match daemon.state()? {
-        State::Down => console::note("no services run"),
-        State::Changing => {
+        DaemonState::Down => console::note("no services run"),
+        DaemonState::Changing => {
             bail!("the services are being started or stopped: try again in a moment")
         }
-        State::Up(running) => {
+        DaemonState::Up(running) => {
             stop(running.pid, daemon).await?;
             let unsets = running.unsets(|name| std::env::var(name).ok());
             unsets.iter().for_each(console::result);
@@ -43,10 +43,10 @@ pub(crate) async fn run(_: Args, daemon: &Daemon) -> Result<()> {
 
 /// Asks the process that holds the services to end, and waits until it has.
 pub(crate) async fn stop(pid: u32, daemon: &Daemon) -> Result<()> {
-    let _progress = Progress::spinner("stopping the services");
+    let _progress = ProgressLine::spinner("stopping the services");
     let deadline = Instant::now() + LIMIT;
     terminate(pid)?;
-    while !matches!(daemon.state()?, State::Down) {
+    while !matches!(daemon.state()?, DaemonState::Down) {
         if Instant::now() >= deadline {
             bail!("the services (pid {pid}) do not end; see {}", daemon.log_file().display());
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use driftless_display::console::{self, Progress};
+use driftless_display::console::{self, ProgressLine};
 use driftless_harness::load::{self, Load, Meter, Mix, PlainItems};
 use driftless_harness::services::dynamodb_client;
 use driftless_harness::table;
@@ -86,7 +86,7 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
 
 /// Shows the progress for ever.
 async fn show(meter: &Meter, writes: u64) -> Infallible {
-    let progress = Progress::bar(writes, "writes");
+    let progress = ProgressLine::bar(writes, "writes");
     loop {
         tokio::time::sleep(REFRESH).await;
         let done = meter.done();

@@ -22,7 +22,7 @@ use driftless_harness::slices::about;
 use driftless_harness::table::TableFacts;
 use serde_json::Value;
 
-use crate::daemon::{Daemon, State};
+use crate::daemon::{Daemon, DaemonState};
 
 const QUEUE: &str = "DEAD_LETTER_QUEUE_URL";
 const AUTH: &str = "OPENSEARCH_AUTH";
@@ -34,7 +34,7 @@ const LOOPBACK: [&str; 3] = ["http://127.0.0.1", "http://localhost", "http://[::
 /// Table and index, and the function between them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PairArgs {
-    /// The table
+    /// The table whose items the index holds
     #[arg(long)]
     pub(crate) table: String,
     /// The index's public name; the table's name in lower case unless it is given
@@ -73,8 +73,8 @@ impl Pair {
         existing.lines().iter().for_each(console::note);
         existing.check().await?;
         let running = match daemon.state()? {
-            State::Up(running) => running.environment,
-            State::Down | State::Changing => BTreeMap::new(),
+            DaemonState::Up(running) => running.environment,
+            DaemonState::Down | DaemonState::Changing => BTreeMap::new(),
         };
         let mut environment = named(&args.source, &running, &existing);
         if let Some(account) = &account {

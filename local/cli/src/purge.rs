@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use driftless_display::console::{self, Progress};
+use driftless_display::console::{self, ProgressLine};
 use driftless_harness::slices::purge;
 use driftless_harness::words::counted;
 use serde_json::json;
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     }
     let function = pair.function("purge", Duration::from_secs(args.timeout))?;
     let summary = {
-        let progress = Progress::spinner("looking for old tombstones");
+        let progress = ProgressLine::spinner("looking for old tombstones");
         let tell = |so_far: &purge::PurgeSummary| progress.say(format!("{} purged", so_far.purged));
         tokio::select! {
             summary = purge::run(function, &request, tell) => summary?,

@@ -4,10 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
-use driftless_display::console::{self, Progress};
-use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
-use driftless_harness::slices::LongWork;
+use driftless_display::console::{self, ProgressLine};
+use driftless_harness::slices::reindex::ReindexSteps;
 use driftless_harness::slices::verify::VerifySummary;
 use driftless_harness::words::counted;
 use serde_json::{Value, json};
@@ -28,15 +26,15 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    step: Step,
+    step: StepArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Step {
+enum StepArgs {
     /// Create the new index, which is written from then on, and copy the tombstones into it
     Create {
         #[command(flatten)]
-        shared: Shared,
+        shared: CommonArgs,
         /// File with the JSON body of a create-index request; the function's INDEX_DEFINITION unless it is given
         #[arg(long, value_name = "FILE")]
         definition: Option<PathBuf>,
@@ -44,12 +42,12 @@ enum Step {
     /// Say how far the re-index is
     Status {
         #[command(flatten)]
-        shared: Shared,
+        shared: CommonArgs,
     },
     /// Run searches on both indexes, and compare hits, counts and aggregations
     Shadow {
         #[command(flatten)]
-        shared: Shared,
+        shared: CommonArgs,
         /// File with the searches, as _msearch takes them (NDJSON)
         #[arg(long, value_name = "FILE")]
         searches: PathBuf,
@@ -57,7 +55,7 @@ enum Step {
     /// Let readers see the new index, in one atomic call
     Switch {
         #[command(flatten)]
-        shared: Shared,
+        shared: CommonArgs,
         /// Switch although the gate says no
         #[arg(long)]
         force: bool,
@@ -65,12 +63,12 @@ enum Step {
     /// Let readers see the old index again
     Rollback {
         #[command(flatten)]
-        shared: Shared,
+        shared: CommonArgs,
     },
     /// Delete the index that readers do not see
     Drop {
         #[command(flatten)]
-        shared: Shared,
+        shared: CommonArgs,
         /// Name of the physical index, to be sure
         #[arg(long, value_name = "NAME")]
         yes: String,
@@ -83,7 +81,7 @@ enum Step {
 }
 
 #[derive(Debug, clap::Args)]
-struct Shared {
+struct CommonArgs {
     #[command(flatten)]
     pair: PairArgs,
     /// Print the answer as it is
@@ -93,28 +91,31 @@ struct Shared {
 
 pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     let (shared, request) = match &args.step {
-        Step::Create { shared, definition } => (shared, create(definition.as_ref())?),
-        Step::Status { shared } => (shared, json!({"step": "status"})),
-        Step::Shadow { shared, searches } => {
+        StepArgs::Create { shared, definition } => (shared, create(definition.as_ref())?),
+        StepArgs::Status { shared } => (shared, json!({"step": "status"})),
+        StepArgs::Shadow { shared, searches } => {
             let text = std::fs::read_to_string(searches).with_context(|| format!("read {}", searches.display()))?;
             (shared, json!({"step": "shadow", "searches": text}))
         }
-        Step::Switch { shared, force } => (shared, json!({"step": "switch", "force": force})),
-        Step::Rollback { shared } => (shared, json!({"step": "rollback"})),
-        Step::Accept { shared } => (shared, json!({"step": "accept"})),
-        Step::Drop { shared, yes } => (shared, json!({"step": "drop", "index": yes})),
+        StepArgs::Switch { shared, force } => (shared, json!({"step": "switch", "force": force})),
+        StepArgs::Rollback { shared } => (shared, json!({"step": "rollback"})),
+        StepArgs::Drop { shared, yes } => (shared, json!({"step": "drop", "index": yes})),
+        StepArgs::Accept { shared } => (shared, json!({"step": "accept"})),
     };
     let pair = Pair::find(&shared.pair, daemon).await?;
     let function = pair.function(FUNCTION, TIMEOUT)?;
     let step = async {
-        let answer = invoke(function.clone(), &request).await?;
-        match &args.step {
-            Step::Create { .. } => copy_tombstones(function).await,
-            _ => Ok(answer),
+        let mut steps = ReindexSteps::new(function);
+        let mut answer: Value = steps.take(&request).await?;
+        if let StepArgs::Create { .. } = &args.step {
+            steps.copy_tombstones().await?;
+            answer = steps.take(&json!({"step": "status"})).await?;
         }
+        steps.end().await;
+        anyhow::Ok(answer)
     };
     let answer = {
-        let _progress = Progress::spinner("working on the indexes");
+        let _progress = ProgressLine::spinner("working on the indexes");
         tokio::select! {
             answer = step => answer?,
             ended = ended() => {
@@ -148,7 +149,9 @@ pub(crate) async fn note_verified(pair: &Pair, summary: &VerifySummary) -> Resul
     if let Some(documents) = summary.documents_in_index {
         sums["documents_in_index"] = documents.into();
     }
-    let answer = invoke(function, &json!({"step": "verified", "verify": sums})).await?;
+    let mut steps = ReindexSteps::new(function);
+    let answer = steps.take(&json!({"step": "verified", "verify": sums})).await?;
+    steps.end().await;
     lines(&answer).into_iter().for_each(console::note);
     Ok(())
 }
@@ -160,24 +163,6 @@ fn create(definition: Option<&PathBuf>) -> Result<Value> {
         request["definition"] = serde_json::from_slice(&text).with_context(|| format!("parse {}", path.display()))?;
     }
     Ok(request)
-}
-
-/// Copies all tombstones, and returns the state afterwards.
-async fn copy_tombstones(function: FunctionConfig) -> Result<Value> {
-    let work = LongWork::new(function, json!({"step": "tombstones"}));
-    let mut state = work.begin();
-    work.run(&mut state, |_| ()).await?;
-    invoke(work.function, &json!({"step": "status"})).await
-}
-
-async fn invoke(function: FunctionConfig, request: &Value) -> Result<Value> {
-    let mut process = FunctionProcess::new(function);
-    let invocation = process.invoke(Bytes::from(request.to_string()), None).await?;
-    process.end().await;
-    match invocation.outcome {
-        InvocationOutcome::Response(body) => serde_json::from_slice(&body).context("read the function's answer"),
-        error => bail!("the function {FUNCTION} failed: {error}"),
-    }
 }
 
 /// Words an answer for people.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use driftless_display::console::{self, Progress};
+use driftless_display::console::{self, ProgressLine};
 use driftless_harness::mapping::record::StreamRecord;
 use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MappingStats, Observe};
 use driftless_harness::outcomes::{FunctionCounts, Tally};
@@ -107,7 +107,7 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
 
 /// Shows counts and lag for ever.
 async fn show(mapping: &EventSourceMapping, tally: &Tally, arrivals: &Arrivals) -> Infallible {
-    let progress = Progress::spinner("waiting for changes");
+    let progress = ProgressLine::spinner("waiting for changes");
     loop {
         tokio::time::sleep(REFRESH).await;
         progress.say(line(&mapping.stats(), &tally.counts(), arrivals.lag()));

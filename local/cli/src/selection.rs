@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use clap::ValueEnum;
-use driftless_display::console::Progress;
+use driftless_display::console::ProgressLine;
 use driftless_harness::words::counted;
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ impl SelectionArgs {
 }
 
 impl Indices {
-    /// Name in requests.
+    /// Name of the choice in a function's request.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::All => "all",
@@ -63,7 +63,7 @@ impl Indices {
 
 /// Progress of a run: a bar with the rate and the time that is left, as far as the number of items is known.
 pub(crate) struct ItemProgress {
-    progress: Progress,
+    progress: ProgressLine,
     noun: &'static str,
     total: u64,
     /// Items that were done before, and when this run began.
@@ -74,7 +74,7 @@ impl ItemProgress {
     /// Draws it. `total` is DynamoDB's estimate; 0 is unknown.
     pub(crate) fn new(noun: &'static str, total: u64, done: u64) -> Self {
         let text = format!("{}…", counted(2, noun).trim_start_matches("2 "));
-        let progress = if total > 0 { Progress::bar(total, &text) } else { Progress::spinner(&text) };
+        let progress = if total > 0 { ProgressLine::bar(total, &text) } else { ProgressLine::spinner(&text) };
         Self { progress, noun, total, begun: (done, Instant::now()) }
     }
 

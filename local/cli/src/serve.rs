@@ -1,7 +1,7 @@
 //! `local serve` (hidden): holds the services until it is told to end. `up` runs it in the background.
 
 use anyhow::{Context, Result};
-use driftless_harness::services::{DynamoDbKind, EngineChoice, Purpose, Services, Wanted};
+use driftless_harness::services::{DynamoDbKind, EngineChoice, Purpose, Services, WantedServices};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::daemon::{Daemon, Demand, RunningServices};
@@ -45,9 +45,9 @@ impl Choice {
         Demand { engine: !self.no_engine, engine_name, dynamodb: self.dynamodb, sqs: !self.no_sqs }
     }
 
-    pub(crate) fn wanted(self) -> Wanted {
+    pub(crate) fn wanted(self) -> WantedServices {
         let engine = (!self.no_engine).then_some(self.engine);
-        Wanted { dynamodb: self.dynamodb, sqs: !self.no_sqs, engine, purpose: Purpose::default() }
+        WantedServices { dynamodb: self.dynamodb, sqs: !self.no_sqs, engine, purpose: Purpose::Background }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum as _;
-use driftless_display::console::{self, Progress};
+use driftless_display::console::{self, ProgressLine};
 use driftless_display::style;
 use driftless_simulate::{Guard, Missing, RunSummary, Schedule, SimulationRun, generate, shrunk};
 
@@ -61,7 +61,7 @@ async fn play(args: &Args, missing: Missing) -> Result<()> {
     let done = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&done);
     let mut playing = tokio::task::spawn_blocking(move || run.play(&counter));
-    let progress = Progress::bar(run.schedules, "schedules");
+    let progress = ProgressLine::bar(run.schedules, "schedules");
     let summary = loop {
         tokio::select! {
             summary = &mut playing => break summary.context("play the schedules")?,

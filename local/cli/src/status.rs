@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use driftless_display::console;
 
-use crate::daemon::{Daemon, State};
+use crate::daemon::{Daemon, DaemonState};
 
 /// Say which services run in the background, and how to reach them; the exit code is 1 where none do
 #[derive(Debug, clap::Args)]
@@ -11,9 +11,9 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(_: Args, daemon: &Daemon) -> Result<()> {
     match daemon.state()? {
-        State::Down => bail!("no services run: start them with `cargo local up`"),
-        State::Changing => bail!("the services are being started or stopped: try again in a moment"),
-        State::Up(running) => {
+        DaemonState::Down => bail!("no services run: start them with `cargo local up`"),
+        DaemonState::Changing => bail!("the services are being started or stopped: try again in a moment"),
+        DaemonState::Up(running) => {
             let engine = running.engine.as_deref().unwrap_or("no search engine of our own");
             console::note(format!("services run: pid {}, {engine}", running.pid));
             for line in running.exports() {

@@ -5,11 +5,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use driftless_display::console::{self, Progress};
+use driftless_display::console::{self, ProgressLine};
 use driftless_harness::services::{Existing, Jdks, check_requirements, last_lines};
 use tokio::time::sleep;
 
-use crate::daemon::{Daemon, RunningServices, State};
+use crate::daemon::{Daemon, DaemonState, RunningServices};
 use crate::serve;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
-    if let State::Up(running) = daemon.state()? {
+    if let DaemonState::Up(running) = daemon.state()? {
         if let Some(lack) = running.lacks(&args.services.demand()) {
             bail!(
                 "services run already (pid {}), and they {lack}: stop them first with `cargo local down`",
@@ -86,14 +86,14 @@ fn spawn(choice: serve::Choice, daemon: &Daemon) -> Result<Child> {
 
 /// Waits until the services are up, and shows meanwhile what the background process says.
 async fn ready(background: &mut Child, daemon: &Daemon) -> Result<RunningServices> {
-    let progress = Progress::spinner("starting the services");
+    let progress = ProgressLine::spinner("starting the services");
     loop {
         let ended = background.try_wait().context("watch the services")?;
         let log = std::fs::read_to_string(daemon.log_file()).unwrap_or_default();
         if let Some(status) = ended {
             bail!("the services could not be started ({status}):\n{}", last_lines(&log, LINES_IN_ERROR));
         }
-        if let State::Up(running) = daemon.state()? {
+        if let DaemonState::Up(running) = daemon.state()? {
             return Ok(running);
         }
         if let Some(line) = log.lines().last() {

@@ -36,7 +36,7 @@ pub(crate) struct Args {
     sample: Option<f64>,
     /// Search for documents without an item; the counts, and the listing unless they prove that there are none
     #[arg(long, value_name = "SEARCH")]
-    orphans: Option<Search>,
+    orphans: Option<OrphanSearchArg>,
     /// The index to compare, during a re-index
     #[arg(long, value_name = "INDEX", value_parser = clap::builder::EnumValueParser::<Indices>::new())]
     of: Option<Indices>,
@@ -53,10 +53,10 @@ pub(crate) struct Args {
 
 /// Search for documents without an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Search {
+enum OrphanSearchArg {
     /// None at all; the verdict is never `equal`
     None,
-    /// By counts only
+    /// By counts only, which prove nothing while writes go on
     Count,
     /// By listing the index
     Full,
@@ -65,9 +65,9 @@ enum Search {
 impl Args {
     fn orphans(&self) -> OrphanSearch {
         match self.orphans {
-            Some(Search::None) => OrphanSearch::None,
-            Some(Search::Count) => OrphanSearch::Count,
-            Some(Search::Full) => OrphanSearch::Full,
+            Some(OrphanSearchArg::None) => OrphanSearch::None,
+            Some(OrphanSearchArg::Count) => OrphanSearch::Count,
+            Some(OrphanSearchArg::Full) => OrphanSearch::Full,
             // The gate of a re-index wants the listing.
             None if self.of == Some(Indices::Other) && self.selection.is_whole() && self.sample.is_none() => {
                 OrphanSearch::Full
@@ -97,7 +97,7 @@ impl Args {
 pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     ensure!(args.of != Some(Indices::All), "--of is one index: public or other");
     ensure!(
-        args.orphans != Some(Search::Full) || args.selection.is_whole(),
+        args.orphans != Some(OrphanSearchArg::Full) || args.selection.is_whole(),
         "--orphans full lists the whole index: leave --key and --prefix out"
     );
     let pair = Pair::find(&args.pair, daemon).await?;

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, ensure};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
-use driftless_display::console::{self, Progress};
+use driftless_display::console::{self, ProgressLine};
 use driftless_harness::activity::ActivityItems;
 use driftless_harness::function::FunctionConfig;
-use driftless_harness::load::{Item, Items};
+use driftless_harness::load::{ItemMaker, LoadItem};
 use driftless_harness::services::client_error;
 use driftless_harness::slices::backfill::{BackfillSummary, summary, work};
 use driftless_harness::words::counted;
@@ -20,7 +20,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::Value;
 
-/// Limit of BatchWriteItem.
+/// Most items that one BatchWriteItem takes.
 const BATCH: usize = 25;
 /// Tries of what a BatchWriteItem has left over.
 const TRIES: usize = 10;
@@ -32,7 +32,7 @@ pub(crate) const ARCHIVED: &str = "archived";
 /// Items that the table holds before it is replicated.
 #[derive(Clone, Debug)]
 pub struct HeldItems {
-    /// Their numbers.
+    /// Numbers of the items, from which their keys follow.
     pub numbers: Range<u64>,
     /// Number of keys of the load: it touches none from there on.
     pub load_keys: u64,
@@ -52,7 +52,7 @@ impl HeldItems {
     /// # Errors
     /// Where DynamoDB refuses.
     pub async fn put(&self, tables: &Client, table: &str) -> Result<()> {
-        let progress = Progress::bar(self.numbers.end - self.numbers.start, "items of a table that is not new");
+        let progress = ProgressLine::bar(self.numbers.end - self.numbers.start, "items of a table that is not new");
         let (activity, mut rng) = (ActivityItems::default(), StdRng::seed_from_u64(self.seed));
         let numbers: Vec<u64> = self.numbers.clone().collect();
         for batch in numbers.chunks(BATCH) {
@@ -65,7 +65,7 @@ impl HeldItems {
         Ok(())
     }
 
-    fn item(&self, activity: &ActivityItems, number: u64, rng: &mut StdRng) -> Item {
+    fn item(&self, activity: &ActivityItems, number: u64, rng: &mut StdRng) -> LoadItem {
         let mut item = activity.item(number, rng, 0);
         if number >= self.load_keys {
             item.insert("tags".to_owned(), AttributeValue::Ss(vec![ARCHIVED.to_owned()]));
@@ -74,7 +74,7 @@ impl HeldItems {
     }
 }
 
-async fn put_batch(tables: &Client, table: &str, items: Vec<Item>) -> Result<()> {
+async fn put_batch(tables: &Client, table: &str, items: Vec<LoadItem>) -> Result<()> {
     let put = |item| {
         let put = PutRequest::builder().set_item(Some(item)).build().context("make a request of an item")?;
         Ok(WriteRequest::builder().put_request(put).build())
@@ -99,7 +99,7 @@ async fn put_batch(tables: &Client, table: &str, items: Vec<Item>) -> Result<()>
 pub(crate) async fn backfill(function: &FunctionConfig, request: Value, items: u64) -> Result<BackfillSummary> {
     let work = work(function.clone(), request, Some(SEGMENTS), None);
     let mut state = work.begin();
-    let progress = Progress::bar(items, "items backfilled");
+    let progress = ProgressLine::bar(items, "items backfilled");
     work.run(&mut state, |state| progress.reach(state.counts().whole("items"))).await.context("backfill the table")?;
     drop(progress);
     let summary = summary(&state)?;
@@ -133,12 +133,12 @@ impl DemoItems {
     }
 }
 
-impl Items for DemoItems {
-    fn key(&self, key: u64) -> Item {
+impl ItemMaker for DemoItems {
+    fn key(&self, key: u64) -> LoadItem {
         self.healthy.key(key)
     }
 
-    fn item(&self, key: u64, rng: &mut StdRng, n: u64) -> Item {
+    fn item(&self, key: u64, rng: &mut StdRng, n: u64) -> LoadItem {
         let items = if self.poisons.load(Ordering::Relaxed) { &self.poisoned } else { &self.healthy };
         items.item(key, rng, n)
     }

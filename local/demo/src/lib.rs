@@ -30,11 +30,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use driftless_display::console::{self, Progress};
+use driftless_display::console::{self, ProgressLine};
 use driftless_display::{style, terminal};
 use driftless_harness::function::BuildProfile;
 use driftless_harness::load::{self, LoadReport, Meter};
-use driftless_harness::services::{Existing, Jdks, Purpose, Services, Wanted, check_requirements};
+use driftless_harness::services::{Existing, Jdks, Purpose, Services, WantedServices, check_requirements};
 use driftless_harness::slices::verify::OrphanSearch;
 use driftless_harness::words::counted;
 use serde_json::json;
@@ -42,7 +42,7 @@ use tokio::sync::oneshot;
 
 pub use args::Args;
 use first_load::DemoItems;
-use stage::{Functions, Stage, StagePlan};
+use stage::{DemoStage, Functions, StagePlan};
 use summary::{Summary, Work};
 
 /// Time between two lines of progress.
@@ -60,7 +60,7 @@ pub async fn run(args: Args) -> Result<()> {
         console::record();
         console::note(style::command(prompt(std::env::args())));
     }
-    let wanted = Wanted { purpose: Purpose::Demo, ..Wanted::default() };
+    let wanted = WantedServices { purpose: Purpose::Demo, ..WantedServices::default() };
     let (existing, jdks) = (Existing::from_env(), Jdks::from_env());
     announce(&args, &existing);
     ensure!(args.outage == 0.0 || existing.opensearch.is_none(), "{}", recovery::OWN_ENGINE);
@@ -69,7 +69,7 @@ pub async fn run(args: Args) -> Result<()> {
     let started = Instant::now();
     let functions = stage::build(if args.release { BuildProfile::Release } else { BuildProfile::Debug }).await?;
     let services = {
-        let _progress = Progress::spinner("starting DynamoDB, SQS and OpenSearch");
+        let _progress = ProgressLine::spinner("starting DynamoDB, SQS and OpenSearch");
         Services::start_beside(wanted, &existing, &jdks).await?
     };
     console::note(format!("functions and services are ready after {:.0} s", started.elapsed().as_secs_f64()));
@@ -141,10 +141,10 @@ pub async fn play(args: &Args, services: &Services, functions: Functions) -> Res
 ///
 /// # Errors
 /// Where a service refuses, or a function does not start.
-pub async fn set_up(args: &Args, services: &Services, functions: Functions) -> Result<Stage> {
+pub async fn set_up(args: &Args, services: &Services, functions: Functions) -> Result<DemoStage> {
     let timeout = Duration::from_secs(args.timeout);
     let plan = StagePlan { functions, mapping: args.mapping(), timeout, held: args.held_items() };
-    Stage::set_up(services, plan).await
+    DemoStage::set_up(services, plan).await
 }
 
 /// Backfills, re-indexes and replicates while the load goes on, drains, redrives, verifies, searches, and prints the
@@ -152,7 +152,7 @@ pub async fn set_up(args: &Args, services: &Services, functions: Functions) -> R
 ///
 /// # Errors
 /// Where a service refuses, or table and index differ.
-pub async fn replicate(args: &Args, stage: &Stage, services: &Services) -> Result<Summary> {
+pub async fn replicate(args: &Args, stage: &DemoStage, services: &Services) -> Result<Summary> {
     let meter = Arc::new(Meter::default());
     let items = DemoItems::new(args.poison);
     console::note(format!(
@@ -166,7 +166,7 @@ pub async fn replicate(args: &Args, stage: &Stage, services: &Services) -> Resul
     };
     let limit = DRAIN_LIMIT + Duration::from_secs_f64(args.outage);
     {
-        let _progress = Progress::spinner("waiting until the stream has drained");
+        let _progress = ProgressLine::spinner("waiting until the stream has drained");
         stage.mapping.wait_until_drained(limit).await.context("wait until the stream has drained")?;
     }
     let seconds = started.elapsed().as_secs_f64();
@@ -187,7 +187,7 @@ pub async fn replicate(args: &Args, stage: &Stage, services: &Services) -> Resul
 }
 
 /// Prints the verdict, the searches and, where it was asked for, the summary for machines.
-async fn print_verdict(args: &Args, summary: &Summary, stage: &Stage) -> Result<()> {
+async fn print_verdict(args: &Args, summary: &Summary, stage: &DemoStage) -> Result<()> {
     let mut lines = summary.lines();
     lines.push(picture::verdict(&stage.freshness.lag, args.outage));
     lines.push(format!("the lag over time is drawn in {}", picture::draw(&stage.freshness.lag)?));
@@ -203,7 +203,7 @@ async fn print_verdict(args: &Args, summary: &Summary, stage: &Stage) -> Result<
 /// Writes the load from the backfill to the end of the stream's own part.
 async fn write_and_work(
     args: &Args,
-    stage: &Stage,
+    stage: &DemoStage,
     services: &Services,
     (items, meter): (&Arc<DemoItems>, &Arc<Meter>),
 ) -> Result<(LoadReport, Work)> {
@@ -239,7 +239,7 @@ async fn write_and_work(
 }
 
 /// Backfills the table and re-indexes it, and begins the lag anew: these two have taken their share of the machine.
-async fn work_under_load(stage: &Stage, meter: &Meter) -> Result<Work> {
+async fn work_under_load(stage: &DemoStage, meter: &Meter) -> Result<Work> {
     let held = stage.held.numbers.end - stage.held.numbers.start;
     let before = meter.done();
     let backfill = first_load::backfill(&stage.backfill, json!({}), held).await?;
@@ -257,9 +257,9 @@ async fn work_under_load(stage: &Stage, meter: &Meter) -> Result<Work> {
 }
 
 /// Prints the progress for ever.
-async fn show_progress(meter: &Meter, stage: &Stage) -> Infallible {
+async fn show_progress(meter: &Meter, stage: &DemoStage) -> Infallible {
     let started = Instant::now();
-    let progress = Progress::spinner("writing");
+    let progress = ProgressLine::spinner("writing");
     let mut next = REPORT_INTERVAL;
     loop {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -272,7 +272,7 @@ async fn show_progress(meter: &Meter, stage: &Stage) -> Infallible {
 }
 
 /// Says what is where, and how to see a change of one's own, and waits for Ctrl-C.
-async fn keep_running(services: &Services, stage: &Stage) -> Result<()> {
+async fn keep_running(services: &Services, stage: &DemoStage) -> Result<()> {
     let (table, index) = (&stage.table, &stage.index);
     console::note("\neverything goes on until Ctrl-C, and changes are replicated; in another terminal:");
     for (name, value) in services.environment() {

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use driftless_display::console::Progress;
+use driftless_display::console::ProgressLine;
 use driftless_harness::slices::verify::{OrphanSearch, Verification, VerifySummary};
 use driftless_harness::words::counted;
 use serde_json::{Value, json};
 
 use crate::first_load::SEGMENTS;
-use crate::stage::Stage;
+use crate::stage::DemoStage;
 
 /// Least time between two looks at what differs: several times the usual lag.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -20,17 +20,17 @@ const LONGEST_SETTLE: Duration = Duration::from_secs(50);
 ///
 /// # Errors
 /// Where the function fails.
-pub async fn verify(stage: &Stage, mut request: Value, orphans: OrphanSearch) -> Result<VerifySummary> {
+pub async fn verify(stage: &DemoStage, mut request: Value, orphans: OrphanSearch) -> Result<VerifySummary> {
     // Changes that wait for longer than two looks are apart would count as differences.
     let settle = SETTLE.max(2 * stage.freshness.waiting().oldest).min(LONGEST_SETTLE);
     request["settle_ms"] = json!(settle.as_millis());
     let verification = Verification { function: stage.verify.clone(), request, segments: Some(SEGMENTS), orphans };
     let mut state = verification.begin();
-    let _progress = Progress::spinner("verifying: every item, then every document");
+    let _progress = ProgressLine::spinner("verifying: every item, then every document");
     verification.run(&mut state, |_| ()).await.context("verify table and index")
 }
 
-/// Words a verification.
+/// Returns the result of a verification, in words.
 pub(crate) fn words(verify: &VerifySummary) -> String {
     let in_motion = match verify.in_motion {
         0 => String::new(),

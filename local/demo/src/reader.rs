@@ -17,9 +17,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Searches of a reader, counted by what they found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Reads {
-    /// All searches.
+    /// Searches that the reader sent.
     pub searches: u64,
-    /// Searches that failed.
+    /// Searches that got no answer.
     pub failed: u64,
     /// Searches that missed a document, or found one twice.
     pub wrong: u64,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use driftless::dead_letter::DeadLetterMessage;
 use driftless_display::console;
-use driftless_harness::list_dead_letters::{Entry, causes, peek};
+use driftless_harness::list_dead_letters::{ListedMessage, causes, peek};
 use driftless_harness::redrive::{invoke, lines};
 use driftless_harness::services::Services;
 use driftless_harness::words::counted;
@@ -15,7 +15,7 @@ use opensearch::indices::IndicesPutMappingParts;
 use redrive::request::RedriveRequest;
 use serde_json::json;
 
-use crate::stage::Stage;
+use crate::stage::DemoStage;
 
 /// Dead letters that are read before the redrive.
 const READ: usize = 20_000;
@@ -59,7 +59,7 @@ pub async fn outage(services: &Services, starts: Duration, length: Duration) -> 
 ///
 /// # Errors
 /// Where the queue or the engine refuses, or the function fails.
-pub async fn redrive(stage: &Stage) -> Result<Recovery> {
+pub async fn redrive(stage: &DemoStage) -> Result<Recovery> {
     let entries = peek(&stage.queue, READ).await?;
     let mut recovery = Recovery { letters: entries.len() as u64, ..Recovery::default() };
     if entries.is_empty() {
@@ -83,7 +83,7 @@ pub async fn redrive(stage: &Stage) -> Result<Recovery> {
 }
 
 /// Different records that have letters of ours, and letters of Lambda's.
-fn count(entries: &[Entry]) -> (u64, u64) {
+fn count(entries: &[ListedMessage]) -> (u64, u64) {
     let mut records = BTreeSet::new();
     let mut ranges = 0;
     for entry in entries {
@@ -99,7 +99,7 @@ fn count(entries: &[Entry]) -> (u64, u64) {
 }
 
 /// A date that is none is from now on kept in the document, and left out of the index's dates.
-async fn mend_mapping(stage: &Stage) -> Result<()> {
+async fn mend_mapping(stage: &DemoStage) -> Result<()> {
     console::note("mending the mapping: `follow_up` now ignores what is no date");
     let mapping = json!({"properties": {"follow_up": {"type": "date", "ignore_malformed": true}}});
     let (indices, index) = (stage.engine.indices(), [stage.index.as_str()]);

@@ -3,12 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
-use driftless_display::console::{self, Progress};
+use driftless_display::console::{self, ProgressLine};
 use driftless_harness::activity::INDEX_DEFINITION;
-use driftless_harness::function::{FunctionProcess, InvocationOutcome, Invoke as _};
-use driftless_harness::slices::LongWork;
 use driftless_harness::slices::backfill::BackfillSummary;
+use driftless_harness::slices::reindex::ReindexSteps;
 use driftless_harness::slices::verify::{OrphanSearch, VerifySummary};
 use driftless_harness::words::counted;
 use opensearch::indices::IndicesRefreshParts;
@@ -20,7 +18,7 @@ use crate::first_load::backfill;
 use crate::proof;
 use crate::reader::Reads;
 use crate::searches;
-use crate::stage::{LONG_WAIT, Stage};
+use crate::stage::{DemoStage, LONG_WAIT};
 
 /// Runs of the shadow reads. Under load, a search may differ at each look of a run: its documents come and go.
 const SHADOW_RUNS: usize = 5;
@@ -61,7 +59,7 @@ pub struct Reindexed {
 ///
 /// # Errors
 /// Where a step fails, or the new index is not proven.
-pub async fn run(stage: &Stage) -> Result<Reindexed> {
+pub async fn run(stage: &DemoStage) -> Result<Reindexed> {
     let (engine, index) = (&stage.engine, stage.index.as_str());
     let refreshed = engine.indices().refresh(IndicesRefreshParts::Index(&[index])).send().await;
     refreshed.context("refresh the index")?.error_for_status_code().context("refresh the index")?;
@@ -73,14 +71,14 @@ pub async fn run(stage: &Stage) -> Result<Reindexed> {
     Ok(Reindexed { reads, ..reindexed })
 }
 
-async fn steps(stage: &Stage) -> Result<Reindexed> {
+async fn steps(stage: &DemoStage) -> Result<Reindexed> {
     let started = Instant::now();
-    let mut steps = Steps(FunctionProcess::new(stage.reindex.clone()));
+    let mut steps = ReindexSteps::new(stage.reindex.clone());
     let found_before = found(stage).await?;
-    let created = steps.take(json!({"step": "create", "definition": definition()?})).await?;
+    let created = take(&mut steps, &json!({"step": "create", "definition": definition()?})).await?;
     let (old, new) = (created.public.name, created.other.context("find the new index")?.name);
     console::note(format!("re-index: created {new}, where `company` is searched by word; both indexes are written"));
-    let tombstones = copy_tombstones(stage).await?;
+    let tombstones = steps.copy_tombstones().await?;
     let backfill = backfill(&stage.backfill, json!({"index": "other"}), stage.held.numbers.end).await?;
     console::note(format!(
         "re-index: copied {}, and backfilled {} in {:.1} s",
@@ -91,13 +89,13 @@ async fn steps(stage: &Stage) -> Result<Reindexed> {
     let verify = verified(stage).await?;
     console::note(format!("re-index: verified the new index: {}", proof::words(&verify)));
     let totals = serde_json::to_value(&verify).context("write the verify's sums")?;
-    steps.take(json!({"step": "verified", "verify": totals})).await?;
+    take(&mut steps, &json!({"step": "verified", "verify": totals})).await?;
     let searches_compared = shadow(&mut steps).await?;
     let compared = counted(searches_compared, "search");
     console::note(format!("re-index: {compared} of the demo's own answered alike by both indexes"));
-    steps.take(json!({"step": "switch"})).await?;
-    let dropped = steps.take(json!({"step": "drop", "index": old})).await?;
-    steps.0.end().await;
+    take(&mut steps, &json!({"step": "switch"})).await?;
+    let dropped = take(&mut steps, &json!({"step": "drop", "index": old})).await?;
+    steps.end().await;
     ensure!(dropped.public.name == new, "readers see {} instead of {new}", dropped.public.name);
     let seconds = started.elapsed().as_secs_f64();
     console::note(format!("re-index: switched to {new} and dropped {old}; {seconds:.1} s in all"));
@@ -116,7 +114,7 @@ async fn steps(stage: &Stage) -> Result<Reindexed> {
 }
 
 /// Verifies the new index, and does so again if changes that wait may be what differs.
-async fn verified(stage: &Stage) -> Result<VerifySummary> {
+async fn verified(stage: &DemoStage) -> Result<VerifySummary> {
     let mut runs = 1;
     loop {
         let deadline = Instant::now() + CATCH_UP_LIMIT;
@@ -132,18 +130,11 @@ async fn verified(stage: &Stage) -> Result<VerifySummary> {
     }
 }
 
-/// Steps of the function, in one process.
-struct Steps(FunctionProcess);
-
-impl Steps {
-    async fn take(&mut self, request: Value) -> Result<ReindexReport> {
-        let step = request["step"].as_str().unwrap_or_default();
-        let _progress = Progress::spinner(&format!("re-index: {step}"));
-        match self.0.invoke(Bytes::from(request.to_string()), None).await?.outcome {
-            InvocationOutcome::Response(body) => serde_json::from_slice(&body).context("read the answer of reindex"),
-            error => bail!("the re-index failed at the step {step}: {error}"),
-        }
-    }
+/// Takes a step, and shows that it goes on.
+async fn take(steps: &mut ReindexSteps, request: &Value) -> Result<ReindexReport> {
+    let step = request["step"].as_str().unwrap_or_default();
+    let _progress = ProgressLine::spinner(&format!("re-index: {step}"));
+    steps.take(request).await
 }
 
 /// The demo's mapping, in which companies are found by a word of their names, too.
@@ -153,18 +144,11 @@ fn definition() -> Result<Value> {
     Ok(definition)
 }
 
-async fn copy_tombstones(stage: &Stage) -> Result<u64> {
-    let work = LongWork::new(stage.reindex.clone(), json!({"step": "tombstones"}));
-    let mut state = work.begin();
-    work.run(&mut state, |_| ()).await.context("copy the tombstones")?;
-    Ok(state.counts().whole("copied"))
-}
-
 /// Compares the demo's searches on both indexes.
-async fn shadow(steps: &mut Steps) -> Result<u64> {
+async fn shadow(steps: &mut ReindexSteps) -> Result<u64> {
     let mut differences = Vec::new();
     for _ in 0..SHADOW_RUNS {
-        let report = steps.take(json!({"step": "shadow", "searches": searches::for_msearch()})).await?;
+        let report = take(steps, &json!({"step": "shadow", "searches": searches::for_msearch()})).await?;
         let shadow = report.other.and_then(|other| other.shadow).context("find the searches in the answer")?;
         if shadow.different == 0 {
             return Ok(shadow.searches);
@@ -175,7 +159,7 @@ async fn shadow(steps: &mut Steps) -> Result<u64> {
 }
 
 /// Counts what the new mapping alone finds.
-async fn found(stage: &Stage) -> Result<u64> {
+async fn found(stage: &DemoStage) -> Result<u64> {
     let body = json!({"size": 0, "track_total_hits": true, "query": {"match": {"company.words": WORD}}});
     let answer = searches::search(&stage.engine, &stage.index, body).await?;
     answer["hits"]["total"]["value"].as_u64().context("count what was found")

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use aws_sdk_dynamodb::Client as Tables;
 use aws_sdk_sqs::Client as Queues;
 use driftless::queue::sqs::SqsQueue;
-use driftless_display::console::{self, Progress};
+use driftless_display::console::{self, ProgressLine};
 use driftless_display::style;
 use driftless_harness::activity::{self, INDEX_DEFINITION, PARTITION_KEY, TABLE};
 use driftless_harness::function::{BuildProfile, FunctionConfig, build_functions};
@@ -49,7 +49,7 @@ pub struct StagePlan {
     pub functions: Functions,
     /// Settings of the mapping that feeds `replicate`.
     pub mapping: MappingConfig,
-    /// Timeout of `replicate`.
+    /// Timeout of the function `replicate`.
     pub timeout: Duration,
     /// Items that the table holds before it is replicated.
     pub held: HeldItems,
@@ -58,20 +58,20 @@ pub struct StagePlan {
 /// The binaries of the functions that the demo runs.
 #[derive(Clone, Debug)]
 pub struct Functions {
-    /// Binary of `replicate`.
+    /// Binary of `replicate`, for the stream's records.
     pub replicate: PathBuf,
-    /// Binary of `redrive`.
+    /// Binary of `redrive`, for the dead letters.
     pub redrive: PathBuf,
-    /// Binary of `backfill`.
+    /// Binary of `backfill`, for the items from before the load.
     pub backfill: PathBuf,
-    /// Binary of `verify`.
+    /// Binary of `verify`, for the proof at the end.
     pub verify: PathBuf,
-    /// Binary of `reindex`.
+    /// Binary of `reindex`, for the move to a new index.
     pub reindex: PathBuf,
 }
 
 /// The stage, set up.
-pub struct Stage {
+pub struct DemoStage {
     /// Client of the table's DynamoDB.
     pub tables: Tables,
     /// Name of the table.
@@ -129,7 +129,7 @@ pub fn faults(invocations: u64) -> MappingFaults {
     }
 }
 
-impl Stage {
+impl DemoStage {
     /// Creates table and queue, warms everything up, fills the table, and starts the event source mapping behind that.
     /// The function creates its index.
     ///
@@ -174,7 +174,7 @@ impl Stage {
         let retry_backoff = RetryBackoff { initial: Duration::from_millis(50), ..RetryBackoff::default() };
         let config = MappingConfig { retry_backoff, ..plan.mapping };
         {
-            let _progress = Progress::spinner("warming up OpenSearch: its Java code is compiled as it runs");
+            let _progress = ProgressLine::spinner("warming up OpenSearch: its Java code is compiled as it runs");
             warm_up::engine(&engine, &table).await?;
             let mapping = MappingConfig { faults: MappingFaults::default(), ..config.clone() };
             let launcher = Arc::new(function.clone());

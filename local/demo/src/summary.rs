@@ -13,7 +13,7 @@ use crate::args::Args;
 use crate::proof;
 use crate::recovery::Recovery;
 use crate::reindex::Reindexed;
-use crate::stage::Stage;
+use crate::stage::DemoStage;
 
 /// Work that was done while the load went on, before the stream was alone.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl Summary {
     pub(crate) fn of(
         args: &Args,
         written: &LoadReport,
-        stage: &Stage,
+        stage: &DemoStage,
         Work { backfill, changes_during_backfill, reindex, lag: work_lag }: Work,
         (seconds, poison, recovery, verify): (f64, u64, Recovery, VerifySummary),
         function: FunctionCounts,

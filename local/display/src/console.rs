@@ -87,9 +87,9 @@ impl Write for AboveBars {
 
 /// A line or a bar that shows progress. Vanishes when it is dropped.
 #[derive(Debug)]
-pub struct Progress(ProgressBar);
+pub struct ProgressLine(ProgressBar);
 
-impl Progress {
+impl ProgressLine {
     /// Draws a spinner, for work of unknown length.
     #[must_use]
     pub fn spinner(message: &str) -> Self {
@@ -123,7 +123,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         self.0.finish_and_clear();
         BARS.remove(&self.0);

@@ -17,13 +17,13 @@ const COLOURS: [&str; 8] = ["#6b7385", "#f28b82", "#8fd694", "#f0d58a", "#7fb4ff
 /// Text of one look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Span {
-    look: Look,
+    look: TextStyle,
     text: String,
 }
 
 /// Colour and weight of text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Look {
+struct TextStyle {
     colour: Option<usize>,
     bold: bool,
     dim: bool,
@@ -76,7 +76,7 @@ impl Span {
 /// Splits a line at its sequences.
 fn spans(line: &str) -> Vec<Span> {
     let mut parts = line.split("\u{1b}[");
-    let mut look = Look::default();
+    let mut look = TextStyle::default();
     let mut spans = vec![Span { look, text: parts.next().unwrap_or_default().to_owned() }];
     for part in parts {
         let end = part.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(part.len());
@@ -90,7 +90,7 @@ fn spans(line: &str) -> Vec<Span> {
     spans
 }
 
-impl Look {
+impl TextStyle {
     fn take(&mut self, code: &str) {
         match code.parse().unwrap_or(0) {
             0 => *self = Self::default(),

@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::{
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
-use crate::load::{Item, Items};
+use crate::load::{ItemMaker, LoadItem};
 
 /// The table's name, and the index's.
 pub const TABLE: &str = "activity-history";
@@ -104,8 +104,8 @@ impl KeyAttributes {
     }
 }
 
-impl Items for ActivityItems {
-    fn key(&self, key: u64) -> Item {
+impl ItemMaker for ActivityItems {
+    fn key(&self, key: u64) -> LoadItem {
         let KeyAttributes { tenant, member, at, id } = KeyAttributes::of(key, self.members);
         HashMap::from([
             (PARTITION_KEY.to_owned(), AttributeValue::S(format!("{tenant}#{member}"))),
@@ -113,7 +113,7 @@ impl Items for ActivityItems {
         ])
     }
 
-    fn item(&self, key: u64, rng: &mut StdRng, n: u64) -> Item {
+    fn item(&self, key: u64, rng: &mut StdRng, n: u64) -> LoadItem {
         let KeyAttributes { tenant, member, at, .. } = KeyAttributes::of(key, self.members);
         let kind = pick(&KINDS, key.wrapping_mul(7));
         let company = pick(&COMPANIES, key / 3);

@@ -9,7 +9,7 @@
 //! - [`proxy`]: stands between a function and a service, and goes wrong on purpose.
 //! - [`replay`]: sample events into a function; [`redrive`](mod@redrive): the function that redrives, invoked.
 //! - [`sample`]: records and items, as a configuration of documents makes them.
-//! - [`slices`]: long work of a function, slice after slice: backfill, verify, purge.
+//! - [`slices`]: long work of a function, slice after slice: backfill, verify, purge, and the steps of a re-index.
 //! - [`list_dead_letters`]: what waits in the dead-letter queue; [`compare`](mod@compare): whether table and index hold
 //!   the same.
 //! - [`stable_hash`]: what keys and seeds decide by; [`words`]: numbers with their nouns.

@@ -24,7 +24,7 @@ const AT_ONCE: usize = 16;
 
 /// A message of the queue, read.
 #[derive(Debug)]
-pub struct Entry {
+pub struct ListedMessage {
     /// Message as it was received.
     pub message: Received,
     /// Dead letter that the message holds.
@@ -53,9 +53,9 @@ pub fn queue_at(endpoint: Option<&str>, url: &str) -> SqsQueue {
 ///
 /// # Errors
 /// Where the queue cannot be read.
-pub async fn peek(queue: &SqsQueue, max: usize) -> Result<Vec<Entry>> {
+pub async fn peek(queue: &SqsQueue, max: usize) -> Result<Vec<ListedMessage>> {
     let deadline = Instant::now() + LIMIT;
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<ListedMessage> = Vec::new();
     let read = receive(queue, max, deadline, &mut entries).await;
     // Also after an error: what was received would stay hidden.
     let closing = deadline + LIMIT;
@@ -67,14 +67,21 @@ pub async fn peek(queue: &SqsQueue, max: usize) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-async fn receive(queue: &SqsQueue, max: usize, deadline: Instant, entries: &mut Vec<Entry>) -> Result<(), QueueError> {
+async fn receive(
+    queue: &SqsQueue,
+    max: usize,
+    deadline: Instant,
+    entries: &mut Vec<ListedMessage>,
+) -> Result<(), QueueError> {
     while entries.len() < max {
         let messages = queue.receive(deadline).await?;
         if messages.is_empty() {
             break;
         }
         entries.extend(
-            messages.into_iter().map(|message| Entry { letter: DeadLetterMessage::read(&message.body), message }),
+            messages
+                .into_iter()
+                .map(|message| ListedMessage { letter: DeadLetterMessage::read(&message.body), message }),
         );
     }
     Ok(())
@@ -82,14 +89,14 @@ async fn receive(queue: &SqsQueue, max: usize, deadline: Instant, entries: &mut 
 
 /// Counts entries by class, status, field and cause; the most frequent first.
 #[must_use]
-pub fn summary(entries: &[Entry]) -> Vec<String> {
+pub fn summary(entries: &[ListedMessage]) -> Vec<String> {
     let line = |(cause, count): (Cause, usize)| format!("{count:>6}  {}: {}", cause_in_words(&cause), cause.shape);
-    counts(entries.iter().map(Entry::cause)).into_iter().map(line).collect()
+    counts(entries.iter().map(ListedMessage::cause)).into_iter().map(line).collect()
 }
 
 /// Counts entries by class, status and field alone.
 #[must_use]
-pub fn causes(entries: &[Entry]) -> Vec<String> {
+pub fn causes(entries: &[ListedMessage]) -> Vec<String> {
     let causes = entries.iter().map(|entry| Cause { shape: String::new(), ..entry.cause() });
     counts(causes).into_iter().map(|(cause, count)| format!("{count:>6}  {}", cause_in_words(&cause))).collect()
 }
@@ -111,7 +118,7 @@ pub(crate) fn cause_in_words(cause: &Cause) -> String {
     format!("{}{status}{field}", cause.class)
 }
 
-impl Entry {
+impl ListedMessage {
     fn cause(&self) -> Cause {
         match &self.letter {
             Ok(DeadLetterMessage::Record(letter)) => Cause::of(&letter.rejected),
@@ -175,7 +182,7 @@ fn time(at: Timestamp) -> String {
 mod tests {
     use super::*;
 
-    fn entry(field: &str, value: &str) -> Entry {
+    fn entry(field: &str, value: &str) -> ListedMessage {
         let reason = format!("failed to parse field [{field}] of type [double]. Preview of field's value: '{value}'");
         let body = serde_json::json!({
             "format": driftless::dead_letter::FORMAT,
@@ -184,7 +191,7 @@ mod tests {
         })
         .to_string();
         let (id, receipt, sent_at) = ("m".to_owned(), "r".to_owned(), None);
-        Entry { letter: DeadLetterMessage::read(&body), message: Received { id, receipt, body, sent_at } }
+        ListedMessage { letter: DeadLetterMessage::read(&body), message: Received { id, receipt, body, sent_at } }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use driftless::add_counts;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -75,17 +76,11 @@ impl Tally {
     fn add(&self, line: &str) {
         // Log lines are JSON, too, but count nothing.
         let Ok(more) = serde_json::from_str::<FunctionCounts>(line) else { return };
-        let mut sum = self.guard();
-        sum.records += more.records;
-        sum.applied += more.applied;
-        sum.duplicate += more.duplicate;
-        sum.stale += more.stale;
-        sum.superseded += more.superseded;
-        sum.rejected += more.rejected;
-        sum.failed += more.failed;
-        sum.order_anomalies += more.order_anomalies;
+        *self.guard() += more;
     }
 }
+
+add_counts!(FunctionCounts { records, applied, duplicate, stale, superseded, rejected, failed, order_anomalies });
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,12 @@
 //! Invokes the real `redrive` function, as `aws lambda invoke` would, and words its answer.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use driftless::dead_letter::cause::Cause;
 use redrive::report::RedriveReport;
 use redrive::request::RedriveRequest;
 
-use crate::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
+use crate::function::{FunctionConfig, FunctionProcess, Invoke as _};
 use crate::list_dead_letters::cause_in_words;
 use crate::words::counted;
 
@@ -19,10 +19,7 @@ pub async fn invoke(function: FunctionConfig, request: &RedriveRequest) -> Resul
     let payload = serde_json::to_vec(request).context("write the request")?;
     let invocation = function.invoke(Bytes::from(payload), None).await?;
     function.kill().await;
-    match invocation.outcome {
-        InvocationOutcome::Response(body) => serde_json::from_slice(&body).context("read what the function answered"),
-        error => bail!("the function redrive failed: {error}"),
-    }
+    invocation.outcome.answer("redrive")
 }
 
 /// Words a report for people.

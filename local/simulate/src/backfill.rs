@@ -18,7 +18,7 @@ use driftless::writer::repair::RepairOptions;
 use tokio::time::{Instant, sleep};
 
 use crate::guard::Guard;
-use crate::index::Index;
+use crate::index::SimulatedIndex;
 use crate::process::Processes;
 use crate::table::{image, keys as keys_of};
 use crate::world::World;
@@ -32,7 +32,7 @@ pub(crate) const PURGE_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 const DEADLINE: Duration = Duration::from_millis(1_800);
 
 /// Writes all items that the index lacks.
-pub(crate) async fn backfill<I: Index>(processes: Arc<Processes<I>>, nth: u64) {
+pub(crate) async fn backfill<I: SimulatedIndex>(processes: Arc<Processes<I>>, nth: u64) {
     let world = processes.world();
     let keys: Vec<u8> = world.table().items.keys().copied().collect();
     let mut process = processes.start(!world.stands(Guard::BackfillCreate));
@@ -61,7 +61,7 @@ pub(crate) async fn backfill<I: Index>(processes: Arc<Processes<I>>, nth: u64) {
 }
 
 /// Reads items of the table as changes that are older than every change of a stream.
-fn read_page<I: Index>(world: &World<I>, keys: &[u8]) -> Vec<Change> {
+fn read_page<I: SimulatedIndex>(world: &World<I>, keys: &[u8]) -> Vec<Change> {
     let table = world.table();
     let items = keys.iter().filter_map(|key| table.items.get(key).map(|item| (*key, *item)));
     let version = backfill_version(world);
@@ -87,7 +87,7 @@ fn read_page<I: Index>(world: &World<I>, keys: &[u8]) -> Vec<Change> {
 const MOST_SKEW_MS: u32 = 30_000;
 
 /// Returns the time by the clock of a process that reads the table.
-fn clock<I: Index>(world: &World<I>, nth: u64) -> Timestamp {
+fn clock<I: SimulatedIndex>(world: &World<I>, nth: u64) -> Timestamp {
     let skew = u64::from(world.scenario.skew_ms.min(MOST_SKEW_MS));
     Timestamp::from_millis(world.clock.now_ms() - skew + world.chance(7_000, nth, 2 * skew + 1))
 }
@@ -102,7 +102,7 @@ fn identified(key: u8) -> (DocumentId, Key) {
 /// Makes every document equal to its item. Returns `true` if the engine took all of them.
 ///
 /// Minutes pass before: a repair decides only on changes that are older than its margin.
-pub(crate) async fn repair<I: Index>(processes: Arc<Processes<I>>, nth: u64) -> bool {
+pub(crate) async fn repair<I: SimulatedIndex>(processes: Arc<Processes<I>>, nth: u64) -> bool {
     let world = processes.world();
     // Longer than a write is on its way to the copies, so that each such write sees one leap of the clock at most.
     sleep(Duration::from_secs(2)).await;
@@ -113,7 +113,7 @@ pub(crate) async fn repair<I: Index>(processes: Arc<Processes<I>>, nth: u64) -> 
         let now = || clock(world, nth);
         let options =
             RepairOptions { deadline: Instant::now() + DEADLINE, now: &now, replication: &Replication::default() };
-        let items = Items(world);
+        let items = RepairTable(world);
         let report = tokio::select! {
             biased;
             () = process.killed.notified() => None,
@@ -132,9 +132,9 @@ pub(crate) async fn repair<I: Index>(processes: Arc<Processes<I>>, nth: u64) -> 
 }
 
 /// Table of the model, as a repair reads it: consistently, and with delays.
-struct Items<'w, I>(&'w World<I>);
+struct RepairTable<'w, I>(&'w World<I>);
 
-impl<I: Index> Table for Items<'_, I> {
+impl<I: SimulatedIndex> Table for RepairTable<'_, I> {
     async fn describe(&self, _: Instant) -> Result<KeySchema, TableError> {
         Err(TableError::Refused("a repair describes no table".to_owned()))
     }
@@ -163,7 +163,7 @@ impl<I: Index> Table for Items<'_, I> {
 }
 
 /// Deletes tombstones that are old enough. Finding them takes time, in which they may change.
-pub(crate) async fn purge<I: Index>(world: Arc<World<I>>, nth: u64) {
+pub(crate) async fn purge<I: SimulatedIndex>(world: Arc<World<I>>, nth: u64) {
     let age = if world.stands(Guard::PurgeAge) { PURGE_AGE } else { Duration::ZERO };
     let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     let now_ms = world.clock.now_ms();
@@ -184,12 +184,12 @@ pub(crate) async fn purge<I: Index>(world: Arc<World<I>>, nth: u64) {
 }
 
 /// Reads the present state of a document.
-async fn position<I: Index>(index: &I, id: &DocumentId) -> Option<Position> {
+async fn position<I: SimulatedIndex>(index: &I, id: &DocumentId) -> Option<Position> {
     let state = index.read(&[id], Call::until(Instant::now() + DEADLINE)).await.pop()?;
     state.ok().flatten().map(|stored| stored.position)
 }
 
-fn backfill_version<I: Index>(world: &World<I>) -> Version {
+fn backfill_version<I: SimulatedIndex>(world: &World<I>) -> Version {
     if world.stands(Guard::BackfillVersion) {
         return Version::lowest(world.generation());
     }

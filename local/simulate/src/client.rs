@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::faults::CallFault;
 use crate::guard::Guard;
-use crate::index::Index;
+use crate::index::SimulatedIndex;
 use crate::owned_write::OwnedWrite;
 use crate::schedule::EngineFault;
 use crate::world::World;
@@ -39,7 +39,7 @@ pub(crate) struct Client<I> {
     refused: Mutex<BTreeSet<DocumentId>>,
 }
 
-impl<I: Index> Client<I> {
+impl<I: SimulatedIndex> Client<I> {
     pub(crate) fn new(world: Arc<World<I>>, process: u64, killed: Arc<Notify>, forced: bool) -> Self {
         let skew = i64::from(world.scenario.skew_ms);
         let chance = world.chance(process, u64::MAX, 2 * u64::from(world.scenario.skew_ms) + 1);
@@ -204,7 +204,7 @@ impl<I: Index> Client<I> {
     }
 }
 
-impl<I: Index> Target for Client<I> {
+impl<I: SimulatedIndex> Target for Client<I> {
     async fn read(&self, ids: &[&DocumentId], call: Call) -> Vec<Result<Option<StoredState>, Problem>> {
         if self.forced {
             return vec![Ok(None); ids.len()];

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 /// Numbers of events by name, of one run or many.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts(pub BTreeMap<&'static str, u64>);
+pub struct EventCounts(pub BTreeMap<&'static str, u64>);
 
-impl Counts {
+impl EventCounts {
     pub(crate) fn add(&mut self, what: &'static str, number: u64) {
         *self.0.entry(what).or_default() += number;
     }

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::schedule::{Act, EngineFault, QueueFault, Scenario, Schedule, Step};
+use crate::schedule::{Act, EngineFault, QueueFault, RunSettings, Schedule, Step};
 
 /// Statuses that may pass, the last two of them as if the deployment were wrong for a moment.
 const STATUSES: [u16; 6] = [429, 503, 500, 403, 404, 401];
@@ -27,8 +27,8 @@ pub fn generate(seed: u64) -> Schedule {
     Schedule { seed, scenario, initial, steps }
 }
 
-fn scenario(rng: &mut Rng) -> Scenario {
-    Scenario {
+fn scenario(rng: &mut Rng) -> RunSettings {
+    RunSettings {
         batch_size: rng.usize(1..=8),
         lanes: rng.usize(1..=3),
         retries: rng.u32(0..=3),

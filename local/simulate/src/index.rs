@@ -24,7 +24,7 @@ pub struct Tombstone {
 }
 
 /// An index that the simulation plays on. What only the model can has a default that is no fault.
-pub trait Index: Target + Clone + 'static {
+pub trait SimulatedIndex: Target + Clone + 'static {
     /// Returns what readers see: documents by id, without `_driftless`.
     fn visible(&self) -> impl Future<Output = BTreeMap<String, String>> + Send;
 
@@ -46,8 +46,8 @@ pub trait Index: Target + Clone + 'static {
         self.read(ids, call)
     }
 
-    /// Writes to the primary only. The copies of the shard get it by [`Index::replicate`], unless one of them takes
-    /// over before.
+    /// Writes to the primary only. The copies of the shard get it by [`SimulatedIndex::replicate`], unless one of them
+    /// takes over before.
     fn write_to_primary(
         &self,
         writes: &[ConditionalWrite<'_>],
@@ -73,7 +73,7 @@ pub(crate) fn model() -> MemoryTarget {
     index
 }
 
-impl Index for MemoryTarget {
+impl SimulatedIndex for MemoryTarget {
     async fn visible(&self) -> BTreeMap<String, String> {
         self.visible()
     }

@@ -9,7 +9,7 @@
 //!
 //! # Layout
 //! - [`Schedule`]: a run as data; [`generate`] makes one from a seed, [`shrunk`] makes it small.
-//! - [`play`], [`play_on`]: one run; [`SimulationRun`]: many runs; [`Broken`]: the promises; [`Counts`]: events by
+//! - [`play`], [`play_on`]: one run; [`SimulationRun`]: many runs; [`Broken`]: the promises; [`EventCounts`]: events by
 //!   name.
 //! - [`Guard`]: guards that can be taken away; `shown`: the records that a function is shown without them.
 //! - `world`: state that all actors share, with its parts `clock`, `chance`, `faults`, `activities` and `log`;
@@ -48,12 +48,12 @@ mod table;
 mod tests;
 mod world;
 
-pub use counts::Counts;
+pub use counts::EventCounts;
 pub use generate::generate;
 pub use guard::{Guard, Missing};
-pub use index::{Index, POISON, Tombstone};
+pub use index::{POISON, SimulatedIndex, Tombstone};
 pub use play::{Played, play, play_on};
 pub use promise::Broken;
 pub use run::{RunSummary, SimulationRun, replay, shrunk};
-pub use schedule::{Act, EngineFault, QueueFault, Scenario, Schedule, Step};
+pub use schedule::{Act, EngineFault, QueueFault, RunSettings, Schedule, Step};
 pub use shrink::shrink;

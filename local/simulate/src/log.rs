@@ -5,14 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use driftless_harness::stable_hash::StableHash;
 
-use crate::counts::Counts;
+use crate::counts::EventCounts;
 use crate::promise::Broken;
 
 /// Log that all who act write to.
 pub(crate) struct Log(Mutex<Entries>);
 
 struct Entries {
-    counts: Counts,
+    counts: EventCounts,
     broken: Option<Broken>,
     /// Hash of everything observable.
     trace: StableHash,
@@ -22,7 +22,7 @@ struct Entries {
 
 /// Log of a run that has ended.
 pub(crate) struct Closed {
-    pub(crate) counts: Counts,
+    pub(crate) counts: EventCounts,
     pub(crate) broken: Option<Broken>,
     pub(crate) trace: u64,
     pub(crate) lines: Vec<String>,
@@ -32,7 +32,7 @@ impl Log {
     /// Creates an empty log. A verbose one keeps its lines.
     pub(crate) fn new(verbose: bool) -> Self {
         let trace = StableHash::default();
-        Self(Mutex::new(Entries { counts: Counts::default(), broken: None, trace, lines: verbose.then(Vec::new) }))
+        Self(Mutex::new(Entries { counts: EventCounts::default(), broken: None, trace, lines: verbose.then(Vec::new) }))
     }
 
     /// Notes an observable event at this time since the start.

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::guard::Guard;
-use crate::index::Index;
+use crate::index::SimulatedIndex;
 use crate::ledger::Ordinal;
 use crate::promise::Broken;
 use crate::schedule::QueueFault;
@@ -29,7 +29,7 @@ pub(crate) struct Mailbox<I> {
     stale: Mutex<(BTreeSet<Ordinal>, u64)>,
 }
 
-impl<I: Index> Mailbox<I> {
+impl<I: SimulatedIndex> Mailbox<I> {
     pub(crate) fn new(world: Arc<World<I>>, killed: Arc<Notify>) -> Self {
         Self { world, killed, unsent: Mutex::default(), stale: Mutex::default() }
     }
@@ -82,7 +82,7 @@ impl<I: Index> Mailbox<I> {
     }
 }
 
-impl<I: Index> Queue for Mailbox<I> {
+impl<I: SimulatedIndex> Queue for Mailbox<I> {
     async fn send(&self, message: &Message, _: Instant) -> Result<(), QueueError> {
         self.travel().await;
         let body = message.body.clone();

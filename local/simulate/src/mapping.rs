@@ -15,11 +15,11 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 
 use crate::guard::Guard;
-use crate::index::Index;
+use crate::index::SimulatedIndex;
 use crate::ledger::Ledger;
 use crate::on_failure;
 use crate::process::Processes;
-use crate::schedule::Scenario;
+use crate::schedule::RunSettings;
 use crate::world::World;
 
 /// Number of a lane's last batches that can be delivered once more.
@@ -39,7 +39,7 @@ pub(crate) struct Mappings<I> {
     places: Mutex<Vec<Places>>,
 }
 
-impl<I: Index> Mappings<I> {
+impl<I: SimulatedIndex> Mappings<I> {
     /// Creates a list without mappings; they will invoke the function in these processes.
     pub(crate) fn new(processes: Arc<Processes<I>>) -> Arc<Self> {
         let world = Arc::clone(processes.world());
@@ -118,7 +118,7 @@ impl<I: Index> Mappings<I> {
     }
 }
 
-fn config(scenario: &Scenario) -> MappingConfig {
+fn config(scenario: &RunSettings) -> MappingConfig {
     MappingConfig {
         batch_size: scenario.batch_size,
         parallelization_factor: scenario.lanes,
@@ -131,7 +131,7 @@ fn config(scenario: &Scenario) -> MappingConfig {
     }
 }
 
-async fn run<I: Index>(mappings: Arc<Mappings<I>>, number: usize) {
+async fn run<I: SimulatedIndex>(mappings: Arc<Mappings<I>>, number: usize) {
     let activities = &mappings.world.activities;
     let mut changes = activities.changes();
     let mut started = BTreeSet::new();
@@ -153,7 +153,7 @@ async fn run<I: Index>(mappings: Arc<Mappings<I>>, number: usize) {
     }
 }
 
-async fn read_shard<I: Index>(mappings: Arc<Mappings<I>>, number: usize, shard: usize) {
+async fn read_shard<I: SimulatedIndex>(mappings: Arc<Mappings<I>>, number: usize, shard: usize) {
     let mut changes = mappings.world.activities.changes();
     let mut lanes = JoinSet::new();
     let config = config(&mappings.world.scenario);
@@ -215,7 +215,7 @@ struct Lane<I> {
     recent: VecDeque<Vec<StreamRecord>>,
 }
 
-impl<I: Index> Lane<I> {
+impl<I: SimulatedIndex> Lane<I> {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<StreamRecord>) {
         let mut waiting = VecDeque::new();
         let mut batches = 0;

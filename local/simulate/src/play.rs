@@ -9,9 +9,9 @@ use tokio::task::LocalSet;
 use tokio::time::sleep;
 
 use crate::backfill::{PURGE_AGE, backfill, purge, repair};
-use crate::counts::Counts;
+use crate::counts::EventCounts;
 use crate::guard::Missing;
-use crate::index::{self, Index};
+use crate::index::{self, SimulatedIndex};
 use crate::log::Closed;
 use crate::mapping::Mappings;
 use crate::messages::Messages;
@@ -33,7 +33,7 @@ pub struct Played {
     /// First broken promise, if any.
     pub broken: Option<Broken>,
     /// Numbers of its events.
-    pub counts: Counts,
+    pub counts: EventCounts,
     /// Hash of everything observable. The same schedule gives the same hash.
     pub trace: u64,
     /// Documents that the index shows in the end.
@@ -55,11 +55,11 @@ pub fn play(schedule: &Schedule, missing: Missing, verbose: bool) -> Played {
 }
 
 /// Plays a schedule on any index, in the present runtime's time.
-pub async fn play_on<I: Index>(schedule: &Schedule, index: I, missing: Missing, verbose: bool) -> Played {
+pub async fn play_on<I: SimulatedIndex>(schedule: &Schedule, index: I, missing: Missing, verbose: bool) -> Played {
     LocalSet::new().run_until(play_all(schedule, index, missing, verbose)).await
 }
 
-async fn play_all<I: Index>(schedule: &Schedule, index: I, missing: Missing, verbose: bool) -> Played {
+async fn play_all<I: SimulatedIndex>(schedule: &Schedule, index: I, missing: Missing, verbose: bool) -> Played {
     let world = World::new(schedule, index, missing, verbose);
     let mut player = Player::new(Arc::clone(&world), schedule.initial.is_empty());
     player.mappings.add(0);
@@ -88,7 +88,7 @@ struct Player<I> {
     oldest_year: usize,
 }
 
-impl<I: Index> Player<I> {
+impl<I: SimulatedIndex> Player<I> {
     fn new(world: Arc<World<I>>, backfilled: bool) -> Self {
         let processes = Processes::new(Arc::clone(&world));
         let mappings = Mappings::new(Arc::clone(&processes));

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::Client;
 use crate::guard::Guard;
-use crate::index::Index;
+use crate::index::SimulatedIndex;
 use crate::mailbox::Mailbox;
 use crate::shown::ShownBatch;
 use crate::world::World;
@@ -46,7 +46,7 @@ pub(crate) struct Processes<I> {
     started: AtomicU64,
 }
 
-impl<I: Index> Processes<I> {
+impl<I: SimulatedIndex> Processes<I> {
     pub(crate) fn new(world: Arc<World<I>>) -> Arc<Self> {
         Arc::new(Self { world, idle: Mutex::default(), started: AtomicU64::new(0) })
     }

@@ -1,6 +1,6 @@
 //! Promises, each as the error that breaks it.
 
-/// A broken promise.
+/// A promise that a schedule broke.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
     /// Table and index differ in the end.

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
 use crate::guard::Guard;
-use crate::index::Index;
+use crate::index::SimulatedIndex;
 use crate::mailbox::Mailbox;
 use crate::process::{Processes, SENDER};
 use crate::shown::shown;
@@ -28,7 +28,7 @@ const PAGE: usize = 2;
 
 /// Invokes the redrive function once. A careful operator names the generation of messages that do not say it. That is
 /// the present one, because ranges are redriven before it is raised.
-pub(crate) async fn redrive<I: Index>(processes: Arc<Processes<I>>, is_named: bool) {
+pub(crate) async fn redrive<I: SimulatedIndex>(processes: Arc<Processes<I>>, is_named: bool) {
     let world = processes.world();
     let process = processes.start(!world.stands(Guard::RedriveGuard));
     let mailbox = Mailbox::new(Arc::clone(world), Arc::clone(&process.killed));
@@ -58,7 +58,7 @@ pub(crate) async fn redrive<I: Index>(processes: Arc<Processes<I>>, is_named: bo
 struct ModelRanges<'w, I>(&'w World<I>);
 
 /// Rest of a range.
-struct Cursor {
+struct RangeRest {
     stream: usize,
     shard: usize,
     next: usize,
@@ -66,10 +66,10 @@ struct Cursor {
     pages: u64,
 }
 
-impl<I: Index> RangeReader for ModelRanges<'_, I> {
-    type Cursor = Cursor;
+impl<I: SimulatedIndex> RangeReader for ModelRanges<'_, I> {
+    type Cursor = RangeRest;
 
-    async fn open(&self, range: &BatchInfo, _: Instant) -> Result<Cursor, RangeError> {
+    async fn open(&self, range: &BatchInfo, _: Instant) -> Result<RangeRest, RangeError> {
         let table = self.0.table();
         let stream = table.streams.iter().position(|stream| stream.arn == range.stream_arn);
         let (Some(stream), Ok(shard)) = (stream, range.shard_id.parse::<usize>()) else {
@@ -78,10 +78,10 @@ impl<I: Index> RangeReader for ModelRanges<'_, I> {
         let first = StreamSequence::new(&range.start_sequence_number);
         let records = &table.streams[stream].shards[shard].records;
         let next = records.iter().position(|record| *record.sequence_number() >= first).unwrap_or(records.len());
-        Ok(Cursor { stream, shard, next, last: StreamSequence::new(&range.end_sequence_number), pages: 0 })
+        Ok(RangeRest { stream, shard, next, last: StreamSequence::new(&range.end_sequence_number), pages: 0 })
     }
 
-    async fn next(&self, cursor: &mut Cursor, _: Instant) -> Result<RangePage, RangeError> {
+    async fn next(&self, cursor: &mut RangeRest, _: Instant) -> Result<RangePage, RangeError> {
         cursor.pages += 1;
         sleep(Duration::from_millis(self.0.chance(6_000 + cursor.next as u64, cursor.pages, 20))).await;
         if self.0.faults.is_range_unreadable() {
@@ -97,7 +97,7 @@ impl<I: Index> RangeReader for ModelRanges<'_, I> {
         Ok(RangePage { records: page, last })
     }
 
-    fn is_trimmed(&self, _: &Cursor) -> bool {
+    fn is_trimmed(&self, _: &RangeRest) -> bool {
         false
     }
 }

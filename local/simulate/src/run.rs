@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::counts::Counts;
+use crate::counts::EventCounts;
 use crate::generate::generate;
 use crate::guard::Missing;
 use crate::play::play;
@@ -15,13 +15,13 @@ use crate::{Played, Schedule};
 /// A run of the schedules of `seed`, `seed + 1` and so on.
 #[derive(Clone, Copy, Debug)]
 pub struct SimulationRun {
-    /// Number of schedules.
+    /// Number of schedules to play.
     pub schedules: u64,
     /// Seed of the first schedule.
     pub seed: u64,
     /// Guards that are taken away in all of them.
     pub missing: Missing,
-    /// Number of threads.
+    /// Number of threads that play them.
     pub jobs: usize,
 }
 
@@ -31,7 +31,7 @@ pub struct RunSummary {
     /// Number of schedules played: all, unless a promise was broken.
     pub played: u64,
     /// Numbers of their events.
-    pub counts: Counts,
+    pub counts: EventCounts,
     /// Hash of all their traces.
     pub trace: u64,
     /// Seed of the first schedule that broke a promise, and the promise.

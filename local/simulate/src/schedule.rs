@@ -10,7 +10,7 @@ pub struct Schedule {
     pub seed: u64,
     /// Settings, which stay the same throughout.
     #[serde(alias = "setting")]
-    pub scenario: Scenario,
+    pub scenario: RunSettings,
     /// Keys of items that were in the table before its stream. Only a backfill brings them into the index.
     pub initial: Vec<u8>,
     /// Steps in their order.
@@ -19,7 +19,7 @@ pub struct Schedule {
 
 /// Settings of mapping, stream and processes in one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scenario {
+pub struct RunSettings {
     /// Maximum number of records in one invocation.
     pub batch_size: usize,
     /// Number of concurrent batches of one shard.
@@ -119,7 +119,7 @@ pub enum Act {
     UnreadableRange,
     /// A lane's last batches are delivered once more, to another process, while the lane goes on.
     Redeliver {
-        /// Number of batches.
+        /// Number of batches that come again.
         batches: u8,
     },
 }

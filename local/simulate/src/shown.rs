@@ -5,7 +5,7 @@ use driftless_harness::mapping::record::StreamRecord;
 use serde_json::Value;
 
 use crate::guard::Guard;
-use crate::index::Index;
+use crate::index::SimulatedIndex;
 use crate::ledger::{Ordinal, as_text};
 use crate::table::PARTITION_KEY;
 use crate::world::World;
@@ -22,7 +22,7 @@ pub(crate) struct ShownBatch {
 
 impl ShownBatch {
     /// Shows a batch to the function. A record that is left out counts as done, unless one before it fails.
-    pub(crate) fn new<I: Index>(world: &World<I>, records: &[StreamRecord]) -> Self {
+    pub(crate) fn new<I: SimulatedIndex>(world: &World<I>, records: &[StreamRecord]) -> Self {
         let handed_on: Vec<_> =
             records.iter().enumerate().filter(|(at, _)| is_handed_on(world, records, *at)).collect();
         Self {
@@ -39,7 +39,7 @@ impl ShownBatch {
 }
 
 /// Returns `false` for a record that a missing guard hides behind another one of the same item.
-fn is_handed_on<I: Index>(world: &World<I>, records: &[StreamRecord], at: usize) -> bool {
+fn is_handed_on<I: SimulatedIndex>(world: &World<I>, records: &[StreamRecord], at: usize) -> bool {
     let (in_order, fallback) = (world.stands(Guard::FoldOrder), world.stands(Guard::FoldFallback));
     if in_order && fallback {
         return true;
@@ -54,7 +54,7 @@ fn is_handed_on<I: Index>(world: &World<I>, records: &[StreamRecord], at: usize)
 }
 
 /// Returns a record as the functions are shown it.
-pub(crate) fn shown<I: Index>(world: &World<I>, record: &StreamRecord) -> StreamRecord {
+pub(crate) fn shown<I: SimulatedIndex>(world: &World<I>, record: &StreamRecord) -> StreamRecord {
     let (labels, padding) = (world.stands(Guard::StreamLabel), world.stands(Guard::SequencePadding));
     if labels && padding {
         return record.clone();

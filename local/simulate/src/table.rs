@@ -52,13 +52,13 @@ pub(crate) struct WrittenChange {
 
 /// Table with its streams. The last one is the present one.
 #[derive(Debug, Default)]
-pub(crate) struct Table {
+pub(crate) struct ModelTable {
     pub(crate) items: BTreeMap<u8, ItemContent>,
     pub(crate) streams: Vec<Stream>,
     changes: u128,
 }
 
-impl Table {
+impl ModelTable {
     pub(crate) fn new(initial: &[u8]) -> Self {
         // No step gives such numbers.
         let item = |&key: &u8| (key, ItemContent { number: 1_000_000 + u32::from(key), poison: false });

@@ -16,13 +16,13 @@ use crate::chance::chance;
 use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::guard::{Guard, Missing};
-use crate::index::Index;
+use crate::index::SimulatedIndex;
 use crate::ledger::{Ledger, Ordinal};
 use crate::log::{Closed, Log};
 use crate::messages::Messages;
 use crate::promise::Broken;
-use crate::schedule::{Scenario, Schedule};
-use crate::table::Table;
+use crate::schedule::{RunSettings, Schedule};
+use crate::table::ModelTable;
 
 /// Time after which a stream that has not drained counts as blocked.
 const DRAIN_LIMIT: Duration = Duration::from_secs(120);
@@ -30,20 +30,20 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(120);
 /// Everything that those who act in a run share.
 pub(crate) struct World<I> {
     pub(crate) index: I,
-    pub(crate) scenario: Scenario,
+    pub(crate) scenario: RunSettings,
     pub(crate) clock: Clock,
     pub(crate) faults: Faults,
     pub(crate) activities: Activities,
     missing: Missing,
     seed: u64,
     generation: AtomicU32,
-    table: Mutex<Table>,
+    table: Mutex<ModelTable>,
     ledger: Mutex<Ledger>,
     messages: Mutex<Messages>,
     log: Log,
 }
 
-impl<I: Index> World<I> {
+impl<I: SimulatedIndex> World<I> {
     pub(crate) fn new(schedule: &Schedule, index: I, missing: Missing, verbose: bool) -> Arc<Self> {
         Arc::new(Self {
             index,
@@ -54,14 +54,14 @@ impl<I: Index> World<I> {
             missing,
             seed: schedule.seed,
             generation: AtomicU32::new(1),
-            table: Mutex::new(Table::new(&schedule.initial)),
+            table: Mutex::new(ModelTable::new(&schedule.initial)),
             ledger: Mutex::default(),
             messages: Mutex::default(),
             log: Log::new(verbose),
         })
     }
 
-    pub(crate) fn table(&self) -> MutexGuard<'_, Table> {
+    pub(crate) fn table(&self) -> MutexGuard<'_, ModelTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

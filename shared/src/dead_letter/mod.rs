@@ -91,7 +91,7 @@ fn engine_words(problem: &Problem) -> Option<&str> {
 pub struct DeadLetter {
     /// Reason for the rejection.
     pub rejected: Rejection,
-    /// The record's `eventID`.
+    /// Stream's id of the record, its `eventID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_id: Option<String>,
     /// Kind of the change: `INSERT`, `MODIFY` or `REMOVE`.

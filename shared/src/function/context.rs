@@ -15,8 +15,8 @@ use super::settings::{CreateIndex, Settings};
 use crate::backoff::Backoff;
 use crate::environment::Misconfigured;
 use crate::opensearch::{
-    AuthError, Engine, EngineConfig, EnsureError, Identity, OpenSearchTarget, PhysicalIndex, Wanted, WrittenIndexes,
-    read_hash_key,
+    AuthError, Engine, EngineConfig, EnsureError, Identity, IndexRequirements, OpenSearchTarget, PhysicalIndex,
+    WrittenIndexes, read_hash_key,
 };
 use crate::outcome::ConfigurationError;
 use crate::queue::sqs::SqsQueue;
@@ -144,7 +144,7 @@ impl Context {
         };
         let may_create = access == Access::Create && settings.create_index == CreateIndex::IfMissing;
         let creates = may_create && table.is_some() && !slot.seen;
-        let wanted = Wanted {
+        let wanted = IndexRequirements {
             identity: &identity,
             create: creates.then_some(&settings.definition),
             takes_over: access > Access::Existing,
@@ -276,7 +276,11 @@ fn third(index: &PhysicalIndex) -> FunctionError {
 }
 
 /// Retries until the index is ready, for as long as the problem may pass.
-async fn ensure_index(engine: &Engine, wanted: Wanted<'_>, deadline: Instant) -> Result<WrittenIndexes, FunctionError> {
+async fn ensure_index(
+    engine: &Engine,
+    wanted: IndexRequirements<'_>,
+    deadline: Instant,
+) -> Result<WrittenIndexes, FunctionError> {
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         let problem = match engine.ensure_index(wanted, deadline).await {

@@ -79,7 +79,7 @@ struct Entry {
 
 /// All documents of an index.
 #[derive(Debug, Default)]
-pub(super) struct Documents {
+pub(super) struct StoredDocuments {
     entries: BTreeMap<DocumentId, Entry>,
     /// Entries of the copies where the primary is ahead of them.
     behind: BTreeMap<DocumentId, Option<Entry>>,
@@ -87,7 +87,7 @@ pub(super) struct Documents {
     failovers: u64,
 }
 
-impl Documents {
+impl StoredDocuments {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&DocumentId, &MemoryDocument)> {
         self.entries.iter().map(|(id, entry)| (id, &entry.document))
     }

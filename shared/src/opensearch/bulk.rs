@@ -202,7 +202,7 @@ fn write_source(write: &ConditionalWrite<'_>, out: &mut Vec<u8>) {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct BulkAnswer {
     items: Vec<BulkItem>,
 }
 
@@ -229,7 +229,7 @@ struct Operation {
 
 fn read_answer(answer: &[u8], count: usize) -> Result<Vec<Result<Written, Problem>>, Problem> {
     // The parser's message quotes no body: it says only the expected shape and the position.
-    let answer: Answer = serde_json::from_slice(answer).map_err(|error| {
+    let answer: BulkAnswer = serde_json::from_slice(answer).map_err(|error| {
         Problem::Protocol(format!("bulk answer: line {}, column {}", error.line(), error.column()).into())
     })?;
     if answer.items.len() != count {

@@ -33,7 +33,7 @@ pub enum Auth {
 pub struct EngineConfig {
     /// Base URL, with a slash at its end.
     pub endpoint: Url,
-    /// Authentication of requests.
+    /// Authentication of each request to the engine.
     pub auth: Auth,
     /// Public name of the index.
     pub index: IndexName,

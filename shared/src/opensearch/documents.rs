@@ -15,7 +15,7 @@ use super::index_name::WriteAlias;
 use super::mget::{Ids, Metadata, Source, read_docs};
 use crate::document_id::DocumentId;
 use crate::outcome::{Problem, Refusal};
-use crate::target::{Call, Deleted, DocumentPage, Found, Listed, Position, StoredBody, StoredDocument};
+use crate::target::{Call, Deleted, DocumentPage, Listed, ListedDocument, Position, StoredBody, StoredDocument};
 
 /// Number of documents of a page: below the engine's default `index.max_result_window`, and above any number of shards.
 const PAGE: usize = 2_000;
@@ -62,12 +62,12 @@ struct Counted {
 }
 
 #[derive(Deserialize)]
-struct BulkAnswer {
-    items: Vec<BulkItem>,
+struct DeleteAnswer {
+    items: Vec<DeleteItem>,
 }
 
 #[derive(Deserialize)]
-struct BulkItem {
+struct DeleteItem {
     delete: Deletion,
 }
 
@@ -125,7 +125,7 @@ impl Engine {
         if listing.timed_out || listing.shards.failed > 0 {
             return Err(Problem::Protocol("a listing without all shards".into()));
         }
-        let found = listing.hits.hits.into_iter().map(|hit| Found {
+        let found = listing.hits.hits.into_iter().map(|hit| ListedDocument {
             id: DocumentId::from_stored(hit.id),
             position: Position { seq_no: hit.seq_no, primary_term: hit.primary_term },
         });
@@ -136,13 +136,13 @@ impl Engine {
     pub(super) async fn delete_found(
         &self,
         alias: &WriteAlias,
-        found: &[Found],
+        found: &[ListedDocument],
         call: Call,
     ) -> Vec<Result<Deleted, Problem>> {
         let mut results = Vec::with_capacity(found.len());
         for part in found.chunks(call.max_documents.clamp(1, PAGE)) {
             let mut body = String::new();
-            for Found { id, position } in part {
+            for ListedDocument { id, position } in part {
                 let condition = json!({
                     "_id": id.as_str(), "if_seq_no": position.seq_no, "if_primary_term": position.primary_term,
                 });
@@ -176,7 +176,7 @@ fn query(listed: Listed, from: Option<u64>) -> Value {
 }
 
 /// Makes a page of the found documents, `full` of which are as many as were asked for.
-fn page(mut found: Vec<Found>, full: usize) -> Result<DocumentPage, Problem> {
+fn page(mut found: Vec<ListedDocument>, full: usize) -> Result<DocumentPage, Problem> {
     let Some(last) = found.last().map(|last| last.position.seq_no).filter(|_| found.len() >= full) else {
         return Ok(DocumentPage { found, next: None });
     };
@@ -230,11 +230,11 @@ fn split(source: &str) -> Option<(Metadata, StoredBody)> {
 }
 
 fn read_deletions(answer: &[u8], count: usize) -> Result<Vec<Result<Deleted, Problem>>, Problem> {
-    let answer: BulkAnswer = parsed(answer, "bulk")?;
+    let answer: DeleteAnswer = parsed(answer, "bulk")?;
     if answer.items.len() != count {
         return Err(Problem::Protocol(format!("{} answers to a bulk of {count}", answer.items.len()).into()));
     }
-    let deleted = |BulkItem { delete: Deletion { status, error } }: BulkItem| match status {
+    let deleted = |DeleteItem { delete: Deletion { status, error } }: DeleteItem| match status {
         200 => Ok(Deleted::Done),
         404 if error.is_none() => Ok(Deleted::Moved),
         409 => Ok(Deleted::Moved),
@@ -311,8 +311,8 @@ mod tests {
 
     #[test]
     fn a_full_page_ends_between_two_sequence_numbers() {
-        let found = |numbers: &[u64]| -> Vec<Found> {
-            let one = |(at, &seq_no): (usize, &u64)| Found {
+        let found = |numbers: &[u64]| -> Vec<ListedDocument> {
+            let one = |(at, &seq_no): (usize, &u64)| ListedDocument {
                 id: DocumentId::from_stored(at.to_string()),
                 position: Position { seq_no, primary_term: 1 },
             };

@@ -42,7 +42,7 @@ pub(super) struct Request<'a> {
 }
 
 /// An answer, whatever its status.
-pub(super) struct Answer {
+pub(super) struct HttpAnswer {
     pub(super) status: u16,
     pub(super) body: Bytes,
 }
@@ -62,7 +62,7 @@ impl HttpClient {
     }
 
     /// Sends a request and receives its answer, without a time-out of its own.
-    pub(super) async fn send(&self, request: Request<'_>) -> Result<Answer, Problem> {
+    pub(super) async fn send(&self, request: Request<'_>) -> Result<HttpAnswer, Problem> {
         let answer = self
             .client
             .execute(self.signed(request).await?)
@@ -70,7 +70,7 @@ impl HttpClient {
             .map_err(|error| unreachable(&self.endpoint, error))?;
         let status = answer.status().as_u16();
         let body = answer.bytes().await.map_err(|error| unreachable(&self.endpoint, error))?;
-        Ok(Answer { status, body })
+        Ok(HttpAnswer { status, body })
     }
 
     async fn signed(&self, request: Request<'_>) -> Result<reqwest::Request, Problem> {

@@ -27,7 +27,7 @@ pub enum EnsureError {
 
 /// Requirements on an index.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct IndexRequirements<'a> {
     /// Identity of the function.
     pub identity: &'a Identity,
     /// Definition for a missing index; with `None`, nothing is created.
@@ -41,7 +41,7 @@ pub struct Wanted<'a> {
 pub struct PhysicalIndex {
     /// Name of the physical index.
     pub name: String,
-    /// Alias for writes.
+    /// Alias that every write goes through.
     pub alias: WriteAlias,
     /// ARN of the table whose items it holds.
     pub table: String,
@@ -79,7 +79,11 @@ impl Engine {
     ///
     /// # Errors
     /// Fails for a foreign or broken index, one of another source, a refusal, or an engine that cannot be reached.
-    pub async fn ensure_index(&self, wanted: Wanted<'_>, deadline: Instant) -> Result<WrittenIndexes, EnsureError> {
+    pub async fn ensure_index(
+        &self,
+        wanted: IndexRequirements<'_>,
+        deadline: Instant,
+    ) -> Result<WrittenIndexes, EnsureError> {
         let found = match (self.find(deadline).await?, wanted.create) {
             (Some(found), _) => found,
             (None, Some(definition)) => self.create_or_find(definition, wanted.identity, deadline).await?,
@@ -97,7 +101,7 @@ impl Engine {
     async fn ready(
         &self,
         found: FoundIndex,
-        wanted: Wanted<'_>,
+        wanted: IndexRequirements<'_>,
         deadline: Instant,
     ) -> Result<PhysicalIndex, EnsureError> {
         let index = self.identified(found, wanted, deadline).await?;
@@ -110,7 +114,7 @@ impl Engine {
     async fn identified(
         &self,
         found: FoundIndex,
-        wanted: Wanted<'_>,
+        wanted: IndexRequirements<'_>,
         deadline: Instant,
     ) -> Result<PhysicalIndex, EnsureError> {
         let own = wanted.identity;

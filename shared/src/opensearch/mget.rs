@@ -22,7 +22,7 @@ pub(super) struct Ids<'a> {
 /// Answer to a read, whose documents have sources of this type.
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "S: Deserialize<'de>"))]
-struct Answer<S> {
+struct MgetAnswer<S> {
     docs: Vec<Doc<S>>,
 }
 
@@ -56,7 +56,7 @@ impl Source<'_> {
     }
 }
 
-/// Content of `_driftless`.
+/// Content of the member `_driftless`.
 #[derive(Default, Deserialize)]
 pub(super) struct Metadata {
     #[serde(default)]
@@ -118,7 +118,7 @@ pub(super) fn read_docs<'a, S: Deserialize<'a>, T>(
     count: usize,
     convert: impl Fn(Position, Option<S>) -> Result<T, Problem>,
 ) -> Result<Vec<Result<Option<T>, Problem>>, Problem> {
-    let answer: Answer<S> = serde_json::from_slice(answer).map_err(|error| {
+    let answer: MgetAnswer<S> = serde_json::from_slice(answer).map_err(|error| {
         Problem::Protocol(format!("read answer: line {}, column {}", error.line(), error.column()).into())
     })?;
     if answer.docs.len() != count {

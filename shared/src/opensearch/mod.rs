@@ -26,7 +26,7 @@ pub use config::{Auth, EngineConfig};
 pub use definition::IndexDefinition;
 pub use engine::Engine;
 pub use identity::Identity;
-pub use index::{EnsureError, PhysicalIndex, Wanted, WrittenIndexes};
+pub use index::{EnsureError, IndexRequirements, PhysicalIndex, WrittenIndexes};
 pub use index_name::{IndexName, WriteAlias};
 pub use reindex::{IndexPair, ReindexRecord, ReindexedIndex, Shadowed, StoppedRefresh, Verified};
 pub use target::OpenSearchTarget;

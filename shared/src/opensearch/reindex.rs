@@ -35,7 +35,7 @@ pub struct IndexPair {
 /// One of the two indexes, with the record of the re-index that made it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReindexedIndex {
-    /// The physical index.
+    /// The index, as writes see it.
     pub index: PhysicalIndex,
     /// Record of the re-index that made it; absent for the first index of a name.
     pub record: Option<ReindexRecord>,

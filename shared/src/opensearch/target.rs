@@ -9,8 +9,8 @@ use super::index::PhysicalIndex;
 use crate::document_id::DocumentId;
 use crate::outcome::Problem;
 use crate::target::{
-    Call, ConditionalWrite, Deleted, DocumentPage, Documents, Found, Listed, StoredDocument, StoredState, Target,
-    Written,
+    Call, ConditionalWrite, Deleted, DocumentPage, Documents, Listed, ListedDocument, StoredDocument, StoredState,
+    Target, Written,
 };
 
 /// Reads with `_mget`, writes with `_bulk`, both through the index's write alias.
@@ -63,7 +63,7 @@ impl Documents for OpenSearchTarget {
         self.engine.list(&self.index.alias, listed, from, deadline).await
     }
 
-    async fn delete(&self, found: &[Found], call: Call) -> Vec<Result<Deleted, Problem>> {
+    async fn delete(&self, found: &[ListedDocument], call: Call) -> Vec<Result<Deleted, Problem>> {
         self.engine.delete_found(&self.index.alias, found, call).await
     }
 }

@@ -1,7 +1,5 @@
 //! Numbers of changes by outcome.
 
-use std::ops::AddAssign;
-
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
@@ -42,14 +40,17 @@ impl OutcomeCounts {
     }
 }
 
-impl AddAssign for OutcomeCounts {
-    fn add_assign(&mut self, more: Self) {
-        self.applied += more.applied;
-        self.duplicate += more.duplicate;
-        self.stale += more.stale;
-        self.superseded += more.superseded;
-        self.order_anomalies += more.order_anomalies;
-        self.rejected += more.rejected;
-        self.failed += more.failed;
-    }
+/// Implements `+=` for a struct of counts, field by field. A call that leaves a field out does not compile.
+#[macro_export]
+macro_rules! add_counts {
+    ($counts:ident { $($field:ident),+ $(,)? }) => {
+        impl std::ops::AddAssign for $counts {
+            fn add_assign(&mut self, more: Self) {
+                let Self { $($field),+ } = more;
+                $(self.$field += $field;)+
+            }
+        }
+    };
 }
+
+add_counts!(OutcomeCounts { applied, duplicate, stale, superseded, order_anomalies, rejected, failed });

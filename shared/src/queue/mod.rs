@@ -43,7 +43,7 @@ impl QueueError {
     }
 }
 
-/// A received message.
+/// A message with the receipt of this delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     /// Id of the message, for as long as it exists.

@@ -16,9 +16,9 @@ use crate::number::Number;
 /// Type of a key attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyType {
-    /// `S`: a string.
+    /// `S`: a string, ordered by its UTF-8 bytes.
     String,
-    /// `N`: a number.
+    /// `N`: a number of up to 38 digits.
     Number,
     /// `B`: a byte string.
     Binary,
@@ -38,7 +38,7 @@ pub struct KeyAttribute {
 pub struct KeySchema {
     /// ARN of the table.
     pub table_arn: String,
-    /// Partition key.
+    /// Partition key, the first part of a document id.
     pub partition: KeyAttribute,
     /// Sort key, if the table has one.
     pub sort: Option<KeyAttribute>,

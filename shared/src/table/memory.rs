@@ -56,7 +56,7 @@ impl MemoryTable {
         self.state().items.insert(key.to_owned(), item);
     }
 
-    /// Deletes an item.
+    /// Deletes the item of this key.
     pub fn delete(&self, key: &str) {
         self.state().items.remove(key);
     }
@@ -67,7 +67,7 @@ impl MemoryTable {
         state.before = Some(state.items.clone());
     }
 
-    /// Ends [`Self::lag`].
+    /// Ends [`Self::lag`]: reads show the present again.
     pub fn catch_up(&self) {
         self.state().before = None;
     }

@@ -76,7 +76,7 @@ pub struct PageRequest<'a> {
 /// One page of items.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ItemPage {
-    /// Whole items.
+    /// Items with all their attributes, in the scan's order.
     pub items: Vec<Item<'static>>,
     /// Key after which the next page begins; absent after the last page.
     pub next: Option<Key>,

@@ -2,7 +2,7 @@
 
 use futures::future::try_join_all;
 
-use super::part::{Ended, Part};
+use super::part::{Part, PartOutcomes};
 use super::{ApplyOptions, ApplyReport, Writer};
 use crate::change::Change;
 use crate::fold::{Folded, fold};
@@ -45,7 +45,7 @@ impl<T: Target> Writer<T> {
 
 impl ApplyReport {
     /// Combines the parts of a batch, which ran concurrently.
-    fn of(parts: Vec<Ended>) -> Self {
+    fn of(parts: Vec<PartOutcomes>) -> Self {
         let engine_time = parts.iter().map(|part| part.engine_time).max().unwrap_or_default();
         let round_trips = parts.iter().map(|part| part.round_trips).max().unwrap_or_default();
         let together = parts.into_iter().reduce(|mut all, part| {

@@ -7,7 +7,7 @@
 use futures::future::join;
 
 use super::repair::{RepairError, RepairOptions, RepairReport};
-use super::second::{Beside, Names};
+use super::second::{Beside, IndexNames};
 use super::{ApplyOptions, ApplyReport, Writer};
 use crate::change::Change;
 use crate::document_id::DocumentId;
@@ -19,7 +19,7 @@ impl<T: Target> Writer<T> {
     /// Adds a second index that gets the same changes. The names tell a person which of the two refused a change.
     #[must_use]
     pub fn beside(self, own: &str, second: &str, writer: Self) -> Self {
-        let names = Names { own: own.into(), second: second.into() };
+        let names = IndexNames { own: own.into(), second: second.into() };
         Self { beside: Some(Beside { writer: Box::new(writer), names }), ..self }
     }
 

@@ -24,12 +24,12 @@ pub(super) struct Part<'c, T> {
     writer: &'c Writer<T>,
     options: ApplyOptions,
     pending: Vec<Pending<'c>>,
-    ended: Ended,
+    ended: PartOutcomes,
 }
 
 /// Outcomes of a part's changes, and their cost.
 #[derive(Default)]
-pub(super) struct Ended {
+pub(super) struct PartOutcomes {
     /// Outcomes by place in the batch; absent for the changes of other parts.
     pub(super) outcomes: Vec<Option<Outcome>>,
     /// Time spent waiting for the engine.
@@ -48,7 +48,7 @@ impl<'c, T: Target> Part<'c, T> {
     ) -> Self {
         let doublings = writer.doublings();
         let pending = folded.into_iter().map(|folded| Pending::new(folded, changes, &writer.states, doublings));
-        let ended = Ended { outcomes: vec![None; changes.len()], ..Ended::default() };
+        let ended = PartOutcomes { outcomes: vec![None; changes.len()], ..PartOutcomes::default() };
         Self { changes, writer, options, pending: pending.collect(), ended }
     }
 
@@ -56,7 +56,7 @@ impl<'c, T: Target> Part<'c, T> {
     ///
     /// # Errors
     /// Fails if the deployment is wrong.
-    pub(super) async fn apply(mut self) -> Result<Ended, ConfigurationError> {
+    pub(super) async fn apply(mut self) -> Result<PartOutcomes, ConfigurationError> {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             self.read().await?;
@@ -82,7 +82,7 @@ impl<'c, T: Target> Part<'c, T> {
     ///
     /// # Errors
     /// Fails if the deployment is wrong.
-    pub(super) async fn preview(mut self) -> Result<Ended, ConfigurationError> {
+    pub(super) async fn preview(mut self) -> Result<PartOutcomes, ConfigurationError> {
         self.pending.iter_mut().for_each(Pending::forget);
         self.read().await?;
         self.presume_written();

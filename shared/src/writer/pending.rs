@@ -30,11 +30,11 @@ pub(super) enum Known {
     /// The document does not exist, or is presumed not to.
     Absent,
     /// The document exists in this state.
-    At(State),
+    At(DocumentState),
 }
 
 /// State of an existing document.
-pub(super) struct State {
+pub(super) struct DocumentState {
     pub(super) version: Option<Version>,
     event_time: Option<Timestamp>,
     written_at: Option<Timestamp>,
@@ -102,7 +102,7 @@ impl<'c> Pending<'c> {
         let newest = folded.places.last().map(|&place| &changes[place].version);
         let inserts = folded.places.iter().any(|&place| changes[place].kind == ChangeKind::Insert);
         let known = match states.get(folded.id) {
-            Some((version, position)) if newest > Some(&version) => Known::At(State {
+            Some((version, position)) if newest > Some(&version) => Known::At(DocumentState {
                 version: Some(version),
                 event_time: None,
                 written_at: None,
@@ -138,7 +138,7 @@ impl<'c> Pending<'c> {
 
     /// Returns `true` if the document exists and carries no version.
     pub(super) fn is_unversioned(&self) -> bool {
-        matches!(self.known, Known::At(State { version: None, .. }))
+        matches!(self.known, Known::At(DocumentState { version: None, .. }))
     }
 
     /// Returns the condition of the next write.
@@ -158,7 +158,7 @@ impl<'c> Pending<'c> {
             Some(StoredState { version, event_time, written_at, read_at, position }) => {
                 let ours = states.get(self.id);
                 let acknowledged = ours.is_some_and(|(ours, at)| Some(&ours) == version.as_ref() && at == position);
-                Known::At(State { version, event_time, written_at, read_at, position, acknowledged })
+                Known::At(DocumentState { version, event_time, written_at, read_at, position, acknowledged })
             }
         };
     }
@@ -256,7 +256,7 @@ impl<'c> Pending<'c> {
     }
 }
 
-impl State {
+impl DocumentState {
     /// Returns `true` if the write of this state is certainly on all copies of its shard. A realtime read shows the
     /// primary's state, which may be lost with it before anybody was told.
     fn is_durable(&self, now: Option<Timestamp>) -> bool {

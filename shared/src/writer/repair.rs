@@ -29,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub struct RepairOptions<'o> {
     /// Deadline for all outcomes.
     pub deadline: Instant,
-    /// The function's clock.
+    /// Clock for the age of a change.
     pub now: &'o (dyn Fn() -> Timestamp + Sync),
     /// Rules that make documents.
     pub replication: &'o Replication,
@@ -38,7 +38,7 @@ pub struct RepairOptions<'o> {
 /// Reason why nothing is known about a repair.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RepairError {
-    /// A wrong deployment.
+    /// A deployment that an operator has to correct.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
     /// A table that cannot be read.

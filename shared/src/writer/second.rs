@@ -8,17 +8,17 @@ use crate::outcome::{Outcome, Problem};
 #[derive(Debug)]
 pub(super) struct Beside<W> {
     pub(super) writer: Box<W>,
-    pub(super) names: Names,
+    pub(super) names: IndexNames,
 }
 
 /// Names of a writer's own index and of the second one.
 #[derive(Debug, Clone)]
-pub(super) struct Names {
+pub(super) struct IndexNames {
     pub(super) own: Arc<str>,
     pub(super) second: Arc<str>,
 }
 
-impl Names {
+impl IndexNames {
     /// Returns the outcomes of changes that ended so in the two indexes.
     pub(super) fn combined(&self, own: Vec<Outcome>, second: Vec<Outcome>) -> Vec<Outcome> {
         own.into_iter().zip(second).map(|(own, second)| self.both(own, second)).collect()

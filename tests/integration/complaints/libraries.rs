@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::stage::Stage;
-use crate::support::{Function, Index, documents, engine_url, insert, modify, remove};
+use crate::support::{Index, ReplicateFunction, documents, engine_url, insert, modify, remove};
 
 /// Passes everything on to the engine, and counts connections.
 async fn counting() -> (String, Arc<AtomicU32>) {
@@ -32,7 +32,7 @@ async fn counting() -> (String, Arc<AtomicU32>) {
 async fn one_connection_serves_hundreds_of_invocations() {
     let (endpoint, connections) = counting().await;
     let index = Index::new("connections");
-    let function = Function::new(index.settings_at(&endpoint));
+    let function = ReplicateFunction::new(index.settings_at(&endpoint));
     for sequence in 1..=300 {
         function.succeed(&[modify(&format!("k{}", sequence % 7), sequence)]).await;
     }

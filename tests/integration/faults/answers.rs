@@ -8,8 +8,8 @@ use driftless_harness::function::InvocationOutcome;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::{Process, binary};
-use crate::support::{Function, HELD, insert};
+use super::{CountedProcess, binary};
+use crate::support::{HELD, ReplicateFunction, insert};
 
 /// Something that gives every request the same answer.
 struct Canned {
@@ -43,7 +43,7 @@ impl Canned {
     }
 
     async fn error(&self) -> String {
-        let function = Function::new(self.settings()).timeout(HELD);
+        let function = ReplicateFunction::new(self.settings()).timeout(HELD);
         let error = function.invoke(&[insert("a", 1)]).await.expect_err("no engine answers");
         assert_eq!(error.kind(), "Configuration", "{error}");
         error.to_string()
@@ -95,7 +95,7 @@ async fn a_secret_store_or_a_credential_endpoint_that_never_answers_gets_an_answ
             config = config.env("AWS_ACCESS_KEY_ID", "").env("AWS_SECRET_ACCESS_KEY", "");
         }
         let started = Instant::now();
-        let ended = Process::new(config).invoke(&[insert("a", 1)], None).await.expect_err("no credentials");
+        let ended = CountedProcess::new(config).invoke(&[insert("a", 1)], None).await.expect_err("no credentials");
         assert!(matches!(ended, InvocationOutcome::FunctionError { .. }), "{ended:?}");
         assert!(started.elapsed() < TIMEOUT + Duration::from_secs(2), "{:?}", started.elapsed());
     }

@@ -10,7 +10,7 @@ use opensearch::http::Method;
 use serde_json::{Value, json};
 
 use super::{eventually, settings};
-use crate::support::{Function, Index, documents, insert, modify};
+use crate::support::{Index, ReplicateFunction, documents, insert, modify};
 
 /// Time of an invocation: several requests that time out.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -19,30 +19,30 @@ const REQUEST_MS: u64 = 1_000;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_only_a_lost_primary_had_is_never_reported_as_done_and_is_applied_when_it_comes_again() {
     let cluster = Cluster::start(&Jdks::from_env()).await.expect("a cluster");
-    let stage = Stage::set_up(&cluster).await;
+    let stage = ClusterStage::set_up(&cluster).await;
     stage.a_write_waits_for_its_replica(&cluster).await;
     let change = stage.a_write_that_its_replica_never_gets_is_not_done(&cluster).await;
     stage.the_replica_takes_over_without_the_write(&cluster).await;
     let survivor = stage.index.seen_at(cluster.first().endpoint());
-    Function::new(survivor.settings_at(cluster.first().endpoint())).succeed(&[change]).await;
+    ReplicateFunction::new(survivor.settings_at(cluster.first().endpoint())).succeed(&[change]).await;
     assert_eq!(survivor.visible().await, documents(&[("a", r#"{"n":3}"#), ("b", r#"{"n":1}"#)]));
     cluster.stop().await.expect("stopped");
 }
 
 /// An index with its primary on the second node and its replica on the first one, and two processes that write to it.
-struct Stage {
+struct ClusterStage {
     index: Index,
     proxy: Proxy,
-    writer: Function,
+    writer: ReplicateFunction,
     /// Knows nothing of the document `a`.
-    other: Function,
+    other: ReplicateFunction,
 }
 
-impl Stage {
+impl ClusterStage {
     async fn set_up(cluster: &Cluster) -> Self {
         let index = Index::at(cluster.second().endpoint(), "failover");
         let proxy = Proxy::start(cluster.second().endpoint()).await.expect("a proxy");
-        let function = || Function::new(settings(&index, &proxy, REQUEST_MS)).timeout(TIMEOUT);
+        let function = || ReplicateFunction::new(settings(&index, &proxy, REQUEST_MS)).timeout(TIMEOUT);
         let (writer, other) = (function(), function());
         index.read_at_the_node_that_is_asked().await;
         index.keep_shards_off(json!("first")).await;

@@ -17,8 +17,8 @@ use driftless_harness::services::sqs_client;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use super::on_failure::{Queue, body, redrive_as, services, template};
-use super::{LIMIT, Process, binary};
+use super::on_failure::{TestQueue, body, redrive_as, services, template};
+use super::{CountedProcess, LIMIT, binary};
 use crate::support::{Index, insert, modify, with_image};
 
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -26,14 +26,14 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 /// The real binary with an index and a dead-letter queue of its own, and a proxy before the queue.
 struct Desk {
     index: Index,
-    queue: Queue,
+    queue: TestQueue,
     proxy: Proxy,
     config: FunctionConfig,
 }
 
 impl Desk {
     async fn set_up(name: &str) -> Self {
-        let (index, queue) = (Index::new(name), Queue::new(name).await);
+        let (index, queue) = (Index::new(name), TestQueue::new(name).await);
         let proxy = Proxy::start(services().sqs_endpoint().expect("queues are wanted")).await.expect("a proxy");
         let mut config = binary(index.settings())
             .env("DEAD_LETTER_QUEUE_URL", &queue.url)
@@ -69,7 +69,7 @@ fn batch() -> [String; 3] {
 #[tokio::test]
 async fn a_letter_holds_the_whole_record_and_why() {
     let desk = Desk::set_up("letter").await;
-    let mut process = Process::new(desk.config.clone());
+    let mut process = CountedProcess::new(desk.config.clone());
     assert_eq!(process.invoke(&batch(), None).await.expect("answered"), [""; 0]);
     let message = &desk.queue.messages().await[0];
     let attributes = message.message_attributes().expect("attributes");
@@ -99,7 +99,7 @@ async fn while_the_queue_is_away_a_rejected_record_is_a_failure_and_no_success()
 /// Checks a batch with poison while the queue has this fault, and after it. With `None`, nobody listens.
 async fn the_queue_is_away(fault: Option<ProxyFault>) {
     let desk = Desk::set_up("away").await;
-    let mut process = Process::new(desk.config.clone());
+    let mut process = CountedProcess::new(desk.config.clone());
     match &fault {
         None => desk.proxy.refuse().await,
         Some(fault) => desk.proxy.every(fault.clone()),
@@ -122,7 +122,7 @@ async fn the_queue_is_away(fault: Option<ProxyFault>) {
 #[tokio::test]
 async fn a_lost_answer_of_the_queue_leaves_no_record_without_a_letter() {
     let desk = Desk::set_up("echo").await;
-    let mut process = Process::new(desk.config.clone());
+    let mut process = CountedProcess::new(desk.config.clone());
     desk.proxy.next("", [ProxyFault::CutAnswer(0)]);
     assert_eq!(process.invoke(&batch(), None).await.expect("answered"), [""; 0]);
     let letters = desk.letters().await;
@@ -140,7 +140,7 @@ async fn a_lost_answer_of_the_queue_leaves_no_record_without_a_letter() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_letter_whose_order_is_in_doubt_is_applied_only_when_somebody_asks_for_it() {
     let desk = Desk::set_up("doubt").await;
-    let mut process = Process::new(desk.config.clone());
+    let mut process = CountedProcess::new(desk.config.clone());
     // Ten seconds newer than what has the higher sequence number.
     let doubtful = modify("a", 5).replace("1768469467", "1768469477");
     for record in [insert("a", 9), doubtful] {
@@ -168,7 +168,7 @@ async fn a_letter_whose_order_is_in_doubt_is_applied_only_when_somebody_asks_for
 
 #[tokio::test]
 async fn what_the_queue_refuses_for_good_is_told_from_a_queue_that_is_gone() {
-    let queue = Queue::new("refuses").await;
+    let queue = TestQueue::new("refuses").await;
     let deadline = tokio::time::Instant::now() + LIMIT;
     let refused = [("too large", "x".repeat(2 * 1024 * 1024)), ("not XML's characters", "\u{1}".to_owned())];
     for (why, body) in refused {
@@ -184,7 +184,7 @@ async fn what_the_queue_refuses_for_good_is_told_from_a_queue_that_is_gone() {
 #[tokio::test]
 async fn a_record_of_the_largest_item_gets_a_letter_that_the_queue_takes() {
     let desk = Desk::set_up("large").await;
-    let mut process = Process::new(desk.config.clone());
+    let mut process = CountedProcess::new(desk.config.clone());
     let image = json!({"n": {"M": {}}, "text": {"S": "many words ".repeat(37_000)}});
     let record = with_image("bad", 3, &image.to_string());
     assert!(record.len() > 400_000);

@@ -10,8 +10,10 @@ use opensearch::http::Method;
 use serde_json::{Value, json};
 
 use super::{function, proxy};
-use crate::stage::{Ended, Stage};
-use crate::support::{CREATED, Function, HELD, Index, TABLE_ARN, documents, insert, modify, remove, with_image};
+use crate::stage::{InvocationResult, Stage};
+use crate::support::{
+    CREATED, HELD, Index, ReplicateFunction, TABLE_ARN, documents, insert, modify, remove, with_image,
+};
 
 impl Index {
     async fn put(&self, method: Method, path: &str, body: Option<Value>) {
@@ -46,7 +48,7 @@ async fn stage(name: &str) -> Stage {
 /// Every record alone fails the invocation with these words, and leaves no dead letter.
 async fn is_said_of_every_record(stage: &Stage, words: &str) {
     for record in records() {
-        let Ended { answer, letters, .. } = stage.invoke(std::slice::from_ref(&record)).await;
+        let InvocationResult { answer, letters, .. } = stage.invoke(std::slice::from_ref(&record)).await;
         let error = answer.expect_err("a matter of the deployment");
         assert_eq!(error.kind(), "Configuration", "{error}");
         assert!(error.to_string().contains(words), "{error}");
@@ -77,7 +79,7 @@ async fn a_write_alias_without_a_write_index_rejects_nothing() {
     let add = |is_write_index| json!([{"add": {"index": index, "alias": alias, "is_write_index": is_write_index}}]);
     stage.index.alias(add(false)).await;
     for record in [insert("new", 11), modify("known", 12)] {
-        let Ended { answer, letters, .. } = stage.invoke(&[record]).await;
+        let InvocationResult { answer, letters, .. } = stage.invoke(&[record]).await;
         let error = answer.expect_err("a matter of the deployment").to_string();
         assert!(error.contains("takes no writes") && error.contains("write alias"), "{error}");
         assert_eq!(letters.len(), 0);
@@ -135,12 +137,12 @@ async fn an_engine_that_does_not_know_require_alias_is_refused_at_the_cold_start
 }
 
 /// The function with more settings.
-fn with(index: &Index, settings: &[(&str, &str)]) -> Function {
+fn with(index: &Index, settings: &[(&str, &str)]) -> ReplicateFunction {
     let more = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Function::new(index.settings().into_iter().chain(more).collect()).timeout(HELD)
+    ReplicateFunction::new(index.settings().into_iter().chain(more).collect()).timeout(HELD)
 }
 
-async fn refused(function: &Function, record: &str, words: &[&str]) {
+async fn refused(function: &ReplicateFunction, record: &str, words: &[&str]) {
     let error = function.invoke(&[record.to_owned()]).await.expect_err("another source").to_string();
     for word in words {
         assert!(error.contains(word), "{word}: {error}");

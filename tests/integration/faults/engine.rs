@@ -10,10 +10,10 @@ use driftless_harness::services::{EngineChoice, Jdks, OpenSearch, Purpose, Servi
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
-use super::on_failure::{Stage, template};
+use super::on_failure::{MappedStage, template};
 use super::{binary, eventually};
 use crate::complaints::limit;
-use crate::support::{Function, Index, insert};
+use crate::support::{Index, ReplicateFunction, insert};
 
 /// The least that the engine takes, and one write that waits while others are under way.
 const SETTINGS: &str = "http.max_content_length: 1mb\nthread_pool.write.queue_size: 1\n";
@@ -33,17 +33,17 @@ async fn an_engine_that_is_killed_frozen_out_of_disk_or_overrun_loses_nothing_an
 }
 
 /// A run on `engine` with a few documents, through the real binary with the template's attempts.
-async fn stage(engine: &OpenSearch, name: &str) -> Stage {
+async fn stage(engine: &OpenSearch, name: &str) -> MappedStage {
     let index = Index::at(engine.endpoint(), name);
     let mut settings = index.settings_at(engine.endpoint());
     settings.push(("REQUEST_TIMEOUT_MS".to_owned(), "3000".to_owned()));
-    let stage = Stage::set_up(index, template(5), binary(settings)).await;
+    let stage = MappedStage::set_up(index, template(5), binary(settings)).await;
     stage.put(0..20, 1).await;
     stage.drained().await;
     stage
 }
 
-async fn ends_equal_with_an_empty_queue(stage: Stage) {
+async fn ends_equal_with_an_empty_queue(stage: MappedStage) {
     stage.drained().await;
     assert_eq!(stage.differences().await, 0);
     assert_eq!(stage.queue.messages().await.len(), 0);
@@ -56,7 +56,7 @@ async fn overrun(engine: &OpenSearch) {
     let index = Index::at(engine.endpoint(), "overrun");
     let function = binary(index.settings_at(engine.endpoint()));
     let lanes = MappingConfig { parallelization_factor: 10, ..template(1) };
-    let stage = Stage::set_up(index, lanes, function).await;
+    let stage = MappedStage::set_up(index, lanes, function).await;
     let before = refused_writes(&stage.index).await;
     for round in 1..=10 {
         stage.put(0..60, round).await;
@@ -92,7 +92,7 @@ async fn killed_and_restarted(engine: &OpenSearch) {
 async fn frozen_and_thawed(engine: &OpenSearch) {
     const TIMEOUT: Duration = Duration::from_secs(3);
     let stage = stage(engine, "frozen").await;
-    let other = Function::new(stage.index.settings_at(engine.endpoint())).timeout(TIMEOUT);
+    let other = ReplicateFunction::new(stage.index.settings_at(engine.endpoint())).timeout(TIMEOUT);
     engine.freeze().await.expect("frozen");
     stage.put(10..30, 2).await;
     let started = Instant::now();

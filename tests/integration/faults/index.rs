@@ -6,7 +6,7 @@ use opensearch::http::Method;
 use serde_json::json;
 
 use super::{eventually, function, proxy};
-use crate::support::{CREATED, Index, documents, insert, modify, remove};
+use crate::support::{CREATED, HELD, Index, documents, insert, modify, remove};
 
 impl Index {
     async fn block(&self, block: &str, on: bool) {
@@ -86,6 +86,7 @@ async fn an_index_deleted_in_the_middle_is_said_aloud_and_no_write_creates_anoth
     other.succeed(&[modify("a", 3)]).await;
     let (status, text) = index.send(Method::Delete, &format!("/{}-000001", index.name), None).await;
     assert_eq!(status, 200, "{text}");
+    let (one, other) = (one.timeout(HELD), other.timeout(HELD));
     // Both have seen the index: one finds out when it writes, the other when it reads.
     for (function, record) in [(&one, insert("c", 4)), (&other, modify("b", 5))] {
         let error = function.invoke(&[record]).await.expect_err("there is no index");
@@ -98,6 +99,7 @@ async fn an_index_deleted_in_the_middle_is_said_aloud_and_no_write_creates_anoth
     }
     // However often they are invoked: only a process that has not seen it makes an empty one, which wants a backfill.
     one.invoke(&[insert("c", 4)]).await.expect_err("there still is no index");
+    let (one, other) = (one.timeout(CREATED), other.timeout(CREATED));
     function().succeed(&[insert("c", 4)]).await;
     one.succeed(&[insert("c", 4)]).await;
     other.succeed(&[modify("b", 5)]).await;
@@ -132,6 +134,7 @@ async fn a_missing_write_alias_is_said_aloud_until_it_is_back() {
         assert_eq!(index.send(Method::Post, "/_aliases", Some(body)).await.0, 200);
     };
     aliases("remove", "*").await;
+    let function = function.timeout(HELD);
     // As a warm process, then as one that starts.
     for _ in 0..2 {
         let error = function.invoke(&[modify("a", 2)]).await.expect_err("there is no alias");
@@ -139,6 +142,7 @@ async fn a_missing_write_alias_is_said_aloud_until_it_is_back() {
         assert!(error.to_string().contains("INDEX"), "{error}");
     }
     aliases("add", "00000000000000ff").await;
+    let function = function.timeout(CREATED);
     function.succeed(&[modify("a", 2)]).await;
     assert_eq!(index.visible().await, documents(&[("a", r#"{"n":2}"#)]));
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
 use serde_json::Value;
 
-use super::on_failure::{Queue, services};
+use super::on_failure::{TestQueue, services};
 use crate::streams::{BINARY, REDRIVE};
 use crate::support::{Index, insert, with_image, with_keys};
 
@@ -70,7 +70,7 @@ fn assert_clean(text: &str, level: &str) {
 
 #[tokio::test]
 async fn nothing_of_an_item_is_logged_at_any_level() {
-    let (index, queue) = (Index::new("logs"), Queue::new("logs").await);
+    let (index, queue) = (Index::new("logs"), TestQueue::new("logs").await);
     index.function().succeed(&[insert("first", 1)]).await;
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("log");

@@ -31,7 +31,7 @@ use driftless_harness::proxy::Proxy;
 use serde_json::Value;
 
 use crate::streams::BINARY;
-use crate::support::{Function, Index, engine_url};
+use crate::support::{Index, ReplicateFunction, engine_url};
 
 /// Far longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -42,8 +42,8 @@ async fn proxy() -> Proxy {
 }
 
 /// The function in this process, with the engine behind `proxy` and this many milliseconds for a request.
-fn function(index: &Index, proxy: &Proxy, request_timeout_ms: u64) -> Function {
-    Function::new(settings(index, proxy, request_timeout_ms))
+fn function(index: &Index, proxy: &Proxy, request_timeout_ms: u64) -> ReplicateFunction {
+    ReplicateFunction::new(settings(index, proxy, request_timeout_ms))
 }
 
 fn settings(index: &Index, proxy: &Proxy, request_timeout_ms: u64) -> Vec<(String, String)> {
@@ -69,12 +69,12 @@ async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 }
 
 /// The real binary in one execution environment, and what it counted.
-struct Process {
+struct CountedProcess {
     process: FunctionProcess,
     tally: Tally,
 }
 
-impl Process {
+impl CountedProcess {
     fn new(mut config: FunctionConfig) -> Self {
         let tally = Tally::default();
         config.stdout_lines = Some(tally.lines());

@@ -12,10 +12,10 @@ use driftless_harness::activity::{ActivityItems, PARTITION_KEY, create_table};
 use driftless_harness::function::{
     BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, build_function,
 };
-use driftless_harness::load::Items as _;
+use driftless_harness::load::ItemMaker as _;
 use driftless_harness::mapping::{DynamoDbStream, EventSourceMapping, MappingConfig, RetryBackoff};
 use driftless_harness::proxy::{Proxy, ProxyFault};
-use driftless_harness::services::{DynamoDbKind, Services, Wanted};
+use driftless_harness::services::{DynamoDbKind, Services, WantedServices};
 use driftless_harness::services::{dynamodb_client, shared, sqs_client, streams_client};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -28,7 +28,7 @@ use crate::support::{Index, unique};
 const ATTEMPTS: u32 = 4;
 
 pub(super) fn services() -> &'static Services {
-    shared(Wanted { dynamodb: DynamoDbKind::Embedded, ..Wanted::default() })
+    shared(WantedServices { dynamodb: DynamoDbKind::Embedded, ..WantedServices::default() })
 }
 
 /// The template's settings; the back-off is short, so that it does not help.
@@ -45,12 +45,12 @@ pub(super) fn template(batch_size: usize) -> MappingConfig {
 }
 
 /// A queue of its own on the real SQS.
-pub(super) struct Queue {
+pub(super) struct TestQueue {
     client: aws_sdk_sqs::Client,
     pub(super) url: String,
 }
 
-impl Queue {
+impl TestQueue {
     pub(super) async fn new(name: &str) -> Self {
         let client = sqs_client(services().sqs_endpoint().expect("queues are wanted"));
         let created = client.create_queue().queue_name(unique(name)).send().await.expect("created");
@@ -93,20 +93,20 @@ pub(super) fn body(message: &Message) -> Value {
 }
 
 /// A table with its stream, the real binary behind the event source mapping, an index and a queue.
-pub(super) struct Stage {
+pub(super) struct MappedStage {
     pub(super) tables: aws_sdk_dynamodb::Client,
     pub(super) table: String,
     pub(super) index: Index,
-    pub(super) queue: Queue,
+    pub(super) queue: TestQueue,
     pub(super) mapping: EventSourceMapping,
 }
 
-impl Stage {
+impl MappedStage {
     pub(super) async fn set_up(index: Index, config: MappingConfig, function: FunctionConfig) -> Self {
         let tables = dynamodb_client(services().dynamodb_endpoint());
         let table = unique("faults");
         create_table(&tables, &table).await.expect("a table");
-        let queue = Queue::new("dead-letters").await;
+        let queue = TestQueue::new("dead-letters").await;
         let streams = streams_client(services().dynamodb_endpoint());
         let stream = DynamoDbStream::of_table(&tables, streams, &table).await.expect("a stream");
         let function = Arc::new(function.env("PARTITION_KEY", PARTITION_KEY));
@@ -153,7 +153,7 @@ async fn an_outage_longer_than_all_attempts_leaves_exactly_what_was_given_up_in_
     let (timeout, proxy) = (Duration::from_secs(2), proxy().await);
     let index = Index::new("given-up");
     let function = hasty(&index, &proxy, timeout);
-    let stage = Stage::set_up(index, template(5), function).await;
+    let stage = MappedStage::set_up(index, template(5), function).await;
     stage.put(0..3, 1).await;
     stage.drained().await;
     assert_eq!(stage.differences().await, 0);
@@ -182,13 +182,13 @@ async fn an_outage_longer_than_all_attempts_leaves_exactly_what_was_given_up_in_
 }
 
 /// One invocation of the real redrive function with these settings, for a table of activities; its answer.
-pub(super) async fn redrive(queue: &Queue, mut settings: Vec<(String, String)>) -> Value {
+pub(super) async fn redrive(queue: &TestQueue, mut settings: Vec<(String, String)>) -> Value {
     settings.push(("PARTITION_KEY".to_owned(), PARTITION_KEY.to_owned()));
     redrive_as(queue, settings, json!({})).await
 }
 
 /// One invocation of the real redrive function with these settings and this request; its answer.
-pub(super) async fn redrive_as(queue: &Queue, settings: Vec<(String, String)>, request: Value) -> Value {
+pub(super) async fn redrive_as(queue: &TestQueue, settings: Vec<(String, String)>, request: Value) -> Value {
     let binary = build_function("redrive", BuildProfile::Debug).expect("the function builds");
     let mut function = FunctionConfig::new("redrive", binary);
     for (name, value) in services().environment() {
@@ -209,7 +209,7 @@ async fn a_broken_configuration_is_waited_out_and_drains_nothing_into_the_queue(
     let proxy = proxy().await;
     let index = Index::new("misconfigured");
     let function = hasty(&index, &proxy, Duration::from_secs(2));
-    let stage = Stage::set_up(index, template(5), function).await;
+    let stage = MappedStage::set_up(index, template(5), function).await;
     stage.put(0..3, 1).await;
     stage.drained().await;
     // The role has lost its permission to write, for longer than two attempts.
@@ -256,7 +256,7 @@ async fn an_outage_shorter_than_attempts_times_timeout_leaves_no_dead_letter() {
     let (timeout, proxy) = (Duration::from_secs(2), proxy().await);
     let index = Index::new("waited");
     let function = hasty(&index, &proxy, timeout);
-    let stage = Stage::set_up(index, template(5), function).await;
+    let stage = MappedStage::set_up(index, template(5), function).await;
     stage.put(0..3, 1).await;
     stage.drained().await;
     for silent in [false, true] {

@@ -7,15 +7,15 @@ use std::time::Duration;
 use driftless_harness::function::{InvocationOutcome, Invoke as _, ProcessFault};
 use driftless_harness::proxy::{Proxy, ProxyFault};
 
-use super::{Process, binary, eventually, proxy, settings};
+use super::{CountedProcess, binary, eventually, proxy, settings};
 use crate::support::{Index, documents, insert, modify, remove};
 
 const NEVER: Duration = Duration::from_secs(3_600);
 
 /// A process that has served an invocation, its index with one document, and the proxy between them.
-async fn warm() -> (Index, Proxy, Process) {
+async fn warm() -> (Index, Proxy, CountedProcess) {
     let (index, proxy) = (Index::new("killed"), proxy().await);
-    let mut process = Process::new(binary(settings(&index, &proxy, 10_000)));
+    let mut process = CountedProcess::new(binary(settings(&index, &proxy, 10_000)));
     assert_eq!(process.invoke(&[insert("a", 1), insert("b", 2)], None).await.expect("answered"), [""; 0]);
     (index, proxy, process)
 }
@@ -25,7 +25,7 @@ fn batch() -> [String; 4] {
 }
 
 /// Kills the process as soon as `is_there` says that it is where it is to die.
-async fn killed_where(process: &mut Process, is_there: impl AsyncFnMut() -> bool) {
+async fn killed_where(process: &mut CountedProcess, is_there: impl AsyncFnMut() -> bool) {
     let batch = batch();
     // Dropping the invocation leaves the process where it is.
     tokio::select! {
@@ -36,7 +36,7 @@ async fn killed_where(process: &mut Process, is_there: impl AsyncFnMut() -> bool
 }
 
 /// Another process than the one that was told of the writes confirms each of them: `confirmed` is 1 then, else 0.
-async fn ends_as_one(index: &Index, process: &mut Process, confirmed: u64) {
+async fn ends_as_one(index: &Index, process: &mut CountedProcess, confirmed: u64) {
     assert_eq!(process.invoke(&batch(), None).await.expect("answered"), [""; 0]);
     let expected = [("a", r#"{"n":3}"#), ("b", ""), ("c", r#"{"n":5}"#), ("d", r#"{"n":6}"#)];
     assert_eq!(index.all().await, documents(&expected));
@@ -88,7 +88,7 @@ async fn a_function_killed_after_its_answer_leaves_duplicates() {
 #[tokio::test]
 async fn a_process_that_lambda_ends_has_told_of_every_invocation() {
     let index = Index::new("told");
-    let mut process = Process::new(binary(index.settings()));
+    let mut process = CountedProcess::new(binary(index.settings()));
     for nth in 1..=30 {
         assert_eq!(process.invoke(&[insert(&format!("k{nth}"), nth)], None).await.expect("answered"), [""; 0]);
     }
@@ -99,7 +99,7 @@ async fn a_process_that_lambda_ends_has_told_of_every_invocation() {
 async fn a_function_killed_at_any_time_loses_nothing_and_does_nothing_twice() {
     const KILLS: u64 = 16;
     let (index, proxy) = (Index::new("killed"), proxy().await);
-    let mut process = Process::new(binary(settings(&index, &proxy, 10_000)));
+    let mut process = CountedProcess::new(binary(settings(&index, &proxy, 10_000)));
     // So that most of the times lie within the work.
     proxy.every(ProxyFault::DelayRequest(Duration::from_millis(3)));
     assert_eq!(process.invoke(&[insert("a", 1)], None).await.expect("answered"), [""; 0]);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::eventually;
 use crate::stage::Stage;
-use crate::support::{Function, Index, insert, modify, with_image};
+use crate::support::{Index, ReplicateFunction, insert, modify, with_image};
 
 /// Time for a request. The slow documents take several times as long.
 const REQUEST: Duration = Duration::from_millis(700);
@@ -102,7 +102,7 @@ async fn ends_beside_its_neighbours(
     ended: impl FnOnce(&[DeadLetter]),
 ) -> Value {
     let batch = [insert("a", 1), insert("b", 2), slow, insert("c", 4), insert("d", 5)];
-    let other_lane = Function::new(stage.index.settings_at(engine.endpoint()));
+    let other_lane = ReplicateFunction::new(stage.index.settings_at(engine.endpoint()));
     other_lane.succeed(&[insert("other-6", 6)]).await;
     let (started, has_ended) = (Instant::now(), AtomicBool::new(false));
     let invocation = async {

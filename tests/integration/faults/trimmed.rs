@@ -4,7 +4,7 @@ use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use driftless_harness::services::streams_client;
 use serde_json::{Value, json};
 
-use super::on_failure::{Stage, redrive, services, template};
+use super::on_failure::{MappedStage, redrive, services, template};
 use super::{binary, proxy, settings};
 use crate::support::Index;
 
@@ -16,7 +16,7 @@ struct Shard {
 }
 
 impl Shard {
-    async fn of(stage: &Stage) -> Self {
+    async fn of(stage: &MappedStage) -> Self {
         let described = stage.tables.describe_table().table_name(&stage.table).send().await.expect("described");
         let stream_arn = described.table.and_then(|table| table.latest_stream_arn).expect("a stream");
         let client = streams_client(services().dynamodb_endpoint());
@@ -52,7 +52,7 @@ async fn a_range_that_is_gone_is_reported_with_what_to_do_and_what_is_left_of_it
     let proxy = proxy().await;
     let source = Index::new("trimmed-source");
     let function = binary(settings(&source, &proxy, 3_000));
-    let stage = Stage::set_up(source, template(5), function).await;
+    let stage = MappedStage::set_up(source, template(5), function).await;
     stage.put(0..5, 1).await;
     stage.drained().await;
     let shard = Shard::of(&stage).await;

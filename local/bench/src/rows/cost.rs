@@ -40,7 +40,7 @@ const PLATFORM: &str = "START RequestId: 8fc6f963-411b-48b5-8483-a32130c0f45d Ve
 const SQS: f64 = 3.0 * 0.40;
 
 /// Time and log bytes of one invocation.
-struct Spent {
+struct InvocationUse {
     /// Time that Lambda would bill, less rounding.
     work_ms: f64,
     log_bytes: f64,
@@ -69,7 +69,7 @@ pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     Ok(row)
 }
 
-async fn measure(bed: &TestBed, scenario: &Scenario, batch: u64, invocations: u64) -> Result<Spent> {
+async fn measure(bed: &TestBed, scenario: &Scenario, batch: u64, invocations: u64) -> Result<InvocationUse> {
     let mut lane = TimedProcess::start(bed.function(&bed.index("cost"))).await?;
     let mut no_op = TimedProcess::start(bed.no_op()).await?;
     let batches = batches(batch, invocations + invocations / 4).await?;
@@ -91,7 +91,7 @@ async fn measure(bed: &TestBed, scenario: &Scenario, batch: u64, invocations: u6
     let work_ms = scenario.work_ms(cpu_ms, (wall_ms - cpu_ms).max(0.0), batch as f64);
     let seconds = bed.scale(20, 6);
     let log_bytes = logged(bed, batch, seconds * u64::from(RATE), Duration::from_secs(1) / RATE).await?;
-    Ok(Spent { work_ms, log_bytes })
+    Ok(InvocationUse { work_ms, log_bytes })
 }
 
 /// Bytes of all output per invocation, with one invocation per period; the process's end counts.
@@ -130,7 +130,7 @@ async fn batches(batch: u64, count: u64) -> Result<Vec<Vec<StreamRecord>>> {
 }
 
 /// Adds the cost of a million changes.
-fn add_figures(row: &mut Row, scenario: &Scenario, batch: u64, spent: &Spent) {
+fn add_figures(row: &mut Row, scenario: &Scenario, batch: u64, spent: &InvocationUse) {
     let invocations = MILLION / batch as f64;
     let gb_seconds = invocations * spent.work_ms.ceil() / 1_000.0 * scenario.memory_mb as f64 / 1_024.0;
     let cost = Prices::PUBLISHED.charge(invocations, gb_seconds, invocations * spent.log_bytes);

@@ -79,7 +79,7 @@ async fn measure(bed: &TestBed, single: u64, batches: u64) -> Result<Timing> {
         lane.deliver(std::slice::from_ref(record)).await?;
         no_op_times.push(no_op.deliver(std::slice::from_ref(record)).await?);
     }
-    let first = Spent::by(bed, &mut lane, counted.chunks(1)).await?;
+    let first = InvocationTime::by(bed, &mut lane, counted.chunks(1)).await?;
     let runtime_api_ms = median(no_op_times).as_secs_f64() * 1_000.0;
 
     lane.deliver(&changes::push(&stream, changes_of(1 << 40, 0)).await?).await?;
@@ -87,10 +87,10 @@ async fn measure(bed: &TestBed, single: u64, batches: u64) -> Result<Timing> {
     for batch in 0..batches {
         many.push(changes::push(&stream, changes_of((1 << 41) + batch * BATCH, 0)).await?);
     }
-    let batch = Spent::by(bed, &mut lane, many.iter().map(Vec::as_slice)).await?;
+    let batch = InvocationTime::by(bed, &mut lane, many.iter().map(Vec::as_slice)).await?;
 
     let further = (BATCH - 1) as f64;
-    let waiting = |spent: &Spent| (spent.wall_ms - runtime_api_ms - spent.processor_ms).max(0.0);
+    let waiting = |spent: &InvocationTime| (spent.wall_ms - runtime_api_ms - spent.processor_ms).max(0.0);
     Ok(Timing {
         cpu_first_ms: first.processor_ms,
         cpu_further_ms: ((batch.processor_ms - first.processor_ms) / further).max(0.0),
@@ -100,12 +100,12 @@ async fn measure(bed: &TestBed, single: u64, batches: u64) -> Result<Timing> {
 }
 
 /// Time of one invocation.
-struct Spent {
+struct InvocationTime {
     wall_ms: f64,
     processor_ms: f64,
 }
 
-impl Spent {
+impl InvocationTime {
     /// Delivers these batches: the median of their wall times, and the mean of their processor times.
     async fn by(
         bed: &TestBed,

@@ -33,13 +33,13 @@ const WARM_UP_BLOCKS: u64 = 4;
 const MOST_P50: f64 = 1.10;
 
 /// The ways in which a change meets its document.
-const KINDS: [Kind; 3] = [
-    Kind { name: "INSERT", chart: "b1-insert", reads: false, most_p99: Some(1.25) },
-    Kind { name: "MODIFY, known", chart: "b1-modify-known", reads: false, most_p99: Some(1.25) },
-    Kind { name: "MODIFY, unseen", chart: "b1-modify-unseen", reads: true, most_p99: None },
+const KINDS: [MeasuredChange; 3] = [
+    MeasuredChange { name: "INSERT", chart: "b1-insert", reads: false, most_p99: Some(1.25) },
+    MeasuredChange { name: "MODIFY, known", chart: "b1-modify-known", reads: false, most_p99: Some(1.25) },
+    MeasuredChange { name: "MODIFY, unseen", chart: "b1-modify-unseen", reads: true, most_p99: None },
 ];
 
-struct Kind {
+struct MeasuredChange {
     name: &'static str,
     /// Name of the chart's file.
     chart: &'static str,
@@ -49,8 +49,8 @@ struct Kind {
 }
 
 /// Latencies of one kind of change.
-struct Case {
-    kind: Kind,
+struct ChangeLatencies {
+    kind: MeasuredChange,
     function: Histogram<u64>,
     baseline: Histogram<u64>,
     no_op: Histogram<u64>,
@@ -68,7 +68,7 @@ struct Writers {
 }
 
 /// Times of one change.
-struct Turn {
+struct TurnTimes {
     function: Duration,
     no_op: Duration,
     baseline: Duration,
@@ -86,7 +86,7 @@ pub(crate) async fn run(bed: &TestBed) -> Result<(Row, Vec<Drawing>)> {
     // Writes the documents that the measured lane has not seen.
     let mut other = TimedProcess::start(bed.function(&index)).await?;
     let stream = MemoryStream::new("benchmark", changes::KEY);
-    let mut cases = KINDS.map(Case::new);
+    let mut cases = KINDS.map(ChangeLatencies::new);
     for block in 0..WARM_UP_BLOCKS + blocks {
         if block == WARM_UP_BLOCKS {
             bed.pause_refresh().await?;
@@ -111,13 +111,13 @@ pub(crate) async fn run(bed: &TestBed) -> Result<(Row, Vec<Drawing>)> {
     let changes = thousands((blocks * (BLOCK - FIRST_COUNTED as u64)) as f64);
     let mut row = Row::new(RowId::OneLane, format!("one lane, batch size 1, {changes} changes of each kind"));
     cases.iter().for_each(|case| case.add_figures(&mut row));
-    let drawings = cases.iter().map(Case::draw).collect();
+    let drawings = cases.iter().map(ChangeLatencies::draw).collect();
     Ok((row, drawings))
 }
 
 impl Writers {
     /// Writes each record all ways in turn, so that noise hits all; the first writer alternates.
-    async fn write_block(&mut self, records: &[StreamRecord], reads: bool) -> Result<Vec<Turn>> {
+    async fn write_block(&mut self, records: &[StreamRecord], reads: bool) -> Result<Vec<TurnTimes>> {
         let mut turns = Vec::new();
         for (nth, record) in records.iter().enumerate() {
             let record = std::slice::from_ref(record);
@@ -134,33 +134,33 @@ impl Writers {
             };
             // All writers were idle while the block was made: its first changes wake them up.
             if nth >= FIRST_COUNTED {
-                turns.push(Turn { function, no_op, baseline });
+                turns.push(TurnTimes { function, no_op, baseline });
             }
         }
         Ok(turns)
     }
 }
 
-impl Case {
-    fn new(kind: Kind) -> Self {
+impl ChangeLatencies {
+    fn new(kind: MeasuredChange) -> Self {
         let [function, baseline, no_op, floor] = std::array::from_fn(|_| histogram());
         Self { kind, function, baseline, no_op, floor, blocks: Vec::new() }
     }
 
-    fn record(&mut self, turns: &[Turn]) {
+    fn record(&mut self, turns: &[TurnTimes]) {
         for turn in turns {
             self.function.saturating_record(micros(turn.function));
             self.baseline.saturating_record(micros(turn.baseline));
             self.no_op.saturating_record(micros(turn.no_op));
             self.floor.saturating_record(micros(turn.no_op + turn.baseline));
         }
-        let median_of = |time: fn(&Turn) -> Duration| median(turns.iter().map(time).collect()).as_secs_f64();
+        let median_of = |time: fn(&TurnTimes) -> Duration| median(turns.iter().map(time).collect()).as_secs_f64();
         let cost = median_of(|turn| turn.function) - median_of(|turn| turn.no_op);
         self.blocks.push(cost / median_of(|turn| turn.baseline));
     }
 
     fn draw(&self) -> Drawing {
-        let Kind { name, chart, reads, .. } = self.kind;
+        let MeasuredChange { name, chart, reads, .. } = self.kind;
         let baseline = if reads { "baseline: read and write" } else { "baseline: write" };
         let title = format!("B1 one-lane: latency of one {name}, by percentile");
         let x = Axis::percentiles("share of changes that take at most this long");

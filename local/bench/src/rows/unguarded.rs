@@ -90,7 +90,7 @@ impl Times {
 }
 
 /// The writers of a round.
-struct Writers {
+struct RoundWriters {
     lane: TimedProcess,
     no_op: TimedProcess,
     baseline: BaselineClient,
@@ -115,7 +115,7 @@ impl SizeComparison {
         let by_engine = bed.index("unguarded-baseline");
         let mut baseline = BaselineClient::connect(&bed.endpoint, &by_engine).await?;
         baseline.send(Method::PUT, &format!("/{by_engine}"), Bytes::new()).await?;
-        let mut writers = Writers {
+        let mut writers = RoundWriters {
             lane: TimedProcess::start(bed.function(&index)).await?,
             no_op: TimedProcess::start(bed.no_op()).await?,
             baseline,
@@ -199,7 +199,7 @@ impl SizeComparison {
     }
 }
 
-impl Writers {
+impl RoundWriters {
     /// Delivers the INSERTs of `size` keys from `first` on by each writer.
     async fn deliver(&mut self, first: u64, size: u64, baseline_first: bool) -> Result<Took> {
         let inserts = (first..first + size).map(|key| changes::put(key, 0, key));

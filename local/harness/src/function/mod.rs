@@ -13,9 +13,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 
 mod build;
 mod environment;
@@ -53,6 +54,19 @@ impl InvocationOutcome {
     #[must_use]
     pub fn is_function_error(&self) -> bool {
         !matches!(self, Self::Response(_))
+    }
+
+    /// Parses the answer of the function with this name.
+    ///
+    /// # Errors
+    /// Fails if there is no answer, or if it has another form.
+    pub fn answer<A: DeserializeOwned>(self, function: &str) -> Result<A> {
+        match self {
+            Self::Response(body) => {
+                serde_json::from_slice(&body).with_context(|| format!("read the answer of the function {function}"))
+            }
+            end => bail!("the function {function} failed: {end}"),
+        }
     }
 }
 

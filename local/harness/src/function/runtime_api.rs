@@ -79,7 +79,7 @@ pub(super) struct RuntimeApi {
     server: JoinHandle<()>,
 }
 
-struct Shared {
+struct RuntimeState {
     function_arn: HeaderValue,
     events: Mutex<mpsc::Receiver<Event>>,
     answers: mpsc::UnboundedSender<ProcessRequest>,
@@ -92,7 +92,7 @@ impl RuntimeApi {
         let address = listener.local_addr().context("read the Runtime API's port")?;
         let (events, event_receiver) = mpsc::channel(1);
         let (answer_sender, answers) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(RuntimeState {
             function_arn: HeaderValue::from_str(function_arn).context("write the function's ARN into a header")?,
             events: Mutex::new(event_receiver),
             answers: answer_sender,
@@ -123,7 +123,7 @@ impl Drop for RuntimeApi {
     }
 }
 
-fn router(shared: Arc<Shared>) -> Router {
+fn router(shared: Arc<RuntimeState>) -> Router {
     Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
         .route("/2018-06-01/runtime/invocation/{request_id}/response", post(response))
@@ -136,7 +136,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-async fn next(State(shared): State<Arc<Shared>>) -> Result<Response<Body>, StatusCode> {
+async fn next(State(shared): State<Arc<RuntimeState>>) -> Result<Response<Body>, StatusCode> {
     // A receiver that is gone means that the process is being replaced; its poll ends with the server.
     let _ = shared.answers.send(ProcessRequest::Ready);
     let event = shared.events.lock().await.recv().await.ok_or(StatusCode::GONE)?;
@@ -151,7 +151,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Result<Response<Body>, Statu
         .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-async fn response(State(shared): State<Arc<Shared>>, Path(request_id): Path<String>, body: Bytes) -> StatusCode {
+async fn response(State(shared): State<Arc<RuntimeState>>, Path(request_id): Path<String>, body: Bytes) -> StatusCode {
     if body.len() > PAYLOAD_LIMIT_BYTES {
         let error = ReportedError {
             error_type: "Function.ResponseSizeTooLarge".to_owned(),
@@ -165,7 +165,7 @@ async fn response(State(shared): State<Arc<Shared>>, Path(request_id): Path<Stri
 }
 
 async fn error(
-    State(shared): State<Arc<Shared>>,
+    State(shared): State<Arc<RuntimeState>>,
     Path(request_id): Path<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -175,7 +175,7 @@ async fn error(
     StatusCode::ACCEPTED
 }
 
-async fn init_error(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn init_error(State(shared): State<Arc<RuntimeState>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let _ = shared.answers.send(ProcessRequest::InitError(ReportedError::parse(&headers, &body)));
     StatusCode::ACCEPTED
 }

@@ -17,15 +17,15 @@ use crate::services::client_error;
 pub const WRITTEN_AT: &str = "written_at_us";
 
 /// An item, or its key.
-pub type Item = HashMap<String, AttributeValue>;
+pub type LoadItem = HashMap<String, AttributeValue>;
 
 /// Makes the items of a load. The same key, randomness and number must give the same item.
-pub trait Items: Send + Sync {
+pub trait ItemMaker: Send + Sync {
     /// The key attributes of the `key`-th item, and nothing else. Different numbers give different keys.
-    fn key(&self, key: u64) -> Item;
+    fn key(&self, key: u64) -> LoadItem;
 
     /// The `key`-th item, with its key attributes, as the `n`-th write of the load writes it.
-    fn item(&self, key: u64, rng: &mut StdRng, n: u64) -> Item;
+    fn item(&self, key: u64, rng: &mut StdRng, n: u64) -> LoadItem;
 }
 
 /// Items of half a kilobyte with attributes of every common type, for a table of any key schema.
@@ -65,14 +65,14 @@ impl PlainItems {
     }
 }
 
-impl Items for PlainItems {
-    fn key(&self, key: u64) -> Item {
+impl ItemMaker for PlainItems {
+    fn key(&self, key: u64) -> LoadItem {
         // With a sort key, eight items share a partition.
         let numbers = if self.keys.len() > 1 { [key / 8, key] } else { [key, 0] };
         self.keys.iter().zip(numbers).map(|((name, kind), number)| (name.clone(), key_value(kind, number))).collect()
     }
 
-    fn item(&self, key: u64, rng: &mut StdRng, n: u64) -> Item {
+    fn item(&self, key: u64, rng: &mut StdRng, n: u64) -> LoadItem {
         let mut item = self.key(key);
         let text: String = (0..300).map(|_| char::from(rng.random_range(b'a'..=b'z'))).collect();
         let tags: Vec<String> = (0..3).map(|tag| format!("tag-{}-{tag}", rng.random_range(0..100))).collect();

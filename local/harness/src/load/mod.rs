@@ -14,10 +14,10 @@ mod writer;
 
 use anyhow::{Result, ensure};
 
-pub use items::{Item, Items, PlainItems, WRITTEN_AT};
+pub use items::{ItemMaker, LoadItem, PlainItems, WRITTEN_AT};
 pub use mix::Mix;
 pub use report::{LoadReport, Meter};
-pub use schedule::{Kind, Schedule, Write};
+pub use schedule::{Write, WriteKind, WriteSchedule};
 pub use writer::{run, run_until};
 
 /// Settings of a load.

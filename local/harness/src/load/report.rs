@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
 
-use super::schedule::Kind;
+use super::schedule::WriteKind;
 
 /// Latencies are kept in microseconds with two significant digits, up to an hour.
 const DIGITS: u8 = 2;
@@ -44,7 +44,7 @@ impl Meter {
 #[derive(Debug)]
 pub(super) struct WriteOutcome {
     /// Kind of the write by the table's own answer; `None` for a removal of nothing.
-    pub(super) effect: Result<Option<Kind>>,
+    pub(super) effect: Result<Option<WriteKind>>,
     pub(super) waited: Waited,
     /// From its time in the schedule to its start.
     pub(super) delay: Duration,
@@ -127,9 +127,9 @@ impl LoadReport {
             self.longest_wait = self.longest_wait.max(outcome.delay);
         }
         match outcome.effect {
-            Ok(Some(Kind::Insert)) => self.inserted += 1,
-            Ok(Some(Kind::Modify)) => self.modified += 1,
-            Ok(Some(Kind::Remove)) => self.removed += 1,
+            Ok(Some(WriteKind::Insert)) => self.inserted += 1,
+            Ok(Some(WriteKind::Modify)) => self.modified += 1,
+            Ok(Some(WriteKind::Remove)) => self.removed += 1,
             Ok(None) => self.without_effect += 1,
             Err(error) => {
                 self.failed += 1;

@@ -11,7 +11,7 @@ use super::population::Population;
 
 /// Effect of a write on its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum WriteKind {
     /// Puts an item where there is none.
     Insert,
     /// Replaces an item that is there.
@@ -30,12 +30,12 @@ pub struct Write {
     /// Number of its key.
     pub key: u64,
     /// Effect of the write, given that all writes before it succeeded.
-    pub kind: Kind,
+    pub kind: WriteKind,
 }
 
 /// The writes of a load, in order. It knows which keys are live, so that each write is of the kind that it says.
 #[derive(Debug)]
-pub struct Schedule {
+pub struct WriteSchedule {
     mix: Mix,
     interval: f64,
     population: Population,
@@ -44,7 +44,7 @@ pub struct Schedule {
     end: u64,
 }
 
-impl Schedule {
+impl WriteSchedule {
     /// The plan of `load`, which must have passed [`Load::check`].
     #[must_use]
     pub fn new(load: &Load) -> Self {
@@ -60,33 +60,33 @@ impl Schedule {
 
     /// By weight among the kinds that are possible now. Where only kinds of weight 0 are, it is an insert or a
     /// modification.
-    fn kind(&mut self) -> Kind {
+    fn kind(&mut self) -> WriteKind {
         let (live, absent) = (self.population.has_live(), self.population.has_absent());
         let insert = if absent { self.mix.insert } else { 0 };
         let (modify, remove) = if live { (self.mix.modify, self.mix.remove) } else { (0, 0) };
         let total = u64::from(insert) + u64::from(modify) + u64::from(remove);
         if total == 0 {
-            return if absent { Kind::Insert } else { Kind::Modify };
+            return if absent { WriteKind::Insert } else { WriteKind::Modify };
         }
         let point = self.rng.random_range(0..total);
         if point < u64::from(insert) {
-            Kind::Insert
+            WriteKind::Insert
         } else if point < u64::from(insert) + u64::from(modify) {
-            Kind::Modify
+            WriteKind::Modify
         } else {
-            Kind::Remove
+            WriteKind::Remove
         }
     }
 
-    fn key(&mut self, kind: Kind) -> u64 {
+    fn key(&mut self, kind: WriteKind) -> u64 {
         match kind {
-            Kind::Insert => {
+            WriteKind::Insert => {
                 let key = self.population.pick_absent(&mut self.rng);
                 self.population.insert(key);
                 key
             }
-            Kind::Modify => self.population.pick_live(&mut self.rng),
-            Kind::Remove => {
+            WriteKind::Modify => self.population.pick_live(&mut self.rng),
+            WriteKind::Remove => {
                 let key = self.population.pick_live(&mut self.rng);
                 self.population.remove(key);
                 key
@@ -95,7 +95,7 @@ impl Schedule {
     }
 }
 
-impl Iterator for Schedule {
+impl Iterator for WriteSchedule {
     type Item = Write;
 
     #[expect(clippy::cast_precision_loss, reason = "a schedule of 2^53 writes never ends")]
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_plan() {
-        let plan = |seed| Schedule::new(&Load { seed, ..load() }).collect::<Vec<_>>();
+        let plan = |seed| WriteSchedule::new(&Load { seed, ..load() }).collect::<Vec<_>>();
         assert_eq!(plan(7), plan(7));
         assert_ne!(plan(7), plan(8));
     }
@@ -132,12 +132,12 @@ mod tests {
     fn every_write_is_of_the_kind_that_it_says() {
         let mut live = HashSet::new();
         let mut kinds = HashSet::new();
-        for write in Schedule::new(&load()) {
+        for write in WriteSchedule::new(&load()) {
             kinds.insert(write.kind);
             match write.kind {
-                Kind::Insert => assert!(live.insert(write.key)),
-                Kind::Modify => assert!(live.contains(&write.key)),
-                Kind::Remove => assert!(live.remove(&write.key)),
+                WriteKind::Insert => assert!(live.insert(write.key)),
+                WriteKind::Modify => assert!(live.contains(&write.key)),
+                WriteKind::Remove => assert!(live.remove(&write.key)),
             }
         }
         assert_eq!(kinds.len(), 3);
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn writes_are_evenly_spaced() {
-        let plan: Vec<Write> = Schedule::new(&load()).collect();
+        let plan: Vec<Write> = WriteSchedule::new(&load()).collect();
         assert_eq!(plan.len(), 4_000);
         assert_eq!(plan[0].at, Duration::ZERO);
         assert_eq!(plan[200].at, Duration::from_secs(1));
@@ -154,8 +154,8 @@ mod tests {
     #[test]
     fn a_mix_without_inserts_still_begins_with_them() {
         let mix = Mix { insert: 0, modify: 1, remove: 0 };
-        let kinds: Vec<Kind> =
-            Schedule::new(&Load { mix, keys: 1, ..load() }).map(|write| write.kind).take(3).collect();
-        assert_eq!(kinds, [Kind::Insert, Kind::Modify, Kind::Modify]);
+        let kinds: Vec<WriteKind> =
+            WriteSchedule::new(&Load { mix, keys: 1, ..load() }).map(|write| write.kind).take(3).collect();
+        assert_eq!(kinds, [WriteKind::Insert, WriteKind::Modify, WriteKind::Modify]);
     }
 }

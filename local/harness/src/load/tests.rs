@@ -29,10 +29,10 @@ async fn run_plain(load: &Load, client: &Client, table: &str) -> LoadReport {
 /// Returns the number of the last write of each live key, as the table must hold it after the plan.
 fn expected(load: &Load) -> HashMap<u64, u64> {
     let mut live = HashMap::new();
-    for write in Schedule::new(load) {
+    for write in WriteSchedule::new(load) {
         match write.kind {
-            Kind::Remove => live.remove(&write.key),
-            Kind::Insert | Kind::Modify => live.insert(write.key, write.n),
+            WriteKind::Remove => live.remove(&write.key),
+            WriteKind::Insert | WriteKind::Modify => live.insert(write.key, write.n),
         };
     }
     live
@@ -43,11 +43,11 @@ async fn writes_are_what_the_plan_says_and_end_as_its_last() {
     let (_service, client) = service_with("planned").await;
     let load = load();
     let report = run_plain(&load, &client, "planned").await;
-    let count = |kind| Schedule::new(&load).filter(|write| write.kind == kind).count() as u64;
+    let count = |kind| WriteSchedule::new(&load).filter(|write| write.kind == kind).count() as u64;
     assert_eq!(report.failed, 0, "{:?}", report.first_failure);
     assert_eq!(
         (report.inserted, report.modified, report.removed, report.without_effect),
-        (count(Kind::Insert), count(Kind::Modify), count(Kind::Remove), 0)
+        (count(WriteKind::Insert), count(WriteKind::Modify), count(WriteKind::Remove), 0)
     );
     assert_eq!(report.changes(), report.planned);
     assert_eq!(report.latency_us.len(), report.planned);

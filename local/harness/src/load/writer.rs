@@ -18,10 +18,10 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-use super::items::{Items, WRITTEN_AT};
+use super::items::{ItemMaker, WRITTEN_AT};
 use super::report::{LoadReport, Meter, Waited, WriteOutcome};
-use super::schedule::{Kind, Schedule, Write};
-use super::{Item, Load};
+use super::schedule::{Write, WriteKind, WriteSchedule};
+use super::{Load, LoadItem};
 use crate::services::client_error;
 
 /// Writes `load` to `table` and waits for the last answer. Dropping the future ends the load immediately.
@@ -32,7 +32,7 @@ pub async fn run(
     load: &Load,
     client: &Client,
     table: &str,
-    items: Arc<dyn Items>,
+    items: Arc<dyn ItemMaker>,
     meter: Arc<Meter>,
 ) -> Result<LoadReport> {
     run_until(load, client, table, items, meter, pending()).await
@@ -46,7 +46,7 @@ pub async fn run_until(
     load: &Load,
     client: &Client,
     table: &str,
-    items: Arc<dyn Items>,
+    items: Arc<dyn ItemMaker>,
     meter: Arc<Meter>,
     stop: impl Future<Output = ()>,
 ) -> Result<LoadReport> {
@@ -64,7 +64,7 @@ pub async fn run_until(
     let mut tasks = JoinSet::new();
     let start = Instant::now();
     tokio::pin!(stop);
-    for write in Schedule::new(load) {
+    for write in WriteSchedule::new(load) {
         let due = start + write.at;
         tokio::select! {
             biased;
@@ -132,7 +132,7 @@ impl Turn {
 struct LoadWriter {
     client: Client,
     table: String,
-    items: Arc<dyn Items>,
+    items: Arc<dyn ItemMaker>,
     seed: u64,
     slots: Semaphore,
     meter: Arc<Meter>,
@@ -161,15 +161,15 @@ impl LoadWriter {
     }
 
     /// Asks for the previous item, so that the table itself says what the write was.
-    async fn send(&self, write: Write) -> Result<Option<Kind>> {
+    async fn send(&self, write: Write) -> Result<Option<WriteKind>> {
         match write.kind {
-            Kind::Insert | Kind::Modify => {
+            WriteKind::Insert | WriteKind::Modify => {
                 let put = self.client.put_item().table_name(&self.table).set_item(Some(self.item(write)));
                 let answer =
                     put.return_values(ReturnValue::AllOld).send().await.map_err(client_error).context("put an item")?;
-                Ok(Some(if is_item(answer.attributes) { Kind::Modify } else { Kind::Insert }))
+                Ok(Some(if is_item(answer.attributes) { WriteKind::Modify } else { WriteKind::Insert }))
             }
-            Kind::Remove => {
+            WriteKind::Remove => {
                 let key = self.items.key(write.key);
                 let delete = self.client.delete_item().table_name(&self.table).set_key(Some(key));
                 let answer = delete
@@ -178,12 +178,12 @@ impl LoadWriter {
                     .await
                     .map_err(client_error)
                     .context("delete an item")?;
-                Ok(is_item(answer.attributes).then_some(Kind::Remove))
+                Ok(is_item(answer.attributes).then_some(WriteKind::Remove))
             }
         }
     }
 
-    fn item(&self, write: Write) -> Item {
+    fn item(&self, write: Write) -> LoadItem {
         // Each write has randomness of its own, so that its item does not depend on when others are made.
         let mut rng = StdRng::seed_from_u64(self.seed.rotate_left(32) ^ write.n);
         let mut item = self.items.item(write.key, &mut rng, write.n);
@@ -193,6 +193,6 @@ impl LoadWriter {
     }
 }
 
-fn is_item(attributes: Option<Item>) -> bool {
+fn is_item(attributes: Option<LoadItem>) -> bool {
     attributes.is_some_and(|attributes| !attributes.is_empty())
 }

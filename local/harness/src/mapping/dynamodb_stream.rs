@@ -13,7 +13,7 @@ use driftless::stream::{item::Attribute, record_json};
 
 use super::{
     record::StreamRecord,
-    stream::{ChangeStream, Page, READ_LIMIT, Shard, ShardId, ShardIterator, ShardPosition, StreamError},
+    stream::{ChangeStream, READ_LIMIT, Shard, ShardId, ShardIterator, ShardPosition, StreamError, StreamPage},
 };
 
 /// The stream of one table.
@@ -90,7 +90,7 @@ impl ChangeStream for DynamoDbStream {
         Ok(ShardIterator(reply.shard_iterator.context("find the iterator in the answer")?))
     }
 
-    async fn records(&self, iterator: &ShardIterator, limit: usize) -> Result<Page, StreamError> {
+    async fn records(&self, iterator: &ShardIterator, limit: usize) -> Result<StreamPage, StreamError> {
         // The clamped value fits.
         let limit = i32::try_from(limit.clamp(1, READ_LIMIT)).unwrap_or(1);
         let reply = self.client.get_records().shard_iterator(&iterator.0).limit(limit).send().await;
@@ -101,7 +101,7 @@ impl ChangeStream for DynamoDbStream {
         })?;
         let records = reply.records().iter().map(|record| lambda_record(record, &self.arn, &self.partition_key));
         let records = records.collect::<Result<_>>()?;
-        Ok(Page { records, next: reply.next_shard_iterator.map(ShardIterator) })
+        Ok(StreamPage { records, next: reply.next_shard_iterator.map(ShardIterator) })
     }
 }
 

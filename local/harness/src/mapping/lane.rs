@@ -34,7 +34,7 @@ pub trait Observe: Send + Sync {
 }
 
 /// State that all lanes of a mapping share.
-pub(super) struct Shared {
+pub(super) struct MappingState {
     pub(super) config: MappingConfig,
     pub(super) stream_arn: String,
     pub(super) environments: Environments,
@@ -47,7 +47,7 @@ pub(super) struct Shared {
 
 /// Lane of a shard, with its records and its environment.
 pub(super) struct Lane {
-    shared: Arc<Shared>,
+    shared: Arc<MappingState>,
     shard: ShardId,
     /// Bytes that the shard's reader may read ahead; a record gives its own back when it is finished.
     budget: ReadAhead,
@@ -62,7 +62,7 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<MappingState>,
         shard: ShardId,
         budget: ReadAhead,
         inbox: mpsc::UnboundedReceiver<Vec<StreamRecord>>,

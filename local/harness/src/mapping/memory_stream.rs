@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::{
     memory_shards::{MemoryShard, MemoryShards},
     record::{StreamRecord, StreamSequence},
-    stream::{ChangeStream, Page, READ_LIMIT, Shard, ShardId, ShardIterator, ShardPosition, StreamError},
+    stream::{ChangeStream, READ_LIMIT, Shard, ShardId, ShardIterator, ShardPosition, StreamError, StreamPage},
 };
 use crate::function::epoch_ms;
 
@@ -221,7 +221,7 @@ impl ChangeStream for MemoryStream {
         Ok(ShardIterator(format!("{epoch} {index} {shard}")))
     }
 
-    async fn records(&self, iterator: &ShardIterator, limit: usize) -> Result<Page, StreamError> {
+    async fn records(&self, iterator: &ShardIterator, limit: usize) -> Result<StreamPage, StreamError> {
         let mut parts = iterator.0.splitn(3, ' ');
         let mut number = || parts.next().and_then(|part| part.parse::<usize>().ok()).context("read the iterator");
         let (epoch, index) = (number()?, number()?);
@@ -236,6 +236,6 @@ impl ChangeStream for MemoryStream {
         let records = shard.records[start.min(end)..end].to_vec();
         let over = shard.closed && end == shard.records.len();
         let next = (!over).then(|| ShardIterator(format!("{epoch} {} {id}", shard.trimmed + end)));
-        Ok(Page { records, next })
+        Ok(StreamPage { records, next })
     }
 }

@@ -57,7 +57,7 @@ pub use on_failure::{FailureMessage, MemoryMessages, OnFailure};
 pub use stats::MappingStats;
 
 use environments::Environments;
-use lane::Shared;
+use lane::MappingState;
 use lineage::Lineage;
 use shard::ShardReader;
 use stats::{Counter, MappingProgress};
@@ -70,7 +70,7 @@ const DRAIN_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running event source mapping. It stops when this is dropped; [`shutdown`](Self::shutdown) also waits for the end.
 pub struct EventSourceMapping {
-    shared: Arc<Shared>,
+    shared: Arc<MappingState>,
     relist: Arc<Notify>,
     supervisor: JoinHandle<()>,
 }
@@ -105,7 +105,7 @@ impl EventSourceMapping {
     ) -> Result<Self> {
         config.validate()?;
         let warm = config.parallelization_factor;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(MappingState {
             config,
             stream_arn: stream.arn().to_owned(),
             environments: Environments::new(launcher),
@@ -176,7 +176,7 @@ impl Drop for EventSourceMapping {
 }
 
 /// Finds shards, and starts a reader for each once its parent is finished.
-async fn supervise(shared: Arc<Shared>, stream: Arc<dyn ChangeStream>, relist: Arc<Notify>) {
+async fn supervise(shared: Arc<MappingState>, stream: Arc<dyn ChangeStream>, relist: Arc<Notify>) {
     let mut lineage = Lineage::default();
     let mut readers: JoinSet<Option<ShardId>> = JoinSet::new();
     loop {

@@ -22,7 +22,7 @@ use crate::function::InvocationOutcome;
 
 /// Events of the stream, in this order.
 #[derive(Clone, Debug)]
-enum Step {
+enum MappingEvent {
     Push(u8),
     Split,
     Roll,
@@ -30,7 +30,7 @@ enum Step {
 
 #[derive(Clone, Debug)]
 struct Case {
-    steps: Vec<Step>,
+    steps: Vec<MappingEvent>,
     config: MappingConfig,
     /// Of 100 invocations, so many go wrong by chance.
     flakiness: u32,
@@ -39,8 +39,8 @@ struct Case {
     seed: u64,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![20 => (0u8..12).prop_map(Step::Push), 1 => Just(Step::Split), 1 => Just(Step::Roll)];
+fn steps() -> impl Strategy<Value = Vec<MappingEvent>> {
+    let step = prop_oneof![20 => (0u8..12).prop_map(MappingEvent::Push), 1 => Just(MappingEvent::Split), 1 => Just(MappingEvent::Roll)];
     prop::collection::vec(step, 0..80)
 }
 
@@ -109,9 +109,9 @@ impl Case {
         for step in &self.steps {
             let shard = &bench.stream.open_shards()[0];
             match step {
-                Step::Push(key) => bench.push(&key.to_string()),
-                Step::Split => drop(bench.stream.split(shard).unwrap()),
-                Step::Roll => drop(bench.stream.roll(shard).unwrap()),
+                MappingEvent::Push(key) => bench.push(&key.to_string()),
+                MappingEvent::Split => drop(bench.stream.split(shard).unwrap()),
+                MappingEvent::Roll => drop(bench.stream.roll(shard).unwrap()),
             }
         }
     }

@@ -12,15 +12,15 @@ use tokio::{
 };
 
 use super::{
-    lane::{Lane, Shared},
+    lane::{Lane, MappingState},
     read_ahead::ReadAhead,
     record::StreamRecord,
-    stream::{ChangeStream, Page, READ_LIMIT, ShardId, ShardIterator, ShardPosition, StreamError},
+    stream::{ChangeStream, READ_LIMIT, ShardId, ShardIterator, ShardPosition, StreamError, StreamPage},
 };
 
 /// Reader of one shard, and its lanes.
 pub(super) struct ShardReader {
-    shared: Arc<Shared>,
+    shared: Arc<MappingState>,
     stream: Arc<dyn ChangeStream>,
     shard: ShardId,
     /// Start of the next iterator: after the last record that was read.
@@ -33,7 +33,7 @@ pub(super) struct ShardReader {
 impl ShardReader {
     /// Delivers the whole shard; returns once it is over, and tells whether all of its records are finished.
     pub(super) async fn run(
-        shared: Arc<Shared>,
+        shared: Arc<MappingState>,
         stream: Arc<dyn ChangeStream>,
         shard: ShardId,
         position: ShardPosition,
@@ -90,7 +90,7 @@ impl ShardReader {
         }
     }
 
-    async fn page(&mut self) -> Result<Page, StreamError> {
+    async fn page(&mut self) -> Result<StreamPage, StreamError> {
         let iterator = match self.iterator.take() {
             Some(iterator) => iterator,
             None => self.stream.iterator(&self.shard, &self.position).await?,
@@ -152,7 +152,7 @@ impl ShardReader {
 
 /// Starts a shard's lanes in `tasks`.
 fn lanes(
-    shared: &Arc<Shared>,
+    shared: &Arc<MappingState>,
     shard: &ShardId,
     budget: &ReadAhead,
     tasks: &mut JoinSet<()>,

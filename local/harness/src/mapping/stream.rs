@@ -67,7 +67,7 @@ pub struct ShardIterator(pub(super) String);
 
 /// Result of one read.
 #[derive(Clone, Debug, Default)]
-pub struct Page {
+pub struct StreamPage {
     /// The records, oldest first; possibly none.
     pub records: Vec<StreamRecord>,
     /// Iterator of the next read; `None` at the end of a shard that was closed.
@@ -125,5 +125,5 @@ pub trait ChangeStream: Send + Sync {
     ///
     /// # Errors
     /// [`StreamError::ExpiredIterator`] and [`StreamError::TrimmedData`] as the DynamoDB Streams API has them.
-    async fn records(&self, iterator: &ShardIterator, limit: usize) -> Result<Page, StreamError>;
+    async fn records(&self, iterator: &ShardIterator, limit: usize) -> Result<StreamPage, StreamError>;
 }

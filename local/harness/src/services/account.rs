@@ -15,9 +15,9 @@ const ANY_ENDPOINT: &str = "AWS_ENDPOINT_URL";
 /// Clients for an AWS account, and the variables that give functions the same access.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// Client for tables.
+    /// Client for tables and their items.
     pub tables: aws_sdk_dynamodb::Client,
-    /// Client for streams.
+    /// Client for the streams of these tables.
     pub streams: aws_sdk_dynamodbstreams::Client,
     /// Region and credentials, by variable.
     pub environment: Vec<(&'static str, String)>,

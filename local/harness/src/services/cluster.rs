@@ -4,11 +4,11 @@
 //! So the cluster outlives the second node, and decides nothing while the first one is frozen.
 
 use anyhow::{Context, Result};
+use driftless_start::Jdks;
 
 use super::Service as _;
 use super::engine::EngineChoice;
-use super::jdk::Jdks;
-use super::opensearch::{Member, Node, OpenSearch, QUICK_COMPILER, data_on_disk};
+use super::opensearch::{Member, Node, OpenSearch, QUICK_COMPILER, data_in_memory};
 use super::port::PortLease;
 
 /// Above the ports that a single node looks for a free one in.
@@ -73,6 +73,6 @@ impl Cluster {
 }
 
 async fn node(member: Member<'_>, settings: &str, jdks: &Jdks) -> Result<OpenSearch> {
-    let node = Node { member: Some(member), settings, options: &JVM_OPTIONS, data: data_on_disk() };
+    let node = Node { member: Some(member), settings, options: &JVM_OPTIONS, data: data_in_memory() };
     OpenSearch::start_node(node, EngineChoice::default(), jdks).await.context("start a node of a cluster")
 }

@@ -5,8 +5,8 @@ mod local;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use driftless_start::Jdks;
 
-use super::jdk::Jdks;
 use super::service::Service;
 
 pub use embedded::EmbeddedDynamoDb;

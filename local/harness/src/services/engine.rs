@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use driftless_start::{Jdk, Jdks};
 
-use super::jdk::{Jdk, Jdks};
 use super::maven::{Artifact, Coordinates};
 
 /// A choice of search engine.

@@ -10,7 +10,7 @@ use opensearch::http::Url;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::wanted::{DYNAMODB_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, Wanted};
+use super::wanted::{DYNAMODB_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, WantedServices};
 
 /// Longest wait for a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
@@ -39,7 +39,7 @@ impl Existing {
 
     /// Drops the services that are not wanted.
     #[must_use]
-    pub fn wanted(self, wanted: Wanted) -> Self {
+    pub fn wanted(self, wanted: WantedServices) -> Self {
         Self {
             sqs: self.sqs.filter(|_| wanted.sqs),
             opensearch: self.opensearch.filter(|_| wanted.engine.is_some()),
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn only_services_that_are_wanted_are_named() {
         let existing = Existing { sqs: Some("http://q".to_owned()), ..Existing::default() };
-        assert_eq!(existing.wanted(Wanted { sqs: false, ..Wanted::default() }), Existing::default());
+        assert_eq!(existing.wanted(WantedServices { sqs: false, ..WantedServices::default() }), Existing::default());
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::jdk::Jdk;
+use driftless_start::Jdk;
+
 use super::process::ProcessLaunch;
 use super::workspace;
 

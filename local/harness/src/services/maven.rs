@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use driftless_start::Jdk;
 use tokio::time::sleep;
 
-use super::jdk::Jdk;
-use super::process::{Process, ProcessLaunch};
+use super::process::{ChildProcess, ProcessLaunch};
 use super::workspace;
 
 /// Pinned, so that every machine resolves in the same way.
@@ -170,7 +170,7 @@ async fn run_maven(pom: &Path, into: &Path, jdk: &Jdk) -> Result<()> {
         scratch: Some(into.to_owned()),
         grace: Duration::from_secs(5),
     };
-    let (status, log) = Process::start(launch).await?.finish().await?;
+    let (status, log) = ChildProcess::start(launch).await?.finish().await?;
     if status.code() == Some(NOT_FOUND) {
         bail!("`mvn` is not in PATH: install Apache Maven, which fetches the local services once");
     }
@@ -182,8 +182,8 @@ async fn run_maven(pom: &Path, into: &Path, jdk: &Jdk) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::jdk::Jdks;
     use super::*;
+    use driftless_start::Jdks;
 
     const SERVICE: Coordinates = Coordinates { group: "org.example", artifact: "service", version: "1.2" };
 

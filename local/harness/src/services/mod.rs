@@ -12,7 +12,6 @@ mod engine;
 mod existing;
 mod failure;
 mod java;
-mod jdk;
 mod maven;
 mod opensearch;
 mod port;
@@ -32,19 +31,19 @@ pub use account::Account;
 pub use clients::{CREDENTIALS, REGION, dynamodb as dynamodb_client, sdk_config};
 pub use clients::{sqs as sqs_client, streams as streams_client};
 pub use cluster::Cluster;
+pub use driftless_start::{Jdk, Jdks};
 pub use dynamodb::{DynamoDb, DynamoDbKind, DynamoDbLocal, EmbeddedDynamoDb};
 pub use engine::{EngineChoice, Release};
 pub use existing::Existing;
 pub use failure::client_error;
-pub use jdk::{Jdk, Jdks};
 pub use opensearch::{OpenSearch, Purpose};
 pub use port::PortLease;
-pub use process::{Process, ProcessLaunch, Signal, last_lines};
+pub use process::{ChildProcess, ProcessLaunch, Signal, last_lines};
 pub use requirements::check_requirements;
 pub use service::{Provided, Service};
 pub use shared::shared;
 pub use sqs::{ElasticMq, create_queue};
-pub use wanted::{DYNAMODB_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, STREAMS_ENDPOINT, Wanted};
+pub use wanted::{DYNAMODB_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, STREAMS_ENDPOINT, WantedServices};
 pub use workspace::local_dir;
 
 use service::provide;
@@ -64,7 +63,7 @@ impl Services {
     /// # Errors
     /// The first service that cannot be started; the others are stopped. A service of the environment that does not
     /// answer.
-    pub async fn start(wanted: Wanted) -> Result<Self> {
+    pub async fn start(wanted: WantedServices) -> Result<Self> {
         let existing = Existing::from_env().wanted(wanted);
         existing.lines().iter().for_each(|line| tracing::info!("{line}"));
         existing.check().await?;
@@ -75,7 +74,7 @@ impl Services {
     ///
     /// # Errors
     /// As [`Services::start`].
-    pub async fn start_beside(wanted: Wanted, existing: &Existing, jdks: &Jdks) -> Result<Self> {
+    pub async fn start_beside(wanted: WantedServices, existing: &Existing, jdks: &Jdks) -> Result<Self> {
         let (dynamodb, sqs, engine) = tokio::try_join!(
             provide(existing.dynamodb.as_deref(), async || DynamoDb::start(wanted.dynamodb, jdks).await),
             async {

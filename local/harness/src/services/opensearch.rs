@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use driftless_start::{Jdk, Jdks};
 use opensearch::OpenSearch as Client;
 use opensearch::cluster::ClusterHealthParts;
 use opensearch::http::Url;
@@ -18,9 +19,8 @@ use tokio::sync::Mutex;
 
 use super::engine::{EngineChoice, Release};
 use super::java::{self, Program};
-use super::jdk::{Jdk, Jdks};
 use super::port::PortLease;
-use super::process::{Process, ProcessLaunch, Signal};
+use super::process::{ChildProcess, ProcessLaunch, Signal};
 use super::service::Service;
 use super::workspace;
 
@@ -51,9 +51,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Purpose for which an engine runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// Tests, and trying things out: the quick compiler, data on disk.
+    /// Tests: the quick compiler, and data in memory where there is room. A process that is killed leaves them there
+    /// as it would on disk.
     #[default]
     Tests,
+    /// Services for a person, who may load any table: the quick compiler, data on disk.
+    Background,
     /// Half a minute of lag: data in memory where there is room, because every single write waits for the disk, and
     /// that of a developer's machine says nothing about anybody's cluster.
     Demo,
@@ -89,7 +92,7 @@ pub struct OpenSearch {
     cluster: String,
     launch: ProcessLaunch,
     /// `None` between a kill and a restart.
-    process: Mutex<Option<Process>>,
+    process: Mutex<Option<ChildProcess>>,
     _data: TempDir,
     _port: PortLease,
 }
@@ -110,8 +113,7 @@ impl OpenSearch {
     pub async fn start_with(purpose: Purpose, settings: &str, engine: EngineChoice, jdks: &Jdks) -> Result<Self> {
         let (options, more): (&[&str], &str) =
             if purpose == Purpose::Benchmark { (&[], GARBAGE_IS_FREE) } else { (&[QUICK_COMPILER], "") };
-        let in_memory = purpose != Purpose::Tests && has_room(MEMORY);
-        let data = if in_memory { PathBuf::from(MEMORY) } else { data_on_disk() };
+        let data = if purpose == Purpose::Background { data_on_disk() } else { data_in_memory() };
         let settings = format!("{SINGLE_NODE}{settings}{more}");
         Self::start_node(Node { member: None, settings: &settings, options, data }, engine, jdks).await
     }
@@ -159,7 +161,7 @@ impl OpenSearch {
             bail!("{} runs already", self.name());
         }
         let client = client(&self.endpoint, ANSWER_TIMEOUT)?;
-        let mut process = Process::start(self.launch.clone()).await?;
+        let mut process = ChildProcess::start(self.launch.clone()).await?;
         process.ready(java::START_LIMIT, async || answers(&client, &self.cluster).await).await?;
         *slot = Some(process);
         Ok(())
@@ -183,7 +185,7 @@ impl OpenSearch {
 
     /// The pid of its Java process, unless it was killed.
     pub async fn pid(&self) -> Option<u32> {
-        self.process.lock().await.as_ref().map(Process::pid)
+        self.process.lock().await.as_ref().map(ChildProcess::pid)
     }
 
     async fn signal(&self, signal: Signal) -> Result<()> {
@@ -205,8 +207,12 @@ impl Service for OpenSearch {
     }
 }
 
-/// Folder for data on disk.
-pub(super) fn data_on_disk() -> PathBuf {
+/// Folder for data in memory, or on disk if there is too little room.
+pub(super) fn data_in_memory() -> PathBuf {
+    if has_room(MEMORY) { PathBuf::from(MEMORY) } else { data_on_disk() }
+}
+
+fn data_on_disk() -> PathBuf {
     workspace::local_dir().join("data")
 }
 

@@ -32,7 +32,7 @@ pub struct ProcessLaunch {
     pub name: String,
     /// The program, and its arguments.
     pub command: Vec<OsString>,
-    /// File for its standard output and error; started anew by each [`Process::start`].
+    /// File for its standard output and error; started anew by each [`ChildProcess::start`].
     pub log: PathBuf,
     /// A folder that is removed when the process was stopped (not when it was killed), if there is one.
     pub scratch: Option<PathBuf>,
@@ -42,7 +42,7 @@ pub struct ProcessLaunch {
 
 /// A running child. Dropping it stops it without waiting.
 #[derive(Debug)]
-pub struct Process {
+pub struct ChildProcess {
     launch: ProcessLaunch,
     /// The supervising shell; it ends when the child has ended.
     supervisor: Child,
@@ -64,8 +64,8 @@ pub enum Signal {
     Continue,
 }
 
-impl Process {
-    /// Starts the child. It is not ready for anything yet, see [`Process::ready`].
+impl ChildProcess {
+    /// Starts the child. It is not ready for anything yet, see [`ChildProcess::ready`].
     ///
     /// # Errors
     /// Where the log cannot be written or no process can be started.

@@ -1,17 +1,18 @@
 //! Java and Maven, looked for before anything is built or started.
 
 use anyhow::{Result, bail};
+use driftless_start::is_in_path;
 
 use super::engine::EngineChoice;
 use super::maven::Artifact;
-use super::{Existing, Jdks, Wanted, sqs};
+use super::{Existing, Jdks, WantedServices, sqs};
 use crate::services::dynamodb::{DynamoDbKind, DynamoDbLocal};
 
 /// Checks that all services that are wanted, and that do not exist yet, can be fetched and run.
 ///
 /// # Errors
 /// Names everything that is missing, with the remedy.
-pub fn check_requirements(wanted: Wanted, existing: &Existing, jdks: &Jdks) -> Result<()> {
+pub fn check_requirements(wanted: WantedServices, existing: &Existing, jdks: &Jdks) -> Result<()> {
     let mut problems = Vec::new();
     let mut artifacts = Vec::new();
     if wanted.dynamodb == DynamoDbKind::DynamoDbLocal && existing.dynamodb.is_none() {
@@ -40,11 +41,6 @@ fn artifact(engine: EngineChoice, jdks: &Jdks) -> Result<Artifact> {
     engine.release(jdks).map(|(release, _)| release.artifact)
 }
 
-fn is_in_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,11 +49,11 @@ mod tests {
     fn all_that_is_missing_is_named_together() {
         let folder = tempfile::tempdir().unwrap();
         let jdks = Jdks::fake(folder.path(), &["11.0.2"]);
-        let error = check_requirements(Wanted::default(), &Existing::default(), &jdks).unwrap_err().to_string();
+        let error = check_requirements(WantedServices::default(), &Existing::default(), &jdks).unwrap_err().to_string();
         assert!(error.contains("ElasticMQ needs Java 17"), "{error}");
         assert!(error.contains("OpenSearch 2.19.1 needs Java 17"), "{error}");
         let url = || Some("http://127.0.0.1:1".to_owned());
         let existing = Existing { sqs: url(), opensearch: url(), ..Existing::default() };
-        check_requirements(Wanted::default(), &existing, &jdks).unwrap();
+        check_requirements(WantedServices::default(), &existing, &jdks).unwrap();
     }
 }

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
 use super::service::{Provided, provide};
-use super::{DynamoDb, DynamoDbKind, ElasticMq, EngineChoice, Existing, Jdks, OpenSearch, Services, Wanted};
+use super::{DynamoDb, DynamoDbKind, ElasticMq, EngineChoice, Existing, Jdks, OpenSearch, Services, WantedServices};
 
 type Cell<S> = OnceCell<Arc<Provided<S>>>;
 
@@ -21,7 +21,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .build()
         .expect("a process can start threads")
 });
-static BUNDLES: Mutex<Option<HashMap<Wanted, &'static Services>>> = Mutex::new(None);
+static BUNDLES: Mutex<Option<HashMap<WantedServices, &'static Services>>> = Mutex::new(None);
 static EMBEDDED: Cell<DynamoDb> = Cell::const_new();
 static DYNAMODB_LOCAL: Cell<DynamoDb> = Cell::const_new();
 static SQS: Cell<ElasticMq> = Cell::const_new();
@@ -36,7 +36,7 @@ static ELASTICSEARCH_7: Cell<OpenSearch> = Cell::const_new();
 /// # Panics
 /// Where a service cannot be started: a test must not pass without it.
 #[must_use]
-pub fn shared(wanted: Wanted) -> &'static Services {
+pub fn shared(wanted: WantedServices) -> &'static Services {
     if let Some(bundle) = known(wanted) {
         return bundle;
     }
@@ -52,18 +52,18 @@ pub fn shared(wanted: Wanted) -> &'static Services {
     }
 }
 
-fn known(wanted: Wanted) -> Option<&'static Services> {
+fn known(wanted: WantedServices) -> Option<&'static Services> {
     let bundles = BUNDLES.lock().unwrap_or_else(PoisonError::into_inner);
     bundles.as_ref()?.get(&wanted).copied()
 }
 
 /// Tests that started the same bundle at the same time get the same one.
-fn remember(wanted: Wanted, services: Services) -> &'static Services {
+fn remember(wanted: WantedServices, services: Services) -> &'static Services {
     let mut bundles = BUNDLES.lock().unwrap_or_else(PoisonError::into_inner);
     bundles.get_or_insert_default().entry(wanted).or_insert_with(|| Box::leak(Box::new(services)))
 }
 
-async fn bundle(wanted: Wanted) -> Result<Services> {
+async fn bundle(wanted: WantedServices) -> Result<Services> {
     let (existing, jdks) = (Existing::from_env(), Jdks::from_env());
     let dynamodb = cell_of(wanted.dynamodb).get_or_try_init(|| {
         provide(existing.dynamodb.as_deref(), async || DynamoDb::start(wanted.dynamodb, &jdks).await)

@@ -1,14 +1,14 @@
 //! SQS: ElasticMQ as a process.
 
 use anyhow::{Context, Result};
+use driftless_start::Jdks;
 
 use super::clients;
 use super::failure::client_error;
 use super::java::{self, Program, path_property};
-use super::jdk::Jdks;
 use super::maven::{Artifact, Coordinates};
 use super::port::PortLease;
-use super::process::Process;
+use super::process::ChildProcess;
 use super::service::Service;
 use super::workspace;
 
@@ -23,7 +23,7 @@ const MINIMUM_JAVA: u32 = 17;
 #[derive(Debug)]
 pub struct ElasticMq {
     endpoint: String,
-    process: Process,
+    process: ChildProcess,
     _port: PortLease,
 }
 
@@ -55,7 +55,7 @@ impl ElasticMq {
             arguments: Vec::new(),
         };
         let endpoint = format!("http://127.0.0.1:{number}");
-        let mut process = Process::start(program.launch(Some(config))).await?;
+        let mut process = ChildProcess::start(program.launch(Some(config))).await?;
         let client = clients::sqs(&endpoint);
         process
             .ready(java::START_LIMIT, async || client.list_queues().send().await.context("list the queues").map(drop))
@@ -85,7 +85,8 @@ pub async fn create_queue(endpoint: &str, name: &str) -> Result<String> {
 /// # Errors
 /// Where no installed Java can run it.
 pub(super) fn artifact(jdks: &Jdks) -> Result<Artifact> {
-    jdks.at_least(MINIMUM_JAVA, NAME).map(|_| ELASTICMQ)
+    jdks.at_least(MINIMUM_JAVA, NAME)?;
+    Ok(ELASTICMQ)
 }
 
 impl Service for ElasticMq {

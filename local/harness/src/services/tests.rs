@@ -24,7 +24,7 @@ async fn check_dynamodb(kind: DynamoDbKind) {
         AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, StreamSpecification,
         StreamViewType,
     };
-    let wanted = Wanted { dynamodb: kind, sqs: false, engine: None, ..Wanted::default() };
+    let wanted = WantedServices { dynamodb: kind, sqs: false, engine: None, ..WantedServices::default() };
     let services = Services::start_beside(wanted, &Existing::default(), &Jdks::from_env()).await.unwrap();
     let endpoint = services.dynamodb_endpoint().to_owned();
     let key = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S);
@@ -111,7 +111,7 @@ async fn an_existing_service_is_used_and_left_alone() {
     let existing = EmbeddedDynamoDb::start().await.unwrap();
     let url = existing.endpoint().to_owned();
     let given = Existing { dynamodb: Some(url.clone()), ..Existing::default() };
-    let wanted = Wanted { sqs: false, engine: None, ..Wanted::default() };
+    let wanted = WantedServices { sqs: false, engine: None, ..WantedServices::default() };
     let services = Services::start_beside(wanted, &given, &Jdks::from_env()).await.unwrap();
     assert_eq!(services.dynamodb_endpoint(), url);
     services.stop().await.unwrap();
@@ -120,7 +120,7 @@ async fn an_existing_service_is_used_and_left_alone() {
 
 #[tokio::test]
 async fn tests_share_one_bundle() {
-    let wanted = Wanted { sqs: false, engine: None, ..Wanted::default() };
+    let wanted = WantedServices { sqs: false, engine: None, ..WantedServices::default() };
     let (one, other) = (shared(wanted), std::thread::spawn(move || shared(wanted)).join().unwrap());
     assert_eq!(one.dynamodb_endpoint(), other.dynamodb_endpoint());
     dynamodb_client(one.dynamodb_endpoint()).list_tables().send().await.unwrap();

@@ -15,7 +15,7 @@ pub const SQS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
 
 /// Choice of services to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Wanted {
+pub struct WantedServices {
     /// DynamoDB to start; there is always one.
     pub dynamodb: DynamoDbKind,
     /// True if there are queues.
@@ -26,7 +26,7 @@ pub struct Wanted {
     pub purpose: Purpose,
 }
 
-impl Default for Wanted {
+impl Default for WantedServices {
     /// Everything, in the default kinds.
     fn default() -> Self {
         Self {

@@ -9,7 +9,7 @@
 //! - [`state`]: cursors and counts; [`StateFile`]: the same, for the next process; [`about()`]: the table and the index
 //!   that they are about.
 //! - [`LongWork`]: what there is to do; `part`: the loop of one part.
-//! - [`backfill`], [`verify`], [`purge`]: these functions' own requests and sums.
+//! - [`backfill`], [`verify`], [`purge`]: these functions' own requests and sums; [`reindex`]: its steps.
 //!
 //! Deliberately absent: lines for people. Commands, tests and benchmarks say what they have to say.
 
@@ -17,6 +17,7 @@ mod about;
 pub mod backfill;
 mod part;
 pub mod purge;
+pub mod reindex;
 pub mod state;
 mod state_file;
 pub mod verify;

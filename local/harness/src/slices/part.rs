@@ -3,12 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use bytes::Bytes;
-use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
-use super::state::Part;
+use super::state::PartState;
 use super::work::LongWork;
 use crate::function::{FunctionProcess, InvocationOutcome, Invoke as _};
 
@@ -30,13 +28,13 @@ const FINAL_ERRORS: [&str; 2] = ["Configuration", "Request"];
 ///
 /// # Errors
 /// As [`LongWork::run`].
-pub(super) async fn run(work: &LongWork, mut part: Part, answers: UnboundedSender<Part>) -> Result<()> {
+pub(super) async fn run(work: &LongWork, mut part: PartState, answers: UnboundedSender<PartState>) -> Result<()> {
     let mut process = FunctionProcess::new(work.function.clone());
     let (mut slice, mut failures, mut fault) = (FIRST_SLICE, 0, work.first_fault);
     while !part.done {
         process.set_timeout(work.timeout(slice));
         let (begun, read) = (Instant::now(), part.counts.number("rcu"));
-        let invocation = process.invoke(Bytes::from(payload(work, &part).to_string()), fault.take()).await?;
+        let invocation = process.invoke(work.payload(&part), fault.take()).await?;
         let failure = match invocation.outcome {
             InvocationOutcome::Response(body) if part.take(&body)? => {
                 failures = 0;
@@ -67,18 +65,6 @@ pub(super) async fn run(work: &LongWork, mut part: Part, answers: UnboundedSende
     Ok(())
 }
 
-fn payload(work: &LongWork, part: &Part) -> Value {
-    let mut request = work.request.clone();
-    if let Some(segments) = work.segments {
-        request["segment"] = part.segment.into();
-        request["segments"] = segments.into();
-    }
-    if let Some(cursor) = &part.cursor {
-        request["cursor"] = cursor.clone();
-    }
-    request
-}
-
 /// Time until the read capacity of the last invocation is earned. Each invocation begins without a debt.
 fn owed(work: &LongWork, spent: f64, begun: Instant) -> Duration {
     let Some(per_second) = work.rcu_per_second else { return Duration::ZERO };
@@ -90,21 +76,8 @@ fn owed(work: &LongWork, spent: f64, begun: Instant) -> Duration {
 mod tests {
     use serde_json::json;
 
-    use super::super::state::WorkState;
     use super::*;
     use crate::function::FunctionConfig;
-
-    #[test]
-    fn each_invocation_gets_its_segment_and_the_last_cursor() {
-        let mut work = LongWork::new(FunctionConfig::new("f", "/f"), json!({"consistent": true}));
-        let mut part = WorkState::new(1).parts.remove(0);
-        assert_eq!(payload(&work, &part), json!({"consistent": true}));
-        work.segments = Some(8);
-        part.segment = 3;
-        part.cursor = Some(json!({"nth": 5}));
-        let expected = json!({"consistent": true, "segment": 3, "segments": 8, "cursor": {"nth": 5}});
-        assert_eq!(payload(&work, &part), expected);
-    }
 
     #[test]
     fn a_read_budget_holds_from_one_invocation_to_the_next() {

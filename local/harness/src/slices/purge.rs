@@ -2,24 +2,24 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use bytes::Bytes;
 use purge::report::PurgeReport;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
+use crate::function::{FunctionConfig, FunctionProcess, Invoke as _};
 
 /// Sums of a purge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct PurgeSummary {
     /// Tombstones of the age that were found.
     pub found: u64,
-    /// Deleted for good.
+    /// Tombstones that were deleted for good.
     pub purged: u64,
     /// Written again since they were found, or purged by another process.
     pub moved: u64,
-    /// Not deleted.
+    /// Tombstones whose deletion failed, which a later purge finds again.
     pub failed: u64,
     /// Time of the purge.
     pub seconds: f64,
@@ -38,11 +38,8 @@ pub async fn run(
 ) -> Result<PurgeSummary> {
     let (mut process, mut summary, start) = (FunctionProcess::new(function), PurgeSummary::default(), Instant::now());
     loop {
-        let report = match process.invoke(Bytes::from(request.to_string()), None).await?.outcome {
-            InvocationOutcome::Response(body) => serde_json::from_slice(&body).context("read the function's answer")?,
-            error => bail!("the function purge failed: {error}"),
-        };
-        let PurgeReport { found, purged, moved, failed, done } = report;
+        let invocation = process.invoke(Bytes::from(request.to_string()), None).await?;
+        let PurgeReport { found, purged, moved, failed, done } = invocation.outcome.answer("purge")?;
         summary.found += found;
         summary.purged += purged;
         summary.moved += moved;

@@ -16,7 +16,7 @@ pub struct Counts(BTreeMap<String, Number>);
 
 /// State of one part.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Part {
+pub struct PartState {
     /// Number of the segment, from 0 on.
     pub segment: u32,
     /// Cursor of the last answer.
@@ -34,16 +34,22 @@ pub struct Part {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkState {
     /// States of the parts, in the order of their segments.
-    pub parts: Vec<Part>,
+    pub parts: Vec<PartState>,
     /// Time of all runs so far.
     pub seconds: f64,
 }
 
 impl Counts {
+    /// Returns a count, if an answer had it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.get(name).and_then(Number::as_f64)
+    }
+
     /// Returns a count, 0 if no answer had it.
     #[must_use]
     pub fn number(&self, name: &str) -> f64 {
-        self.0.get(name).and_then(Number::as_f64).unwrap_or_default()
+        self.get(name).unwrap_or_default()
     }
 
     /// Returns a whole count, 0 if no answer had it.
@@ -70,12 +76,12 @@ impl Counts {
     }
 }
 
-impl Part {
-    /// Takes an answer. Returns `false` if it shows no progress: the same cursor, and not done.
+impl PartState {
+    /// Adds an answer. Returns `false` if it shows no progress: the same cursor, and not done.
     ///
     /// # Errors
     /// Fails if it is not an answer with `done`, `cursor` and `counts`.
-    pub(super) fn take(&mut self, answer: &[u8]) -> Result<bool> {
+    pub fn take(&mut self, answer: &[u8]) -> Result<bool> {
         let answer: Value = serde_json::from_slice(answer).context("read the function's answer")?;
         let Value::Object(mut answer) = answer else { bail!("the function's answer is no object: {answer}") };
         let done = answer.remove("done").and_then(|done| done.as_bool());
@@ -84,8 +90,9 @@ impl Part {
         if !done && cursor == self.cursor {
             return Ok(false);
         }
-        let counts = answer.remove("counts").unwrap_or_default();
-        for (name, count) in counts.as_object().into_iter().flatten() {
+        // A purge has its counts beside the rest.
+        let counts = answer.remove("counts");
+        for (name, count) in counts.as_ref().and_then(Value::as_object).unwrap_or(&answer) {
             if let Value::Number(count) = count {
                 self.counts.add(name, count);
             }
@@ -100,7 +107,7 @@ impl WorkState {
     /// Returns the state of so many parts before their first invocations.
     #[must_use]
     pub fn new(parts: u32) -> Self {
-        Self { parts: (0..parts).map(|segment| Part { segment, ..Part::default() }).collect(), seconds: 0.0 }
+        Self { parts: (0..parts).map(|segment| PartState { segment, ..PartState::default() }).collect(), seconds: 0.0 }
     }
 
     /// Returns `true` if all parts are done.
@@ -133,7 +140,7 @@ impl WorkState {
         serde_json::from_value(Value::Object(report)).context("read the function's answers")
     }
 
-    pub(super) fn replace(&mut self, part: Part) {
+    pub(super) fn replace(&mut self, part: PartState) {
         if let Some(place) = self.parts.iter_mut().find(|other| other.segment == part.segment) {
             *place = part;
         }

@@ -29,18 +29,18 @@ pub enum OrphanSearch {
     /// Counts, and lists the index where the counts prove nothing.
     #[default]
     Proof,
-    /// Counts only.
+    /// Compares the counts of table and index.
     Count,
-    /// Lists the index.
+    /// Lists the whole index.
     Full,
-    /// Neither.
+    /// Looks for none: the verdict is never `equal`.
     None,
 }
 
-/// Verification, not begun.
+/// A verification that has not begun.
 #[derive(Clone, Debug)]
 pub struct Verification {
-    /// Configured function.
+    /// The function `verify`, configured for table and index.
     pub function: FunctionConfig,
     /// Request of each part of the table's side.
     pub request: Value,
@@ -117,7 +117,7 @@ pub struct VerifySummary {
     pub orphans: OrphansLookedFor,
     /// Conclusion from a sample.
     pub sample: Option<String>,
-    /// First differences.
+    /// The first differences that were found.
     pub examples: Vec<Example>,
     /// Time of all runs.
     pub seconds: f64,

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::Value;
 
-use super::state::WorkState;
+use super::state::{PartState, WorkState};
 use crate::function::{FunctionConfig, ProcessFault};
 
 /// Variable that keeps a part of each invocation's time for its answer, and its default in milliseconds.
@@ -41,6 +42,24 @@ impl LongWork {
         WorkState::new(self.segments.unwrap_or(1).max(1))
     }
 
+    /// Returns the payload of a part's next invocation: the request with its segment, and its last cursor.
+    #[must_use]
+    pub fn payload(&self, part: &PartState) -> Bytes {
+        Bytes::from(self.request_of(part).to_string())
+    }
+
+    fn request_of(&self, part: &PartState) -> Value {
+        let mut request = self.request.clone();
+        if let Some(segments) = self.segments {
+            request["segment"] = part.segment.into();
+            request["segments"] = segments.into();
+        }
+        if let Some(cursor) = &part.cursor {
+            request["cursor"] = cursor.clone();
+        }
+        request
+    }
+
     /// Timeout of an invocation that shall work for so long.
     pub(super) fn timeout(&self, work: Duration) -> Duration {
         let (name, default) = ANSWER_MARGIN;
@@ -64,5 +83,16 @@ mod tests {
         work.pauses = Duration::ZERO;
         work.function = work.function.env("ANSWER_MARGIN_MS", "5000");
         assert_eq!(work.timeout(Duration::from_secs(3)), Duration::from_secs(8));
+    }
+    #[test]
+    fn each_invocation_gets_its_segment_and_the_last_cursor() {
+        let mut work = LongWork::new(FunctionConfig::new("f", "/f"), json!({"consistent": true}));
+        let mut part = WorkState::new(1).parts.remove(0);
+        assert_eq!(work.request_of(&part), json!({"consistent": true}));
+        work.segments = Some(8);
+        part.segment = 3;
+        part.cursor = Some(json!({"nth": 5}));
+        let expected = json!({"consistent": true, "segment": 3, "segments": 8, "cursor": {"nth": 5}});
+        assert_eq!(work.request_of(&part), expected);
     }
 }

@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::{
 };
 use driftless_harness::mapping::{
     DynamoDbStream, EventSourceMapping, MappingConfig,
-    stream::{ChangeStream, Page, ShardId, ShardPosition},
+    stream::{ChangeStream, ShardId, ShardPosition, StreamPage},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -116,12 +116,12 @@ fn full_item() -> HashMap<String, AttributeValue> {
     full
 }
 
-async fn read(stream: &DynamoDbStream, shard: &ShardId, position: &ShardPosition) -> Page {
+async fn read(stream: &DynamoDbStream, shard: &ShardId, position: &ShardPosition) -> StreamPage {
     let iterator = stream.iterator(shard, position).await.expect("an iterator");
     stream.records(&iterator, 100).await.expect("records")
 }
 
-fn events(page: &Page) -> Vec<Value> {
+fn events(page: &StreamPage) -> Vec<Value> {
     page.records.iter().map(|record| serde_json::from_slice(record.json()).expect("JSON")).collect()
 }
 

@@ -21,7 +21,7 @@ const EMPTY_PAGE_PAUSE: Duration = Duration::from_millis(200);
 
 /// Progress through a range of a real stream.
 #[derive(Debug)]
-pub struct Cursor {
+pub struct RangeCursor {
     pub(super) range: BatchInfo,
     start: SequenceNumber,
     end: SequenceNumber,
@@ -35,7 +35,7 @@ pub struct Cursor {
     empty_since: Option<Instant>,
 }
 
-impl Cursor {
+impl RangeCursor {
     /// Creates a cursor in front of the range's first page.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    fn cursor(start: u32, end: u32) -> Cursor {
+    fn cursor(start: u32, end: u32) -> RangeCursor {
         let range = BatchInfo {
             stream_arn: "arn:aws:dynamodb:x:1:table/T/stream/2026-01-15T09:30:00.000".to_owned(),
             shard_id: "s".to_owned(),
@@ -139,7 +139,7 @@ mod tests {
             batch_size: 1,
             approximate_arrival_of_last_record: None,
         };
-        Cursor::new(&range).expect("a range")
+        RangeCursor::new(&range).expect("a range")
     }
 
     fn records(numbers: &[u32]) -> Vec<Record> {
@@ -149,7 +149,7 @@ mod tests {
 
     /// Reads pages in their order, each after the cursor's pause, until one is the last. The shard is closed behind the
     /// pages if `closed`. Returns the number of records.
-    fn read(cursor: &mut Cursor, pages: &[&[u32]], closed: bool) -> Result<usize, RangeError> {
+    fn read(cursor: &mut RangeCursor, pages: &[&[u32]], closed: bool) -> Result<usize, RangeError> {
         let (mut now, mut count) = (Instant::now(), 0);
         for (nth, numbers) in pages.iter().enumerate() {
             now += cursor.pause();

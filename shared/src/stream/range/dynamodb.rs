@@ -7,7 +7,7 @@ use aws_sdk_dynamodbstreams::operation::get_shard_iterator::GetShardIteratorErro
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Cursor, RangeError, RangePage, RangeReader};
+use super::{RangeCursor, RangeError, RangePage, RangeReader};
 use crate::aws::{CallError, LazyClient};
 use crate::dead_letter::range::BatchInfo;
 
@@ -49,7 +49,7 @@ impl DynamoDbRangeReader {
     }
 
     /// Asks for a new iterator at the place of the last one.
-    async fn renew(&self, cursor: &mut Cursor, deadline: Instant) -> Result<(), RangeError> {
+    async fn renew(&self, cursor: &mut RangeCursor, deadline: Instant) -> Result<(), RangeError> {
         let (kind, number) = match cursor.after() {
             Some(number) => (ShardIteratorType::AfterSequenceNumber, number),
             None => (ShardIteratorType::AtSequenceNumber, cursor.range.start_sequence_number.as_str()),
@@ -60,10 +60,10 @@ impl DynamoDbRangeReader {
 }
 
 impl RangeReader for DynamoDbRangeReader {
-    type Cursor = Cursor;
+    type Cursor = RangeCursor;
 
-    async fn open(&self, range: &BatchInfo, deadline: Instant) -> Result<Cursor, RangeError> {
-        let mut cursor = Cursor::new(range)?;
+    async fn open(&self, range: &BatchInfo, deadline: Instant) -> Result<RangeCursor, RangeError> {
+        let mut cursor = RangeCursor::new(range)?;
         let at = Some(range.start_sequence_number.as_str());
         cursor.iterator = self.iterator(range, ShardIteratorType::AtSequenceNumber, at, deadline).await?;
         if cursor.iterator.is_none() {
@@ -73,7 +73,7 @@ impl RangeReader for DynamoDbRangeReader {
         Ok(cursor)
     }
 
-    async fn next(&self, cursor: &mut Cursor, deadline: Instant) -> Result<RangePage, RangeError> {
+    async fn next(&self, cursor: &mut RangeCursor, deadline: Instant) -> Result<RangePage, RangeError> {
         let Some(iterator) = cursor.iterator.take() else {
             return Ok(RangePage { records: Vec::new(), last: true });
         };
@@ -95,7 +95,7 @@ impl RangeReader for DynamoDbRangeReader {
         }
     }
 
-    fn is_trimmed(&self, cursor: &Cursor) -> bool {
+    fn is_trimmed(&self, cursor: &RangeCursor) -> bool {
         cursor.is_trimmed()
     }
 }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use crate::dead_letter::range::BatchInfo;
-pub use cursor::Cursor;
+pub use cursor::RangeCursor;
 pub use dynamodb::DynamoDbRangeReader;
 
 /// Reason why a range could not be read.

@@ -1,13 +1,13 @@
 //! AWS's DynamoDB Local as a process, in memory.
 
 use anyhow::{Context, Result};
+use driftless_start::Jdks;
 
 use crate::services::clients;
 use crate::services::java::{self, Program, path_property};
-use crate::services::jdk::Jdks;
 use crate::services::maven::{Artifact, Coordinates};
 use crate::services::port::PortLease;
-use crate::services::process::Process;
+use crate::services::process::ChildProcess;
 use crate::services::service::Service;
 
 const DYNAMODB_LOCAL: Artifact = Artifact {
@@ -22,7 +22,7 @@ const MINIMUM_JAVA: u32 = 17;
 #[derive(Debug)]
 pub struct DynamoDbLocal {
     endpoint: String,
-    process: Process,
+    process: ChildProcess,
     _port: PortLease,
 }
 
@@ -47,7 +47,7 @@ impl DynamoDbLocal {
             arguments: ["-inMemory", "-sharedDb", "-disableTelemetry", "-port", &number].map(Into::into).to_vec(),
         };
         let endpoint = format!("http://127.0.0.1:{number}");
-        let mut process = Process::start(program.launch(None)).await?;
+        let mut process = ChildProcess::start(program.launch(None)).await?;
         let client = clients::dynamodb(&endpoint);
         process
             .ready(java::START_LIMIT, async || client.list_tables().send().await.context("list the tables").map(drop))
@@ -60,7 +60,8 @@ impl DynamoDbLocal {
     /// # Errors
     /// Where no installed Java can run it.
     pub(in crate::services) fn artifact(jdks: &Jdks) -> Result<Artifact> {
-        jdks.at_least(MINIMUM_JAVA, NAME).map(|_| DYNAMODB_LOCAL)
+        jdks.at_least(MINIMUM_JAVA, NAME)?;
+        Ok(DYNAMODB_LOCAL)
     }
 
     /// The pid of its Java process.

@@ -35,7 +35,7 @@ async fn stop_ends_the_child_and_removes_its_scratch_folder() {
     std::fs::create_dir(&scratch).unwrap();
     let mut launch = launch(folder.path(), "exec sleep 600");
     launch.scratch = Some(scratch.clone());
-    let process = Process::start(launch).await.unwrap();
+    let process = ChildProcess::start(launch).await.unwrap();
     let pid = process.pid();
     assert!(runs(pid));
     process.stop().await.unwrap();
@@ -49,7 +49,7 @@ async fn a_child_that_ignores_sigterm_is_killed_after_its_grace() {
     let mut launch = launch(folder.path(), "trap '' TERM; echo up; while :; do sleep 1; done");
     launch.grace = Duration::from_millis(300);
     let log = launch.log.clone();
-    let mut process = Process::start(launch).await.unwrap();
+    let mut process = ChildProcess::start(launch).await.unwrap();
     process
         .ready(Duration::from_secs(5), async || {
             anyhow::ensure!(std::fs::read_to_string(&log)?.contains("up"), "no output yet");
@@ -65,7 +65,7 @@ async fn a_child_that_ignores_sigterm_is_killed_after_its_grace() {
 #[tokio::test]
 async fn dropping_stops_the_child() {
     let folder = tempfile::tempdir().unwrap();
-    let process = Process::start(launch(folder.path(), "exec sleep 600")).await.unwrap();
+    let process = ChildProcess::start(launch(folder.path(), "exec sleep 600")).await.unwrap();
     let pid = process.pid();
     drop(process);
     eventually("the child is gone", || !runs(pid));
@@ -78,7 +78,7 @@ async fn kill_keeps_the_scratch_folder() {
     std::fs::create_dir(&scratch).unwrap();
     let mut launch = launch(folder.path(), "exec sleep 600");
     launch.scratch = Some(scratch.clone());
-    let process = Process::start(launch).await.unwrap();
+    let process = ChildProcess::start(launch).await.unwrap();
     let pid = process.pid();
     process.kill().await.unwrap();
     assert!(!runs(pid));
@@ -88,7 +88,7 @@ async fn kill_keeps_the_scratch_folder() {
 #[tokio::test]
 async fn a_frozen_child_can_still_be_stopped() {
     let folder = tempfile::tempdir().unwrap();
-    let mut process = Process::start(launch(folder.path(), "exec sleep 600")).await.unwrap();
+    let mut process = ChildProcess::start(launch(folder.path(), "exec sleep 600")).await.unwrap();
     let pid = process.pid();
     process.signal(Signal::Stop).await.unwrap();
     process.stop().await.unwrap();
@@ -98,7 +98,7 @@ async fn a_frozen_child_can_still_be_stopped() {
 #[tokio::test]
 async fn an_early_end_is_noticed_at_once_and_shows_the_log() {
     let folder = tempfile::tempdir().unwrap();
-    let mut process = Process::start(launch(folder.path(), "echo 'no disk left'; exit 3")).await.unwrap();
+    let mut process = ChildProcess::start(launch(folder.path(), "echo 'no disk left'; exit 3")).await.unwrap();
     let started = Instant::now();
     let error = process.ready(Duration::from_secs(60), std::future::pending).await.unwrap_err().to_string();
     assert!(started.elapsed() < Duration::from_secs(30));
@@ -110,7 +110,7 @@ async fn a_missing_program_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut launch = launch(folder.path(), "");
     launch.command = vec!["no-such-program-anywhere".into()];
-    let mut process = Process::start(launch).await.unwrap();
+    let mut process = ChildProcess::start(launch).await.unwrap();
     let error = process.ready(Duration::from_secs(60), std::future::pending).await.unwrap_err().to_string();
     assert!(error.contains("not found"), "{error}");
 }

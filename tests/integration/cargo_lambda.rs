@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use driftless_harness::services::{PortLease, Process, ProcessLaunch, last_lines, local_dir};
+use driftless_harness::services::{ChildProcess, PortLease, ProcessLaunch, last_lines, local_dir};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -75,7 +75,7 @@ fn stray() -> impl Iterator<Item = String> {
 
 /// A running `cargo lambda watch`; it ends with this process, whatever ends it.
 struct Watch {
-    process: Process,
+    process: ChildProcess,
     log: PathBuf,
     path: OsString,
     port: PortLease,
@@ -106,7 +106,7 @@ impl Watch {
         let grace = Duration::from_secs(10);
         let launch =
             ProcessLaunch { name: "cargo lambda watch".to_owned(), command, log: log.clone(), scratch: None, grace };
-        let mut process = Process::start(launch).await.expect("a process");
+        let mut process = ChildProcess::start(launch).await.expect("a process");
         let answers = || async { Ok(TcpStream::connect(("127.0.0.1", port.port())).await.map(drop)?) };
         process.ready(START_LIMIT, answers).await.expect("cargo lambda watch");
         Self { process, log, path, port, _settings: folder }

@@ -7,8 +7,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use anyhow::{Result, bail};
+use std::{error, fmt, io};
 
 /// Folders that hold one runtime per sub-folder.
 const JVM_FOLDERS: [&str; 4] = ["/usr/lib/jvm", "/usr/java", "/opt/java", "/Library/Java/JavaVirtualMachines"];
@@ -42,6 +41,18 @@ impl Jdk {
         self.home.join("bin/java")
     }
 }
+
+/// Error for a service whose Java is not installed, with the remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoJava(String);
+
+impl fmt::Display for NoJava {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl error::Error for NoJava {}
 
 /// All runtimes found, oldest release first.
 #[derive(Clone, Debug)]
@@ -85,14 +96,22 @@ impl Jdks {
     ///
     /// # Errors
     /// Names the service, the release it needs and what was found instead.
-    pub fn at_least(&self, minimum: u32, service: &str) -> Result<&Jdk> {
-        if let Some(jdk) = self.0.iter().find(|jdk| jdk.major >= minimum) {
-            return Ok(jdk);
-        }
-        bail!(
-            "{service} needs Java {minimum} or later, found {}; install it (a JRE is enough), or point JAVA_HOME to it",
-            self.description()
-        )
+    pub fn at_least(&self, minimum: u32, service: &str) -> Result<&Jdk, NoJava> {
+        self.0.iter().find(|jdk| jdk.major >= minimum).ok_or_else(|| {
+            let found = self.description();
+            NoJava(format!(
+                "{service} needs Java {minimum} or later, found {found}; install it (a JRE is enough), or point JAVA_HOME to it"
+            ))
+        })
+    }
+
+    /// Creates folders that look like runtimes of these versions, for tests.
+    ///
+    /// # Panics
+    /// If a folder cannot be created.
+    #[must_use]
+    pub fn fake(folder: &Path, versions: &[&str]) -> Self {
+        Self::at(versions.iter().map(|version| install(folder, version, version).expect("a folder for a runtime")))
     }
 
     fn description(&self) -> String {
@@ -140,6 +159,14 @@ fn major_version(version: &str) -> Option<u32> {
     if first == 1 { numbers.next()?.parse().ok() } else { Some(first) }
 }
 
+fn install(folder: &Path, name: &str, version: &str) -> io::Result<PathBuf> {
+    let home = folder.join(name);
+    std::fs::create_dir_all(home.join("bin"))?;
+    std::fs::write(home.join("bin/java"), "")?;
+    std::fs::write(home.join("release"), format!("IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"{version}\"\n"))?;
+    Ok(home)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,21 +185,6 @@ mod tests {
         check("1.8.0_392", Some(8));
         check("", None);
         check("unknown", None);
-    }
-
-    fn install(folder: &Path, name: &str, version: &str) -> PathBuf {
-        let home = folder.join(name);
-        std::fs::create_dir_all(home.join("bin")).unwrap();
-        std::fs::write(home.join("bin/java"), "").unwrap();
-        std::fs::write(home.join("release"), format!("IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"{version}\"\n")).unwrap();
-        home
-    }
-
-    impl Jdks {
-        /// Folders that look like runtimes of these versions.
-        pub(in crate::services) fn fake(folder: &Path, versions: &[&str]) -> Self {
-            Self::at(versions.iter().map(|version| install(folder, version, version)))
-        }
     }
 
     #[test]
@@ -199,7 +211,7 @@ mod tests {
     #[test]
     fn a_runtime_behind_links_is_found_once() {
         let folder = tempfile::tempdir().unwrap();
-        let home = install(folder.path(), "java-17", "17.0.15");
+        let home = install(folder.path(), "java-17", "17.0.15").unwrap();
         std::os::unix::fs::symlink(&home, folder.path().join("default")).unwrap();
         let bin = folder.path().join("bin");
         std::fs::create_dir(&bin).unwrap();
