@@ -1,14 +1,15 @@
 //! One run: its request, its times, the suspects, and the report so far.
 //!
 //! The time between two looks is the request's, or twice the lag that documents show if that is longer. A document that
-//! was written lately tells by how much its write came after its change.
+//! was written lately tells by how much its write came after its change. If that is more than two looks can be apart, the
+//! stream is behind. Then nothing that differs is named, because the change that ends it may still be pending.
 
 use std::time::Duration;
 
 use driftless::document_id::DocumentId;
 use driftless::function::{FunctionError, Slice};
 use driftless::table::Key;
-use driftless::target::StoredDocument;
+use driftless::target::StoredState;
 use driftless::time::Timestamp;
 use tokio::time::Instant;
 
@@ -18,6 +19,8 @@ use crate::suspects::{Look, Suspect, Suspects};
 
 /// Age up to which a document's write shows the present lag.
 const RECENT_MS: u64 = 5 * 60 * 1_000;
+/// Lag from which on a document shows a redriven dead letter: no stream keeps a record longer.
+const RETENTION_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Share of the invocation's time that two looks may be apart because of the lag.
 const LAG_SHARE: u32 = 8;
 
@@ -35,6 +38,8 @@ pub(crate) struct VerifyRun<'r> {
     settle: Duration,
     /// Limit for a settling time from the measured lag.
     longest_settle: Duration,
+    /// True once a document shows a longer lag than two looks are apart.
+    is_behind: bool,
 }
 
 impl<'r> VerifyRun<'r> {
@@ -53,6 +58,7 @@ impl<'r> VerifyRun<'r> {
             slice_stop: slice.stop,
             settle: request.settle(),
             longest_settle: slice.deadline.saturating_duration_since(begun) / LAG_SHARE,
+            is_behind: false,
         };
         if run.stop() <= begun {
             return Err(FunctionError::Request(
@@ -85,17 +91,51 @@ impl<'r> VerifyRun<'r> {
     }
 
     /// Measures the lag by documents that changes of a stream wrote lately.
-    pub(crate) fn note_lag<'d>(&mut self, stored: impl IntoIterator<Item = &'d StoredDocument>, now: Timestamp) {
-        for StoredDocument { state, .. } in stored {
+    pub(crate) fn note_lag<'d>(&mut self, states: impl IntoIterator<Item = &'d StoredState>, now: Timestamp) {
+        for state in states {
             let (Some(event_time), Some(written_at), None) = (state.event_time, state.written_at, state.read_at) else {
                 continue;
             };
-            let lag = Duration::from_millis(written_at.millis_since(event_time));
-            // A longer one is that of a redriven dead letter.
-            if now.millis_since(written_at) <= RECENT_MS && lag <= self.longest_settle {
-                self.report.lag_ms = self.report.lag_ms.max(written_at.millis_since(event_time));
+            let lag_ms = written_at.millis_since(event_time);
+            if now.millis_since(written_at) > RECENT_MS || lag_ms > RETENTION_MS {
+                continue;
+            }
+            self.report.lag_ms = self.report.lag_ms.max(lag_ms);
+            let lag = Duration::from_millis(lag_ms);
+            if lag > self.longest_settle.max(self.settle) {
+                self.is_behind = true;
+            } else {
                 self.settle = self.settle.max((lag * 2).min(self.longest_settle));
             }
         }
+    }
+
+    /// Returns `true` if what differs may only be pending in the stream.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// Returns `true` if something differs, or did.
+    pub(crate) fn has_found(&self) -> bool {
+        self.report.counts.differences() > 0 || !self.suspects.is_empty()
+    }
+
+    /// Counts documents that differ and are not decided.
+    pub(crate) fn leave_undecided(&mut self, documents: u64) {
+        self.report.counts.in_motion += documents;
+        if self.is_behind {
+            self.report.counts.pending += documents;
+        }
+    }
+
+    /// Ends the run, and draws the conclusions from its counts.
+    pub(crate) fn conclude(mut self) -> VerifyReport {
+        self.leave_undecided(self.suspects.len() as u64);
+        // They were named before the lag showed. What was repaired was a difference.
+        if self.is_behind && !self.request.repair {
+            self.report.take_back();
+        }
+        self.report.conclude(self.request.sample);
+        self.report
     }
 }

@@ -55,6 +55,12 @@ impl Scene {
         self.deliver(modify(key, number, 0)).await;
     }
 
+    /// Puts an item, and delivers its change so late.
+    async fn write_late(&self, key: &str, number: u64, seconds: u64) {
+        self.table.put(key, number);
+        self.deliver(modify(key, number, seconds)).await;
+    }
+
     async fn deliver(&self, record: RecordBuilder) -> Outcome {
         let change = Record::read(&record.json(), &self.read_options).change.expect("a change");
         let options = ApplyOptions { deadline: Instant::now() + Duration::from_secs(10), written_at: clock() };
@@ -205,11 +211,9 @@ async fn a_change_on_its_way_is_no_difference() {
 #[tokio::test(start_paused = true)]
 async fn the_settling_time_grows_with_the_lag_that_documents_show() {
     let scene = Scene::equal(2).await;
-    scene.table.put("k1", 10);
-    scene.deliver(modify("k1", 10, 15)).await;
+    scene.write_late("k1", 10, 15).await;
     // A redriven dead letter is no measure.
-    scene.table.put("k2", 11);
-    scene.deliver(modify("k2", 11, 100_000)).await;
+    scene.write_late("k2", 11, 100_000).await;
     scene.table.put("k0", 50);
     let late = async {
         tokio::time::sleep(Duration::from_secs(20)).await;
@@ -218,6 +222,41 @@ async fn the_settling_time_grows_with_the_lag_that_documents_show() {
     let (report, ()) = join(scene.succeed(json!({})), late).await;
     assert!(report.equal && report.counts.in_motion == 0, "{report:?}");
     assert_eq!(report.lag_ms, 20_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_pending_in_a_stream_that_is_behind_is_no_difference() {
+    let scene = Scene::equal(3).await;
+    // The longest time between two looks is an eighth of 300 s.
+    scene.write_late("k1", 10, 60).await;
+    let report = scene.succeed(json!({})).await;
+    assert!(report.equal && report.behind.is_none(), "all is equal, whatever is on its way: {report:?}");
+    assert_eq!(report.lag_ms, 60_000);
+    scene.table.put("k0", 50);
+    scene.table.put("new", 51);
+    scene.table.delete("k2");
+    for repair in [false, true] {
+        let report = scene.succeed(json!({"repair": repair})).await;
+        assert_eq!((report.equal, report.counts.differences(), report.counts.repaired), (false, 0, 0), "{report:?}");
+        assert_eq!((report.counts.in_motion, report.counts.pending), (2, 2));
+        assert_eq!(report.examples, []);
+        let behind = report.behind.expect("a statement");
+        assert!(behind.contains("60 s behind") && behind.contains("verify again"), "{behind}");
+        let report = scene.succeed(json!({"repair": repair, "orphans": "full"})).await;
+        assert_eq!((report.equal, report.counts.orphaned, report.counts.pending), (false, 0, 1), "{report:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lag_that_shows_late_takes_back_what_was_named() {
+    let scene = Scene::equal(8).await;
+    scene.write_late("k7", 10, 60).await;
+    scene.table.put("k0", 50);
+    scene.table.set_page_size(1);
+    // The first item is decided before the last one is read.
+    let report = scene.succeed(json!({"rcu_per_second": 1})).await;
+    assert_eq!((report.equal, report.counts.differences(), report.counts.pending), (false, 0, 1), "{report:?}");
+    assert_eq!(report.examples, []);
 }
 
 #[tokio::test(start_paused = true)]

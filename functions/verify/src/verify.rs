@@ -37,6 +37,8 @@ const LOOKED_AT: usize = 100;
 const READ_TOGETHER: usize = 500;
 /// Number of items that are looked up together.
 const LOOKED_UP: usize = 400;
+/// Number of documents, of those written last, that are asked for the lag.
+const ASKED_FOR_LAG: usize = 100;
 /// Length of ids that are hashed, and do not show their keys.
 const HASHED_BYTES: usize = 512;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -64,17 +66,30 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
     /// Fails if the request or the deployment is wrong, or a side cannot be read. The same request may be sent again.
     pub async fn run(&self, request: &VerifyRequest, slice: Slice) -> Result<VerifyReport, FunctionError> {
         let mut run = VerifyRun::new(request, slice)?;
+        self.measure_lag(&mut run).await;
         match request.orphans {
             Orphans::Full => self.compare_documents(&mut run).await?,
             Orphans::None | Orphans::Count => self.compare_items(&mut run).await?,
         }
         self.settle_all(&mut run).await?;
+        if run.has_found() {
+            self.measure_lag(&mut run).await;
+        }
         if request.orphans == Orphans::Count && run.report.done {
             let count = retry(run.deadline, async || self.writer.target().count(run.deadline).await).await?;
             run.report.documents_in_index = Some(count);
         }
-        run.report.conclude(request.sample);
-        Ok(run.report)
+        Ok(run.conclude())
+    }
+
+    /// Measures the lag of the whole index: a segment, or the items of some keys, may show none. A search that fails
+    /// shows nothing; the documents that are compared show the lag, too.
+    async fn measure_lag(&self, run: &mut VerifyRun<'_>) {
+        let target = self.writer.target();
+        let Ok(latest) = target.latest(ASKED_FOR_LAG, run.deadline).await else { return };
+        let ids: Vec<&DocumentId> = latest.iter().collect();
+        let states = target.read(&ids, Call::until(run.deadline)).await;
+        run.note_lag(states.iter().flatten().flatten(), (self.now)());
     }
 
     /// Compares the items of the selection with their documents.
@@ -126,7 +141,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         };
         let (stored, documents) = join(read, convert).await;
         let stored: Vec<_> = stored?.into_iter().flatten().collect();
-        run.note_lag(stored.iter().flatten(), (self.now)());
+        run.note_lag(stored.iter().flatten().map(|stored| &stored.state), (self.now)());
         for (((id, key, _), document), stored) in compared.into_iter().zip(documents).zip(stored) {
             run.report.counts.items += u64::from(document.is_some());
             run.report.counts.documents += u64::from(is_live(stored.as_ref()));
@@ -245,7 +260,6 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
             let due = run.suspects.take_due(LOOKED_AT);
             self.look_again(due, run).await?;
         }
-        run.report.counts.in_motion += run.suspects.len() as u64;
         Ok(())
     }
 
@@ -258,11 +272,11 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         for (suspect, look) in due.into_iter().zip(looks) {
             // Equal by now: a change was on its way.
             let Some((look, paths)) = look else { continue };
-            if look == suspect.look {
+            if look == suspect.look && !run.is_behind() {
                 run.report.note(&suspect.id, look.kind, paths);
                 differing.push((suspect.id, suspect.key));
-            } else if suspect.looks >= MOST_LOOKS {
-                run.report.counts.in_motion += 1;
+            } else if look == suspect.look || suspect.looks >= MOST_LOOKS {
+                run.leave_undecided(1);
             } else {
                 let due = run.next_look();
                 run.suspects.push(Suspect { look, looks: suspect.looks + 1, due, ..suspect });
@@ -288,7 +302,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
     ) -> Result<Vec<Option<(Look, Vec<String>)>>, FunctionError> {
         let ids: Vec<&DocumentId> = documents.iter().map(|(id, _)| id).collect();
         let stored = self.read_documents(&ids, run.deadline).await?;
-        run.note_lag(stored.iter().flatten(), (self.now)());
+        run.note_lag(stored.iter().flatten().map(|stored| &stored.state), (self.now)());
         let keys: Vec<Key> = documents.iter().filter_map(|(_, key)| key.clone()).collect();
         let found = self.get(&keys, Consistency::Strong, run.deadline).await?;
         run.report.counts.rcu += found.capacity;
