@@ -38,6 +38,8 @@ pub(crate) struct VerifyRun<'r> {
     settle: Duration,
     /// Limit for a settling time from the measured lag.
     longest_settle: Duration,
+    /// Longest time that a page or a further look took.
+    slowest_step: Duration,
     /// True once a document shows a longer lag than two looks are apart.
     is_behind: bool,
 }
@@ -51,13 +53,14 @@ impl<'r> VerifyRun<'r> {
         let begun = Instant::now();
         let run = Self {
             request,
-            report: VerifyReport { cursor: request.cursor.clone(), ..VerifyReport::default() },
+            report: VerifyReport { cursor: request.items.cursor.clone(), ..VerifyReport::default() },
             suspects: Suspects::default(),
             deadline: slice.deadline,
             begun,
             slice_stop: slice.stop,
             settle: request.settle(),
             longest_settle: slice.deadline.saturating_duration_since(begun) / LAG_SHARE,
+            slowest_step: Duration::ZERO,
             is_behind: false,
         };
         if run.stop() <= begun {
@@ -68,10 +71,17 @@ impl<'r> VerifyRun<'r> {
         Ok(run)
     }
 
-    /// Returns the time after which no page is begun. What is found last is looked at twice more.
+    /// Returns the time after which no page is begun. What the page shows is looked at once more at least, and would
+    /// else stay undecided. So a slow side ends the slice earlier.
     pub(crate) fn stop(&self) -> Instant {
-        let stop = self.deadline.checked_sub(self.settle.saturating_mul(2)).unwrap_or(self.begun);
+        let step = self.settle.saturating_add(self.slowest_step);
+        let stop = self.deadline.checked_sub(step.saturating_mul(2)).unwrap_or(self.begun);
         stop.min(self.slice_stop)
+    }
+
+    /// Notes the time of a page, or of a further look.
+    pub(crate) fn note_step(&mut self, begun: Instant) {
+        self.slowest_step = self.slowest_step.max(begun.elapsed());
     }
 
     /// Returns `true` if another page may be begun.
@@ -90,23 +100,15 @@ impl<'r> VerifyRun<'r> {
         self.suspects.push(Suspect { id, key, look, looks: 1, due });
     }
 
-    /// Measures the lag by documents that changes of a stream wrote lately.
-    pub(crate) fn note_lag<'d>(&mut self, states: impl IntoIterator<Item = &'d StoredState>, now: Timestamp) {
-        for state in states {
-            let (Some(event_time), Some(written_at), None) = (state.event_time, state.written_at, state.read_at) else {
-                continue;
-            };
-            let lag_ms = written_at.millis_since(event_time);
-            if now.millis_since(written_at) > RECENT_MS || lag_ms > RETENTION_MS {
-                continue;
-            }
-            self.report.lag_ms = self.report.lag_ms.max(lag_ms);
-            let lag = Duration::from_millis(lag_ms);
-            if lag > self.longest_settle.max(self.settle) {
-                self.is_behind = true;
-            } else {
-                self.settle = self.settle.max((lag * 2).min(self.longest_settle));
-            }
+    /// Notes the longest lag of some documents.
+    pub(crate) fn note_lag(&mut self, lag_ms: Option<u64>) {
+        let Some(lag_ms) = lag_ms else { return };
+        self.report.lag_ms = self.report.lag_ms.max(lag_ms);
+        let lag = Duration::from_millis(lag_ms);
+        if lag > self.longest_settle.max(self.settle) {
+            self.is_behind = true;
+        } else {
+            self.settle = self.settle.max((lag * 2).min(self.longest_settle));
         }
     }
 
@@ -138,4 +140,16 @@ impl<'r> VerifyRun<'r> {
         self.report.conclude(self.request.sample);
         self.report
     }
+}
+
+/// Returns the longest time in milliseconds from a change to its write, of documents that changes of a stream wrote
+/// lately.
+pub(crate) fn longest_lag<'d>(states: impl IntoIterator<Item = &'d StoredState>, now: Timestamp) -> Option<u64> {
+    let lag = |state: &StoredState| match (state.event_time, state.written_at, state.read_at) {
+        (Some(event_time), Some(written_at), None) if now.millis_since(written_at) <= RECENT_MS => {
+            Some(written_at.millis_since(event_time))
+        }
+        _ => None,
+    };
+    states.into_iter().filter_map(lag).filter(|lag_ms| *lag_ms <= RETENTION_MS).max()
 }
