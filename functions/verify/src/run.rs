@@ -1,8 +1,8 @@
 //! One run: its request, its times, the suspects, and the report so far.
 //!
 //! The time between two looks is the request's, or twice the lag that documents show if that is longer. A document that
-//! was written lately tells by how much its write came after its change. If that is more than two looks can be apart, the
-//! stream is behind. Then nothing that differs is named, because the change that ends it may still be pending.
+//! was written lately tells by how much its write came after its change. If that is more than two looks can be apart,
+//! the stream is behind. Then nothing that differs is named, because the change that ends it may still be pending.
 
 use std::time::Duration;
 
