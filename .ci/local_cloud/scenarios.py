@@ -5,6 +5,7 @@
   a missing and a changed document                     →  the execution fails with `Different`
   the same with `repair`                               →  Repaired, and Equal afterwards
   a document without an item, from the index's side    →  `Different`, and Repaired with `repair`
+  a lost document while the index shows a long lag     →  `Behind`, and the document is not called missing
   one segment whose function fails lastingly           →  the others finish, and the execution fails with `SegmentFailed`
   an input that is wrong                               →  the execution fails with `Input`
   a re-index                                           →  both indexes equal, a spoilt one refused, the alias switched
@@ -72,7 +73,8 @@ class Run:
         return [child["status"] for child in children]
 
     def engine(self, path, method="GET", body=None):
-        data = None if body is None else json.dumps(body).encode()
+        # Compact, as driftless writes: verify compares bytes.
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         request = urllib.request.Request(f"{self.opensearch}/{path}", data, {"Content-Type": "application/json"}, method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
@@ -138,6 +140,24 @@ def finds_and_repairs(run):
     assert run.documents() == ITEMS, run.documents()
 
 
+def names_nothing_while_the_stream_is_behind(run):
+    late, lost = key(5), key(17)
+    index = next(iter(run.engine(f"{INDEX}/_alias")))
+    sources = {name: run.engine(f"{index}/_source/{name}") for name in (late, lost)}
+    # A change of an hour ago that was written just now.
+    now = int(time.time() * 1_000)
+    metadata = {"version": sources[late]["_driftless"]["version"], "event_time": now - 3_600_000, "written_at": now}
+    run.engine(f"{index}/_doc/{late}?refresh=true", "PUT", sources[late] | {"_driftless": metadata})
+    run.engine(f"{index}/_doc/{lost}", "DELETE")
+    verify = {"function": "verify", "segments": SEGMENTS, "request": {"settle_ms": 200}}
+    report = json.loads(run.fails("Behind", **verify))
+    counts = report["counts"]
+    assert (report["differences"], counts["pending"], counts["missing"], report["examples"]) == (0, 1, 0, []), report
+    for name, source in sources.items():
+        run.engine(f"{index}/_doc/{name}", "PUT", source)
+    run.succeeds("Equal", **verify)
+
+
 def one_bad_segment_stops_no_other(run):
     run.proxy.refused_segment = 2
     for function, counted in (("backfill", "superseded"), ("verify", "items")):
@@ -180,7 +200,8 @@ def main():
                 outputs = deploy(cloud, binaries, scratch, parameters)
                 print(f"deployed after {time.monotonic() - began:.0f} s")
                 run = Run(cloud, outputs, variables["OPENSEARCH_ENDPOINT"], proxy)
-                for scenario in (backfills_and_proves, finds_and_repairs, one_bad_segment_stops_no_other,
+                for scenario in (backfills_and_proves, finds_and_repairs, names_nothing_while_the_stream_is_behind,
+                                 one_bad_segment_stops_no_other,
                                  refuses_what_is_no_input, reindexes_and_switches):
                     print(scenario.__name__.replace("_", " "))
                     scenario(run)

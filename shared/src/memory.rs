@@ -2,6 +2,7 @@
 
 mod documents;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -321,6 +322,13 @@ impl crate::target::Documents for MemoryTarget {
         let next = found.get(size).map(|one| one.position.seq_no);
         found.truncate(size);
         Ok(DocumentPage { found, next })
+    }
+
+    async fn latest(&self, most: usize, _: Instant) -> Result<Vec<DocumentId>, Problem> {
+        let state = self.state();
+        let mut all: Vec<_> = state.documents.iter().collect();
+        all.sort_by_key(|(_, document)| Reverse(document.seq_no()));
+        Ok(all.into_iter().take(most).map(|(id, _)| id.clone()).collect())
     }
 
     async fn delete(&self, found: &[ListedDocument], call: Call) -> Vec<Result<Deleted, Problem>> {

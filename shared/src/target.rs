@@ -208,6 +208,12 @@ pub trait Documents: Target {
         deadline: Instant,
     ) -> impl Future<Output = Result<DocumentPage, Problem>> + Send;
 
+    /// Returns the ids of up to `most` documents that were written last, tombstones included.
+    ///
+    /// # Errors
+    /// Fails with the engine's problem.
+    fn latest(&self, most: usize, deadline: Instant) -> impl Future<Output = Result<Vec<DocumentId>, Problem>> + Send;
+
     /// Deletes documents for good, each on the condition of its position.
     fn delete(
         &self,

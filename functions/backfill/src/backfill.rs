@@ -74,12 +74,12 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         slice: Slice,
         progress: &mut BackfillProgress<'_>,
     ) -> Result<BackfillReport, FunctionError> {
-        let selection = request.selection().select(self.schema);
+        let selection = request.items.selection().select(self.schema);
         let selection = selection.map_err(|error| FunctionError::Request(error.to_string()))?;
         let consistency = if request.consistent { Consistency::Strong } else { Consistency::Eventual };
         let reader = ItemReader::new(self.table, self.schema, &selection, consistency, self.now);
-        let mut reader = reader.with_pace(Pace::new(request.rcu_per_second));
-        let mut report = BackfillReport { cursor: request.cursor.clone(), ..BackfillReport::default() };
+        let mut reader = reader.with_pace(Pace::new(request.items.rcu_per_second));
+        let mut report = BackfillReport { cursor: request.items.cursor.clone(), ..BackfillReport::default() };
         let mut pages = 0;
         let mut fetched = self.fetch(&mut reader, report.cursor.as_ref(), slice).await;
         loop {

@@ -1,8 +1,7 @@
 //! The function without Lambda around it: takes a request and returns a report.
 
 use driftless::function::clock::now;
-use driftless::function::{Access, Context, Deadlines, FunctionError, Slice};
-use driftless::table::Table as _;
+use driftless::function::{Access, Context, FunctionError, TableSlice};
 use driftless::table::dynamodb::LastTable;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
@@ -35,16 +34,12 @@ async fn backfill(
 ) -> Result<BackfillReport, FunctionError> {
     let request = BackfillRequest::read(event.payload)?;
     let settings = context.settings()?;
-    let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
-    let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
-    let slice = Slice::until(deadlines.work);
-    let table = tables.named(settings.table(request.table.as_deref())?);
-    let schema = table.describe(deadlines.work).await?;
-    let writer = context.open(Access::Create, request.index, Some(&schema.table_arn), deadlines.work).await?;
+    let at = TableSlice::begin(context, tables, request.items.table.as_deref(), event.context.deadline).await?;
+    let writer = at.writer(context, Access::Create, request.index()).await?;
     let function =
-        Backfill { read_options: &settings.read_options, writer: &writer, table: &*table, schema: &schema, now };
+        Backfill { read_options: &settings.read_options, writer: &writer, table: &*at.table, schema: &at.schema, now };
     let mut progress = BackfillProgress::new(settings.engine.index.public(), now());
-    let result = deadlines.keep(function.run(&request, slice, &mut progress)).await;
+    let result = at.deadlines.keep(function.run(&request, at.slice, &mut progress)).await;
     if let Ok(report) = &result {
         progress.close(&report.counts, now());
     }

@@ -1,7 +1,7 @@
 //! The function without Lambda around it: takes a request and returns a report.
 
 use driftless::function::clock::now;
-use driftless::function::{Access, Context, Deadlines, FunctionError, Slice};
+use driftless::function::{Access, Context, FunctionError, Slice};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -27,8 +27,7 @@ pub async fn invoke(context: &Context, event: LambdaEvent<Value>) -> Result<Purg
 async fn run(context: &Context, event: LambdaEvent<Value>) -> Result<PurgeReport, FunctionError> {
     let request = PurgeRequest::read(event.payload)?;
     let settings = context.settings()?;
-    let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
-    let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
+    let deadlines = context.deadlines(event.context.deadline)?;
     let slice = Slice::until(deadlines.work);
     let writer = context.open(Access::Existing, request.index, settings.table_arn.as_deref(), deadlines.work).await?;
     deadlines.keep(purge(writer.target(), &request, slice, now())).await

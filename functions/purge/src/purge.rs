@@ -1,10 +1,8 @@
 //! The loop over pages of tombstones. Each is deleted on the condition of the position at which it was found, so that a
 //! document that was written since stays.
 
-use std::time::Duration;
-
-use driftless::backoff::Backoff;
-use driftless::function::{FunctionError, Slice};
+use driftless::function::retry::pauses;
+use driftless::function::{FunctionError, Slice, retry};
 use driftless::outcome::Treatment;
 use driftless::target::{Call, Deleted, DocumentPage, Documents, Listed, ListedDocument};
 use driftless::time::Timestamp;
@@ -15,8 +13,6 @@ use crate::request::PurgeRequest;
 
 /// Tombstones per bulk request, so that other writers of the index are not held up.
 const DELETED_TOGETHER: usize = 500;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// Deletes tombstones until none of the age is left, `max` are handled, or the slice is over.
 ///
@@ -35,7 +31,8 @@ pub async fn purge<T: Documents>(
         && slice.may_begin()
         && report.found < request.max
     {
-        let DocumentPage { mut found, next } = list(target, before, at, slice.deadline).await?;
+        let list = async || target.list(Listed::TombstonesBefore(before), at, slice.deadline).await;
+        let DocumentPage { mut found, next } = retry(slice.deadline, list).await?;
         let left = usize::try_from(request.max - report.found).unwrap_or(usize::MAX);
         from = if found.len() > left { Some(at) } else { next };
         found.truncate(left);
@@ -48,24 +45,6 @@ pub async fn purge<T: Documents>(
     Ok(report)
 }
 
-async fn list<T: Documents>(
-    target: &T,
-    before: Timestamp,
-    from: u64,
-    deadline: Instant,
-) -> Result<DocumentPage, FunctionError> {
-    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-    loop {
-        let problem = match target.list(Listed::TombstonesBefore(before), from, deadline).await {
-            Ok(page) => return Ok(page),
-            Err(problem) => problem.unless_configuration()?,
-        };
-        if !backoff.wait_before(deadline).await {
-            return Err(FunctionError::Unavailable(problem));
-        }
-    }
-}
-
 /// Deletes tombstones, and again those whose deletion may succeed later.
 async fn delete<T: Documents>(
     target: &T,
@@ -73,7 +52,7 @@ async fn delete<T: Documents>(
     deadline: Instant,
     report: &mut PurgeReport,
 ) -> Result<(), FunctionError> {
-    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    let mut pauses = pauses();
     let mut open = part.to_vec();
     loop {
         let answers = target.delete(&open, Call::until(deadline)).await;
@@ -91,7 +70,7 @@ async fn delete<T: Documents>(
         if left.is_empty() {
             return Ok(());
         }
-        if !backoff.wait_before(deadline).await {
+        if !pauses.wait_before(deadline).await {
             report.failed += left.len() as u64;
             return Ok(());
         }

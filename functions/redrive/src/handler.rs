@@ -1,6 +1,6 @@
 //! The function without Lambda around it: takes a request and returns a report.
 
-use driftless::function::{Context, Deadlines, FunctionError};
+use driftless::function::{Context, FunctionError};
 use driftless::stream::range::RangeReader;
 use driftless::table::dynamodb::LastTable;
 use lambda_runtime::LambdaEvent;
@@ -47,8 +47,7 @@ async fn redrive<R: RangeReader>(
             "DEAD_LETTER_QUEUE_URL is not set: set it to the queue that holds the letters".to_owned(),
         )
     })?;
-    let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
-    let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
+    let deadlines = context.deadlines(event.context.deadline)?;
     // A stream may send dead letters before its first write succeeds, so the index may not exist yet.
     let writer = context.writer(settings.table_arn.as_deref(), deadlines.work).await?;
     let table = &writer.target().index().table;

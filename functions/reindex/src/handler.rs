@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driftless::function::clock::now;
-use driftless::function::{Access, Context, Deadlines, FunctionError, IndexChoice, Slice, connect};
+use driftless::function::{Access, Context, FunctionError, IndexChoice, Slice, connect};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -32,8 +32,7 @@ pub async fn invoke(context: &Context, event: LambdaEvent<Value>) -> Result<Rein
 async fn reindex(context: &Context, event: LambdaEvent<Value>) -> Result<ReindexReport, FunctionError> {
     let request = ReindexRequest::read(event.payload)?;
     let settings = context.settings()?;
-    let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
-    let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
+    let deadlines = context.deadlines(event.context.deadline)?;
     let slice = Slice::until(deadlines.work);
     deadlines
         .keep(async {

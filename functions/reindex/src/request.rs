@@ -70,6 +70,8 @@ pub struct VerifyTotals {
     pub orphaned: u64,
     /// Items that `REPLICATION` gives no document.
     pub unshaped: u64,
+    /// Documents that differ and may only wait for a change, because the stream is behind.
+    pub pending: u64,
     /// Repairs that the engine refused.
     pub rejected: u64,
     /// Repairs that failed and may succeed later.
@@ -77,7 +79,7 @@ pub struct VerifyTotals {
 }
 
 impl VerifyTotals {
-    /// Returns the number of differences, repaired ones included: only a clean run is a proof.
+    /// Returns the number of differences, repaired and possible ones included: only a clean run is a proof.
     #[must_use]
     pub fn differences(&self) -> u64 {
         self.missing
@@ -86,6 +88,7 @@ impl VerifyTotals {
             + self.tombstone_where_item_lives
             + self.orphaned
             + self.unshaped
+            + self.pending
             + self.rejected
             + self.failed
     }
@@ -157,5 +160,6 @@ mod tests {
         let verify = json!({"items": 5, "missing": 1, "repaired": 1, "in_motion": 3, "documents": 5});
         let totals: VerifyTotals = serde_json::from_value(verify).expect("totals");
         assert_eq!((totals.items, totals.differences()), (5, 1));
+        assert_eq!(VerifyTotals { pending: 2, ..VerifyTotals::default() }.differences(), 2);
     }
 }

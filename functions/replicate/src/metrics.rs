@@ -15,9 +15,6 @@ use driftless::time::Timestamp;
 
 pub use outbox::Outbox;
 
-/// Namespace of the metrics in CloudWatch.
-pub const NAMESPACE: &str = "driftless";
-
 /// Outcomes of the records of one or several invocations. Each record counts in exactly one of applied, duplicate,
 /// stale, superseded, rejected and failed.
 #[derive(Debug, Clone, Default)]

@@ -1,8 +1,7 @@
 //! The function without Lambda around it: takes a request and returns a report.
 
 use driftless::function::clock::now;
-use driftless::function::{Access, Context, Deadlines, FunctionError, Slice};
-use driftless::table::Table as _;
+use driftless::function::{Access, Context, FunctionError, TableSlice};
 use driftless::table::dynamodb::LastTable;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
@@ -42,14 +41,10 @@ async fn verify(
 ) -> Result<VerifyReport, FunctionError> {
     let request = VerifyRequest::read(event.payload)?;
     let settings = context.settings()?;
-    let deadlines = Deadlines::new(event.context.deadline, settings.answer_margin);
-    let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
-    let slice = Slice::until(deadlines.work);
-    let table = tables.named(settings.table(request.table.as_deref())?);
-    let schema = table.describe(deadlines.work).await?;
+    let at = TableSlice::begin(context, tables, request.items.table.as_deref(), event.context.deadline).await?;
     let access = if request.repair { Access::Repair } else { Access::Existing };
-    let writer = context.open(access, request.index, Some(&schema.table_arn), deadlines.work).await?;
+    let writer = at.writer(context, access, request.index()).await?;
     let function =
-        Verify { read_options: &settings.read_options, writer: &writer, table: &*table, schema: &schema, now };
-    deadlines.keep(function.run(&request, slice)).await
+        Verify { read_options: &settings.read_options, writer: &writer, table: &*at.table, schema: &at.schema, now };
+    at.deadlines.keep(function.run(&request, at.slice)).await
 }

@@ -1,24 +1,15 @@
-//! Result of an invocation as a line of CloudWatch's embedded metric format.
+//! Result of an invocation as a line of metrics.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
+use driftless::function::metrics;
 use driftless::time::Timestamp;
 use metrique_writer::Entry;
-use metrique_writer::format::Format as _;
 use metrique_writer::unit::AsCount;
-use metrique_writer_format_emf::Emf;
 
 use crate::report::VerifyCounts;
 
-/// Namespace of the metrics in CloudWatch.
-const NAMESPACE: &str = "driftless";
-
 #[derive(Entry)]
 #[entry(rename_all = "PascalCase")]
-struct Line<'i> {
-    #[entry(timestamp)]
-    at: SystemTime,
-    index: &'i str,
+struct Metrics {
     verify_items: AsCount<u64>,
     verify_documents: AsCount<u64>,
     verify_differences: AsCount<u64>,
@@ -28,28 +19,23 @@ struct Line<'i> {
     verify_read_capacity: AsCount<f64>,
 }
 
-/// Writes the line of an invocation to standard output.
-#[expect(clippy::print_stdout, reason = "metrics are lines on standard output; the macro lets tests capture them")]
-pub fn print(counts: &VerifyCounts, index: &str, at: Timestamp) {
-    print!("{}", String::from_utf8_lossy(&line(counts, index, at)));
+impl From<&VerifyCounts> for Metrics {
+    fn from(counts: &VerifyCounts) -> Self {
+        Self {
+            verify_items: counts.items.into(),
+            verify_documents: counts.documents.into(),
+            verify_differences: counts.differences().into(),
+            verify_in_motion: counts.in_motion.into(),
+            verify_repaired: counts.repaired.into(),
+            verify_failed: (counts.failed + counts.rejected).into(),
+            verify_read_capacity: counts.rcu.into(),
+        }
+    }
 }
 
-fn line(counts: &VerifyCounts, index: &str, at: Timestamp) -> Vec<u8> {
-    let line = Line {
-        at: UNIX_EPOCH + Duration::from_millis(at.as_millis()),
-        index,
-        verify_items: counts.items.into(),
-        verify_documents: counts.documents.into(),
-        verify_differences: counts.differences().into(),
-        verify_in_motion: counts.in_motion.into(),
-        verify_repaired: counts.repaired.into(),
-        verify_failed: (counts.failed + counts.rejected).into(),
-        verify_read_capacity: counts.rcu.into(),
-    };
-    let mut emf = Emf::builder(NAMESPACE.to_owned(), vec![vec!["Index".to_owned()]]).build();
-    let mut out = Vec::with_capacity(1024);
-    emf.format(&line, &mut out).expect("invariant: the fields are fixed and memory takes every write");
-    out
+/// Writes the line of an invocation to standard output.
+pub fn print(counts: &VerifyCounts, index: &str, at: Timestamp) {
+    metrics::print(&Metrics::from(counts), index, at);
 }
 
 #[cfg(test)]
@@ -67,7 +53,7 @@ mod tests {
             tombstone_where_item_lives: 5,
             ..VerifyCounts::default()
         };
-        let line = line(&counts, "activity", Timestamp::from_millis(1));
+        let line = metrics::line(&Metrics::from(&counts), "activity", Timestamp::from_millis(1));
         let line: serde_json::Value = serde_json::from_slice(&line).expect("JSON");
         assert_eq!((&line["Index"], &line["VerifyItems"]), (&"activity".into(), &10.into()));
         assert_eq!(line["VerifyDifferences"], 15);

@@ -1,5 +1,6 @@
 //! Answer of `verify`: the place to go on at, counts by kind, examples, and what a clean sample proves.
 
+use driftless::change::RecordError;
 use driftless::document_id::DocumentId;
 use driftless::outcome::SHAPE_CLASS;
 use driftless::table::selection::Cursor;
@@ -17,7 +18,7 @@ pub struct VerifyReport {
     pub cursor: Option<Cursor>,
     /// True if everything of the request was looked at.
     pub done: bool,
-    /// True if no difference was found.
+    /// True if no difference was found, and none may be pending.
     pub equal: bool,
     /// Items and documents, counted by what was found.
     pub counts: VerifyCounts,
@@ -33,6 +34,9 @@ pub struct VerifyReport {
     /// Conclusion from a sample, if only a part was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
+    /// Statement that the stream is behind, and what to do, if that leaves something undecided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<String>,
 }
 
 /// Items and documents, counted by what was found.
@@ -59,6 +63,9 @@ pub struct VerifyCounts {
     pub unshaped: u64,
     /// Items or documents that changed from look to look, and were never found equal: undecided.
     pub in_motion: u64,
+    /// Those in motion that may only wait for a change, because the stream is behind.
+    #[serde(default)]
+    pub pending: u64,
     /// Differences that were repaired.
     pub repaired: u64,
     /// Differences whose document the engine refuses.
@@ -100,16 +107,28 @@ impl VerifyReport {
     }
 
     /// Notes an item that the rules of `REPLICATION` give no document.
-    pub(crate) fn note_unshaped(&mut self, error: &dyn std::fmt::Display) {
+    pub(crate) fn note_unshaped(&mut self, items: u64, error: &RecordError) {
         if self.counts.unshaped == 0 {
             tracing::error!(class = SHAPE_CLASS, "an item has no document: {error}");
         }
-        self.counts.unshaped += 1;
+        self.counts.unshaped += items;
+    }
+
+    /// Counts the differences so far as pending, and names none of them.
+    pub(crate) fn take_back(&mut self) {
+        let counts = &mut self.counts;
+        let differences = counts.differences() - counts.unshaped;
+        counts.pending += differences;
+        counts.in_motion += differences;
+        (counts.missing, counts.stale, counts.different) = (0, 0, 0);
+        (counts.orphaned, counts.tombstone_where_item_lives) = (0, 0);
+        self.examples.clear();
     }
 
     /// Draws the conclusions from the counts. `share` is the share of the items that was compared.
     pub(crate) fn conclude(&mut self, share: f64) {
-        self.equal = self.counts.differences() == 0;
+        self.equal = self.counts.differences() == 0 && self.counts.pending == 0;
+        self.behind = behind(self.counts.pending, self.lag_ms);
         self.sample = (share < 1.0).then(|| proof(self.counts.items, self.counts.differences()));
     }
 }
@@ -120,6 +139,18 @@ impl VerifyCounts {
     pub fn differences(&self) -> u64 {
         self.missing + self.stale + self.different + self.orphaned + self.tombstone_where_item_lives + self.unshaped
     }
+}
+
+/// Says that the stream is behind, and what to do; `None` if nothing is pending.
+#[must_use]
+pub fn behind(pending: u64, lag_ms: u64) -> Option<String> {
+    (pending > 0).then(|| {
+        format!(
+            "the stream is {} s behind, and {pending} of what differs may only wait for a change: wait until the \
+             stream has drained, then verify again",
+            lag_ms / 1_000
+        )
+    })
 }
 
 /// Says what a sample of this many items proves: by the rule of three, the limit at 95 % is 3/n.

@@ -1,9 +1,9 @@
-//! Request to `verify`: the items, the place to go on at, and what is done about differences.
+//! Request to `verify`: the items, and what is done about differences.
 
 use std::time::Duration;
 
-use driftless::function::{FunctionError, IndexChoice, request};
-use driftless::table::selection::{Cursor, SelectionRequest};
+use driftless::function::{FunctionError, IndexChoice, ItemsRequest};
+use driftless::table::selection::Cursor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,27 +25,12 @@ pub enum Orphans {
 }
 
 /// A request. All members are optional: `{}` begins with the whole table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerifyRequest {
-    /// Name of the table. The default is the settings'.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub table: Option<String>,
-    /// Index to compare, if a re-index is under way: `public` or `other`.
-    pub index: IndexChoice,
-    /// Number of the segment, from 0 on.
-    pub segment: u32,
-    /// Number of all segments; 0 counts as 1.
-    pub segments: u32,
-    /// Keys of the items, in DynamoDB JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub keys: Option<Vec<Value>>,
-    /// Partition key of the items, and optionally the beginning of their sort keys, in DynamoDB JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prefix: Option<Value>,
-    /// Cursor of the answer before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<Cursor>,
+    /// Items to compare.
+    #[serde(skip)]
+    pub items: ItemsRequest,
     /// Share of the items that is compared, drawn at random.
     pub sample: f64,
     /// Makes documents equal to their items where they differ.
@@ -54,26 +39,16 @@ pub struct VerifyRequest {
     pub orphans: Orphans,
     /// Minimum time between two looks at what differs. It grows to twice the measured lag.
     pub settle_ms: u64,
-    /// Maximum read capacity units per second of this invocation. Without it, there is no limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rcu_per_second: Option<f64>,
 }
 
 impl Default for VerifyRequest {
     fn default() -> Self {
         Self {
-            table: None,
-            index: IndexChoice::Public,
-            segment: 0,
-            segments: 0,
-            keys: None,
-            prefix: None,
-            cursor: None,
+            items: ItemsRequest::default(),
             sample: 1.0,
             repair: false,
             orphans: Orphans::None,
             settle_ms: DEFAULT_SETTLE_MS,
-            rcu_per_second: None,
         }
     }
 }
@@ -84,37 +59,34 @@ impl VerifyRequest {
     /// # Errors
     /// Names the wrong member and the expected form.
     pub fn read(payload: Value) -> Result<Self, FunctionError> {
-        let request: Self = request::read(payload, EXAMPLE)?;
-        request.selection().check().and_then(|()| request.check()).map_err(FunctionError::Request)?;
+        let (items, own) = ItemsRequest::read::<Self>(payload, EXAMPLE)?;
+        let request = Self { items, ..own };
+        request.check().map_err(FunctionError::Request)?;
         Ok(request)
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.index == IndexChoice::All {
+        let ItemsRequest { segments, keys, prefix, cursor, .. } = &self.items;
+        if self.index() == IndexChoice::All {
             return Err("index is all, and one index is compared at a time: use public or other".to_owned());
         }
         if !(self.sample > 0.0 && self.sample <= 1.0) {
             return Err("sample must be more than 0 and at most 1: 0.01 compares one item in a hundred".to_owned());
         }
-        if self.rcu_per_second.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
-            return Err("rcu_per_second must be more than 0: leave it out for no limit".to_owned());
-        }
-        let is_part = self.segments > 1 || self.keys.is_some() || self.prefix.is_some();
-        if self.orphans == Orphans::Full && is_part {
+        let lists = self.orphans == Orphans::Full;
+        if lists && (*segments > 1 || keys.is_some() || prefix.is_some()) {
             return Err("orphans is full, which lists the whole index: leave segments, keys and prefix out".to_owned());
         }
-        let lists = self.orphans == Orphans::Full;
-        if self.cursor.as_ref().is_some_and(|cursor| matches!(cursor, Cursor::SeqNo(_)) != lists) {
+        if cursor.as_ref().is_some_and(|cursor| matches!(cursor, Cursor::SeqNo(_)) != lists) {
             return Err("the cursor is of another kind of request: send back what the answer before had".to_owned());
         }
         Ok(())
     }
 
-    /// Returns the members that select items.
+    /// Returns the index to compare: the public one, if the request names none.
     #[must_use]
-    pub fn selection(&self) -> SelectionRequest {
-        let Self { segment, segments, keys, prefix, .. } = self.clone();
-        SelectionRequest { segment, segments, keys, prefix }
+    pub fn index(&self) -> IndexChoice {
+        self.items.index.unwrap_or(IndexChoice::Public)
     }
 
     /// Returns the minimum time between two looks.
@@ -157,6 +129,7 @@ mod tests {
             (json!({"sample": 0}), "sample"),
             (json!({"sample": 1.1}), "sample"),
             (json!({"orphans": "all"}), "all"),
+            (json!({"index": "all"}), "index is all"),
             (json!({"orphans": "full", "segments": 2}), "whole index"),
             (json!({"orphans": "full", "cursor": {"nth": 1}}), "another kind"),
             (json!({"cursor": {"seq_no": 1}}), "another kind"),

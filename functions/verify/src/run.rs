@@ -1,14 +1,15 @@
 //! One run: its request, its times, the suspects, and the report so far.
 //!
 //! The time between two looks is the request's, or twice the lag that documents show if that is longer. A document that
-//! was written lately tells by how much its write came after its change.
+//! was written lately tells by how much its write came after its change. If that is more than two looks can be apart,
+//! the stream is behind. Then nothing that differs is named, because the change that ends it may still be pending.
 
 use std::time::Duration;
 
 use driftless::document_id::DocumentId;
 use driftless::function::{FunctionError, Slice};
 use driftless::table::Key;
-use driftless::target::StoredDocument;
+use driftless::target::StoredState;
 use driftless::time::Timestamp;
 use tokio::time::Instant;
 
@@ -18,6 +19,8 @@ use crate::suspects::{Look, Suspect, Suspects};
 
 /// Age up to which a document's write shows the present lag.
 const RECENT_MS: u64 = 5 * 60 * 1_000;
+/// Lag from which on a document shows a redriven dead letter: no stream keeps a record longer.
+const RETENTION_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Share of the invocation's time that two looks may be apart because of the lag.
 const LAG_SHARE: u32 = 8;
 
@@ -35,6 +38,10 @@ pub(crate) struct VerifyRun<'r> {
     settle: Duration,
     /// Limit for a settling time from the measured lag.
     longest_settle: Duration,
+    /// Longest time that a page or a further look took.
+    slowest_step: Duration,
+    /// True once a document shows a longer lag than two looks are apart.
+    is_behind: bool,
 }
 
 impl<'r> VerifyRun<'r> {
@@ -46,13 +53,15 @@ impl<'r> VerifyRun<'r> {
         let begun = Instant::now();
         let run = Self {
             request,
-            report: VerifyReport { cursor: request.cursor.clone(), ..VerifyReport::default() },
+            report: VerifyReport { cursor: request.items.cursor.clone(), ..VerifyReport::default() },
             suspects: Suspects::default(),
             deadline: slice.deadline,
             begun,
             slice_stop: slice.stop,
             settle: request.settle(),
             longest_settle: slice.deadline.saturating_duration_since(begun) / LAG_SHARE,
+            slowest_step: Duration::ZERO,
+            is_behind: false,
         };
         if run.stop() <= begun {
             return Err(FunctionError::Request(
@@ -62,10 +71,17 @@ impl<'r> VerifyRun<'r> {
         Ok(run)
     }
 
-    /// Returns the time after which no page is begun. What is found last is looked at twice more.
+    /// Returns the time after which no page is begun. What the page shows is looked at once more at least, and would
+    /// else stay undecided. So a slow side ends the slice earlier.
     pub(crate) fn stop(&self) -> Instant {
-        let stop = self.deadline.checked_sub(self.settle.saturating_mul(2)).unwrap_or(self.begun);
+        let step = self.settle.saturating_add(self.slowest_step);
+        let stop = self.deadline.checked_sub(step.saturating_mul(2)).unwrap_or(self.begun);
         stop.min(self.slice_stop)
+    }
+
+    /// Notes the time of a page, or of a further look.
+    pub(crate) fn note_step(&mut self, begun: Instant) {
+        self.slowest_step = self.slowest_step.max(begun.elapsed());
     }
 
     /// Returns `true` if another page may be begun.
@@ -84,18 +100,56 @@ impl<'r> VerifyRun<'r> {
         self.suspects.push(Suspect { id, key, look, looks: 1, due });
     }
 
-    /// Measures the lag by documents that changes of a stream wrote lately.
-    pub(crate) fn note_lag<'d>(&mut self, stored: impl IntoIterator<Item = &'d StoredDocument>, now: Timestamp) {
-        for StoredDocument { state, .. } in stored {
-            let (Some(event_time), Some(written_at), None) = (state.event_time, state.written_at, state.read_at) else {
-                continue;
-            };
-            let lag = Duration::from_millis(written_at.millis_since(event_time));
-            // A longer one is that of a redriven dead letter.
-            if now.millis_since(written_at) <= RECENT_MS && lag <= self.longest_settle {
-                self.report.lag_ms = self.report.lag_ms.max(written_at.millis_since(event_time));
-                self.settle = self.settle.max((lag * 2).min(self.longest_settle));
-            }
+    /// Notes the longest lag of some documents.
+    pub(crate) fn note_lag(&mut self, lag_ms: Option<u64>) {
+        let Some(lag_ms) = lag_ms else { return };
+        self.report.lag_ms = self.report.lag_ms.max(lag_ms);
+        let lag = Duration::from_millis(lag_ms);
+        if lag > self.longest_settle.max(self.settle) {
+            self.is_behind = true;
+        } else {
+            self.settle = self.settle.max((lag * 2).min(self.longest_settle));
         }
     }
+
+    /// Returns `true` if what differs may only be pending in the stream.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// Returns `true` if something differs, or did.
+    pub(crate) fn has_found(&self) -> bool {
+        self.report.counts.differences() > 0 || !self.suspects.is_empty()
+    }
+
+    /// Counts documents that differ and are not decided.
+    pub(crate) fn leave_undecided(&mut self, documents: u64) {
+        self.report.counts.in_motion += documents;
+        if self.is_behind {
+            self.report.counts.pending += documents;
+        }
+    }
+
+    /// Ends the run, and draws the conclusions from its counts.
+    pub(crate) fn conclude(mut self) -> VerifyReport {
+        self.leave_undecided(self.suspects.len() as u64);
+        // They were named before the lag showed. What was repaired was a difference.
+        if self.is_behind && !self.request.repair {
+            self.report.take_back();
+        }
+        self.report.conclude(self.request.sample);
+        self.report
+    }
+}
+
+/// Returns the longest time in milliseconds from a change to its write, of documents that changes of a stream wrote
+/// lately.
+pub(crate) fn longest_lag<'d>(states: impl IntoIterator<Item = &'d StoredState>, now: Timestamp) -> Option<u64> {
+    let lag = |state: &StoredState| match (state.event_time, state.written_at, state.read_at) {
+        (Some(event_time), Some(written_at), None) if now.millis_since(written_at) <= RECENT_MS => {
+            Some(written_at.millis_since(event_time))
+        }
+        _ => None,
+    };
+    states.into_iter().filter_map(lag).filter(|lag_ms| *lag_ms <= RETENTION_MS).max()
 }

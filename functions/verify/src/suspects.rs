@@ -65,6 +65,10 @@ impl Suspects {
         self.queue.len()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Adds a suspect, unless its document is one already. The time between two looks is always the same, so the last
     /// one is due last.
     pub(crate) fn push(&mut self, suspect: Suspect) {

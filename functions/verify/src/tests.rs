@@ -55,18 +55,28 @@ impl Scene {
         self.deliver(modify(key, number, 0)).await;
     }
 
+    /// Puts an item, and delivers its change so late.
+    async fn write_late(&self, key: &str, number: u64, seconds: u64) {
+        self.table.put(key, number);
+        self.deliver(modify(key, number, seconds)).await;
+    }
+
     async fn deliver(&self, record: RecordBuilder) -> Outcome {
         let change = Record::read(&record.json(), &self.read_options).change.expect("a change");
         let options = ApplyOptions { deadline: Instant::now() + Duration::from_secs(10), written_at: clock() };
         self.writer().apply(&[change], options).await.expect("configured").outcomes.remove(0)
     }
 
-    async fn run(&self, mut request: Value) -> Result<VerifyReport, FunctionError> {
+    async fn run(&self, request: Value) -> Result<VerifyReport, FunctionError> {
+        self.run_for(Duration::from_secs(300), request).await
+    }
+
+    async fn run_for(&self, time: Duration, mut request: Value) -> Result<VerifyReport, FunctionError> {
         let (writer, schema) = (self.writer(), schema());
         let Self { table, read_options, .. } = self;
         let verify = Verify { read_options, writer: &writer, table, schema: &schema, now: clock };
         request["settle_ms"] = SETTLE_MS.into();
-        verify.run(&VerifyRequest::read(request)?, Slice::until(Instant::now() + Duration::from_secs(300))).await
+        verify.run(&VerifyRequest::read(request)?, Slice::until(Instant::now() + time)).await
     }
 
     async fn succeed(&self, request: Value) -> VerifyReport {
@@ -90,6 +100,10 @@ fn modify(key: &str, number: u64, seconds_ago: u64) -> RecordBuilder {
     RecordBuilder::modify(key, number).new_image(image).event_second(NOW_SECOND - seconds_ago)
 }
 
+fn remove(key: &str, number: u64) -> RecordBuilder {
+    RecordBuilder::remove(key, number).event_second(NOW_SECOND)
+}
+
 fn document(key: &str, number: u64) -> (String, String) {
     (key.to_owned(), format!(r#"{{"n":{number},"pk":"{key}"}}"#))
 }
@@ -104,7 +118,7 @@ async fn equal_sides_have_no_difference() {
     scene.table.set_page_size(100);
     scene.target.set_page_size(100);
     scene.table.delete("k3");
-    scene.deliver(RecordBuilder::remove("k3", 900)).await;
+    scene.deliver(remove("k3", 900)).await;
     let report = scene.succeed(json!({"orphans": "count"})).await;
     assert!(report.equal, "{report:?}");
     assert_eq!((report.counts.items, report.counts.documents), (249, 249));
@@ -123,7 +137,7 @@ async fn differing() -> Scene {
     // Changed by a foreign partial update, which keeps `_driftless` and puts its field behind it.
     scene.target.disfigure(&id("k2"), br#"{"n":3,"pk":"k2","_driftless":{"version":"v"},"seen":true}"#);
     // A tombstone where an item lives.
-    scene.deliver(RecordBuilder::remove("k3", 902)).await;
+    scene.deliver(remove("k3", 902)).await;
     // Orphans: an item that was deleted without its change, and a document of an id that no item can have.
     scene.table.delete("k4");
     scene.target.put_foreign("");
@@ -196,7 +210,7 @@ async fn a_change_on_its_way_is_no_difference() {
     let late = async {
         tokio::time::sleep(Duration::from_millis(SETTLE_MS / 2)).await;
         scene.deliver(modify("k0", 50, 0)).await;
-        scene.deliver(RecordBuilder::remove("k1", 51)).await;
+        scene.deliver(remove("k1", 51)).await;
     };
     let (report, ()) = join(scene.succeed(json!({})), late).await;
     assert!(report.equal && report.counts.in_motion == 0, "{report:?}");
@@ -205,11 +219,9 @@ async fn a_change_on_its_way_is_no_difference() {
 #[tokio::test(start_paused = true)]
 async fn the_settling_time_grows_with_the_lag_that_documents_show() {
     let scene = Scene::equal(2).await;
-    scene.table.put("k1", 10);
-    scene.deliver(modify("k1", 10, 15)).await;
+    scene.write_late("k1", 10, 15).await;
     // A redriven dead letter is no measure.
-    scene.table.put("k2", 11);
-    scene.deliver(modify("k2", 11, 100_000)).await;
+    scene.write_late("k2", 11, 100_000).await;
     scene.table.put("k0", 50);
     let late = async {
         tokio::time::sleep(Duration::from_secs(20)).await;
@@ -218,6 +230,44 @@ async fn the_settling_time_grows_with_the_lag_that_documents_show() {
     let (report, ()) = join(scene.succeed(json!({})), late).await;
     assert!(report.equal && report.counts.in_motion == 0, "{report:?}");
     assert_eq!(report.lag_ms, 20_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_pending_in_a_stream_that_is_behind_is_no_difference() {
+    let scene = Scene::equal(3).await;
+    // The longest time between two looks is an eighth of 300 s.
+    scene.write_late("k1", 10, 60).await;
+    let report = scene.succeed(json!({})).await;
+    assert!(report.equal && report.behind.is_none(), "all is equal, whatever is on its way: {report:?}");
+    assert_eq!(report.lag_ms, 60_000);
+    scene.table.put("k0", 50);
+    scene.table.put("new", 51);
+    scene.table.delete("k2");
+    for repair in [false, true] {
+        let report = scene.succeed(json!({"repair": repair})).await;
+        assert_eq!((report.equal, report.counts.differences(), report.counts.repaired), (false, 0, 0), "{report:?}");
+        assert_eq!((report.counts.in_motion, report.counts.pending), (2, 2));
+        assert_eq!(report.examples, []);
+        let behind = report.behind.expect("a statement");
+        assert!(behind.contains("60 s behind") && behind.contains("verify again"), "{behind}");
+        let report = scene.succeed(json!({"repair": repair, "orphans": "full"})).await;
+        assert_eq!((report.equal, report.counts.orphaned, report.counts.pending), (false, 0, 1), "{report:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lag_that_shows_late_takes_back_what_was_named() {
+    let scene = Scene::equal(8).await;
+    scene.table.put("k0", 50);
+    scene.table.set_page_size(1);
+    let late = async {
+        // The first item is decided by then, and the last one is not read yet.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        scene.write_late("k7", 10, 60).await;
+    };
+    let (report, ()) = join(scene.succeed(json!({"rcu_per_second": 1})), late).await;
+    assert_eq!((report.equal, report.counts.differences(), report.counts.pending), (false, 0, 1), "{report:?}");
+    assert_eq!(report.examples, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -288,6 +338,20 @@ async fn an_outage_is_waited_out_and_a_lasting_one_is_reported() {
     assert!(scene.succeed(json!({})).await.equal);
     scene.target.fail_reads(std::iter::repeat_n(Fault::Status(503), 10_000));
     assert_eq!(scene.run(json!({})).await.expect_err("unavailable").kind(), "Unavailable");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_page_leaves_the_next_one_to_the_next_invocation() {
+    let scene = Scene::equal(2).await;
+    scene.table.set_page_size(1);
+    scene.table.put("k1", 50);
+    // The lag, then each page and look takes ten seconds.
+    scene.target.fail_reads([Fault::None, Fault::TimedOut, Fault::None, Fault::TimedOut, Fault::None, Fault::TimedOut]);
+    let time = Duration::from_secs(30);
+    let first = scene.run_for(time, json!({})).await.expect("compared");
+    assert_eq!((first.done, first.counts.items, first.counts.in_motion), (false, 1, 0), "{first:?}");
+    let second = scene.run_for(time, json!({"cursor": first.cursor})).await.expect("compared");
+    assert_eq!((second.done, second.counts.stale, second.counts.in_motion), (true, 1, 0), "{second:?}");
 }
 
 #[tokio::test(start_paused = true)]

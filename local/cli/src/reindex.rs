@@ -144,7 +144,8 @@ pub(crate) async fn note_verified(pair: &Pair, summary: &VerifySummary) -> Resul
         "items": summary.items, "missing": summary.missing, "stale": summary.stale, "different": summary.different,
         "tombstone_where_item_lives": summary.tombstone_where_item_lives, "orphaned": summary.orphaned,
         "unshaped": summary.unshaped,
-        "in_motion": summary.in_motion, "failed": summary.failed, "rejected": summary.rejected,
+        "in_motion": summary.in_motion, "pending": summary.pending, "failed": summary.failed,
+        "rejected": summary.rejected,
     });
     if let Some(documents) = summary.documents_in_index {
         sums["documents_in_index"] = documents.into();

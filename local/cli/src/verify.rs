@@ -136,6 +136,7 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
 
 fn what_is_wrong(summary: &VerifySummary) -> String {
     match summary.differences() {
+        0 if summary.pending > 0 => summary.behind.clone().unwrap_or_default(),
         0 if summary.in_motion > 0 => {
             format!("{} kept changing and could not be compared: run it again", counted(summary.in_motion, "item"))
         }
@@ -164,7 +165,8 @@ fn show(summary: &VerifySummary, json: bool) -> Result<()> {
         (summary.tombstone_where_item_lives, "deleted though their items live"),
         (summary.orphaned, "without an item"),
         (summary.unshaped, "refused by the rules of REPLICATION"),
-        (summary.in_motion, "in motion"),
+        (summary.in_motion - summary.pending, "in motion"),
+        (summary.pending, "pending"),
         (summary.repaired, "repaired"),
         (summary.rejected, "refused"),
         (summary.failed, "not repaired"),
@@ -176,12 +178,17 @@ fn show(summary: &VerifySummary, json: bool) -> Result<()> {
     let verdict = match summary.equal {
         Some(true) => style::good("equal"),
         Some(false) => style::bad("not equal"),
+        None if summary.pending > 0 => style::warning("undecided, because the stream is behind"),
         None => style::warning("no difference found, and not everything was looked at"),
     };
     let kinds = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
     console::result(format!("{verdict}{kinds} ({compared})"));
     if let Some(sample) = &summary.sample {
         console::result(sample);
+    }
+    // Beside differences, which are the error.
+    if let Some(behind) = summary.behind.as_ref().filter(|_| summary.differences() > 0) {
+        console::note(behind);
     }
     if summary.equal.is_none() && summary.orphans == OrphansLookedFor::NotLookedFor {
         console::note("documents without an item were not looked for");

@@ -4,15 +4,15 @@
 //! configuration is the answer of every invocation instead of a crash.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
+use super::clock::Deadlines;
 use super::error::FunctionError;
+use super::retry::pauses;
 use super::settings::{CreateIndex, Settings};
-use crate::backoff::Backoff;
 use crate::environment::Misconfigured;
 use crate::opensearch::{
     AuthError, Engine, EngineConfig, EnsureError, Identity, IndexRequirements, OpenSearchTarget, PhysicalIndex,
@@ -23,10 +23,6 @@ use crate::queue::sqs::SqsQueue;
 use crate::replication::config::WhenChanged;
 use crate::version::Generation;
 use crate::writer::Writer;
-
-/// Backoff while the engine cannot be reached at the start.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// State of the process, built once per cold start.
 #[derive(Debug)]
@@ -95,6 +91,15 @@ impl Context {
         // Boxed, as below.
         let read = timeout_at(deadline, Box::pin(read_hash_key(key, arn))).await;
         Ok(read.unwrap_or(Err(AuthError::Unanswered))?)
+    }
+
+    /// Computes the deadlines of an invocation from Lambda's.
+    ///
+    /// # Errors
+    /// Fails if the settings are wrong, or leave no time for work.
+    pub fn deadlines(&self, deadline_ms: u64) -> Result<Deadlines, FunctionError> {
+        let deadlines = Deadlines::new(deadline_ms, self.settings()?.answer_margin);
+        deadlines.checked().map_err(FunctionError::Misconfigured)
     }
 
     /// Returns the dead-letter queue, if one is set.
@@ -281,14 +286,14 @@ async fn ensure_index(
     wanted: IndexRequirements<'_>,
     deadline: Instant,
 ) -> Result<WrittenIndexes, FunctionError> {
-    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    let mut pauses = pauses();
     loop {
         let problem = match engine.ensure_index(wanted, deadline).await {
             Ok(indexes) => return Ok(indexes),
             Err(EnsureError::Configuration(error)) => return Err(error.into()),
             Err(EnsureError::Problem(problem)) => problem,
         };
-        if !backoff.wait_before(deadline).await {
+        if !pauses.wait_before(deadline).await {
             return Err(FunctionError::Unavailable(problem));
         }
     }

@@ -5,14 +5,23 @@
 pub mod clock;
 pub mod context;
 pub mod error;
+pub mod items_request;
 pub mod log;
+pub mod metrics;
 pub mod request;
+pub mod retry;
 pub mod settings;
 pub mod shutdown;
+#[cfg(feature = "table")]
+pub mod table_slice;
 
 pub use clock::{Deadlines, Slice};
 pub use context::{Access, Context, IndexChoice, connect};
 pub use error::FunctionError;
+pub use items_request::ItemsRequest;
 pub use log::log_to_stdout;
+pub use retry::retry;
 pub use settings::Settings;
 pub use shutdown::on_shutdown;
+#[cfg(feature = "table")]
+pub use table_slice::TableSlice;

@@ -119,17 +119,37 @@ impl Engine {
             "size": PAGE, "track_total_hits": false, "_source": false, "seq_no_primary_term": true,
             "query": query(listed, Some(from)), "sort": [{"_seq_no": "asc"}],
         });
+        let listing = self.search(alias, body, deadline).await?;
+        let found = listing.hits.hits.into_iter().map(|hit| ListedDocument {
+            id: DocumentId::from_stored(hit.id),
+            position: Position { seq_no: hit.seq_no, primary_term: hit.primary_term },
+        });
+        page(found.collect(), PAGE)
+    }
+
+    /// Lists the documents that were written last.
+    pub(super) async fn latest(
+        &self,
+        alias: &WriteAlias,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Vec<DocumentId>, Problem> {
+        let body = json!({
+            "size": most, "track_total_hits": false, "_source": false, "seq_no_primary_term": true,
+            "sort": [{"_seq_no": "desc"}],
+        });
+        let listing = self.search(alias, body, deadline).await?;
+        Ok(listing.hits.hits.into_iter().map(|hit| DocumentId::from_stored(hit.id)).collect())
+    }
+
+    async fn search(&self, alias: &WriteAlias, body: Value, deadline: Instant) -> Result<Listing, Problem> {
         let request = Request { method: Method::Post, path: alias.search_path(), body: Some(body.to_string().into()) };
         let listing: Listing = parsed(&self.send(request, Wait::until(deadline)).await?, "listing")?;
         // A part of the documents would look like all of them.
         if listing.timed_out || listing.shards.failed > 0 {
             return Err(Problem::Protocol("a listing without all shards".into()));
         }
-        let found = listing.hits.hits.into_iter().map(|hit| ListedDocument {
-            id: DocumentId::from_stored(hit.id),
-            position: Position { seq_no: hit.seq_no, primary_term: hit.primary_term },
-        });
-        page(found.collect(), PAGE)
+        Ok(listing)
     }
 
     /// Deletes documents that are still at their positions.

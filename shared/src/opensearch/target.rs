@@ -63,6 +63,10 @@ impl Documents for OpenSearchTarget {
         self.engine.list(&self.index.alias, listed, from, deadline).await
     }
 
+    async fn latest(&self, most: usize, deadline: Instant) -> Result<Vec<DocumentId>, Problem> {
+        self.engine.latest(&self.index.alias, most, deadline).await
+    }
+
     async fn delete(&self, found: &[ListedDocument], call: Call) -> Vec<Result<Deleted, Problem>> {
         self.engine.delete_found(&self.index.alias, found, call).await
     }

@@ -1,5 +1,7 @@
 //! DynamoDB's table. The first call builds the client, under that call's deadline.
 
+mod page;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,14 +9,18 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::scan::ScanOutput;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeValue as Sdk, ConsumedCapacity, KeyType as Role, KeysAndAttributes, ReturnConsumedCapacity,
     ScalarAttributeType, TableDescription,
 };
+use aws_smithy_runtime_api::client::interceptors::context::Output;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
 
+use self::page::PageParser;
 use super::key::{Key, KeyAttribute, KeySchema, KeyType};
 use super::selection::Range;
 use super::{Consistency, FoundItems, ItemPage, MOST_KEYS, PageRequest, Table, TableError};
@@ -146,16 +152,18 @@ impl Table for DynamoDbTable {
         let after = after.map(sdk_key).transpose()?;
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let (consistent, total) = (consistency == Consistency::Strong, ReturnConsumedCapacity::Total);
-        let (items, next, capacity) = match range {
+        match range {
             Range::Segment { segment, segments } => {
                 let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+                let parser = PageParser::new(|| Output::erase(ScanOutput::builder().build()));
                 let answer = self.call(deadline, |client| {
                     let scan = client.scan().table_name(&self.name).segment(number(*segment));
                     let scan = scan.total_segments(number(*segments)).set_exclusive_start_key(after).limit(limit);
-                    scan.consistent_read(consistent).return_consumed_capacity(total).send()
+                    let scan = scan.consistent_read(consistent).return_consumed_capacity(total);
+                    scan.customize().interceptor(parser.clone()).send()
                 });
-                let answer = answer.await?;
-                (answer.items, answer.last_evaluated_key, answer.consumed_capacity)
+                answer.await?;
+                parser.take()
             }
             Range::Prefix { partition, sort } => {
                 let mut condition = "#p = :p".to_owned();
@@ -166,24 +174,18 @@ impl Table for DynamoDbTable {
                     names.insert("#s".to_owned(), name.clone());
                     values.insert(":s".to_owned(), sdk_value(value)?);
                 }
+                let parser = PageParser::new(|| Output::erase(QueryOutput::builder().build()));
                 let answer = self.call(deadline, |client| {
                     let query = client.query().table_name(&self.name).key_condition_expression(condition);
                     let query = query.set_expression_attribute_names(Some(names));
                     let query = query.set_expression_attribute_values(Some(values));
                     let query = query.set_exclusive_start_key(after).limit(limit).consistent_read(consistent);
-                    query.return_consumed_capacity(total).send()
+                    query.return_consumed_capacity(total).customize().interceptor(parser.clone()).send()
                 });
-                let answer = answer.await?;
-                (answer.items, answer.last_evaluated_key, answer.consumed_capacity)
+                answer.await?;
+                parser.take()
             }
-        };
-        let next = next.filter(|key| !key.is_empty()).map(converted).transpose()?;
-        let next = next.map(|key| Key::from_attributes(&key)).transpose();
-        Ok(ItemPage {
-            items: items.unwrap_or_default().into_iter().map(converted).collect::<Result<_, _>>()?,
-            next: next.map_err(|error| TableError::Protocol(error.to_string()))?,
-            capacity: capacity.as_ref().map_or(0.0, units),
-        })
+        }
     }
 
     async fn get(&self, keys: &[Key], consistency: Consistency, deadline: Instant) -> Result<FoundItems, TableError> {
@@ -245,6 +247,9 @@ fn schema(table: &TableDescription) -> Option<KeySchema> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
     use crate::aws::silence;
 
@@ -256,5 +261,39 @@ mod tests {
         let described = table.describe(started + Duration::from_secs(600)).await;
         assert!(matches!(described, Err(TableError::Unavailable(_))), "{described:?}");
         assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    }
+
+    /// Answers each connection of an endpoint with one of these, a status and a body.
+    async fn answer(listener: TcpListener, answers: Vec<(u16, &'static str)>) {
+        for (status, body) in answers {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = Vec::new();
+            while !request.ends_with(b"}") {
+                stream.read_buf(&mut request).await.expect("a request");
+            }
+            let length = body.len();
+            let head = format!("HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+            stream.write_all([head.as_bytes(), body.as_bytes()].concat().as_slice()).await.expect("an answer");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_is_read_behind_an_error_that_passes_and_a_refusal_keeps_its_code() {
+        let page = r#"{"Items":[{"pk":{"S":"a"}}],"ConsumedCapacity":{"CapacityUnits":0.5},"Count":1}"#;
+        let refusal = r#"{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"secret"}"#;
+        let (listener, settings) = silence::endpoint().await;
+        tokio::spawn(answer(listener, vec![(500, "{}"), (200, page), (200, "<html>"), (400, refusal)]));
+        let table = DynamoDbTable::with_client(Client::new(&settings), "T");
+        let range = Range::Segment { segment: 0, segments: 1 };
+        let request = PageRequest { range: &range, after: None, limit: 10, consistency: Consistency::Eventual };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let read = table.page(request, deadline).await.expect("a page");
+        assert_eq!((read.items.len(), read.next), (1, None));
+        assert!(matches!(table.page(request, deadline).await, Err(TableError::Protocol(_))));
+        assert_eq!(
+            table.page(request, deadline).await,
+            Err(TableError::Refused("AccessDeniedException".to_owned())),
+            "the SDK's own parser reads errors"
+        );
     }
 }

@@ -5,17 +5,17 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use driftless::function::clock::now;
+use driftless::function::metrics::{append, format, system_time};
 use driftless::time::Timestamp;
-use metrique_writer::format::Format as _;
 use metrique_writer::unit::{AsCount, NegativeScale};
 use metrique_writer::value::MetricFlags;
 use metrique_writer::{Entry, Observation, Unit, Value, ValueWriter};
 use metrique_writer_format_emf::Emf;
 
-use super::{Metrics, NAMESPACE};
+use super::Metrics;
 
 /// CloudWatch's limit for the values of one metric in a line ("Target members" in "Specification: Embedded metric
 /// format"). It takes no metric from a line with more.
@@ -62,8 +62,8 @@ struct ProblemLine<'i> {
 
 thread_local! {
     /// Format of the lines, kept from one to the next.
-    static LINE: RefCell<Emf> = RefCell::new(emf(&["Index"]));
-    static PROBLEM_LINE: RefCell<Emf> = RefCell::new(emf(&["Index", "Class"]));
+    static LINE: RefCell<Emf> = RefCell::new(format(&["Index"]));
+    static PROBLEM_LINE: RefCell<Emf> = RefCell::new(format(&["Index", "Class"]));
 }
 
 impl Metrics {
@@ -83,7 +83,7 @@ impl Metrics {
 
 /// Writes one line, and one per class of problem, each with its line feed.
 pub(super) fn write(metrics: &Metrics, index: &str, at: Timestamp) -> Vec<u8> {
-    let at = UNIX_EPOCH + Duration::from_millis(at.as_millis());
+    let at = system_time(at);
     let outcomes = &metrics.outcomes;
     let line = Line {
         at,
@@ -113,15 +113,6 @@ pub(super) fn write(metrics: &Metrics, index: &str, at: Timestamp) -> Vec<u8> {
 #[expect(clippy::cast_precision_loss, reason = "no invocation lasts for 2^52 hundredths of a millisecond")]
 fn in_hundredths(time: Duration) -> Observation {
     Observation::Floating(((time.as_micros() + 5) / 10) as f64 / 100.0)
-}
-
-fn emf(dimensions: &[&str]) -> Emf {
-    let dimensions = dimensions.iter().map(|name| (*name).to_owned()).collect();
-    Emf::builder(NAMESPACE.to_owned(), vec![dimensions]).build()
-}
-
-fn append(format: &mut Emf, line: &impl Entry, out: &mut Vec<u8>) {
-    format.format(line, out).expect("invariant: the fields are fixed and memory takes every write");
 }
 
 #[cfg(test)]

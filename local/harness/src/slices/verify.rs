@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::sleep;
-use verify::report::{Example, VerifyReport, proof};
+use verify::report::{Example, VerifyReport, behind, proof};
 
 use super::state::{Counts, WorkState};
 use super::work::LongWork;
@@ -103,6 +103,8 @@ pub struct VerifySummary {
     pub unshaped: u64,
     /// Undecided, because they kept changing.
     pub in_motion: u64,
+    /// Those in motion that may only wait for a change, because the stream is behind.
+    pub pending: u64,
     /// Differences that were repaired.
     pub repaired: u64,
     /// Differences whose document the engine refuses.
@@ -117,7 +119,10 @@ pub struct VerifySummary {
     pub orphans: OrphansLookedFor,
     /// Conclusion from a sample.
     pub sample: Option<String>,
-    /// The first differences that were found.
+    /// Statement that the stream is behind, and what to do, if that leaves something undecided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<String>,
+    /// First differences.
     pub examples: Vec<Example>,
     /// Time of all runs.
     pub seconds: f64,
@@ -206,6 +211,7 @@ impl Verification {
             orphaned: items.orphaned + documents.orphaned,
             unshaped: items.unshaped + documents.unshaped,
             in_motion: items.in_motion + documents.in_motion,
+            pending: items.pending + documents.pending,
             repaired: items.repaired + documents.repaired,
             rejected: items.rejected + documents.rejected,
             failed: items.failed + documents.failed,
@@ -213,6 +219,7 @@ impl Verification {
             lag_ms: lag_ms.max(listed.lag_ms),
             orphans,
             sample: (share < 1.0).then(|| proof(items.items, items.differences())),
+            behind: behind(items.pending + documents.pending, lag_ms.max(listed.lag_ms)),
             examples,
             seconds: state.items.seconds + state.documents.as_ref().map_or(0.0, |state| state.seconds),
             documents_in_index: state.counted_after,
@@ -334,6 +341,19 @@ mod tests {
         check(json!({}), &listed, Some(true), OrphansLookedFor::Listed);
         listed.documents = Some(WorkState::new(1));
         check(json!({}), &listed, None, OrphansLookedFor::CountsProveNothing);
+    }
+
+    #[test]
+    fn what_may_be_pending_leaves_the_verdict_open_and_says_what_to_do() {
+        let mut state = state(Some(10), 0);
+        let late = json!({
+            "cursor": null, "done": true, "equal": false, "lag_ms": 90_000, "counts": {"in_motion": 2, "pending": 2},
+        });
+        assert!(state.items.parts[0].take(late.to_string().as_bytes()).expect("an answer"));
+        state.documents = Some(state.items.clone());
+        let summary = verification(json!({}), OrphanSearch::Proof).summary(&state).expect("a summary");
+        assert_eq!((summary.equal, summary.is_clean(), summary.pending), (None, false, 4));
+        assert!(summary.behind.expect("a statement").starts_with("the stream is 90 s behind, and 4 of"));
     }
 
     #[test]
