@@ -1,20 +1,21 @@
 //! A jq filter over items: it decides if an item has a document, or makes the document.
 //!
-//! jaq runs the filter. The item goes in with its attribute names: strings, numbers with every digit, booleans, null, maps
-//! as objects, lists and sorted sets as arrays, binary as base64. What comes out becomes a document as the item would:
-//! fields are named by [`crate::field`] and sorted by attribute name, so that equal content gives equal bytes.
+//! jaq runs the filter. The item goes in with its attribute names: strings, numbers with every digit, booleans, null,
+//! maps as objects, lists and sorted sets as arrays, binary as base64. What comes out becomes a document as the item
+//! would: fields are named by [`crate::field`] and sorted by attribute name, so that equal content gives equal bytes.
 //! A number that the filter does not compute with keeps its digits. One that it does compute with is an integer of any
 //! length, or a double.
 //!
 //! # Contract
 //! - The same item gives the same document, always: a filter sees no clock, no environment and no other item.
-//! - A run ends within limits of time, steps, memory, stack and depth ([`Limit`]), whatever the filter and the item are.
+//! - A run ends within limits of time, steps, memory, stack and depth ([`Limit`]), whatever filter and item are.
 //! - No message holds a value of an item. It holds types, and words of the filter's code.
 
 mod builtins;
 mod compile;
 mod convert;
 mod engine;
+mod entries;
 mod kind;
 mod messages;
 mod meter;

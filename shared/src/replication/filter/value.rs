@@ -1,8 +1,8 @@
 //! A jq value with bounds of its depth and size.
 //!
-//! jaq drops, compares and prints values recursively, and shares parts of values, so that a small filter makes values
-//! that take forever to walk or overflow the stack when dropped. Each value here carries an upper bound of its depth and of
-//! its size as a tree. A value whose bounds pass a limit is measured; if it really is too large, the run ends.
+//! jaq drops, compares and prints values recursively, and shares parts of values. So a small filter can make values that
+//! take forever to walk, or overflow the stack when they are dropped. Each value here carries an upper bound of its depth
+//! and of its size as a tree. A value whose bounds pass a limit is measured; if it is too large, the run ends.
 //!
 //! Nothing here prints content: a value's `Display` is its type, because jaq puts values into its messages.
 
@@ -208,7 +208,7 @@ impl PartialOrd for Value {
 impl Ord for Value {
     fn cmp(&self, other: &Self) -> Ordering {
         // Sorts compare outside of terms.
-        meter::count_steps(1);
+        meter::count_comparison();
         self.val.cmp(&other.val)
     }
 }

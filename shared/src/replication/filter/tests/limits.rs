@@ -121,6 +121,8 @@ fn values_that_grow_too_large_are_stopped() {
         ("(\"a\" * 100000) as $a | $a | test(\"(a{100}){100}b\")", &[Steps]),
         ("[limit(5; repeat([range(2000)]))] | [combinations] | length", &[Memory, Steps, Time]),
         ("[range(3000)] as $a | $a | contains($a)", &[Steps, Time]),
+        ("[] | .[1e9 | floor] = 1", &[Memory]),
+        ("reduce range(1000000) as $i ([]; .[$i + 1000] = $i)", &[Memory, Steps, Time]),
         ("[range(10000)] as $a | [$a[] | $a | indices([5])]", &[Steps, Time]),
     ] {
         stops(code, limits);
@@ -172,6 +174,13 @@ fn long_code_is_compiled_or_refused_but_overflows_nothing() {
         Filter::compile(&long).expect_err("long").to_string(),
         "line 1, column 1: the code has more than 16384 bytes"
     );
+}
+
+#[test]
+fn usual_patterns_and_sorts_are_within_the_limits() {
+    let json = format!(r#"{{"s":{{"S":"{}"}}}}"#, "someone@example.org ".repeat(500));
+    check(r#"{n: [.s | scan("[^@ ]{1,64}@[^@ ]{1,255}")] | length}"#, &json, r#"{"n":500}"#);
+    check("{n: ([range(30000) | 30000 - .] | sort | .[0])}", "{}", r#"{"n":1}"#);
 }
 
 #[test]
