@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 /// Time of one run, by the clock.
-const TIME: Duration = Duration::from_millis(100);
+pub(super) const TIME: Duration = Duration::from_millis(100);
 /// Steps between two looks at the clock.
 const STEPS_PER_LOOK: u32 = 256;
 /// Steps of one run: evaluated terms, and the elements that built-in loops pass.
@@ -85,13 +85,13 @@ thread_local! {
 }
 
 impl Meter {
-    fn start(&self, stack_start: usize) {
+    fn start(&self, stack_start: usize, time: Duration) {
         self.running.set(true);
         self.steps.set(0);
         self.bytes.set(0);
         self.slices.set(0);
         self.stack_start.set(stack_start);
-        self.deadline.set(Some(Instant::now() + TIME));
+        self.deadline.set(Some(Instant::now() + time));
     }
 
     fn add_steps(&self, count: u32) {
@@ -113,9 +113,9 @@ impl Meter {
     }
 }
 
-/// Runs `work` under the limits.
-pub(super) fn run<T>(work: impl FnOnce() -> T) -> Result<T, Stop> {
-    METER.with(|meter| meter.start(stack_address()));
+/// Runs `work` for this time at most, and under the other limits.
+pub(super) fn run<T>(time: Duration, work: impl FnOnce() -> T) -> Result<T, Stop> {
+    METER.with(|meter| meter.start(stack_address(), time));
     let result = catch_unwind(AssertUnwindSafe(work));
     METER.with(|meter| meter.running.set(false));
     result.map_err(|payload| payload.downcast_ref().map_or(Stop::Panic, |limit| Stop::Limit(*limit)))
