@@ -6,16 +6,17 @@ use jaq_core::native::{self, Fun, bome, unary, v};
 use jaq_core::{Cv, RunPtr, ValXs};
 
 use super::engine::Jq;
-use super::meter::{self, Limit};
+use super::entries;
+use super::meter;
 use super::search;
 use super::value::Value;
 
 /// Native filters of jaq that are left out.
 const NATIVES_LEFT_OUT: [&str; 7] = ["debug_empty", "env", "halt", "localtime", "now", "stderr_empty", "strflocaltime"];
-/// Definitions of jaq that are left out.
-const DEFINITIONS_LEFT_OUT: [&str; 4] = ["debug", "halt", "halt_error", "stderr"];
+/// Definitions of jaq that are left out, or are native here because they are slow.
+const DEFINITIONS_LEFT_OUT: [&str; 6] = ["debug", "from_entries", "halt", "halt_error", "stderr", "to_entries"];
 
-/// Native filters of jaq that get another name, and are called from [`GUARDS`] under the old one.
+/// Native filters of jaq that get another name, and are called from [`DEFINITIONS`] under the old one.
 const GUARDED: [(&str, &str); 12] = [
     ("decode_base64", "unguarded_decode_base64"),
     ("fromdateiso8601", "unguarded_fromdateiso8601"),
@@ -31,8 +32,10 @@ const GUARDED: [(&str, &str); 12] = [
     ("tobytes", "unguarded_tobytes"),
 ];
 
-/// Regular expressions take time in the product of pattern and text, and dates fail with messages that hold values.
-const GUARDS: &str = r#"
+/// Our definitions. Regular expressions take time in the product of pattern and text, and dates fail with messages that
+/// hold values. jaq's deletion fails where there is nothing to delete, and a few filters of jq are missing.
+const DEFINITIONS: &str = r#"
+    def null: [][0];
     def matches($re; $flags): bounded_regex($re) | unguarded_matches($re; $flags);
     def split_($re; $flags): bounded_regex($re) | unguarded_split_($re; $flags);
     def split_matches($re; $flags): bounded_regex($re) | unguarded_split_matches($re; $flags);
@@ -48,10 +51,21 @@ const GUARDS: &str = r#"
       if $format | (contains("%Q") or contains("%:Q")) then error("date: not in the given format") end |
       try unguarded_strptime($format) catch error("date: not in the given format");
     def implode: try unguarded_implode catch error("implode: not an array of code points");
+    def delpaths($paths): reduce ($paths | sort | reverse[]) as $path (.;
+      if $path == [] then null elif getpath($path[:-1]) == null then . else getpath($path) |= empty end);
+    def del(f): delpaths([path(f)]);
+    def IN(values): any(values == .; .);
+    def IN(source; values): any(source == values; .);
+    def INDEX(values; key): reduce values as $value ({}; .[$value | key | tostring] = $value);
+    def INDEX(key): INDEX(.[]; key);
+    def leaf_paths: paths(. < []);
+    def toarray: if . >= [] and . < {} then . else [.] end;
+    def trimstr($text): ltrimstr($text) | rtrimstr($text);
+    def ascii: [.] | implode;
 "#;
 
-/// Steps that a character of a text may cost for each character of a pattern, repetitions multiplied out.
-const PATTERN_CHARACTERS_PER_STEP: usize = 128;
+/// Characters of a text that one state of a pattern passes in the time of a step.
+const CHARACTERS_PER_STEP: usize = 32;
 
 /// Names that are left out of jq, with the reason.
 pub(super) fn refusal(name: &str) -> Option<&'static str> {
@@ -70,8 +84,8 @@ pub(super) fn refusal(name: &str) -> Option<&'static str> {
 
 /// Definitions of jq's standard library.
 pub(super) fn definitions() -> impl Iterator<Item = Def<&'static str>> {
-    let guards = jaq_core::load::parse(GUARDS, |parser| parser.defs()).unwrap_or_default();
-    let definitions = jaq_core::defs().chain(guards).chain(jaq_std::defs()).chain(jaq_json::defs());
+    let ours = jaq_core::load::parse(DEFINITIONS, |parser| parser.defs()).expect("the definitions are jq");
+    let definitions = jaq_core::defs().chain(ours).chain(jaq_std::defs()).chain(jaq_json::defs());
     definitions.filter(|definition| !DEFINITIONS_LEFT_OUT.contains(&definition.name))
 }
 
@@ -87,14 +101,16 @@ pub(super) fn natives() -> impl Iterator<Item = Fun<Jq>> {
 
 /// Natives that jaq has for its own values only, and ours.
 fn own() -> impl Iterator<Item = Fun<Jq>> {
-    let own: [(_, usize, RunPtr<Jq>); 8] = [
+    let own: [(_, usize, RunPtr<Jq>); 10] = [
         ("bounded_regex", 1, bounded_regex),
         ("bsearch", 1, |cv| unary(cv, |array, wanted| search::position(&array, &wanted))),
         ("contains", 1, |cv| unary(cv, |outer, inner| Ok(search::contains(&outer.val, &inner.val).into()))),
+        ("from_entries", 0, |cv| bome(entries::to_object(cv.1))),
         ("fromjson", 0, |cv| bome(search::from_json(&cv.1))),
         ("has", 1, |cv| unary(cv, |container, key| search::has(&container, &key))),
         ("indices", 1, |cv| unary(cv, |outer, inner| search::indices(&outer, &inner))),
         ("length", 0, |cv| bome(search::length(cv.1))),
+        ("to_entries", 0, |cv| bome(entries::of_object(cv.1))),
         ("tojson", 0, |cv| bome(Ok(Value::from(cv.1.val.to_string())))),
     ];
     own.into_iter().map(|(name, arity, run)| native::run::<Jq>((name, v(arity), run)))
@@ -104,23 +120,8 @@ fn own() -> impl Iterator<Item = Fun<Jq>> {
 fn bounded_regex(mut cv: Cv<'_, Jq>) -> ValXs<'_, Value> {
     let pattern = cv.0.pop_var();
     let len = |value: &Value| jaq_std::ValT::as_bytes(value).map_or(0, <[u8]>::len);
-    let states = jaq_std::ValT::as_bytes(&pattern).map_or(0, repeated_len);
+    let states = jaq_std::ValT::as_bytes(&pattern).map_or(0, search::pattern_states);
     // A pattern is compiled at each call, too.
-    meter::count_steps(states.saturating_mul(len(&cv.1) / PATTERN_CHARACTERS_PER_STEP + 1));
-    if states > 100_000 {
-        meter::stop(Limit::Steps);
-    }
+    meter::count_steps(states.saturating_mul(len(&cv.1) / CHARACTERS_PER_STEP + 1));
     box_once(Ok(cv.1))
-}
-
-/// Returns the length of a pattern with its counted repetitions multiplied out, or more.
-fn repeated_len(pattern: &[u8]) -> usize {
-    let mut states = pattern.len();
-    for braces in pattern.split(|byte| *byte == b'{').skip(1) {
-        let numbers = braces.split(|byte| *byte == b'}').next().unwrap_or_default();
-        let numbers = numbers.split(|byte| *byte == b',');
-        let largest = numbers.filter_map(|number| std::str::from_utf8(number).ok()?.trim().parse::<usize>().ok()).max();
-        states = states.saturating_mul(largest.unwrap_or(1).max(1));
-    }
-    states
 }

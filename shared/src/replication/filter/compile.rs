@@ -11,8 +11,10 @@ use super::rewrite::bound_recursion;
 
 /// Length of a filter's code in bytes.
 const CODE_BYTES: usize = 16 << 10;
-/// Stack of the thread that compiles: jaq's parser is recursive, and code of this length nests no deeper.
-const STACK_BYTES: usize = 256 << 20;
+/// Stack that the compiling thread has for each byte of code: jaq's parser is recursive, and a byte may open a level.
+const STACK_BYTES_PER_BYTE: usize = 8 << 10;
+/// Stack for the definitions of jq.
+const STACK_BYTES: usize = 2 << 20;
 /// Name under which jaq knows the filter.
 const NAME: &str = "the_filter_itself";
 /// Characters of the code that a message repeats.
@@ -38,14 +40,15 @@ pub struct FilterProblem {
     pub message: String,
 }
 
-/// Compiles code on a thread with a large stack, which ends before this returns.
+/// Compiles code on a thread with a stack that suffices, which ends before this returns.
 pub(super) fn compile(code: &str) -> Result<Program, FilterError> {
     let broken = |message: &str| FilterError { problems: vec![problem(code, code, message.to_owned())] };
     if code.len() > CODE_BYTES {
         return Err(broken(&format!("the code has more than {CODE_BYTES} bytes")));
     }
     std::thread::scope(|scope| {
-        let builder = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let stack = STACK_BYTES + code.len() * STACK_BYTES_PER_BYTE;
+        let builder = std::thread::Builder::new().stack_size(stack);
         match builder.spawn_scoped(scope, || compile_here(code)) {
             Ok(thread) => thread.join().unwrap_or_else(|_| Err(broken("jq's parser fails on this code"))),
             Err(error) => Err(broken(&format!("no thread can be started to compile it: {error}"))),

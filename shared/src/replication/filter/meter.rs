@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 /// Time of one run, by the clock.
-const TIME: Duration = Duration::from_millis(100);
+pub(super) const TIME: Duration = Duration::from_millis(100);
 /// Steps between two looks at the clock.
 const STEPS_PER_LOOK: u32 = 256;
 /// Steps of one run: evaluated terms, and the elements that built-in loops pass.
@@ -65,6 +65,7 @@ struct Meter {
     steps: Cell<u32>,
     bytes: Cell<usize>,
     slices: Cell<u32>,
+    comparisons: Cell<u32>,
     stack_start: Cell<usize>,
     deadline: Cell<Option<Instant>>,
 }
@@ -76,6 +77,7 @@ thread_local! {
             steps: Cell::new(0),
             bytes: Cell::new(0),
             slices: Cell::new(0),
+            comparisons: Cell::new(0),
             stack_start: Cell::new(0),
             deadline: Cell::new(None),
         }
@@ -83,13 +85,13 @@ thread_local! {
 }
 
 impl Meter {
-    fn start(&self, stack_start: usize) {
+    fn start(&self, stack_start: usize, time: Duration) {
         self.running.set(true);
         self.steps.set(0);
         self.bytes.set(0);
         self.slices.set(0);
         self.stack_start.set(stack_start);
-        self.deadline.set(Some(Instant::now() + TIME));
+        self.deadline.set(Some(Instant::now() + time));
     }
 
     fn add_steps(&self, count: u32) {
@@ -100,16 +102,20 @@ impl Meter {
             if steps > STEPS {
                 stop(Limit::Steps);
             }
-            if self.deadline.get().is_some_and(|deadline| Instant::now() > deadline) {
-                stop(Limit::Time);
-            }
+            self.look_at_clock();
+        }
+    }
+
+    fn look_at_clock(&self) {
+        if self.deadline.get().is_some_and(|deadline| Instant::now() > deadline) {
+            stop(Limit::Time);
         }
     }
 }
 
-/// Runs `work` under the limits.
-pub(super) fn run<T>(work: impl FnOnce() -> T) -> Result<T, Stop> {
-    METER.with(|meter| meter.start(stack_address()));
+/// Runs `work` for this time at most, and under the other limits.
+pub(super) fn run<T>(time: Duration, work: impl FnOnce() -> T) -> Result<T, Stop> {
+    METER.with(|meter| meter.start(stack_address(), time));
     let result = catch_unwind(AssertUnwindSafe(work));
     METER.with(|meter| meter.running.set(false));
     result.map_err(|payload| payload.downcast_ref().map_or(Stop::Panic, |limit| Stop::Limit(*limit)))
@@ -134,6 +140,17 @@ pub(super) fn count_term() {
 /// Counts the work of a loop outside of terms.
 pub(super) fn count_steps(count: usize) {
     METER.with(|meter| meter.add_steps(u32::try_from(count).unwrap_or(u32::MAX)));
+}
+
+/// Counts a comparison of two values, which is faster than a step and takes no memory.
+pub(super) fn count_comparison() {
+    METER.with(|meter| {
+        let comparisons = meter.comparisons.get().wrapping_add(1);
+        meter.comparisons.set(comparisons);
+        if comparisons.is_multiple_of(STEPS_PER_LOOK) && meter.running.get() {
+            meter.look_at_clock();
+        }
+    });
 }
 
 /// Counts memory before it is taken.

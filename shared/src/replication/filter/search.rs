@@ -134,3 +134,38 @@ fn can_be_parsed(text: &[u8]) -> bool {
     }
     true
 }
+
+/// Returns about the number of states of a regular expression, with its counted repetitions multiplied out.
+pub(super) fn pattern_states(pattern: &[u8]) -> usize {
+    // Of each open group: the states before its last atom, and those of that atom.
+    let mut groups = vec![(0_usize, 0_usize)];
+    let mut rest = pattern.iter();
+    while let Some(byte) = rest.next() {
+        let atom = match byte {
+            b'(' => {
+                groups.push((0, 0));
+                continue;
+            }
+            b'{' => {
+                let braces = rest.as_slice().split(|byte| *byte == b'}').next().unwrap_or_default();
+                let numbers = braces.split(|byte| *byte == b',').filter_map(|number| std::str::from_utf8(number).ok());
+                let times = numbers.filter_map(|number| number.trim().parse::<usize>().ok()).max().unwrap_or(1);
+                if let Some((_, last)) = groups.last_mut() {
+                    *last = last.saturating_mul(times.max(1));
+                }
+                continue;
+            }
+            b')' if groups.len() > 1 => groups.pop().map_or(0, |(before, last)| before.saturating_add(last)),
+            b'\\' => {
+                rest.next();
+                1
+            }
+            _ => 1,
+        };
+        if let Some((before, last)) = groups.last_mut() {
+            *before = before.saturating_add(*last);
+            *last = atom;
+        }
+    }
+    groups.into_iter().fold(0, |sum, (before, last)| sum.saturating_add(before).saturating_add(last))
+}

@@ -1,8 +1,8 @@
 //! A jq value with bounds of its depth and size.
 //!
-//! jaq drops, compares and prints values recursively, and shares parts of values, so that a small filter makes values
-//! that take forever to walk or overflow the stack when dropped. Each value here carries an upper bound of its depth and of
-//! its size as a tree. A value whose bounds pass a limit is measured; if it really is too large, the run ends.
+//! jaq drops, compares and prints values recursively, and shares parts of values. So a small filter can make values
+//! that take forever to walk, or overflow the stack when they are dropped. Each value here carries upper bounds of its
+//! depth and of its size as a tree. A value whose bounds pass a limit is measured; if it is too large, the run ends.
 //!
 //! Nothing here prints content: a value's `Display` is its type, because jaq puts values into its messages.
 
@@ -14,7 +14,6 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use jaq_core::Exn;
-use jaq_core::val::Range;
 use jaq_json::{Num, Val};
 
 use super::kind::Kind;
@@ -208,62 +207,7 @@ impl PartialOrd for Value {
 impl Ord for Value {
     fn cmp(&self, other: &Self) -> Ordering {
         // Sorts compare outside of terms.
-        meter::count_steps(1);
+        meter::count_comparison();
         self.val.cmp(&other.val)
-    }
-}
-
-impl From<bool> for Value {
-    fn from(truth: bool) -> Self {
-        Self::leaf(Val::Bool(truth))
-    }
-}
-
-impl From<isize> for Value {
-    fn from(integer: isize) -> Self {
-        Self::leaf(Val::from(integer))
-    }
-}
-
-impl From<usize> for Value {
-    fn from(integer: usize) -> Self {
-        Self::leaf(Val::from(integer))
-    }
-}
-
-impl From<f64> for Value {
-    fn from(number: f64) -> Self {
-        Self::leaf(Val::from(number))
-    }
-}
-
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        meter::count_bytes(text.len());
-        Self::leaf(Val::from(text))
-    }
-}
-
-/// The key of a slice in a path: the only use that jaq makes of it.
-impl From<Range<Self>> for Value {
-    fn from(range: Range<Self>) -> Self {
-        meter::count_slice();
-        let bound = |value: Option<Self>| value.map(|value| value.val);
-        Self::measured(Val::from(bound(range.start)..bound(range.end)))
-    }
-}
-
-impl FromIterator<Self> for Value {
-    fn from_iter<T: IntoIterator<Item = Self>>(values: T) -> Self {
-        let (mut size, mut depth) = (BASE_SIZE, 0);
-        let mut members = Vec::new();
-        for value in values {
-            meter::count_bytes(size_of::<Val>());
-            meter::count_steps(1);
-            size = size.saturating_add(value.size());
-            depth = depth.max(value.depth());
-            members.push(value.val);
-        }
-        Self::bounded(Val::Arr(members.into()), size, depth + 1)
     }
 }

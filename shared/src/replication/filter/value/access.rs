@@ -6,7 +6,7 @@ use jaq_core::box_iter::BoxIter;
 use jaq_core::path::Opt;
 use jaq_core::val::Range;
 use jaq_core::{Exn, ValT};
-use jaq_json::{Val, ValX};
+use jaq_json::{Map, Num, Rc, Val, ValX};
 
 use super::super::kind::Kind;
 use super::super::messages::OUT_OF_BOUNDS;
@@ -53,6 +53,22 @@ impl<'a> Update<'a> {
             Err(_) => Err(self.exception.into_inner().unwrap_or_else(|| Exn::from(error()))),
         }
     }
+}
+
+/// Fills an array with nulls, or makes one, so that it has the position. Returns it with the number of new members.
+fn filled(val: Val, position: isize) -> (Val, usize) {
+    let mut members = match val {
+        Val::Null => Rc::default(),
+        Val::Arr(members) => members,
+        other => return (other, 0),
+    };
+    let wanted = usize::try_from(position).map_or(0, |position| position + 1);
+    let missing = wanted.saturating_sub(members.len());
+    if missing > 0 {
+        meter::count_bytes(missing.saturating_mul(size_of::<Val>()));
+        Rc::make_mut(&mut members).resize(wanted, Val::Null);
+    }
+    (Val::Arr(members), missing)
 }
 
 fn not_a(kind: Kind, what: &'static str) -> Error {
@@ -113,12 +129,13 @@ impl ValT for Value {
 
     fn range(self, range: Range<&Self>) -> Result {
         let (bounds, kind) = (self.bounds, self.kind());
-        match &self.val {
-            Val::Arr(members) => meter::count_bytes(members.len() * size_of::<Val>()),
-            Val::TStr(text) => meter::count_steps(text.len() / 256),
-            _ => {}
+        if let Val::TStr(text) = &self.val {
+            meter::count_steps(text.len() / 256);
         }
         let slice = self.val.range(bounds_of(range)).map_err(|_| not_a(kind, RANGEABLE))?;
+        if matches!(slice, Val::Arr(_)) {
+            meter::count_bytes(added_bytes(&slice));
+        }
         let mut slice = Self::bounded(slice, u64::from(bounds.size), u32::from(bounds.depth));
         slice.bounds.detours = bounds.detours;
         Ok(slice)
@@ -143,7 +160,14 @@ impl ValT for Value {
         let (size, depth) = (self.size() + index.size(), self.depth().max(index.depth() + 1));
         meter::count_bytes(copied_bytes(&self.val));
         let inner = |part| f(bounds.part(part)).map(|result| update.take(result));
-        let result = self.val.map_index(&index.val, opt, inner);
+        // jaq fails where jq makes what is missing: `.a.b = 1` without `.a`, or an element beyond the end.
+        let (val, missing) = match (self.val, &index.val) {
+            (Val::Null, Val::TStr(_)) => (Val::obj(Map::default()), 1),
+            (val, Val::Num(Num::Int(position))) => filled(val, *position),
+            (val, _) => (val, 0),
+        };
+        let size = size.saturating_add(BASE_SIZE.saturating_mul(missing as u64));
+        let result = val.map_index(&index.val, opt, inner);
         let within = kind == Kind::Array && index.kind() == Kind::Number;
         update.end(result, size, depth, || if within { Error::str(OUT_OF_BOUNDS) } else { not_a(kind, ITERABLE) })
     }

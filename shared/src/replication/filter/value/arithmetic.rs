@@ -3,7 +3,7 @@
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
 use jaq_core::ops::Math;
-use jaq_json::{Num, Rc, Val};
+use jaq_json::{Map, Num, Rc, Val};
 
 use super::super::kind::Kind;
 use super::super::meter::{self, Limit};
@@ -73,8 +73,7 @@ impl Mul for Value {
         match (&self.val, &right.val) {
             (Val::TStr(text) | Val::BStr(text), Val::Num(times))
             | (Val::Num(times), Val::TStr(text) | Val::BStr(text)) => count_repetition(text.len(), times),
-            // A merge copies what is shared, at every level.
-            (Val::Obj(_), Val::Obj(_)) => meter::count_bytes(self.bounds.size as usize + right.bounds.size as usize),
+            (Val::Obj(left), Val::Obj(right)) => count_merge(left, right, false),
             _ => {}
         }
         let (size, depth) = (self.size() + right.size(), self.depth().max(right.depth()));
@@ -94,6 +93,19 @@ fn count_repetition(len: usize, times: &Num) {
         meter::stop(Limit::Size);
     }
     meter::count_bytes(bytes);
+}
+
+/// Counts the memory of a merge, which copies what is in use elsewhere, at every level.
+fn count_merge(left: &Rc<Map>, right: &Map, copied: bool) {
+    let copied = copied || Rc::strong_count(left) > 1;
+    let copies = if copied { left.len() } else { 0 };
+    meter::count_steps(right.len());
+    meter::count_bytes((copies + right.len()) * MEMBER_BYTES);
+    for (name, right) in right {
+        if let (Some(Val::Obj(left)), Val::Obj(right)) = (left.get(name), right) {
+            count_merge(left, right, copied);
+        }
+    }
 }
 
 impl Div for Value {

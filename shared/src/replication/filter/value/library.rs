@@ -1,10 +1,11 @@
-//! The door through which jaq's standard library sees values.
+//! How jaq and its standard library make values, and take them apart.
 
+use jaq_core::val::Range;
 use jaq_json::{Rc, Val};
 use jaq_std::ValT;
 
 use super::super::meter;
-use super::Value;
+use super::{BASE_SIZE, Value};
 
 impl ValT for Value {
     fn into_seq<S: FromIterator<Self>>(self) -> Result<S, Self> {
@@ -45,5 +46,60 @@ impl ValT for Value {
     fn from_utf8_bytes(bytes: impl AsRef<[u8]> + Send + 'static) -> Self {
         meter::count_bytes(bytes.as_ref().len());
         Self::leaf(Val::from_utf8_bytes(bytes))
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Self {
+        Self::leaf(Val::Bool(truth))
+    }
+}
+
+impl From<isize> for Value {
+    fn from(integer: isize) -> Self {
+        Self::leaf(Val::from(integer))
+    }
+}
+
+impl From<usize> for Value {
+    fn from(integer: usize) -> Self {
+        Self::leaf(Val::from(integer))
+    }
+}
+
+impl From<f64> for Value {
+    fn from(number: f64) -> Self {
+        Self::leaf(Val::from(number))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        meter::count_bytes(text.len());
+        Self::leaf(Val::from(text))
+    }
+}
+
+/// The key of a slice in a path: the only use that jaq makes of it.
+impl From<Range<Self>> for Value {
+    fn from(range: Range<Self>) -> Self {
+        meter::count_slice();
+        let bound = |value: Option<Self>| value.map(|value| value.val);
+        Self::measured(Val::from(bound(range.start)..bound(range.end)))
+    }
+}
+
+impl FromIterator<Self> for Value {
+    fn from_iter<T: IntoIterator<Item = Self>>(values: T) -> Self {
+        let (mut size, mut depth) = (BASE_SIZE, 0);
+        let mut members = Vec::new();
+        for value in values {
+            meter::count_bytes(size_of::<Val>());
+            meter::count_steps(1);
+            size = size.saturating_add(value.size());
+            depth = depth.max(value.depth());
+            members.push(value.val);
+        }
+        Self::bounded(Val::Arr(members.into()), size, depth + 1)
     }
 }
