@@ -76,7 +76,7 @@ enum StepArgs {
     /// Take the rules of REPLICATION as those that made the index's documents, after `verify --repair`
     Accept {
         #[command(flatten)]
-        shared: Shared,
+        shared: CommonArgs,
     },
 }
 
