@@ -240,6 +240,12 @@ proptest! {
         prop_assert_eq!(filter(code).document(&item), Ok(Document::from_item(&item)));
     }
 
+}
+
+proptest! {
+    // Many of these run until they are stopped.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, ..ProptestConfig::default() })]
+
     #[test]
     fn any_filter_ends_and_gives_the_same_again_and_tells_no_value(code in codes(), mut item in items()) {
         if let Ok(filter) = Filter::compile(&code) {
