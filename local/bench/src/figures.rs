@@ -59,6 +59,10 @@ pub enum RowId {
     #[value(skip)]
     #[serde(rename = "B14")]
     Newcomer,
+    /// B15: cost of a configuration of documents
+    #[value(alias = "B15")]
+    #[serde(rename = "B15")]
+    Rules,
 }
 
 /// Bound of a figure.

@@ -7,6 +7,7 @@
 mod auth;
 mod bulk;
 mod config;
+mod copies;
 mod definition;
 mod documents;
 mod engine;
@@ -23,6 +24,7 @@ pub use auth::AuthError;
 #[cfg(feature = "function")]
 pub(crate) use auth::read_hash_key;
 pub use config::{Auth, EngineConfig};
+pub use copies::{CopyState, DocumentCopy, IndexRole};
 pub use definition::IndexDefinition;
 pub use engine::Engine;
 pub use identity::Identity;

@@ -17,6 +17,7 @@ pub(super) mod newcomer;
 pub(super) mod one_lane;
 pub(super) mod proof;
 pub(super) mod real_stream;
+pub(super) mod rules;
 pub(super) mod shard_limit;
 pub(super) mod start;
 pub(super) mod unguarded;
@@ -38,6 +39,7 @@ impl RowId {
             Self::Proof => &proof::ABOUT,
             Self::Cost => &cost::ABOUT,
             Self::Newcomer => &newcomer::ABOUT,
+            Self::Rules => &rules::ABOUT,
         }
     }
 }
