@@ -330,7 +330,7 @@ impl Engine {
     }
 
     /// Lists the physical indexes of this name, aliases or not: `NAME-` and six digits, with `_meta.driftless`.
-    async fn numbered(&self, deadline: Instant) -> Result<Vec<(String, Value)>, EnsureError> {
+    pub(super) async fn numbered(&self, deadline: Instant) -> Result<Vec<(String, Value)>, EnsureError> {
         let filter = "%2A.aliases%2C%2A.mappings._meta%2C%2A.settings.index.uuid";
         let path = format!("/{}-%2A?expand_wildcards=all&filter_path={filter}", self.index().public());
         let all = self.get(&path, deadline).await?.unwrap_or_default();
