@@ -1,4 +1,4 @@
-//! What changes: items that stop matching, records that the rules refuse and then take, and the rules themselves.
+//! Changes of items and of rules: items that stop matching, records that are refused and then taken, rules that differ.
 
 use driftless::outcome::SHAPE_CLASS;
 use driftless_harness::function::FunctionConfig;
@@ -140,7 +140,8 @@ async fn a_removal_needs_no_rule_but_those_for_ids() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_rules_for_ids_are_refused_by_every_function() {
-    const PATTERN: &str = "[[derive]]\nfrom = \"pk\"\npattern = '^(?<name>[a-z]+)(?<shard>\\d)$'\nfields = [\"name\"]\n";
+    const PATTERN: &str =
+        "[[derive]]\nfrom = \"pk\"\npattern = '^(?<name>[a-z]+)(?<shard>\\d)$'\nfields = [\"name\"]\n";
     let leave_out = format!("{PATTERN}[id]\nleave_out = [\"shard\"]");
     let mut scene = RulesScene::new("other-ids", &leave_out).await;
     scene.put(&item("a1", &json!({}))).await;

@@ -101,8 +101,7 @@ impl Example {
 
         let backfill = stream.beside(self.name, &stream.rules).await;
         let pair = ["--table", &table, "--index", &backfill.scene.index.name, "--json", "--binary"];
-        let (loaded, _) =
-            self.local("backfill", &[&pair[..], &[BACKFILL.to_str().expect("text")]].concat()).await;
+        let (loaded, _) = self.local("backfill", &[&pair[..], &[BACKFILL.to_str().expect("text")]].concat()).await;
         let loaded: Value = serde_json::from_str(loaded.lines().last().expect("a summary")).expect("JSON");
         assert_eq!([&loaded["written"], &loaded["left_out"]], [&json!(documents), &json!(left_out)], "{loaded}");
         assert_eq!(backfill.scene.index.visible().await, made, "the same documents");
@@ -113,8 +112,10 @@ impl Example {
         assert_eq!((&verdict["equal"], &verdict["items"]), (&json!(true), &json!(documents)), "{verdict}");
 
         // All that a mapping of the user's own names is there: no field is guessed.
-        let given: Value = serde_json::from_str(&fs::read_to_string(self.file("index.json")).expect("a file")).expect("JSON");
-        let (_, mapping) = stream.scene.index.send(Method::Get, &format!("/{}/_mapping", stream.scene.index.name), None).await;
+        let given: Value =
+            serde_json::from_str(&fs::read_to_string(self.file("index.json")).expect("a file")).expect("JSON");
+        let (_, mapping) =
+            stream.scene.index.send(Method::Get, &format!("/{}/_mapping", stream.scene.index.name), None).await;
         let mapping: Value = serde_json::from_str(&mapping).expect("JSON");
         let fields = |mapping: &Value| -> BTreeSet<String> {
             let properties = mapping["mappings"]["properties"].as_object().expect("fields");

@@ -11,7 +11,6 @@ mod examples;
 mod hashed_ids;
 mod paths;
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,7 +70,15 @@ impl RulesScene {
         let queue = create_queue(sqs, &unique("rules")).await.expect("a queue");
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("log");
-        Self { scene, rules: rules.to_owned(), definition: None, hash_key: HASH_KEY.to_owned(), queue, log, _folder: folder }
+        Self {
+            scene,
+            rules: rules.to_owned(),
+            definition: None,
+            hash_key: HASH_KEY.to_owned(),
+            queue,
+            log,
+            _folder: folder,
+        }
     }
 
     /// The same with other rules.
@@ -179,7 +186,8 @@ impl RulesScene {
         let path = format!("/{}-000001/_search", self.scene.index.name);
         let (status, text) = self.scene.index.send(Method::Post, &path, Some(json!({"size": 1_000}))).await;
         assert_eq!(status, 200, "{text}");
-        let (_, mapping) = self.scene.index.send(Method::Get, &format!("/{}-000001", self.scene.index.name), None).await;
+        let (_, mapping) =
+            self.scene.index.send(Method::Get, &format!("/{}-000001", self.scene.index.name), None).await;
         format!("{text}\n{mapping}")
     }
 

@@ -85,7 +85,8 @@ impl Case {
             self.repaired(repair, &rules),
         )
         .await;
-        for (path, scene) in [("stream", &stream), ("backfill", &backfill), ("redrive", &redrive), ("repair", &repair)] {
+        for (path, scene) in [("stream", &stream), ("backfill", &backfill), ("redrive", &redrive), ("repair", &repair)]
+        {
             assert_eq!(scene.scene.index.visible().await, self.expect, "{path} of {}", self.name);
         }
         let verified = [("stream", &stream, true), ("backfill", &backfill, false), ("redrive", &redrive, true)];
@@ -178,15 +179,16 @@ due = "iso"
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_path_inflates_and_filters_alike() {
-    let rules = r#"
+    let rules = r##"
 where = '.status == "active"'
 document = '{id: .pk, kind: (.sk | split("#")[0]), total: ([.lines[]?.price] | add), body, exact}'
 inflate_limit = 1000
 
 [inflate]
 body = "json"
-"#;
-    let order = r#"{"body":{"a":1},"exact":12345678901234567890.000000001,"id":"acme#2026-01-15#7","kind":"ORDER","total":5}"#;
+"##;
+    let order =
+        r#"{"body":{"a":1},"exact":12345678901234567890.000000001,"id":"acme#2026-01-15#7","kind":"ORDER","total":5}"#;
     let note = r#"{"body":null,"exact":null,"id":"acme#2026-01-16#1","kind":"NOTE","total":null}"#;
     Case::new("filters", rules, "", &documents(&[(ORDER, order), (NOTE, note)])).check().await;
 }
@@ -219,7 +221,8 @@ include = ["name"]
 from = "sk"
 pattern = '^CUSTOMER#(?<number>\d+)$'
 "#;
-    let order = r#"{"address":{"city":"Bonn","zip":"53111"},"day":"2026-01-15","kind":"order","member":"m-1","tenant":"acme"}"#;
+    let order =
+        r#"{"address":{"city":"Bonn","zip":"53111"},"day":"2026-01-15","kind":"order","member":"m-1","tenant":"acme"}"#;
     let customer = r#"{"day":"2026-01-16","kind":"customer","name":"Globex","number":"9","tenant":"globex"}"#;
     Case::new("entities", rules, "", &documents(&[(ORDER, order), (CUSTOMER, customer)])).check().await;
 }
@@ -228,8 +231,10 @@ pattern = '^CUSTOMER#(?<number>\d+)$'
 async fn every_path_leaves_the_shard_out_of_the_id_alike() {
     let rules = r#"exclude = ["pk", "answers", "body", "at", "due", "lines", "address", "exact"]"#;
     let order = r#"{"day":"2026-01-15","email":"a@b.example","member":"m-1","salary":1,"sk":"ORDER#1","status":"active","tenant":"acme"}"#;
-    let customer = r#"{"day":"2026-01-16","member":"m-2","name":"Globex","sk":"CUSTOMER#9","status":"closed","tenant":"globex"}"#;
-    let note = r#"{"day":"2026-01-16","email":"c@d.example","member":"m-3","sk":"NOTE#3","status":"active","tenant":"acme"}"#;
+    let customer =
+        r#"{"day":"2026-01-16","member":"m-2","name":"Globex","sk":"CUSTOMER#9","status":"closed","tenant":"globex"}"#;
+    let note =
+        r#"{"day":"2026-01-16","email":"c@d.example","member":"m-3","sk":"NOTE#3","status":"active","tenant":"acme"}"#;
     let expect = documents(&[
         ("acme#2026-01-15#|ORDER#1", order),
         ("globex#2026-01-16#|CUSTOMER#9", customer),
@@ -241,7 +246,8 @@ async fn every_path_leaves_the_shard_out_of_the_id_alike() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_path_hashes_ids_alike() {
-    let rules = "exclude = [\"pk\", \"sk\", \"answers\", \"body\", \"at\", \"due\", \"lines\", \"address\", \"exact\"]\n";
+    let rules =
+        "exclude = [\"pk\", \"sk\", \"answers\", \"body\", \"at\", \"due\", \"lines\", \"address\", \"exact\"]\n";
     let order = r#"{"email":"a@b.example","member":"m-1","salary":1,"status":"active"}"#;
     let customer = r#"{"member":"m-2","name":"Globex","status":"closed"}"#;
     let note = r#"{"email":"c@d.example","member":"m-3","status":"active"}"#;

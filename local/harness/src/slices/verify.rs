@@ -122,12 +122,12 @@ pub struct VerifySummary {
     /// True if ids do not show their keys, so that the index cannot be listed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hidden_keys: bool,
-    /// Conclusion from a sample.
+    /// Conclusion that a sample allows.
     pub sample: Option<String>,
     /// Statement that the stream is behind, and what to do, if that leaves something undecided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub behind: Option<String>,
-    /// First differences.
+    /// First differences that were found.
     pub examples: Vec<Example>,
     /// Time of all runs.
     pub seconds: f64,
