@@ -19,6 +19,7 @@ mod loading;
 mod purge;
 mod readme;
 mod reindex;
+mod replication;
 mod scale;
 mod simulation;
 mod stage;

@@ -31,6 +31,9 @@ pub struct VerifyReport {
     /// Number of documents in the index without tombstones, if it was asked for and all is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents_in_index: Option<u64>,
+    /// True if ids do not show their keys, so that the index cannot be listed (`"orphans": "full"`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden_keys: bool,
     /// Conclusion from a sample, if only a part was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,

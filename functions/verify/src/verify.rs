@@ -56,7 +56,8 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
     /// Fails if the request or the deployment is wrong, or a side cannot be read. The same request may be sent again.
     pub async fn run(&self, request: &VerifyRequest, slice: Slice) -> Result<VerifyReport, FunctionError> {
         let mut run = VerifyRun::new(request, slice)?;
-        if request.orphans == Orphans::Full && !self.read_options.replication.shows_keys() {
+        run.report.hidden_keys = !self.read_options.replication.shows_keys();
+        if request.orphans == Orphans::Full && run.report.hidden_keys {
             return Err(FunctionError::Request(
                 "orphans: full looks documents up by the keys in their ids, and REPLICATION makes ids that do not show \
                  them: use orphans: count, and a re-index where the counts differ"

@@ -58,7 +58,7 @@ enum OrphanSearchArg {
     None,
     /// By counts only, which prove nothing while writes go on
     Count,
-    /// By listing the index
+    /// By listing the index, whose ids must show their keys
     Full,
 }
 
@@ -70,7 +70,7 @@ impl Args {
             Some(OrphanSearchArg::Full) => OrphanSearch::Full,
             // The gate of a re-index wants the listing.
             None if self.of == Some(Indices::Other) && self.selection.is_whole() && self.sample.is_none() => {
-                OrphanSearch::Full
+                OrphanSearch::Listing
             }
             None => OrphanSearch::Proof,
         }
@@ -126,7 +126,8 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     drop((progress, listing));
     let summary = summary?;
     show(&summary, args.json)?;
-    let whole = args.selection.is_whole() && args.sample.is_none() && summary.orphans != OrphansLookedFor::NotLookedFor;
+    let unproven = matches!(summary.orphans, OrphansLookedFor::NotLookedFor | OrphansLookedFor::CountsProveNothing);
+    let whole = args.selection.is_whole() && args.sample.is_none() && !unproven;
     if args.of == Some(Indices::Other) && whole && !args.repair {
         reindex::note_verified(&pair, &summary).await?;
     }
@@ -139,6 +140,11 @@ fn what_is_wrong(summary: &VerifySummary) -> String {
         0 if summary.pending > 0 => summary.behind.clone().unwrap_or_default(),
         0 if summary.in_motion > 0 => {
             format!("{} kept changing and could not be compared: run it again", counted(summary.in_motion, "item"))
+        }
+        0 if summary.hidden_keys => {
+            "the counts do not prove that every document has an item, and an index whose ids do not show their keys \
+             cannot be listed: run it again five minutes after the last change"
+                .to_owned()
         }
         0 => "the counts do not prove that every document has an item: leave `--orphans count` out".to_owned(),
         differences if summary.repaired == differences => {

@@ -28,7 +28,7 @@ use crate::function::{
 const LAST_LINES: Duration = Duration::from_millis(20);
 
 /// Variables of the caller that the function sees, if they are set.
-const PASSED_ON: [&str; 17] = [
+const PASSED_ON: [&str; 20] = [
     "ANSWER_MARGIN_MS",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
@@ -38,12 +38,15 @@ const PASSED_ON: [&str; 17] = [
     "AWS_REGION",
     "DEAD_LETTER_QUEUE_URL",
     "GENERATION",
+    "HASH_KEY",
+    "HASH_KEY_SECRET_ARN",
     "INDEX",
     "INDEX_DEFINITION",
     "OPENSEARCH_AUTH",
     "OPENSEARCH_ENDPOINT",
     "OPENSEARCH_SECRET_ARN",
     "PARTITION_KEY",
+    "REPLICATION",
     "REQUEST_TIMEOUT_MS",
     "RUST_LOG",
 ];
@@ -302,6 +305,12 @@ mod tests {
     fn only_the_named_variables_are_passed_on() {
         let variables = passed_on(|name| (name == "INDEX").then(|| OsString::from("people"))).unwrap();
         assert_eq!(variables.into_iter().collect::<Vec<_>>(), [("INDEX".to_owned(), "people".to_owned())]);
+        let variables = passed_on(|name| Some(OsString::from(name))).unwrap();
+        // Without the rules, a redrive would write the whole item.
+        for name in ["HASH_KEY", "HASH_KEY_SECRET_ARN", "REPLICATION"] {
+            assert_eq!(variables.get(name).map(String::as_str), Some(name));
+        }
+        assert!(!variables.contains_key("HOME"));
     }
 
     #[test]

@@ -300,6 +300,14 @@ impl Compiler<'_> {
             }
             let attribute = derivation.from.last();
             match omissions.iter_mut().find(|omission| omission.attribute == attribute) {
+                Some(omission) if omission.pattern.as_str() != derivation.pattern.as_str() => self.problems.at(
+                    text,
+                    format_args!(
+                        "the groups `{}` and `{group}` are of two patterns for `{attribute}`: write one pattern that has all \
+                         groups that ids do not hold",
+                        omission.groups[0]
+                    ),
+                ),
                 Some(omission) => omission.groups.push(group.clone()),
                 None => omissions.push(Omission {
                     attribute: attribute.to_owned(),
@@ -392,13 +400,19 @@ impl Compiler<'_> {
         self.hash_key.cloned()
     }
 
-    /// Returns the rules that make ids, as JSON; `None` if there are none.
+    /// Returns the rules that make ids, as JSON; `None` if there are none. Other rules of the text do not count.
     fn id_rules(&self, section: &Section) -> Option<RulesText> {
         let id = section.id.as_ref()?.get_ref();
-        let patterns: Vec<&DeriveSection> = match id.leave_out.is_empty() {
-            true => Vec::new(),
-            false => section.derive.iter().collect(),
+        let names = |text: &Text| {
+            let pattern = Regex::new(text.get_ref()).ok()?;
+            Some(pattern.capture_names().flatten().map(str::to_owned).collect::<Vec<String>>())
         };
+        let cuts = |derive: &&DeriveSection| {
+            let names = names(&derive.pattern).unwrap_or_default();
+            id.leave_out.iter().any(|group| names.contains(group.get_ref()))
+        };
+        let patterns = section.derive.iter().filter(cuts).map(|derive| (&derive.from, &derive.pattern));
+        let patterns: Vec<(&Text, &Text)> = patterns.collect();
         Some(RulesText { rules: json(&(id, patterns)), key: self.hash_key.filter(|_| id.hash).cloned() })
     }
 

@@ -145,6 +145,32 @@ fn fields_are_derived_from_keys_or_the_record_is_refused() {
 }
 
 #[test]
+fn what_ids_do_not_hold_of_a_key_is_of_one_pattern() {
+    let text = format!(
+        "{PATTERN}\n[[derive]]\nfrom = \"pk\"\npattern = '^(?<place>[^#]+)#'\n[id]\nleave_out = [\"shard\", \"place\"]"
+    );
+    problems(&text, &[("13:23", "are of two patterns for `pk`")]);
+}
+
+#[test]
+fn rules_for_documents_leave_the_fingerprint_of_ids_as_it_is() {
+    let leave_out = format!("{PATTERN}\n[id]\nleave_out = [\"shard\"]");
+    let ids = |text: &str| replication(text).fingerprints().ids.expect("rules for ids");
+    let own = ids(&leave_out);
+    let derived = "[[derive]]\nfrom = \"sk\"\npattern = '^(?<kind>[^#]+)#'\n";
+    for other in [
+        format!("{leave_out}\n{derived}"),
+        leave_out.replace("fields = [\"tenant\", \"day\"]", ""),
+        format!("exclude = [\"pk\"]\n{leave_out}"),
+    ] {
+        assert_eq!(ids(&other), own, "{other}");
+    }
+    for other in [leave_out.replace(r"\d+", "[0-9]+"), leave_out.replace("\"shard\"]", "\"shard\", \"day\"]")] {
+        assert_ne!(ids(&other), own, "{other}");
+    }
+}
+
+#[test]
 fn a_shard_of_the_key_can_be_left_out_of_the_id() {
     let rules = replication(&format!("{PATTERN}\n[id]\nleave_out = [\"shard\"]"));
     let id = |pk: &str| {

@@ -26,12 +26,14 @@ const MOST_EXAMPLES: usize = 10;
 /// Search for documents without an item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OrphanSearch {
-    /// Counts, and lists the index where the counts prove nothing.
+    /// Counts, and lists the index where the counts prove nothing. Only counts where ids do not show their keys.
     #[default]
     Proof,
+    /// Lists the whole index. Only counts where ids do not show their keys.
+    Listing,
     /// Compares the counts of table and index.
     Count,
-    /// Lists the whole index.
+    /// Lists the whole index, and fails where ids do not show their keys.
     Full,
     /// Looks for none: the verdict is never `equal`.
     None,
@@ -73,7 +75,7 @@ pub enum OrphansLookedFor {
     Counted,
     /// The request names the keys, and each was looked at on both sides.
     ByKey,
-    /// They were counted, and the counts prove nothing.
+    /// They were counted, and the counts prove nothing. Where ids do not show their keys, nothing else can be done.
     CountsProveNothing,
     /// Nobody looked for them.
     NotLookedFor,
@@ -117,12 +119,15 @@ pub struct VerifySummary {
     pub lag_ms: u64,
     /// Certainty that there is no document without an item.
     pub orphans: OrphansLookedFor,
-    /// Conclusion from a sample.
+    /// True if ids do not show their keys, so that the index cannot be listed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hidden_keys: bool,
+    /// Conclusion that a sample allows.
     pub sample: Option<String>,
     /// Statement that the stream is behind, and what to do, if that leaves something undecided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub behind: Option<String>,
-    /// First differences.
+    /// First differences that were found.
     pub examples: Vec<Example>,
     /// Time of all runs.
     pub seconds: f64,
@@ -144,7 +149,8 @@ impl Verification {
     /// # Errors
     /// As [`LongWork::run`].
     pub async fn run(&self, state: &mut VerifyState, mut on_answer: impl FnMut(&VerifyState)) -> Result<VerifySummary> {
-        let counts = matches!(self.orphans, OrphanSearch::Proof | OrphanSearch::Count) && !self.is_part();
+        let counts = matches!(self.orphans, OrphanSearch::Proof | OrphanSearch::Listing | OrphanSearch::Count)
+            && !self.is_part();
         if counts && state.counted_before.is_none() {
             sleep(REFRESH).await;
             state.counted_before = Some(self.count().await?);
@@ -161,7 +167,8 @@ impl Verification {
         }
         let lists = match self.orphans {
             OrphanSearch::Full => true,
-            OrphanSearch::Proof => !self.is_part() && !state.counts_prove()?,
+            OrphanSearch::Proof => !self.is_part() && !state.counts_prove()? && !state.hides_keys()?,
+            OrphanSearch::Listing => !self.is_part() && !state.hides_keys()?,
             OrphanSearch::Count | OrphanSearch::None => false,
         };
         if lists {
@@ -218,6 +225,7 @@ impl Verification {
             rcu: items.rcu + documents.rcu,
             lag_ms: lag_ms.max(listed.lag_ms),
             orphans,
+            hidden_keys: state.hides_keys()?,
             sample: (share < 1.0).then(|| proof(items.items, items.differences())),
             behind: behind(items.pending + documents.pending, lag_ms.max(listed.lag_ms)),
             examples,
@@ -276,6 +284,11 @@ impl VerifyState {
 
     fn is_done(&self) -> bool {
         self.items.is_done() && self.documents.as_ref().is_none_or(WorkState::is_done)
+    }
+
+    /// Returns `true` if ids do not show their keys, so that the index cannot be listed.
+    fn hides_keys(&self) -> Result<bool> {
+        Ok(self.items.report::<VerifyReport>()?.hidden_keys)
     }
 
     fn counts_prove(&self) -> Result<bool> {
@@ -341,6 +354,25 @@ mod tests {
         check(json!({}), &listed, Some(true), OrphansLookedFor::Listed);
         listed.documents = Some(WorkState::new(1));
         check(json!({}), &listed, None, OrphansLookedFor::CountsProveNothing);
+    }
+
+    #[test]
+    fn an_index_whose_ids_hide_their_keys_is_counted_and_never_listed() {
+        let hidden = |counted, lag_ms| {
+            let mut state = state(Some(counted), lag_ms);
+            let answer = json!({"cursor": null, "done": true, "hidden_keys": true, "counts": {}}).to_string();
+            assert!(state.items.parts[0].take(answer.as_bytes()).expect("an answer"));
+            state
+        };
+        for (state, equal, orphans) in [
+            (hidden(10, 0), Some(true), OrphansLookedFor::Counted),
+            (hidden(11, 0), None, OrphansLookedFor::CountsProveNothing),
+            (hidden(10, 120), None, OrphansLookedFor::CountsProveNothing),
+        ] {
+            assert!(state.hides_keys().expect("an answer"));
+            check(json!({}), &state, equal, orphans);
+        }
+        assert!(!state(Some(10), 0).hides_keys().expect("an answer"));
     }
 
     #[test]
