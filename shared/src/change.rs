@@ -5,6 +5,7 @@
 //! tells a stream that carries no new image from a record that lost it.
 
 mod damaged;
+mod expiry;
 mod member;
 mod origin;
 
@@ -47,8 +48,35 @@ pub enum ChangeKind {
 pub enum Content {
     /// The whole new document.
     Document(Document),
+    /// The last document of an item that time to live deleted: it stays.
+    Expired {
+        /// The whole document.
+        document: Document,
+        /// Time of the expiry, by the item's TTL attribute, or else by the change's event time.
+        expired_at: Timestamp,
+    },
     /// A tombstone, as after a REMOVE.
     Tombstone,
+}
+
+impl Content {
+    /// Returns the document, if there is one.
+    #[must_use]
+    pub fn document(&self) -> Option<&Document> {
+        match self {
+            Self::Document(document) | Self::Expired { document, .. } => Some(document),
+            Self::Tombstone => None,
+        }
+    }
+
+    /// Returns the time of the expiry, for the document of an expired item.
+    #[must_use]
+    pub fn expired_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Expired { expired_at, .. } => Some(*expired_at),
+            Self::Document(_) | Self::Tombstone => None,
+        }
+    }
 }
 
 /// One change of one item.
@@ -112,6 +140,8 @@ struct RawRecord<'a> {
     event_source: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "eventSourceARN")]
     event_source_arn: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "userIdentity")]
+    user_identity: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "change_object")]
     dynamodb: Option<RawChange<'a>>,
 }
@@ -146,6 +176,8 @@ struct RawChange<'a> {
     keys: Option<&'a RawValue>,
     #[serde(borrow, default)]
     new_image: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    old_image: Option<&'a RawValue>,
     #[serde(borrow, default)]
     sequence_number: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -192,11 +224,21 @@ fn read_change(
     Ok(Change {
         id: id(change, read_options)?,
         version: Version::new(read_options.generation, &label, &sequence),
-        event_time: change.approximate_creation_date_time.and_then(|raw| Timestamp::from_any_unit(raw.get())),
+        event_time: event_time(change),
         read_at: None,
         kind,
-        content: if kind == ChangeKind::Remove { Content::Tombstone } else { content(change, read_options)? },
+        content: match kind {
+            ChangeKind::Insert | ChangeKind::Modify => content(change, read_options)?,
+            ChangeKind::Remove if expiry::keeps(record.user_identity, read_options) => {
+                expiry::content(change, read_options)?
+            }
+            ChangeKind::Remove => Content::Tombstone,
+        },
     })
+}
+
+fn event_time(change: &RawChange<'_>) -> Option<Timestamp> {
+    change.approximate_creation_date_time.and_then(|raw| Timestamp::from_any_unit(raw.get()))
 }
 
 fn kind(record: &RawRecord<'_>) -> Result<ChangeKind, RecordError> {

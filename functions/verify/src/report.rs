@@ -28,9 +28,13 @@ pub struct VerifyReport {
     /// The first differences that were found.
     #[serde(default)]
     pub examples: Vec<Example>,
-    /// Number of documents in the index without tombstones, if it was asked for and all is done.
+    /// Number of documents in the index without tombstones, if it was asked for and all is done. Documents of expired
+    /// items do not count while the configuration keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents_in_index: Option<u64>,
+    /// Number of documents of expired items, if the configuration keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired_in_index: Option<u64>,
     /// Conclusion from a sample, if only a part was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::attribute::Item;
-use crate::change::Content;
+use crate::document::Document;
 use crate::document_id::KeyError;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -17,10 +17,8 @@ fn replication(text: &str) -> Replication {
 /// Content of an item: `Ok(None)` if it is to have no document.
 fn document(rules: &Replication, item: &str) -> Result<Option<String>, ShapeError> {
     let item = Item::from_json(item).expect("an item");
-    Ok(match rules.content(&item)? {
-        Content::Document(document) => Some(String::from_utf8(document.as_bytes().to_vec()).expect("JSON")),
-        Content::Tombstone => None,
-    })
+    let json = |document: &Document| String::from_utf8(document.as_bytes().to_vec()).expect("JSON");
+    Ok(rules.content(&item)?.document().map(json))
 }
 
 #[track_caller]
