@@ -30,6 +30,7 @@ pub use member::RecordError;
 pub(crate) use origin::table;
 pub use origin::{Origin, table_arn};
 
+use expiry::is_expiry;
 use member::{malformed, shape, text};
 
 /// Kind of a change, from `eventName`.
@@ -46,11 +47,11 @@ pub enum ChangeKind {
 /// Content of the document after the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// The whole new document.
+    /// The whole document of the item.
     Document(Document),
     /// The last document of an item that time to live deleted: it stays.
     Expired {
-        /// The whole document.
+        /// The document that stays.
         document: Document,
         /// Time of the expiry, by the item's TTL attribute, or else by the change's event time.
         expired_at: Timestamp,
@@ -229,8 +230,8 @@ fn read_change(
         kind,
         content: match kind {
             ChangeKind::Insert | ChangeKind::Modify => content(change, read_options)?,
-            ChangeKind::Remove if expiry::keeps(record.user_identity, read_options) => {
-                expiry::content(change, read_options)?
+            ChangeKind::Remove if read_options.replication.keeps_expired() && is_expiry(record.user_identity) => {
+                expired_content(change, read_options)?
             }
             ChangeKind::Remove => Content::Tombstone,
         },
@@ -266,6 +267,22 @@ fn id(change: &RawChange<'_>, read_options: &ReadOptions) -> Result<DocumentId, 
 fn content(change: &RawChange<'_>, read_options: &ReadOptions) -> Result<Content, RecordError> {
     let image = item("dynamodb.NewImage", change.new_image)?;
     Ok(read_options.replication.content(&image)?)
+}
+
+/// Returns the content that stays of an item that time to live deleted.
+fn expired_content(change: &RawChange<'_>, read_options: &ReadOptions) -> Result<Content, RecordError> {
+    if change.old_image.is_none()
+        && let Some(view) = change.stream_view_type.and_then(text)
+        && view != "NEW_AND_OLD_IMAGES"
+    {
+        return Err(ConfigurationError::NoOldImage { view: view.into_owned() }.into());
+    }
+    let image = item("dynamodb.OldImage", change.old_image)?;
+    let content = read_options.replication.expired_content(&image, event_time(change))?;
+    content.ok_or_else(|| {
+        let problem = "missing, and the item's TTL attribute does not say when it expired";
+        malformed("dynamodb.ApproximateCreationDateTime", problem.to_owned())
+    })
 }
 
 fn item<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Item<'a>, RecordError> {

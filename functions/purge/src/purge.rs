@@ -1,5 +1,5 @@
-//! The loop over pages of what is to go. Each tombstone is deleted on the condition of the position at which it was found, so that a
-//! document that was written since stays.
+//! The loop over pages of what is to go. Each tombstone is deleted on the condition of the position at which it was
+//! found, so that a document that was written since stays.
 
 use driftless::function::retry::pauses;
 use driftless::function::{FunctionError, Slice, retry};

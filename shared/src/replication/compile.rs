@@ -1,5 +1,7 @@
 //! A configuration's keys, checked together and compiled.
 
+mod expiry;
+
 use std::collections::BTreeSet;
 use std::fmt::Display;
 

@@ -3,13 +3,10 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::compile::Compiler;
-use super::config::Text;
 use crate::attribute::{AttributeValue, Item};
 use crate::change::Content;
 use crate::time::Timestamp;
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 /// The year 9999 in milliseconds: a larger TTL attribute is none.
 const LATEST_MS: f64 = 253_402_300_799_999.0;
 
@@ -18,22 +15,22 @@ const LATEST_MS: f64 = 253_402_300_799_999.0;
 #[serde(deny_unknown_fields)]
 pub(super) struct ExpirySection {
     /// The table's TTL attribute.
-    attribute: Text,
+    pub(super) attribute: Spanned<String>,
     /// Fate of the document.
     #[serde(default)]
-    then: AfterExpiry,
+    pub(super) then: AfterExpiry,
     /// Field that marks the document.
     #[serde(default)]
-    field: Option<Text>,
+    pub(super) field: Option<Spanned<String>>,
     /// Number of days after which `purge` removes the document.
     #[serde(default)]
-    retain_days: Option<Spanned<u32>>,
+    pub(super) retain_days: Option<Spanned<u32>>,
 }
 
 /// Fate of a document whose item expired.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum AfterExpiry {
+pub(super) enum AfterExpiry {
     /// It becomes a tombstone, as after any deletion.
     #[default]
     Delete,
@@ -47,9 +44,9 @@ enum AfterExpiry {
 #[derive(Debug)]
 pub(super) struct Expiry {
     /// The table's TTL attribute.
-    attribute: String,
+    pub(super) attribute: String,
     /// Field that is set to `true`.
-    mark: Option<String>,
+    pub(super) mark: Option<String>,
     /// Time until `purge` removes the document.
     pub(super) retention_ms: Option<u64>,
 }
@@ -71,48 +68,5 @@ impl Expiry {
         let millis = seconds.to_string().parse::<f64>().ok()? * 1_000.0;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
         (0.0..=LATEST_MS).contains(&millis).then(|| Timestamp::from_millis(millis as u64))
-    }
-}
-
-impl Compiler<'_> {
-    /// Returns the rules for documents that stay; `None` if expired items leave tombstones.
-    pub(super) fn expiry(&mut self, section: &ExpirySection) -> Option<Expiry> {
-        let ExpirySection { attribute, then, field, retain_days } = section;
-        if attribute.get_ref().is_empty() {
-            self.problems.at(attribute, "is no name: name the attribute that time to live of the table uses");
-        }
-        if *then == AfterExpiry::Delete
-            && let Some(days) = retain_days
-        {
-            self.problems.at(
-                days,
-                "has no effect, because an expired item's document is deleted: set `then` to \"keep\" or \"mark\"",
-            );
-        }
-        match (then, field) {
-            (AfterExpiry::Mark, None) => {
-                self.problems.at(attribute, "\"mark\" needs `field`, the name of a boolean field of the document");
-            }
-            (AfterExpiry::Mark, Some(name)) => self.check_mark(name),
-            (AfterExpiry::Delete | AfterExpiry::Keep, Some(name)) => {
-                self.problems.at(name, "has no effect without `then = \"mark\"`");
-            }
-            (AfterExpiry::Delete | AfterExpiry::Keep, None) => {}
-        }
-        (*then != AfterExpiry::Delete).then(|| Expiry {
-            attribute: attribute.get_ref().clone(),
-            mark: field.as_ref().map(|name| name.get_ref().clone()),
-            retention_ms: retain_days.as_ref().map(|days| u64::from(*days.get_ref()) * DAY_MS),
-        })
-    }
-
-    fn check_mark(&mut self, name: &Text) {
-        let field = name.get_ref();
-        if field.trim().is_empty() || field.starts_with('_') || field.contains(['.', '%']) {
-            self.problems.at(
-                name,
-                format_args!("`{field}` is no name for the mark: give one without dots, `%` and a leading underscore"),
-            );
-        }
     }
 }
