@@ -3,8 +3,12 @@
 //! The document is the whole item as JSON. Fields are in the order of their attribute names. Numbers keep every digit,
 //! sets are sorted arrays, binary is padded standard base64. Equal items give equal bytes.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use serde_json::value::RawValue;
 
 use crate::attribute::{AttributeValue, Item};
 use crate::field::{Level, field_name};
@@ -25,6 +29,24 @@ impl Document {
     /// Takes a JSON object that was written by the rules of this module.
     pub(crate) fn from_json(json: Vec<u8>) -> Self {
         Self(json)
+    }
+
+    /// Takes the JSON object of a stored document, byte for byte.
+    #[must_use]
+    pub fn from_stored(json: Vec<u8>) -> Self {
+        Self(json)
+    }
+
+    /// Returns the document with a field that is `true`, in place of any other field of this name.
+    ///
+    /// # Panics
+    /// Panics if the document is no JSON object, which no constructor makes.
+    #[must_use]
+    pub fn with_true(&self, field: &str) -> Self {
+        let mut fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(&self.0).expect("a JSON object");
+        let truth = RawValue::from_string("true".to_owned()).expect("JSON");
+        fields.insert(Cow::Borrowed(field), &truth);
+        Self(serde_json::to_vec(&fields).expect("writing to memory does not fail"))
     }
 
     /// Returns the document's JSON text.
@@ -127,6 +149,20 @@ mod tests {
             r#"{"b":"3q2+7w==","bs":["AA==","AQ=="],"l":[2,"x",[],{}],"m":{"x":"","y":1},"n":12345678901234567890.123456789,"ns":[-1,9,10],"s":"a\"b\u0001é","ss":["a","b"],"t":true,"z":null}"#,
         );
         check("{}", "{}");
+    }
+
+    #[test]
+    fn a_mark_keeps_every_other_byte_and_replaces_its_own_field() {
+        let item = r#"{"a\"":{"N":"12345678901234567890.123456789"},"z":{"M":{"expired":{"BOOL":false}}}}"#;
+        let marked = |item: &str| {
+            let document = Document::from_item(&Item::from_json(item).expect("an item")).with_true("expired");
+            String::from_utf8(document.0).expect("UTF-8")
+        };
+        let rest = r#""z":{"expired":false}}"#;
+        let expect = format!(r#"{{"a\"":12345678901234567890.123456789,"expired":true,{rest}"#);
+        assert_eq!(marked(item), expect);
+        assert_eq!(marked(r#"{"expired":{"BOOL":false}}"#), r#"{"expired":true}"#);
+        assert_eq!(marked("{}"), r#"{"expired":true}"#);
     }
 
     #[test]

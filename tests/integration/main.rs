@@ -11,6 +11,7 @@ mod convergence;
 mod demo;
 mod documents;
 mod events;
+mod expiry;
 mod faults;
 mod guard;
 mod hostile;

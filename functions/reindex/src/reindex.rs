@@ -11,7 +11,7 @@ use driftless::opensearch::{
 use driftless::outcome::{ConfigurationError, Problem};
 use driftless::replication::Fingerprints;
 use driftless::table::selection::Cursor;
-use driftless::target::Documents as _;
+use driftless::target::{Documents as _, Listed};
 use driftless::time::Timestamp;
 use driftless::writer::Writer;
 use serde_json::Value;
@@ -103,7 +103,12 @@ impl Reindex<'_> {
         let deadline = self.slice.deadline;
         let first = self.engine.index_pair(deadline).await?.public;
         let identity = Identity { rules: self.rules(), ..first.identity() };
-        let wanted = IndexRequirements { identity: &identity, create: Some(&definition), takes_over: false };
+        let wanted = IndexRequirements {
+            identity: &identity,
+            create: Some(&definition),
+            takes_over: false,
+            keeps_expired: self.keeps_expired(),
+        };
         second.ensure_index(wanted, deadline).await?;
         let new = second.index_pair(deadline).await?.public;
         if new.record.is_none() {
@@ -144,7 +149,9 @@ impl Reindex<'_> {
             Some(_) => return Err(wrong("cursor is not one of this step: leave it out to begin anew")),
         };
         let source = OpenSearchTarget::new(Arc::clone(&self.engine), pair.public.index.clone());
-        let (next, counts) = tombstones::copy(&source, writer, from, self.slice, (self.now)()).await?;
+        let now = (self.now)();
+        let listed = tombstones::copied(self.keeps_expired(), now);
+        let (next, counts) = tombstones::copy(&source, writer, (listed, from), self.slice, now).await?;
         if next.is_none() {
             let record = ReindexRecord { tombstones_copied_at: Some((self.now)()), ..record_of(new) };
             self.keep(new, &record).await?;
@@ -236,6 +243,10 @@ impl Reindex<'_> {
     }
 
     /// Returns the fingerprints of the rules in `REPLICATION`.
+    fn keeps_expired(&self) -> bool {
+        self.settings.read_options.replication.keeps_expired()
+    }
+
     fn rules(&self) -> Fingerprints {
         self.settings.read_options.replication.fingerprints()
     }
@@ -305,7 +316,7 @@ impl Reindex<'_> {
 
     async fn counted(&self, engine: &Arc<Engine>, index: &ReindexedIndex) -> Result<IndexReport, FunctionError> {
         let target = OpenSearchTarget::new(Arc::clone(engine), index.index.clone());
-        let documents = target.count(self.slice.deadline).await?;
+        let documents = target.count(Listed::Live, self.slice.deadline).await?;
         Ok(IndexReport { name: index.index.name.clone(), documents })
     }
 

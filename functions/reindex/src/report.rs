@@ -73,15 +73,18 @@ pub struct OtherReport {
     pub shadow: Option<Shadowed>,
 }
 
-/// Tombstones, counted by their end.
+/// Tombstones, and documents of expired items that stay, counted by their end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TombstoneCounts {
-    /// Tombstones that were found.
+    /// Tombstones and documents that were found.
     pub found: u64,
     /// Written to the new index.
     pub copied: u64,
     /// In the new index already, at this version or a newer one.
     pub superseded: u64,
+    /// Documents that the new index refuses: its mapping does not take them.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 impl OtherReport {

@@ -28,12 +28,16 @@ pub struct VerifyReport {
     /// The first differences that were found.
     #[serde(default)]
     pub examples: Vec<Example>,
-    /// Number of documents in the index without tombstones, if it was asked for and all is done.
+    /// Number of documents in the index without tombstones, if it was asked for and all is done. Documents of expired
+    /// items do not count while the configuration keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents_in_index: Option<u64>,
     /// True if ids do not show their keys, so that the index cannot be listed (`"orphans": "full"`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden_keys: bool,
+    /// Number of documents of expired items, if the configuration keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired_in_index: Option<u64>,
     /// Conclusion from a sample, if only a part was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,

@@ -125,7 +125,7 @@ fn of_item(item: &Item<'_>, keys: &[&str], options: &ReadOptions) -> SampleResul
 fn result(id: String, content: Content) -> SampleResult {
     match content {
         Content::Tombstone => SampleResult::NoDocument { id },
-        Content::Document(document) => {
+        Content::Document(document) | Content::Expired { document, .. } => {
             let json = String::from_utf8_lossy(document.as_bytes()).into_owned();
             let json = RawValue::from_string(json).expect("a document is JSON");
             SampleResult::Document { id, document: ExactJson(json) }

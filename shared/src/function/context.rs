@@ -153,6 +153,7 @@ impl Context {
             identity: &identity,
             create: creates.then_some(&settings.definition),
             takes_over: access > Access::Existing,
+            keeps_expired: settings.read_options.replication.keeps_expired(),
         };
         // Boxed, because futures that fetch credentials nest deeply, and the compiler's limit for that is near.
         let engine = Arc::new(Box::pin(connect(&settings.engine, deadline)).await?);

@@ -89,7 +89,7 @@ impl IndexDefinition {
     /// Returns the body that creates the index with its aliases. `_driftless` is always added.
     ///
     /// Only what is searched is mapped: the public alias filters by `deleted`, and `purge` finds old tombstones by
-    /// `deleted_at`. Live documents carry neither, so their metadata costs no more than its bytes in `_source`.
+    /// `deleted_at`, and documents of expired items by `expired_at`. Documents of items carry none of them, so their metadata costs no more than its bytes in `_source`.
     pub(super) fn create_body(&self, public: &str, write: &str, meta: Value) -> Value {
         let mut body = self.create_body_without_aliases(meta);
         body["aliases"] = json!({public: {"filter": hides_tombstones()}, write: {"is_write_index": true}});
@@ -104,11 +104,22 @@ impl IndexDefinition {
             "dynamic": false,
             "properties": {
                 "deleted": {"type": "boolean"},
-                "deleted_at": {"type": "date", "format": "epoch_millis"}
+                "deleted_at": {"type": "date", "format": "epoch_millis"},
+                "expired_at": expired_at()
             }
         });
         json!({"settings": self.settings, "mappings": mappings})
     }
+}
+
+/// Returns the mapping of the time at which an item expired whose document stays.
+fn expired_at() -> Value {
+    json!({"type": "date", "format": "epoch_millis"})
+}
+
+/// Returns the addition to the mapping of an index that was made before documents of expired items could stay.
+pub(super) fn maps_expired_at() -> Value {
+    json!({"properties": {"_driftless": {"dynamic": false, "properties": {"expired_at": expired_at()}}}})
 }
 
 /// Returns the filter of the public alias.
@@ -130,7 +141,7 @@ mod tests {
         let metadata = &body["mappings"]["properties"]["_driftless"];
         assert_eq!(metadata["dynamic"], false, "what nobody searches stays in _source alone");
         assert_eq!(metadata["properties"]["deleted"]["type"], "boolean");
-        assert_eq!(metadata["properties"].as_object().map(Map::len), Some(2));
+        assert_eq!(metadata["properties"].as_object().map(Map::len), Some(3));
         assert_eq!(body["mappings"]["_meta"], json!({"owner": "us", "driftless": {"format": FORMAT}}));
         assert!(body["mappings"].get("dynamic_templates").is_none());
     }

@@ -7,7 +7,7 @@ use opensearch::http::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::definition::{FORMAT, IndexDefinition, hides_tombstones};
+use super::definition::{FORMAT, IndexDefinition, hides_tombstones, maps_expired_at};
 use super::engine::{Engine, Request, Wait};
 use super::identity::{Identity, IdentityComparison};
 use super::index_name::WriteAlias;
@@ -34,6 +34,8 @@ pub struct IndexRequirements<'a> {
     pub create: Option<&'a IndexDefinition>,
     /// Lets a raised generation take the index over. Without it, the index is used as it is.
     pub takes_over: bool,
+    /// `true` if documents of expired items stay, and are to be found by their time.
+    pub keeps_expired: bool,
 }
 
 /// An index that is ours and takes conditional writes.
@@ -64,6 +66,8 @@ pub(super) struct FoundIndex {
     pub(super) identity: Identity,
     /// The whole `_meta` of the mapping.
     pub(super) meta: Value,
+    /// `true` if documents of expired items are found by their time.
+    maps_expired_at: bool,
 }
 
 /// The indexes behind the public alias and the write aliases.
@@ -104,7 +108,12 @@ impl Engine {
         wanted: IndexRequirements<'_>,
         deadline: Instant,
     ) -> Result<PhysicalIndex, EnsureError> {
+        let adds_expired_at = wanted.keeps_expired && !found.maps_expired_at;
         let index = self.identified(found, wanted, deadline).await?;
+        if adds_expired_at {
+            // Before the first such document: the engine indexes none of those that it has.
+            self.put_mapping(&index.name, &maps_expired_at(), deadline).await.map_err(ensure_error)?;
+        }
         self.probe_alias(&index.name, deadline).await.map_err(ensure_error)?;
         self.probe_condition(&index.alias, deadline).await.map_err(ensure_error)?;
         Ok(index)
@@ -151,7 +160,11 @@ impl Engine {
         for (name, value) in members.as_object().into_iter().flatten() {
             meta["driftless"][name] = value.clone();
         }
-        let body = json!({"_meta": meta}).to_string().into();
+        self.put_mapping(index, &json!({"_meta": meta}), deadline).await
+    }
+
+    async fn put_mapping(&self, index: &str, mapping: &Value, deadline: Instant) -> Result<(), Problem> {
+        let body = mapping.to_string().into();
         let path = format!("/{index}/_mapping");
         self.send(Request { method: Method::Put, path: &path, body: Some(body) }, Wait::until(deadline)).await.map(drop)
     }
@@ -265,7 +278,8 @@ impl Engine {
         let table = identity.table.clone().unwrap_or_default();
         let rules = identity.rules.clone();
         let index = PhysicalIndex { name: physical.to_owned(), alias, table, rules };
-        Ok(FoundIndex { index, identity, meta: mappings["_meta"].clone() })
+        let maps_expired_at = !mappings["properties"]["_driftless"]["properties"]["expired_at"].is_null();
+        Ok(FoundIndex { index, identity, meta: mappings["_meta"].clone(), maps_expired_at })
     }
 
     async fn create(

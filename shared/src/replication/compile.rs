@@ -1,5 +1,7 @@
 //! A configuration's keys, checked together and compiled.
 
+mod expiry;
+
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
@@ -49,6 +51,7 @@ impl Compiler<'_> {
             ids: section.id.as_ref().map(|id| self.ids(id, &shared)).unwrap_or_default(),
             shape: self.shape(section, &[]),
             entities: self.entities(section),
+            expiry: section.expiry.as_ref().and_then(|expiry| self.expiry(expiry.get_ref())),
         }
     }
 
@@ -372,6 +375,7 @@ impl Compiler<'_> {
             ("entity_field", entity.entity_field.as_ref().map(Spanned::span)),
             ("others", entity.others.as_ref().map(Spanned::span)),
             ("changed", entity.changed.as_ref().map(Spanned::span)),
+            ("expiry", entity.expiry.as_ref().map(Spanned::span)),
             ("entity", entity.entity.first().map(Spanned::span)),
         ];
         for (key, span) in spans {
