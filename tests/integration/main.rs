@@ -5,6 +5,7 @@ mod backfill;
 mod commands;
 mod complaints;
 mod convergence;
+mod definition;
 mod demo;
 mod documents;
 mod events;

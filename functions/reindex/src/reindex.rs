@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use driftless::function::{FunctionError, Settings, Slice};
 use driftless::opensearch::{
-    Engine, EnsureError, IndexDefinition, IndexPair, OpenSearchTarget, ReindexRecord, ReindexedIndex, Shadowed,
-    StoppedRefresh, Verified, Wanted,
+    Engine, EnsureError, IndexPair, OpenSearchTarget, ReindexRecord, ReindexedIndex, Shadowed, StoppedRefresh,
+    Verified, Wanted,
 };
 use driftless::outcome::{ConfigurationError, Problem};
 use driftless::table::selection::Cursor;
@@ -15,6 +15,7 @@ use driftless::time::Timestamp;
 use driftless::writer::Writer;
 use serde_json::Value;
 
+use crate::definition;
 use crate::report::{IndexReport, OtherReport, Progress, ReindexReport};
 use crate::request::{ReindexRequest, VerifyTotals};
 use crate::shadow::{self, Place};
@@ -83,7 +84,7 @@ impl Reindex<'_> {
                 return Err(wrong(&format!("`{name}` is still written, from the re-index before: drop it first")));
             }
         }
-        let definition = self.definition(definition.as_ref())?;
+        let definition = definition::definition(self.settings, definition.as_ref())?;
         self.engine
             .create_beside(&pair.public, &definition, (self.now)(), self.slice.deadline)
             .await
@@ -97,7 +98,7 @@ impl Reindex<'_> {
     /// Fails if the definition is wrong, or a cluster cannot be reached.
     pub async fn create_in_second(&self, request: &ReindexRequest) -> Result<(), FunctionError> {
         let (Some(second), ReindexRequest::Create { definition }) = (&self.second, request) else { return Ok(()) };
-        let definition = self.definition(definition.as_ref())?;
+        let definition = definition::definition(self.settings, definition.as_ref())?;
         let deadline = self.slice.deadline;
         let first = self.engine.index_pair(deadline).await?.public;
         let identity = first.identity();
@@ -113,15 +114,6 @@ impl Reindex<'_> {
             self.keep(&new, &record).await?;
         }
         Ok(())
-    }
-
-    /// Returns the request's definition, or else the function's own.
-    fn definition(&self, requested: Option<&Value>) -> Result<IndexDefinition, FunctionError> {
-        match requested {
-            None => Ok(self.settings.definition.clone()),
-            Some(definition) => IndexDefinition::from_json(&definition.to_string())
-                .map_err(|problem| wrong(&format!("definition {problem}"))),
-        }
     }
 
     async fn copy_tombstones(

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod context;
 pub mod error;
+mod index_definition;
 pub mod log;
 pub mod request;
 pub mod settings;

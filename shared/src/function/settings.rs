@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::error::FunctionError;
+use super::index_definition;
 use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
-use crate::opensearch::{EngineConfig, IndexDefinition};
+use crate::opensearch::{EngineConfig, IndexDefinition, RefreshInterval};
 use crate::version::Generation;
 
 /// Time before Lambda's time-out that is kept for the answer, unless `ANSWER_MARGIN_MS` sets another.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub second: Option<EngineConfig>,
     /// Definition for an index that is created.
     pub definition: IndexDefinition,
+    /// Interval of refreshes, which the definition has, too.
+    pub refresh_interval: Option<RefreshInterval>,
     /// Policy for an index that does not exist.
     pub create_index: CreateIndex,
     /// Settings for reading records.
@@ -71,7 +74,7 @@ impl Settings {
         let mut env = Environment::new(lookup);
         let engine = EngineConfig::from_env(&mut env);
         let second = EngineConfig::second_from_env(&mut env, engine.as_ref());
-        let definition = definition(&mut env);
+        let (definition, refresh_interval) = index_definition::from_env(&mut env);
         let create_index = create_index(&mut env);
         let generation = env.parsed("GENERATION", Generation::default().0, "a whole number from 0 to 4294967295");
         let margin = DEFAULT_ANSWER_MARGIN.as_millis() as u64;
@@ -87,6 +90,7 @@ impl Settings {
             engine: engine.expect("without a problem there is a value"),
             second,
             definition,
+            refresh_interval,
             create_index,
             read_options: ReadOptions { generation: Generation(generation), partition_key },
             answer_margin: Duration::from_millis(margin),
@@ -129,25 +133,6 @@ fn create_index(env: &mut Environment<'_>) -> CreateIndex {
             CreateIndex::Never
         }
     }
-}
-
-fn definition(env: &mut Environment<'_>) -> IndexDefinition {
-    let Some(path) = env.optional("INDEX_DEFINITION") else {
-        return IndexDefinition::default();
-    };
-    let read = std::fs::read_to_string(&path)
-        .map_err(|error| {
-            format!(
-                "names the file {path}, which cannot be read ({error}): it must be in the deployment package or a layer"
-            )
-        })
-        .and_then(|text| {
-            IndexDefinition::from_json(&text).map_err(|problem| format!("names the file {path}, which {problem}"))
-        });
-    read.unwrap_or_else(|problem| {
-        env.problem("INDEX_DEFINITION", problem);
-        IndexDefinition::default()
-    })
 }
 
 #[cfg(test)]
