@@ -1,11 +1,36 @@
-//! Definitions of an index: where they come from.
+//! Definitions of an index: where they come from, how a live index drifts from one, and what it can be given.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use driftless_harness::activity::INDEX_DEFINITION;
+use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
 use opensearch::http::Method;
 use serde_json::{Value, json};
+use tokio::sync::mpsc::unbounded_channel;
 
+use crate::loading::{Scene, VERIFY, fails, run};
+use crate::reindex::REINDEX;
 use crate::support::{CREATED, Function, HELD, Index, insert};
+
+/// Members with the engine's own defaults, which it leaves out of its answers.
+const DEFAULTS: &str = r#"{
+  "settings": {"number_of_shards": 1, "index": {"refresh_interval": "5s", "mapping": {"depth": {"limit": 40}}},
+    "analysis": {"normalizer": {"folded": {"type": "custom", "filter": "lowercase"}}}},
+  "mappings": {"dynamic": true, "date_detection": true, "numeric_detection": false, "properties": {
+    "code": {"type": "keyword", "index": true, "doc_values": true, "store": false, "norms": false, "index_options": "docs"},
+    "name": {"type": "text", "norms": true, "index": true, "analyzer": "standard", "fields": {
+      "exact": {"type": "keyword", "normalizer": "folded", "ignore_above": 256, "doc_values": true}}},
+    "at": {"type": "date", "format": "strict_date_optional_time||epoch_millis", "ignore_malformed": false},
+    "amount": {"type": "scaled_float", "scaling_factor": 100, "coerce": true},
+    "place": {"type": "object", "dynamic": true, "enabled": true, "properties": {"city": {"type": "keyword"}}},
+    "place.zip": {"type": "keyword"},
+    "lines": {"type": "nested", "include_in_parent": false, "properties": {"sku": {"type": "keyword"}}},
+    "spot": {"type": "geo_point"},
+    "raw": {"type": "object", "enabled": false},
+    "seen": {"type": "boolean", "null_value": null},
+    "bytes": {"type": "binary", "doc_values": false}
+  }}
+}"#;
 
 fn with_variable(index: &Index, name: &str, value: &str) -> Function {
     let mut settings = index.settings();
@@ -77,4 +102,108 @@ async fn an_interval_below_the_clusters_minimum_is_refused_with_its_variable() {
         assert!(error.to_string().contains(words), "{words}: {error}");
     }
     function.succeed(&[insert("a", 1)]).await;
+}
+
+fn defined(config: FunctionConfig, definition: &str) -> FunctionConfig {
+    config.env("INDEX_DEFINITION", definition)
+}
+
+/// Does one step of a re-index.
+async fn step(scene: &Scene, definition: &str, request: Value) -> Value {
+    let mut process = FunctionProcess::new(defined(scene.configured("reindex", &REINDEX), definition));
+    let outcome = process.invoke(request.to_string().into(), None).await.expect("invoked").outcome;
+    process.kill().await;
+    let InvocationOutcome::Response(body) = outcome else { panic!("{request}: {outcome}") };
+    serde_json::from_slice(&body).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_never_drifts_from_the_definition_that_made_it() {
+    let exact = include_str!("../../docs/exact-numbers.json");
+    for definition in [exact, INDEX_DEFINITION, DEFAULTS] {
+        let scene = Scene::new("steady").await;
+        scene.fill(0..3).await;
+        run(defined(scene.backfill(), definition), json!({}), None).await;
+        let answer = run(defined(scene.verify(), definition), json!({"settle_ms": 200}), None).await;
+        assert_eq!((&answer["equal"], answer.get("drift")), (&json!(true), None), "{answer}");
+        let status = step(&scene, definition, json!({"step": "status"})).await;
+        assert_eq!(status["drift"], json!({"index": format!("{}-000001", scene.index.name)}), "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drift_is_told_by_paths_and_what_is_applicable_is_applied() {
+    let scene = Scene::new("drifted").await;
+    scene.fill(0..3).await;
+    let first = r#"{"mappings": {"properties": {"state": {"type": "long"}}}}"#;
+    run(defined(scene.backfill(), first), json!({}), None).await;
+    let second = json!({
+        "settings": {"number_of_shards": 2, "refresh_interval": "30s", "mapping.total_fields.limit": 1_234},
+        "mappings": {"date_detection": false,
+            "properties": {"state": {"type": "keyword"}, "new": {"type": "date", "fields": {"text": {"type": "keyword"}}}}}
+    });
+    let second = second.to_string();
+    let physical = format!("{}-000001", scene.index.name);
+    let applicable = ["date_detection", "new", "index.mapping.total_fields.limit", "index.refresh_interval"];
+    let needs_reindex = ["state (type)", "index.number_of_shards"];
+    let drift = json!({"index": physical, "applicable": applicable, "needs_reindex": needs_reindex});
+    let verify = async || run(defined(scene.verify(), &second), json!({"settle_ms": 200}), None).await;
+    let answer = verify().await;
+    assert_eq!((&answer["drift"], &answer["equal"]), (&drift, &json!(true)), "{answer}");
+    let status = step(&scene, &second, json!({"step": "status"})).await;
+    assert_eq!(status["drift"], drift, "{status}");
+
+    let applied = step(
+        &scene,
+        first,
+        json!({"step": "apply", "definition": serde_json::from_str::<Value>(&second).expect("JSON")}),
+    )
+    .await;
+    let left = json!({"index": physical, "needs_reindex": needs_reindex});
+    assert_eq!(applied["drift"], left, "{applied}");
+    let described = described(&scene.index).await;
+    assert_eq!(described["mappings"]["properties"]["new"]["type"], "date", "{described}");
+    assert_eq!(described["settings"]["index"]["refresh_interval"], "30s");
+    assert_eq!(described["mappings"]["_meta"]["driftless"]["format"], 2, "the identity stays");
+    assert_eq!(step(&scene, &second, json!({"step": "apply"})).await["drift"], left, "it may be repeated");
+    assert_eq!(verify().await["drift"], left);
+
+    let refused =
+        json!({"step": "apply", "definition": {"mappings": {"properties": {"other": {"type": "no-such-type"}}}}});
+    let (kind, message) = fails(scene.configured("reindex", &REINDEX), refused).await;
+    assert!(kind == "Configuration" && message.contains("no-such-type"), "{message}");
+    step(&scene, &second, json!({"step": "create"})).await;
+    let (kind, message) =
+        fails(defined(scene.configured("reindex", &REINDEX), &second), json!({"step": "apply"})).await;
+    assert!(kind == "Request" && message.contains("end the re-index first"), "{message}");
+    let during = run(defined(scene.verify(), &second), json!({"settle_ms": 200}), None).await;
+    assert_eq!(during.get("drift"), None, "the new index has the definition: {during}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_warns_once_of_drift_by_paths_alone() {
+    let scene = Scene::new("warned").await;
+    scene.fill(0..3).await;
+    scene.backfilled().await;
+    let (sender, mut lines) = unbounded_channel();
+    let definition = r#"{"mappings": {"properties": {"text": {"type": "keyword", "null_value": "a private word"}}}}"#;
+    let mut config = defined(scene.configured("verify", &VERIFY), definition);
+    config.stdout_lines = Some(sender);
+    let mut process = FunctionProcess::new(config);
+    for _ in 0..2 {
+        let outcome =
+            process.invoke(json!({"settle_ms": 200}).to_string().into(), None).await.expect("invoked").outcome;
+        assert!(matches!(outcome, InvocationOutcome::Response(_)), "{outcome}");
+    }
+    process.end().await;
+    drop(process);
+    let mut warnings = Vec::new();
+    while let Some(line) = lines.recv().await {
+        assert!(!line.contains("private word"), "{line}");
+        warnings.extend(line.contains("differs from INDEX_DEFINITION").then_some(line));
+    }
+    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+    for words in ["WARN", "text (type)", "reindex's step apply", &format!("{}-000001", scene.index.name)] {
+        assert!(warning.contains(words), "{words}: {warning}");
+    }
 }

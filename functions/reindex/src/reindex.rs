@@ -59,7 +59,14 @@ impl Reindex<'_> {
         let step = request.step().to_owned();
         let mut report = ReindexReport::default();
         match request {
-            ReindexRequest::Status {} => {}
+            ReindexRequest::Status {} => {
+                report.drift = definition::drift(&self.engine, &pair, self.settings, self.slice.deadline).await?;
+            }
+            ReindexRequest::Apply { definition } => {
+                let definition = definition::definition(self.settings, definition.as_ref())?;
+                let left = definition::apply(&self.engine, &pair, &definition, self.slice.deadline).await?;
+                report.drift = Some(left);
+            }
             ReindexRequest::Create { definition } => self.create(&pair, definition).await?,
             ReindexRequest::Tombstones { cursor } => {
                 let writer = other.ok_or_else(|| wrong("tombstones needs a second index: begin with create"))?;

@@ -1,6 +1,7 @@
 //! Answer of `verify`: the place to go on at, counts by kind, examples, and what a clean sample proves.
 
 use driftless::document_id::DocumentId;
+use driftless::opensearch::Drift;
 use driftless::table::selection::Cursor;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,9 @@ pub struct VerifyReport {
     /// Conclusion from a sample, if only a part was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
+    /// Drift of the index from the function's definition, if it has one. It makes no document differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
 }
 
 /// Items and documents, counted by what was found.

@@ -101,6 +101,11 @@ impl IndexDefinition {
         flat_settings(&self.settings)
     }
 
+    /// Returns the mappings, without what driftless adds.
+    pub(super) fn mappings(&self) -> &Value {
+        &self.mappings
+    }
+
     /// Returns the body of a create-index request.
     #[must_use]
     pub fn to_json(&self) -> Value {
