@@ -14,6 +14,7 @@ mod guard;
 mod hostile;
 mod index;
 mod loading;
+mod proposal;
 mod purge;
 mod readme;
 mod reindex;

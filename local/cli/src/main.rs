@@ -2,8 +2,8 @@
 //!
 //! # Layout
 //! - `up`, `down`, `status`, `serve`: the services in the background, which `daemon` finds and holds.
-//! - `load`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the rooms of those
-//!   names.
+//! - `load`, `mapping`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the
+//!   rooms of those names.
 //! - `replicate`, `backfill`, `verify`, `purge`, `reindex`: commands on a table and its index, which `pair` finds;
 //!   `selection`: their items and progress; `resumed`: work that Ctrl-C does not lose.
 //! - `demo` and `bench` are whole in their own crates, arguments included.
@@ -13,6 +13,7 @@ mod daemon;
 mod down;
 mod letters;
 mod load;
+mod mapping;
 mod pair;
 mod purge;
 mod redrive;
@@ -58,6 +59,7 @@ enum Command {
     Replay(driftless_harness::replay::ReplayArgs),
     Letters(letters::Args),
     Redrive(redrive::Args),
+    Mapping(mapping::Args),
     Replicate(replicate::Args),
     Backfill(backfill::Args),
     Verify(verify::Args),
@@ -112,6 +114,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Replay(args) => replay::run(args).await,
         Command::Letters(args) => letters::run(args).await,
         Command::Redrive(args) => redrive::run(args).await,
+        Command::Mapping(args) => mapping::run(args, &daemon).await,
         Command::Replicate(args) => replicate::run(args, &daemon).await,
         Command::Backfill(args) => backfill::run(args, &daemon).await,
         Command::Verify(args) => verify::run(args, &daemon).await,
