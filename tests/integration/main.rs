@@ -19,6 +19,7 @@ mod purge;
 mod readme;
 mod reindex;
 mod scale;
+mod searching;
 mod simulation;
 mod stage;
 mod streams;
