@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use driftless::function::{FunctionError, Settings, Slice};
 use driftless::opensearch::{
-    Engine, EnsureError, Identity, IndexDefinition, IndexPair, IndexRequirements, OpenSearchTarget, ReindexRecord,
-    ReindexedIndex, Shadowed, StoppedRefresh, Verified,
+    Engine, EnsureError, Identity, IndexPair, IndexRequirements, OpenSearchTarget, ReindexRecord, ReindexedIndex,
+    Shadowed, StoppedRefresh, Verified,
 };
 use driftless::outcome::{ConfigurationError, Problem};
 use driftless::replication::Fingerprints;
@@ -16,6 +16,7 @@ use driftless::time::Timestamp;
 use driftless::writer::Writer;
 use serde_json::Value;
 
+use crate::definition;
 use crate::report::{IndexReport, OtherReport, ReindexProgress, ReindexReport};
 use crate::request::{ReindexRequest, VerifyTotals};
 use crate::shadow::{self, Place};
@@ -59,7 +60,14 @@ impl Reindex<'_> {
         let step = request.step().to_owned();
         let mut report = ReindexReport::default();
         match request {
-            ReindexRequest::Status {} => {}
+            ReindexRequest::Status {} => {
+                report.drift = definition::drift(&self.engine, &pair, self.settings, self.slice.deadline).await?;
+            }
+            ReindexRequest::Apply { definition } => {
+                let definition = definition::definition(self.settings, definition.as_ref())?;
+                let left = definition::apply(&self.engine, &pair, &definition, self.slice.deadline).await?;
+                report.drift = Some(left);
+            }
             ReindexRequest::Create { definition } => self.create(&pair, definition).await?,
             ReindexRequest::Tombstones { cursor } => {
                 let writer = other.ok_or_else(|| wrong("tombstones needs a second index: begin with create"))?;
@@ -85,7 +93,7 @@ impl Reindex<'_> {
                 return Err(wrong(&format!("`{name}` is still written, from the re-index before: drop it first")));
             }
         }
-        let definition = self.definition(definition.as_ref())?;
+        let definition = definition::definition(self.settings, definition.as_ref())?;
         self.engine
             .create_beside(&pair.public, &definition, self.rules(), (self.now)(), self.slice.deadline)
             .await
@@ -99,7 +107,7 @@ impl Reindex<'_> {
     /// Fails if the definition is wrong, or a cluster cannot be reached.
     pub async fn create_in_second(&self, request: &ReindexRequest) -> Result<(), FunctionError> {
         let (Some(second), ReindexRequest::Create { definition }) = (&self.second, request) else { return Ok(()) };
-        let definition = self.definition(definition.as_ref())?;
+        let definition = definition::definition(self.settings, definition.as_ref())?;
         let deadline = self.slice.deadline;
         let first = self.engine.index_pair(deadline).await?.public;
         let identity = Identity { rules: self.rules(), ..first.identity() };
@@ -120,15 +128,6 @@ impl Reindex<'_> {
             self.keep(&new, &record).await?;
         }
         Ok(())
-    }
-
-    /// Returns the request's definition, or else the function's own.
-    fn definition(&self, requested: Option<&Value>) -> Result<IndexDefinition, FunctionError> {
-        match requested {
-            None => Ok(self.settings.definition.clone()),
-            Some(definition) => IndexDefinition::from_json(&definition.to_string())
-                .map_err(|problem| wrong(&format!("definition {problem}"))),
-        }
     }
 
     async fn copy_tombstones(

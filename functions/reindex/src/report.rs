@@ -1,6 +1,6 @@
 //! Answer of `reindex`: both indexes, and the next step.
 
-use driftless::opensearch::{ReindexRecord, Shadowed, Verified};
+use driftless::opensearch::{Drift, ReindexRecord, Shadowed, Verified};
 use driftless::table::selection::Cursor;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,9 @@ pub struct ReindexReport {
     /// Physical indexes that are neither read nor written. `drop` removes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<String>,
+    /// Drift of the public index from the function's definition in `status`, and what is left of it after `apply`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
 }
 
 /// The index that readers see, with its size.

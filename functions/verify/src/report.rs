@@ -2,6 +2,7 @@
 
 use driftless::change::RecordError;
 use driftless::document_id::DocumentId;
+use driftless::opensearch::Drift;
 use driftless::outcome::SHAPE_CLASS;
 use driftless::table::selection::Cursor;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,9 @@ pub struct VerifyReport {
     /// Statement that the stream is behind, and what to do, if that leaves something undecided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<String>,
+    /// Drift of the index from the function's definition, if it has one. It makes no document differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
 }
 
 /// Items and documents, counted by what was found.

@@ -2,8 +2,8 @@
 //!
 //! # Layout
 //! - `up`, `down`, `status`, `serve`: the services in the background, which `daemon` finds and holds.
-//! - `load`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the rooms of those
-//!   names.
+//! - `load`, `mapping`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the
+//!   rooms of those names.
 //! - `check`: a configuration of documents, without writing; `find`: the places where an item's data still is.
 //! - `replicate`, `backfill`, `verify`, `purge`, `reindex`: commands on a table and its index, which `pair` finds;
 //!   `selection`: their items and progress; `resumed`: work that Ctrl-C does not lose.
@@ -16,6 +16,7 @@ mod down;
 mod find;
 mod letters;
 mod load;
+mod mapping;
 mod pair;
 mod purge;
 mod redrive;
@@ -63,6 +64,7 @@ enum Command {
     Redrive(redrive::Args),
     Check(check::Args),
     Find(find::Args),
+    Mapping(mapping::Args),
     Replicate(replicate::Args),
     Backfill(backfill::Args),
     Verify(verify::Args),
@@ -119,6 +121,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Redrive(args) => redrive::run(args).await,
         Command::Check(args) => check::run(args, &daemon).await,
         Command::Find(args) => find::run(args, &daemon).await,
+        Command::Mapping(args) => mapping::run(args, &daemon).await,
         Command::Replicate(args) => replicate::run(args, &daemon).await,
         Command::Backfill(args) => backfill::run(args, &daemon).await,
         Command::Verify(args) => verify::run(args, &daemon).await,

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::definition::{IndexDefinition, hides_tombstones};
 use super::engine::{Engine, Request, Wait};
 use super::identity::Identity;
-use super::index::{EnsureError, FoundIndex, FoundIndexes, PhysicalIndex, ensure_error};
+use super::index::{EnsureError, FoundIndex, FoundIndexes, PhysicalIndex, ensure_error, refresh_hint};
 use super::index_name::WriteAlias;
 use crate::outcome::Problem;
 use crate::replication::Fingerprints;
@@ -152,7 +152,8 @@ impl Engine {
             self.send(Request { method: Method::Put, path: &path, body: Some(body) }, Wait::until(deadline)).await;
         created.map_err(|problem| match problem {
             Problem::Request(refusal) if refusal.status == 400 => {
-                self.foreign(format!("the engine refuses to create `{name}`: {}", refusal.reason))
+                let hint = refresh_hint(definition);
+                self.foreign(format!("the engine refuses to create `{name}`: {}{hint}", refusal.reason))
             }
             problem => ensure_error(problem),
         })?;
