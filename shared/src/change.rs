@@ -19,13 +19,13 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::attribute::Item;
-use crate::document::Document;
 use crate::document_id::{DocumentId, KeyError};
 use crate::outcome::ConfigurationError;
 use crate::replication::{Replication, ShapeError};
 use crate::time::Timestamp;
 use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
 
+pub use crate::document::Content;
 pub use member::RecordError;
 pub(crate) use origin::table;
 pub use origin::{Origin, table_arn};
@@ -42,42 +42,6 @@ pub enum ChangeKind {
     Modify,
     /// The item was deleted, by a client or by its time to live.
     Remove,
-}
-
-/// Content of the document after the change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// The whole document of the item.
-    Document(Document),
-    /// The last document of an item that time to live deleted: it stays.
-    Expired {
-        /// The document that stays.
-        document: Document,
-        /// Time of the expiry, by the item's TTL attribute, or else by the change's event time.
-        expired_at: Timestamp,
-    },
-    /// A tombstone, as after a REMOVE.
-    Tombstone,
-}
-
-impl Content {
-    /// Returns the document, if there is one.
-    #[must_use]
-    pub fn document(&self) -> Option<&Document> {
-        match self {
-            Self::Document(document) | Self::Expired { document, .. } => Some(document),
-            Self::Tombstone => None,
-        }
-    }
-
-    /// Returns the time of the expiry, for the document of an expired item.
-    #[must_use]
-    pub fn expired_at(&self) -> Option<Timestamp> {
-        match self {
-            Self::Expired { expired_at, .. } => Some(*expired_at),
-            Self::Document(_) | Self::Tombstone => None,
-        }
-    }
 }
 
 /// One change of one item.

@@ -12,10 +12,47 @@ use serde_json::value::RawValue;
 
 use crate::attribute::{AttributeValue, Item};
 use crate::field::{Level, field_name};
+use crate::time::Timestamp;
 
 /// A document's JSON object, without `_driftless`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document(Vec<u8>);
+
+/// Content of a document: what an item gives, or a tombstone in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// The whole document of the item.
+    Document(Document),
+    /// The last document of an item that time to live deleted: it stays.
+    Expired {
+        /// The document that stays.
+        document: Document,
+        /// Time of the expiry, by the item's TTL attribute, or else by the change's event time.
+        expired_at: Timestamp,
+    },
+    /// A tombstone, as after a REMOVE.
+    Tombstone,
+}
+
+impl Content {
+    /// Returns the document, if there is one.
+    #[must_use]
+    pub fn document(&self) -> Option<&Document> {
+        match self {
+            Self::Document(document) | Self::Expired { document, .. } => Some(document),
+            Self::Tombstone => None,
+        }
+    }
+
+    /// Returns the time of the expiry, for the document of an expired item.
+    #[must_use]
+    pub fn expired_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Expired { expired_at, .. } => Some(*expired_at),
+            Self::Document(_) | Self::Tombstone => None,
+        }
+    }
+}
 
 impl Document {
     /// Converts an item to its document.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::loading::{Scene, VERIFY, fails, run};
 use crate::reindex::REINDEX;
-use crate::support::{CREATED, ReplicateFunction, HELD, Index, insert};
+use crate::support::{CREATED, HELD, Index, ReplicateFunction, insert};
 
 /// Members with the engine's own defaults, which it leaves out of its answers.
 const DEFAULTS: &str = r#"{

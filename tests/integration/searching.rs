@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{CREATED, ReplicateFunction, Index, remove, with_image};
+use crate::support::{CREATED, Index, ReplicateFunction, remove, with_image};
 
 const PAGE: &str = include_str!("../../docs/searching.md");
 /// Searches that the page has at least.
@@ -27,7 +27,7 @@ fn blocks() -> Vec<&'static str> {
     parts.map(|part| part.split_once("\n```").expect("a block ends").0).collect()
 }
 
-/// The page's searches.
+/// Returns the searches of the page.
 fn rows() -> Vec<Row<'static>> {
     let mut rows = Vec::new();
     for section in PAGE.split("\n## ").skip(1) {
@@ -57,7 +57,7 @@ fn quoted(text: &str) -> Vec<(&str, &str)> {
     parts.chunks(2).map(|part| (part[0], part.get(1).copied().unwrap_or_default().trim_matches([' ', ',']))).collect()
 }
 
-/// What a search gives, in the page's words.
+/// Answer of a search, in the page's words.
 async fn answer(index: &Index, row: &Row<'_>) -> String {
     let search: Value = serde_json::from_str(row.search).unwrap_or_else(|error| panic!("{row:?}: {error}"));
     let is_body = ["query", "aggs", "sort"].iter().any(|member| search.get(member).is_some());

@@ -49,7 +49,7 @@ pub struct Verify<'f, T, B> {
     pub table: &'f B,
     /// Keys of the table.
     pub schema: &'f KeySchema,
-    /// The function's clock.
+    /// The clock that the function reads.
     pub now: fn() -> Timestamp,
 }
 

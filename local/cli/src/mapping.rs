@@ -20,7 +20,7 @@ const KIND: usize = 11;
 /// deployment: an index that exists keeps its own. No value of an item is printed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The table
+    /// Table to take the items from
     #[arg(long)]
     table: String,
     /// Items to look at, from all over the table

@@ -25,7 +25,7 @@ pub struct DocumentCopy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IndexRole {
-    /// Readers see it.
+    /// Readers see it through the public alias.
     Public,
     /// It is written, and readers do not see it.
     Written,

@@ -96,7 +96,7 @@ impl Engine {
         answer.unwrap_or_else(|problem| vec![Err(problem); ids.len()])
     }
 
-    /// Counts documents.
+    /// Counts documents of this kind.
     pub(super) async fn count(&self, alias: &WriteAlias, counted: Listed, deadline: Instant) -> Result<u64, Problem> {
         let body = json!({"query": query(counted, None)}).to_string().into();
         let request = Request { method: Method::Post, path: alias.count_path(), body: Some(body) };

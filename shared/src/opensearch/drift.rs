@@ -28,10 +28,10 @@ const MAX_CHARACTERS: usize = 120;
 pub struct Drift {
     /// Name of the physical index.
     pub index: String,
-    /// What the live index can be given: new fields, rules for fields to come, dynamic settings.
+    /// Parts that the live index can be given: new fields, rules for fields to come, dynamic settings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applicable: Vec<String>,
-    /// What only a new index can have.
+    /// Parts that only a new index can have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs_reindex: Vec<String>,
 }

@@ -114,8 +114,8 @@ impl Engine {
         Ok(IndexPair { public: reindexed(public), other: other.map(reindexed) })
     }
 
-    /// Creates a second index with the source of the public one, and lets both be written. Returns its name. `rules` are
-    /// those that make its documents.
+    /// Creates a second index with the source of the public one, and lets both be written. Returns its name. `rules`
+    /// are those that make its documents.
     ///
     /// # Errors
     /// Fails if the engine refuses the definition, or another process has begun a re-index.

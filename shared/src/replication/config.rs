@@ -36,7 +36,7 @@ impl fmt::Display for ConfigError {
 
 /// Text with its place.
 pub(super) type Text = Spanned<String>;
-/// Conversions by path.
+/// Conversions by the paths of attributes.
 pub(super) type ByPath<V> = BTreeMap<Text, V>;
 
 /// Rules of the whole text, or of one entity.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::attribute::{AttributeValue, Item};
-use crate::change::Content;
+use crate::document::Content;
 use crate::time::Timestamp;
 
 /// The year 9999 in milliseconds: a larger TTL attribute is none.

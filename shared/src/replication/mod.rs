@@ -24,6 +24,7 @@ mod keyed_hash;
 pub mod path;
 mod plan;
 mod rules;
+mod section_paths;
 mod shape;
 
 pub use keyed_hash::HashKey;

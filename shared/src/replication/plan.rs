@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::compile::Compiler;
-use super::config::{self, ConfigError, Others, Problems, WhenChanged};
+use super::config::{Others, WhenChanged};
 use super::expiry::Expiry;
 use super::id::IdRules;
 use super::inflate::{InflatedForm, inflate};
@@ -14,14 +13,13 @@ use super::keyed_hash::HashKey;
 use super::path::AttributePath;
 use super::shape::{Entities, Shape, ShapeError};
 use crate::attribute::{AttributeValue, Item};
-use crate::change::Content;
-use crate::document::Document;
+use crate::document::{Content, Document};
 use crate::document_id::{DocumentId, KeyError};
 use crate::time::Timestamp;
 
 /// Rules that make documents and ids. The default has none: the document is the whole item.
 #[derive(Debug, Default)]
-pub struct Replication(Option<Box<Plan>>);
+pub struct Replication(pub(super) Option<Box<Plan>>);
 
 /// Characters of a fingerprint: 64 bits, for a comparison of two.
 const FINGERPRINT_DIGITS: usize = 16;
@@ -55,7 +53,7 @@ impl RulesText {
     }
 }
 
-/// A compiled text.
+/// Configuration in the form that is applied.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) id_rules: Option<RulesText>,
@@ -73,17 +71,6 @@ pub(super) struct Plan {
 }
 
 impl Replication {
-    /// Reads the TOML text of `REPLICATION`. `hash_key` is the key of keyed hashes, if there is one.
-    ///
-    /// # Errors
-    /// Lists every problem by line and column.
-    pub fn from_toml(text: &str, hash_key: Option<&HashKey>) -> Result<Self, ConfigError> {
-        let section = config::parse(text)?;
-        let mut compiler = Compiler { problems: Problems::new(text), hash_key };
-        let plan = compiler.plan(&section);
-        compiler.problems.finish(Self(Some(Box::new(plan))))
-    }
-
     /// Returns the id of a key's document. `partition_key` is as in [`DocumentId::from_keys`].
     ///
     /// # Errors

@@ -19,7 +19,7 @@ pub(crate) const ABOUT: About = About {
     notes: include_str!("rules.md"),
 };
 
-/// Changes per block.
+/// Number of changes per block.
 const BLOCK: u64 = 50;
 /// Blocks that warm up and do not count.
 const WARM_UP_BLOCKS: u64 = 4;

@@ -40,7 +40,7 @@ const POLL: Duration = Duration::from_millis(20);
 const FIND_LIMIT: Duration = Duration::from_secs(20);
 const PROBE: &str = "probe";
 
-/// Measures all intervals.
+/// Measures all refresh intervals in turn.
 pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let seconds = bed.scale(60.0, 6.0);
     let workload = format!(

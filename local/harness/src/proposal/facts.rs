@@ -30,7 +30,7 @@ pub(super) struct FieldFacts {
     pub(super) members: BTreeMap<String, FieldFacts>,
 }
 
-/// Facts about texts.
+/// Facts about the texts of a field.
 #[derive(Debug, Default)]
 pub(super) struct TextFacts {
     pub(super) count: u64,
@@ -43,7 +43,7 @@ pub(super) struct TextFacts {
     pub(super) spaced_times: u64,
 }
 
-/// Facts about numbers.
+/// Facts about the numbers of a field.
 #[derive(Debug, Default)]
 pub(super) struct NumberFacts {
     pub(super) count: u64,

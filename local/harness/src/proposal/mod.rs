@@ -46,7 +46,7 @@ pub struct Proposal {
     pub items: u64,
     /// Body of a create-index request.
     pub definition: Value,
-    /// Guesses, by path.
+    /// Guesses in the order of their paths.
     pub fields: Vec<FieldGuess>,
 }
 

@@ -39,7 +39,7 @@ const TIME_WORDS: [&str; 22] = [
 pub(super) enum TimeForm {
     /// ISO 8601, as `strict_date_optional_time` takes it.
     Iso,
-    /// `2026-01-15 09:30:00`.
+    /// Date and time with a space between them: `2026-01-15 09:30:00`.
     Spaced,
 }
 
@@ -101,9 +101,9 @@ fn in_range(text: &str, range: RangeInclusive<u32>) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NumberShape {
     pub(super) is_whole: bool,
-    /// Significant digits.
+    /// Number of significant digits.
     pub(super) digits: usize,
-    /// Nearest double.
+    /// Double that is nearest to it.
     pub(super) value: f64,
 }
 
