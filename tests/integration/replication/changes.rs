@@ -50,12 +50,12 @@ async fn an_item_that_stops_matching_is_removed_and_comes_back_when_it_matches_a
 
     // Nobody follows the stream: a repair does the same.
     scene.put(&with_status("closed")).await;
-    let found = scene.verify(true, OrphanSearch::Proof).await;
-    assert_eq!((found.differences(), found.repaired), (1, 1), "{:?}", found.examples);
+    let found = scene.compare(true).await;
+    assert_eq!((count(&found, "orphaned"), count(&found, "repaired")), (1, 1), "{found}");
     assert_eq!(index.visible().await.len(), 0);
     scene.put(&with_status("active")).await;
-    let found = scene.verify(true, OrphanSearch::Proof).await;
-    assert_eq!((found.differences(), found.repaired), (1, 1), "{:?}", found.examples);
+    let found = scene.compare(true).await;
+    assert_eq!((count(&found, "tombstone_where_item_lives"), count(&found, "repaired")), (1, 1), "{found}");
     assert_eq!(index.visible().await, active);
     // Removed for good.
     scene.delete(&json!({"pk": {"S": "a"}, "sk": {"S": "s"}})).await;
@@ -218,8 +218,8 @@ async fn other_rules_for_documents_are_told_until_a_repair_is_accepted() {
     assert!(kind == "Configuration" && message.contains(told), "{kind}: {message}");
 
     // The way out.
-    let found = scene.verify(true, OrphanSearch::Proof).await;
-    assert_eq!((found.differences(), found.repaired), (1, 1), "{:?}", found.examples);
+    let found = scene.compare(true).await;
+    assert_eq!((count(&found, "stale"), count(&found, "repaired")), (1, 1), "{found}");
     assert!(fails(load(), json!({})).await.1.contains(told), "a repair alone says nothing about all documents");
     scene.reindex("accept").await;
     let printed = scene.printed().len();

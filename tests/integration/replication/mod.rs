@@ -173,6 +173,12 @@ impl RulesScene {
         verification.run(&mut state, |_| ()).await.expect("compared")
     }
 
+    /// Compares the table's side in one long invocation, which waits until recent changes are settled.
+    async fn compare(&self, repair: bool) -> Value {
+        let request = json!({"settle_ms": 200, "repair": repair});
+        crate::loading::run(self.verify_function(), request, None).await
+    }
+
     /// Dead letters in the queue, which stay there.
     async fn letters(&self) -> Vec<DeadLetter> {
         let letters = peek(&queue_at(services().sqs_endpoint(), &self.queue), 100).await.expect("read");
