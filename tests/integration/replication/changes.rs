@@ -3,12 +3,13 @@
 use driftless::outcome::SHAPE_CLASS;
 use driftless_harness::function::FunctionConfig;
 use driftless_harness::slices::verify::OrphanSearch;
+use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use super::{HASH_KEY, RulesScene, answer};
 use crate::loading::{count, fails};
 use crate::purge::PURGE;
-use crate::support::documents;
+use crate::support::{TABLE_ARN, documents, insert};
 
 /// Begins every value that is planted in an item.
 const PLANTED: &str = "planted";
@@ -49,12 +50,12 @@ async fn an_item_that_stops_matching_is_removed_and_comes_back_when_it_matches_a
 
     // Nobody follows the stream: a repair does the same.
     scene.put(&with_status("closed")).await;
-    let found = scene.verify(true, OrphanSearch::Proof).await;
-    assert_eq!((found.differences(), found.repaired), (1, 1), "{:?}", found.examples);
+    let found = scene.compare(true).await;
+    assert_eq!((count(&found, "orphaned"), count(&found, "repaired")), (1, 1), "{found}");
     assert_eq!(index.visible().await.len(), 0);
     scene.put(&with_status("active")).await;
-    let found = scene.verify(true, OrphanSearch::Proof).await;
-    assert_eq!((found.differences(), found.repaired), (1, 1), "{:?}", found.examples);
+    let found = scene.compare(true).await;
+    assert_eq!((count(&found, "tombstone_where_item_lives"), count(&found, "repaired")), (1, 1), "{found}");
     assert_eq!(index.visible().await, active);
     // Removed for good.
     scene.delete(&json!({"pk": {"S": "a"}, "sk": {"S": "s"}})).await;
@@ -92,38 +93,40 @@ async fn an_item_that_the_rules_refuse_is_one_dead_letter_until_they_are_correct
         ("[rename]\nat = \"member\"", "item: "),
         ("others = \"reject\"\n[[entity]]\nname = \"e\"\nattribute = \"at\"\nequals = \"none\"", "item: "),
     ];
-    for (refusing, place) in refusals {
-        let mut scene = RulesScene::new("refusing", refusing).await;
-        let private = json!({"at": {"S": "planted-at"}, "member": {"S": "planted-member"}});
-        scene.put(&item("planted-key", &private)).await;
-        scene.stream().await;
-        // Given twice, it is one dead letter of the same record each time, and the first one is enough.
-        let letters = scene.letters().await;
-        assert_eq!(letters.len(), 1, "{refusing}");
-        let rejected = &letters[0].rejected;
-        assert_eq!((rejected.class.as_str(), rejected.status), (SHAPE_CLASS, None), "{refusing}: {rejected:?}");
-        assert!(rejected.reason.contains(place) && !rejected.reason.contains(PLANTED), "{refusing}: {rejected:?}");
-        assert_eq!(letters[0].document_id.as_deref(), Some("planted-key|s"));
-        assert!(letters[0].record.get().contains("planted-at"), "the dead letter holds the whole record");
-        let kept = scene.redrive().await;
-        assert_eq!((&kept["letters"]["kept"], &kept["changes"]["rejected"]), (&json!(1), &json!(1)), "{kept}");
-        assert_eq!(kept["kept"][0]["class"], SHAPE_CLASS, "{kept}");
-        let found = scene.verify(false, OrphanSearch::Count).await;
-        assert_eq!((found.unshaped, found.equal), (1, Some(false)), "{refusing}");
-        let answer = scene.backfill().await;
-        assert_eq!((count(&answer, "rejected"), &answer["rejected"][0]["class"]), (1, &json!(SHAPE_CLASS)), "{answer}");
-        let printed = scene.printed();
-        assert!(printed.contains(SHAPE_CLASS), "{refusing}: the log names the class");
-        let planted: Vec<&str> = printed.lines().filter(|line| line.contains(PLANTED)).collect();
-        assert!(planted.is_empty(), "{refusing}: {planted:#?}");
+    let refusals = refusals.into_iter().map(|(refusing, place)| refuse_then_redrive(refusing, place));
+    stream::iter(refusals).buffer_unordered(2).collect::<()>().await;
+}
 
-        scene.with("include = [\"at\"]");
-        let report = scene.redrive().await;
-        assert_eq!((&report["changes"]["applied"], &report["left"]), (&json!(1), &json!(0)), "{refusing}: {report}");
-        let expect = documents(&[("planted-key|s", r#"{"at":"planted-at"}"#)]);
-        assert_eq!(scene.scene.index.visible().await, expect, "{refusing}");
-        assert_eq!(scene.verify(false, OrphanSearch::Proof).await.equal, Some(true), "{refusing}");
-    }
+/// Streams an item that the rules refuse, with this place in the reason, and redrives it under other rules.
+async fn refuse_then_redrive(refusing: &str, place: &str) {
+    let mut scene = RulesScene::new("refusing", refusing).await;
+    let private = json!({"at": {"S": "planted-at"}, "member": {"S": "planted-member"}});
+    scene.put(&item("planted-key", &private)).await;
+    scene.stream().await;
+    let letters = scene.letters().await;
+    assert_eq!(letters.len(), 1, "{refusing}");
+    let rejected = &letters[0].rejected;
+    assert_eq!((rejected.class.as_str(), rejected.status), (SHAPE_CLASS, None), "{refusing}: {rejected:?}");
+    assert!(rejected.reason.contains(place) && !rejected.reason.contains(PLANTED), "{refusing}: {rejected:?}");
+    assert!(letters[0].record.get().contains("planted-at"), "the dead letter holds the whole record");
+    let kept = scene.redrive().await;
+    assert_eq!((&kept["letters"]["kept"], &kept["changes"]["rejected"]), (&json!(1), &json!(1)), "{kept}");
+    assert_eq!(kept["kept"][0]["class"], SHAPE_CLASS, "{kept}");
+    let found = scene.verify(false, OrphanSearch::Count).await;
+    assert_eq!((found.unshaped, found.equal), (1, Some(false)), "{refusing}");
+    let answer = scene.backfill().await;
+    assert_eq!((count(&answer, "rejected"), &answer["rejected"][0]["class"]), (1, &json!(SHAPE_CLASS)), "{answer}");
+    let printed = scene.printed();
+    assert!(printed.contains(SHAPE_CLASS), "{refusing}: the log names the class");
+    let planted: Vec<&str> = printed.lines().filter(|line| line.contains(PLANTED)).collect();
+    assert!(planted.is_empty(), "{refusing}: {planted:#?}");
+
+    scene.with("include = [\"at\"]");
+    let report = scene.redrive().await;
+    assert_eq!((&report["changes"]["applied"], &report["left"]), (&json!(1), &json!(0)), "{refusing}: {report}");
+    let expect = documents(&[("planted-key|s", r#"{"at":"planted-at"}"#)]);
+    assert_eq!(scene.scene.index.visible().await, expect, "{refusing}");
+    assert_eq!(scene.verify(false, OrphanSearch::Proof).await.equal, Some(true), "{refusing}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,7 +199,9 @@ async fn other_rules_for_documents_are_told_until_a_repair_is_accepted() {
     // Unless it is told to refuse, the function goes on and says so.
     scene.with("include = [\"pk\", \"status\"]");
     scene.put(&item("b", &json!({"status": {"S": "active"}}))).await;
-    scene.stream().await;
+    let request = json!({"keys": [item("b", &json!({}))]});
+    let written = answer(scene.function("backfill", &crate::loading::BACKFILL), request).await;
+    assert_eq!(count(&written, "written"), 1, "{written}");
     assert!(scene.printed().contains(told));
     let [a, b] = [r#"{"pk":"a","status":"active"}"#, r#"{"pk":"b","status":"active"}"#];
     assert_eq!(scene.scene.index.visible().await, documents(&[("a|s", r#"{"pk":"a"}"#), ("b|s", b)]));
@@ -206,12 +211,15 @@ async fn other_rules_for_documents_are_told_until_a_repair_is_accepted() {
     let load = || impatient(scene.function("backfill", &crate::loading::BACKFILL));
     let (kind, message) = fails(load(), json!({})).await;
     assert!(kind == "Configuration" && message.contains(told) && message.contains("continue"), "{kind}: {message}");
-    let (kind, message) = fails(impatient(scene.replicate()), json!({"Records": []})).await;
+    let record = insert("c", 1).replace(TABLE_ARN, &scene.table_arn);
+    let event = format!(r#"{{"Records":[{record}]}}"#);
+    let event = serde_json::from_str(&event).expect("JSON");
+    let (kind, message) = fails(impatient(scene.replicate()), event).await;
     assert!(kind == "Configuration" && message.contains(told), "{kind}: {message}");
 
     // The way out.
-    let found = scene.verify(true, OrphanSearch::Proof).await;
-    assert_eq!((found.differences(), found.repaired), (1, 1), "{:?}", found.examples);
+    let found = scene.compare(true).await;
+    assert_eq!((count(&found, "stale"), count(&found, "repaired")), (1, 1), "{found}");
     assert!(fails(load(), json!({})).await.1.contains(told), "a repair alone says nothing about all documents");
     scene.reindex("accept").await;
     let printed = scene.printed().len();

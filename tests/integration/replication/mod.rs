@@ -27,6 +27,7 @@ use driftless_harness::load::LoadItem;
 use driftless_harness::mapping::{DynamoDbStream, EventSourceMapping, MappingConfig, MemoryMessages};
 use driftless_harness::services::{create_queue, streams_client};
 use driftless_harness::slices::verify::{OrphanSearch, Verification, VerifySummary};
+use driftless_harness::table::TableFacts;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
@@ -47,6 +48,7 @@ struct RulesScene {
     rules: String,
     definition: Option<PathBuf>,
     hash_key: String,
+    table_arn: String,
     queue: String,
     /// File with all that the functions print.
     log: PathBuf,
@@ -68,6 +70,7 @@ impl RulesScene {
     async fn on(scene: Scene, rules: &str) -> Self {
         let sqs = services().sqs_endpoint().expect("queues are wanted");
         let queue = create_queue(sqs, &unique("rules")).await.expect("a queue");
+        let table_arn = TableFacts::of(&scene.tables, &scene.table).await.expect("a table").arn;
         let folder = tempfile::tempdir().expect("a folder");
         let log = folder.path().join("log");
         Self {
@@ -75,6 +78,7 @@ impl RulesScene {
             rules: rules.to_owned(),
             definition: None,
             hash_key: HASH_KEY.to_owned(),
+            table_arn,
             queue,
             log,
             _folder: folder,
@@ -91,7 +95,7 @@ impl RulesScene {
         let sqs = services().sqs_endpoint().expect("queues are wanted");
         let mut config = self.scene.configured(name, binary).env("HASH_KEY", &self.hash_key);
         config = config.env("DEAD_LETTER_QUEUE_URL", &self.queue).env("AWS_ENDPOINT_URL_SQS", sqs);
-        config = config.env("RUST_LOG", "trace");
+        config = config.env("RUST_LOG", "trace").env("TABLE_ARN", &self.table_arn);
         if let Some(definition) = &self.definition {
             config = config.env("INDEX_DEFINITION", definition.to_str().expect("text"));
         }
@@ -107,7 +111,10 @@ impl RulesScene {
     }
 
     fn verify_function(&self) -> FunctionConfig {
-        self.function("verify", &crate::loading::VERIFY)
+        let mut config = self.function("verify", &crate::loading::VERIFY);
+        // An eighth of it is the longest lag that a comparison stands, and the changes here are recent.
+        config.timeout = Duration::from_secs(120);
+        config
     }
 
     async fn put(&self, item: &Value) {
@@ -164,6 +171,12 @@ impl RulesScene {
         let verification = Verification { function, request, segments: Some(2), orphans };
         let mut state = verification.begin();
         verification.run(&mut state, |_| ()).await.expect("compared")
+    }
+
+    /// Compares the table's side in one long invocation, which waits until recent changes are settled.
+    async fn compare(&self, repair: bool) -> Value {
+        let request = json!({"settle_ms": 200, "repair": repair});
+        crate::loading::run(self.verify_function(), request, None).await
     }
 
     /// Dead letters in the queue, which stay there.
