@@ -121,6 +121,34 @@ async fn a_table_that_was_backfilled_is_proven_equal() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn find_shows_each_place_where_an_item_still_is() {
+    let scene = Scene::new("places").await;
+    let tool = Tool::new(&scene);
+    scene.fill(0..10).await;
+    tool.backfill(&[]).await.json(0);
+    tool.run("reindex create", &REINDEX, &["--json"]).await.json(0);
+    let key = format!(r#"{{"{PARTITION_KEY}": {{"S": "p0"}}, "sk": {{"S": "s000007"}}}}"#);
+    let find = async || tool.run("find", &BACKFILL, &["--json", "--key", &key]).await.json(0);
+    let states = |found: &Value| -> Vec<(String, String)> {
+        let documents = found["documents"].as_array().expect("documents");
+        let text = |one: &Value, name: &str| one[name].as_str().expect("a text").to_owned();
+        documents.iter().map(|one| (text(one, "role"), text(one, "state"))).collect()
+    };
+    let expected = |places: [(&str, &str); 2]| places.map(|(role, state)| (role.to_owned(), state.to_owned())).to_vec();
+
+    let found = find().await;
+    assert_eq!((&found["item"], &found["document_id"]), (&Value::from(true), &"p0|s000007".into()), "{found}");
+    assert_eq!(states(&found), expected([("public", "document"), ("written", "absent")]), "{found}");
+    scene.delete(7).await;
+    tool.run("verify", &VERIFY, &["--json", "--settle-ms", "200", "--repair", "--key", &key]).await.json(1);
+    let found = find().await;
+    assert_eq!(found["item"], Value::from(false), "{found}");
+    assert_eq!(states(&found)[0], ("public".to_owned(), "tombstone".to_owned()), "{found}");
+    let wrong = tool.run("find", &BACKFILL, &["--key", r#"{"id": {"S": "x"}}"#]).await;
+    assert!(wrong.code == Some(1) && wrong.stderr.contains("expected the key attributes"), "{}", wrong.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_difference_is_found_and_mended_and_the_next_verdict_is_equal() {
     let scene = Scene::new("planted").await;
     let tool = Tool::new(&scene);

@@ -12,8 +12,8 @@ use crate::opensearch::{IndexDefinition, RefreshInterval};
 const DEFINITION: &str = "INDEX_DEFINITION";
 const REFRESH: &str = "REFRESH_INTERVAL";
 /// Base64 of the first bytes of every gzip file.
-const GZIP: &str = "H4sI";
-/// Maximum size of a definition.
+pub(super) const GZIP: &str = "H4sI";
+/// Maximum size of what a variable holds compressed.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads `INDEX_DEFINITION` and `REFRESH_INTERVAL`. The definition has the interval, too.
@@ -56,7 +56,8 @@ fn read(value: &str) -> Result<IndexDefinition, String> {
     IndexDefinition::from_json(&text).map_err(|problem| format!("names the file {value}, which {problem}"))
 }
 
-fn inflate(text: &str) -> Option<String> {
+/// Inflates the base64 of a gzip file; `None` for any other text, and from 1 MiB on.
+pub(super) fn inflate(text: &str) -> Option<String> {
     let bytes = BASE64_STANDARD.decode(text).ok()?;
     let mut json = String::new();
     let read = GzDecoder::new(&bytes[..]).take(MAX_BYTES + 1).read_to_string(&mut json).ok()?;

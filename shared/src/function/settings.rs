@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::FunctionError;
-use super::index_definition;
+use super::index_definition::{self, GZIP, inflate};
 use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
@@ -154,17 +154,22 @@ fn hash_key(env: &mut Environment<'_>) -> Option<HashKey> {
     }
 }
 
-/// Reads `REPLICATION`: TOML text, or the name of a file with it.
+/// Reads `REPLICATION`: TOML text, its gzip in base64, or the name of a file with it.
 fn replication(env: &mut Environment<'_>, hash_key: Option<&HashKey>) -> Replication {
     let Some(value) = env.optional("REPLICATION") else { return Replication::default() };
-    // TOML has an equals sign in each line that says something.
-    let (text, source) = match value.contains('=') {
-        true => (Ok(value), String::new()),
-        false => (std::fs::read_to_string(&value), format!("names the file {value}: ")),
+    let (text, source) = if value.starts_with(GZIP) {
+        let broken = "holds no gzip file in base64, of up to 1 MiB: make it with `gzip -9c FILE | base64 -w0`";
+        (inflate(&value).ok_or_else(|| broken.to_owned()), String::new())
+    } else if value.contains('=') {
+        // TOML has an equals sign in each line that says something.
+        (Ok(value), String::new())
+    } else {
+        let read = std::fs::read_to_string(&value).map_err(|error| {
+            format!("which cannot be read ({error}): it must be in the deployment package or a layer")
+        });
+        (read, format!("names the file {value}: "))
     };
-    let read = text
-        .map_err(|error| format!("which cannot be read ({error}): it must be in the deployment package or a layer"))
-        .and_then(|text| Replication::from_toml(&text, hash_key).map_err(|error| error.to_string()));
+    let read = text.and_then(|text| Replication::from_toml(&text, hash_key).map_err(|error| error.to_string()));
     read.unwrap_or_else(|problem| {
         env.problem("REPLICATION", format_args!("{source}{problem}"));
         Replication::default()
@@ -208,6 +213,7 @@ mod tests {
             ("TABLE_ARN", "orders"),
             ("DEAD_LETTER_QUEUE_URL", "letters"),
             ("INDEX_DEFINITION", "/nowhere.json"),
+            ("REPLICATION", "/nowhere.toml"),
             ("OPENSEARCH_AUTH", "iam"),
             ("INDEX", "Orders"),
         ] {
@@ -217,6 +223,29 @@ mod tests {
             let error = read(&vars).expect_err("wrong").to_string();
             assert!(error.contains(name) && error.contains(value), "{error}");
         }
+    }
+
+    #[test]
+    fn rules_stand_in_the_variable_or_in_a_file() {
+        let file = tempfile_with("include = ['a']");
+        let gzip = "H4sIAAAAAAAC/8vMS84pTUlVsFWIVk9UjwUAH3Z3uA8AAAA=";
+        let of = |value: &str| {
+            let config = read(&[&LEAST[..], &[("REPLICATION", value)]].concat())?;
+            Ok::<_, Misconfigured>(config.read_options.replication.fingerprints())
+        };
+        let inline = of("include = ['a']").expect("valid");
+        assert_eq!(of(file.to_str().expect("a path")), Ok(inline.clone()));
+        assert_eq!(of(gzip), Ok(inline));
+        let error = of("include = ['a'").expect_err("wrong").to_string();
+        assert!(error.contains("REPLICATION line 1, column 1"), "{error}");
+        assert!(of("H4sIAAAA").expect_err("wrong").to_string().contains("gzip -9c"));
+        std::fs::remove_file(file).expect("removed");
+    }
+
+    fn tempfile_with(text: &str) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("driftless-rules-{}.toml", fastrand::u64(..)));
+        std::fs::write(&path, text).expect("written");
+        path
     }
 
     #[test]
