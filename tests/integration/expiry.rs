@@ -172,11 +172,12 @@ async fn a_reindex_takes_documents_of_expired_items_along() {
     let copied = step(json!({"step": "tombstones"})).await;
     assert_eq!((&copied["done"], &copied["counts"]["copied"]), (&json!(true), &json!(1)), "{copied}");
     run(configured(expiring.scene.backfill()), json!({"index": "other"}), None).await;
-    expiring.scene.index.refresh().await;
+    let physical = format!("{}-000002", expiring.scene.index.name);
+    let (status, refreshed) = expiring.scene.index.send(Method::Post, &format!("/{physical}/_refresh"), None).await;
+    assert_eq!(status, 200, "{refreshed}");
     let request = json!({"index": "other", "settle_ms": 1_000, "orphans": "full"});
     let verified = run(configured(expiring.scene.verify()), request, None).await;
     assert_eq!((&verified["equal"], count(&verified, "items")), (&json!(true), 9), "{verified}");
-    let physical = format!("{}-000002", expiring.scene.index.name);
     let (_, found) = expiring.scene.index.send(Method::Get, &format!("/{physical}/_doc/{}", id(1)), None).await;
     let found: Value = serde_json::from_str(&found).expect("JSON");
     assert_eq!((&found["_source"]["expired"], &found["_source"]["state"]), (&json!(true), &json!(7)), "{found}");

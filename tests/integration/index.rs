@@ -93,7 +93,7 @@ async fn a_users_own_definition_is_used_and_the_metadata_added() {
 }
 
 #[tokio::test]
-async fn only_tombstones_carry_metadata_that_is_indexed() {
+async fn documents_of_items_carry_no_metadata_that_is_indexed() {
     let index = Index::new("metadata");
     let function = index.function();
     function.succeed(&[insert("a", 1), insert("b", 2)]).await;
@@ -102,7 +102,10 @@ async fn only_tombstones_carry_metadata_that_is_indexed() {
     let (_, mapped) = index.send(Method::Get, &format!("{path}/_mapping/field/_driftless.*"), None).await;
     let mapped: Value = serde_json::from_str(&mapped).expect("JSON");
     let mapped = mapped[format!("{}-000001", index.name)]["mappings"].as_object().expect("fields");
-    assert_eq!(mapped.keys().collect::<Vec<_>>(), ["_driftless.deleted", "_driftless.deleted_at"]);
+    assert_eq!(
+        mapped.keys().collect::<Vec<_>>(),
+        ["_driftless.deleted", "_driftless.deleted_at", "_driftless.expired_at"]
+    );
     index.visible().await;
     let old = json!({"query": {"range": {"_driftless.deleted_at": {"lte": "now"}}}});
     let (_, found) = index.send(Method::Post, &format!("{path}/_search"), Some(old)).await;

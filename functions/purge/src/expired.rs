@@ -100,7 +100,8 @@ impl<'f> Due<'f> {
             condition: WriteCondition::IfUnchanged(self.state.position),
             content: &Content::Tombstone,
             version: &self.version,
-            event_time: self.state.event_time,
+            // No change was written now: with its time, the purge would look like a stream that is far behind.
+            event_time: None,
             written_at,
             read_at: self.state.read_at,
         }

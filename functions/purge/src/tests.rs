@@ -7,7 +7,7 @@ use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::function::Slice;
 use driftless::memory::{Fault, MemoryTarget};
-use driftless::target::{Call, Deleted, Documents, Listed};
+use driftless::target::{Call, Deleted, Documents, Listed, Target as _};
 use driftless::time::Timestamp;
 use driftless::version::{Generation, Version};
 use driftless::writer::{ApplyOptions, Writer};
@@ -43,7 +43,7 @@ async fn write_content(target: &MemoryTarget, id: &str, day: u64, content: Conte
     let change = Change {
         id: DocumentId::from_stored(id.to_owned()),
         version: Version::from_stored(format!("0000000001/{day}")),
-        event_time: None,
+        event_time: Some(Timestamp::from_millis(day * DAY_MS)),
         read_at: None,
         kind: ChangeKind::Modify,
         content,
@@ -129,6 +129,10 @@ async fn the_document_of_an_expired_item_becomes_a_tombstone_after_its_retention
     let old = target.documents().remove(&DocumentId::from_stored("old".to_owned())).expect("a tombstone");
     assert!(old.is_tombstone(), "an older change may still be on its way");
     assert_eq!(old.version, Some(Version::from_stored("0000000001/60".to_owned())), "and is stale by its version");
+    assert_eq!(old.written_at, Some(Timestamp::from_millis(NOW_DAYS * DAY_MS)));
+    let state = target.read(&[&DocumentId::from_stored("old".to_owned())], Call::until(Instant::now())).await.remove(0);
+    let event_time = state.expect("a read").expect("a tombstone").event_time;
+    assert_eq!(event_time, None, "verify would take the expiry's age for the stream's lag");
     assert_eq!(retained(&target, 30, NOW_DAYS + 1).await.found, 0, "the tombstone ages from its own write on");
     let report = retained(&target, 30, NOW_DAYS + 17).await;
     assert_eq!((report.purged, report.expired), (1, 1));
