@@ -345,10 +345,9 @@ impl Compiler<'_> {
             list.push(Entity { name: name.get_ref().clone(), attribute, test, shape });
         }
         if list.is_empty() {
-            for key in [section.entity_field.as_ref().map(Spanned::span), section.others.as_ref().map(Spanned::span)] {
-                if let Some(span) = key {
-                    self.problems.at(&Spanned::new(span, ()), "has no effect without an [[entity]]");
-                }
+            let keys = [section.entity_field.as_ref().map(Spanned::span), section.others.as_ref().map(Spanned::span)];
+            for span in keys.into_iter().flatten() {
+                self.problems.at(&Spanned::new(span, ()), "has no effect without an [[entity]]");
             }
         }
         let field = section.entity_field.as_ref().map(|field| field.get_ref().clone());
