@@ -96,7 +96,9 @@ def largest_answers():
     example = {"document_id": text * 512, "kind": "tombstone", "paths": [text * 256] * 10}
     rejected = {"document_id": text * 512, "class": "x" * 100, "status": 400, "reason": text * 512}
     place = {"cursor": cursor, "done": False}
-    yield "verify", place | {"counts": verify, "examples": [example] * 10, "documents_in_index": LARGEST_COUNT}
+    drift = {"index": "x" * 255, "applicable": [text * 121] * 10, "needs_reindex": [text * 121] * 10}
+    largest = {"counts": verify, "examples": [example] * 10, "documents_in_index": LARGEST_COUNT, "drift": drift}
+    yield "verify", place | largest
     yield "backfill", place | {"counts": backfill, "rejected": [rejected] * 10}
     yield "purge", {"done": False} | dict.fromkeys(fields("purge", "PurgeReport"), LARGEST_COUNT)
 

@@ -1,6 +1,7 @@
 """Runs the deployed state machines against the real functions, DynamoDB and OpenSearch, and checks how they end.
 
-  backfill in 4 segments, of several invocations each  →  Complete, and each document is in the index
+  backfill in 4 segments, of several invocations each  →  Complete, and each document is in the index, which has the
+                                                           definition and the refresh interval of the parameters
   verify                                               →  Equal
   a missing and a changed document                     →  the execution fails with `Different`
   the same with `repair`                               →  Repaired, and Equal afterwards
@@ -11,6 +12,8 @@
   a re-index                                           →  both indexes equal, a spoilt one refused, the alias switched
 """
 
+import base64
+import gzip
 import json
 import pathlib
 import sys
@@ -29,6 +32,10 @@ INDEX = "orchestration"
 EXECUTION_SECONDS = 120
 # A page has 1 MB at most, so these make two or three of a segment.
 ITEM_BYTES = 3_000
+# As an operator gives it: `gzip -9c index.json | base64 -w0`.
+DEFINITION = {"mappings": {"date_detection": False, "properties": {"declared": {"type": "date"}}}}
+PACKED_DEFINITION = base64.b64encode(gzip.compress(json.dumps(DEFINITION).encode())).decode()
+REFRESH_INTERVAL = "500ms"
 
 
 class Run:
@@ -112,6 +119,9 @@ def backfills_and_proves(run):
     assert report["invocations"] > SEGMENTS, f"no segment took a second invocation: {report}"
     assert run.children() == ["SUCCEEDED"] * SEGMENTS, run.children()
     assert run.documents() == ITEMS, run.documents()
+    created = next(iter(run.engine(INDEX).values()))
+    assert created["mappings"]["properties"]["declared"]["type"] == "date", created
+    assert created["settings"]["index"]["refresh_interval"] == REFRESH_INTERVAL, created
     report = run.succeeds("Equal", function="verify", segments=SEGMENTS, request={"orphans": "count"})
     assert (report["counts"]["items"], report["documents_in_index"]) == (ITEMS, ITEMS), report
     report = run.succeeds("Complete", function="purge", request={"age_days": 0})
@@ -196,7 +206,8 @@ def main():
             proxy = RefusingProxy(endpoint)
             with ministack(scratch, proxy.url) as cloud:
                 parameters = {"StreamArn": stream, "PartitionKey": "pk", "OpenSearchAuth": "none", "Index": INDEX,
-                              "OpenSearchEndpoint": variables["OPENSEARCH_ENDPOINT"]}
+                              "OpenSearchEndpoint": variables["OPENSEARCH_ENDPOINT"],
+                              "IndexDefinition": PACKED_DEFINITION, "RefreshInterval": REFRESH_INTERVAL}
                 outputs = deploy(cloud, binaries, scratch, parameters)
                 print(f"deployed after {time.monotonic() - began:.0f} s")
                 run = Run(cloud, outputs, variables["OPENSEARCH_ENDPOINT"], proxy)

@@ -5,6 +5,7 @@
 //! tells a stream that carries no new image from a record that lost it.
 
 mod damaged;
+mod expiry;
 mod member;
 mod origin;
 
@@ -18,17 +19,18 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::attribute::Item;
-use crate::document::Document;
 use crate::document_id::{DocumentId, KeyError};
 use crate::outcome::ConfigurationError;
 use crate::replication::{Replication, ShapeError};
 use crate::time::Timestamp;
 use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
 
+pub use crate::document::Content;
 pub use member::RecordError;
 pub(crate) use origin::table;
 pub use origin::{Origin, table_arn};
 
+use expiry::is_expiry;
 use member::{malformed, shape, text};
 
 /// Kind of a change, from `eventName`.
@@ -40,15 +42,6 @@ pub enum ChangeKind {
     Modify,
     /// The item was deleted, by a client or by its time to live.
     Remove,
-}
-
-/// Content of the document after the change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// The whole new document.
-    Document(Document),
-    /// A tombstone, as after a REMOVE.
-    Tombstone,
 }
 
 /// One change of one item.
@@ -112,6 +105,8 @@ struct RawRecord<'a> {
     event_source: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "eventSourceARN")]
     event_source_arn: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "userIdentity")]
+    user_identity: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "change_object")]
     dynamodb: Option<RawChange<'a>>,
 }
@@ -146,6 +141,8 @@ struct RawChange<'a> {
     keys: Option<&'a RawValue>,
     #[serde(borrow, default)]
     new_image: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    old_image: Option<&'a RawValue>,
     #[serde(borrow, default)]
     sequence_number: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -192,11 +189,21 @@ fn read_change(
     Ok(Change {
         id: id(change, read_options)?,
         version: Version::new(read_options.generation, &label, &sequence),
-        event_time: change.approximate_creation_date_time.and_then(|raw| Timestamp::from_any_unit(raw.get())),
+        event_time: event_time(change),
         read_at: None,
         kind,
-        content: if kind == ChangeKind::Remove { Content::Tombstone } else { content(change, read_options)? },
+        content: match kind {
+            ChangeKind::Insert | ChangeKind::Modify => content(change, read_options)?,
+            ChangeKind::Remove if read_options.replication.keeps_expired() && is_expiry(record.user_identity) => {
+                expired_content(change, read_options)?
+            }
+            ChangeKind::Remove => Content::Tombstone,
+        },
     })
+}
+
+fn event_time(change: &RawChange<'_>) -> Option<Timestamp> {
+    change.approximate_creation_date_time.and_then(|raw| Timestamp::from_any_unit(raw.get()))
 }
 
 fn kind(record: &RawRecord<'_>) -> Result<ChangeKind, RecordError> {
@@ -224,6 +231,22 @@ fn id(change: &RawChange<'_>, read_options: &ReadOptions) -> Result<DocumentId, 
 fn content(change: &RawChange<'_>, read_options: &ReadOptions) -> Result<Content, RecordError> {
     let image = item("dynamodb.NewImage", change.new_image)?;
     Ok(read_options.replication.content(&image)?)
+}
+
+/// Returns the content that stays of an item that time to live deleted.
+fn expired_content(change: &RawChange<'_>, read_options: &ReadOptions) -> Result<Content, RecordError> {
+    if change.old_image.is_none()
+        && let Some(view) = change.stream_view_type.and_then(text)
+        && view != "NEW_AND_OLD_IMAGES"
+    {
+        return Err(ConfigurationError::NoOldImage { view: view.into_owned() }.into());
+    }
+    let image = item("dynamodb.OldImage", change.old_image)?;
+    let content = read_options.replication.expired_content(&image, event_time(change))?;
+    content.ok_or_else(|| {
+        let problem = "missing, and the item's TTL attribute does not say when it expired";
+        malformed("dynamodb.ApproximateCreationDateTime", problem.to_owned())
+    })
 }
 
 fn item<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Item<'a>, RecordError> {

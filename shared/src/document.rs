@@ -3,15 +3,56 @@
 //! The document is the whole item as JSON. Fields are in the order of their attribute names. Numbers keep every digit,
 //! sets are sorted arrays, binary is padded standard base64. Equal items give equal bytes.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use serde_json::value::RawValue;
 
 use crate::attribute::{AttributeValue, Item};
 use crate::field::{Level, field_name};
+use crate::time::Timestamp;
 
 /// A document's JSON object, without `_driftless`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document(Vec<u8>);
+
+/// Content of a document: what an item gives, or a tombstone in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// The whole document of the item.
+    Document(Document),
+    /// The last document of an item that time to live deleted: it stays.
+    Expired {
+        /// The document that stays.
+        document: Document,
+        /// Time of the expiry, by the item's TTL attribute, or else by the change's event time.
+        expired_at: Timestamp,
+    },
+    /// A tombstone, as after a REMOVE.
+    Tombstone,
+}
+
+impl Content {
+    /// Returns the document, if there is one.
+    #[must_use]
+    pub fn document(&self) -> Option<&Document> {
+        match self {
+            Self::Document(document) | Self::Expired { document, .. } => Some(document),
+            Self::Tombstone => None,
+        }
+    }
+
+    /// Returns the time of the expiry, for the document of an expired item.
+    #[must_use]
+    pub fn expired_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Expired { expired_at, .. } => Some(*expired_at),
+            Self::Document(_) | Self::Tombstone => None,
+        }
+    }
+}
 
 impl Document {
     /// Converts an item to its document.
@@ -25,6 +66,24 @@ impl Document {
     /// Takes a JSON object that was written by the rules of this module.
     pub(crate) fn from_json(json: Vec<u8>) -> Self {
         Self(json)
+    }
+
+    /// Takes the JSON object of a stored document, byte for byte.
+    #[must_use]
+    pub fn from_stored(json: Vec<u8>) -> Self {
+        Self(json)
+    }
+
+    /// Returns the document with a field that is `true`, in place of any other field of this name.
+    ///
+    /// # Panics
+    /// Panics if the document is no JSON object, which no constructor makes.
+    #[must_use]
+    pub fn with_true(&self, field: &str) -> Self {
+        let mut fields: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(&self.0).expect("a JSON object");
+        let truth = RawValue::from_string("true".to_owned()).expect("JSON");
+        fields.insert(Cow::Borrowed(field), &truth);
+        Self(serde_json::to_vec(&fields).expect("writing to memory does not fail"))
     }
 
     /// Returns the document's JSON text.
@@ -127,6 +186,20 @@ mod tests {
             r#"{"b":"3q2+7w==","bs":["AA==","AQ=="],"l":[2,"x",[],{}],"m":{"x":"","y":1},"n":12345678901234567890.123456789,"ns":[-1,9,10],"s":"a\"b\u0001é","ss":["a","b"],"t":true,"z":null}"#,
         );
         check("{}", "{}");
+    }
+
+    #[test]
+    fn a_mark_keeps_every_other_byte_and_replaces_its_own_field() {
+        let item = r#"{"a\"":{"N":"12345678901234567890.123456789"},"z":{"M":{"expired":{"BOOL":false}}}}"#;
+        let marked = |item: &str| {
+            let document = Document::from_item(&Item::from_json(item).expect("an item")).with_true("expired");
+            String::from_utf8(document.0).expect("UTF-8")
+        };
+        let rest = r#""z":{"expired":false}}"#;
+        let expect = format!(r#"{{"a\"":12345678901234567890.123456789,"expired":true,{rest}"#);
+        assert_eq!(marked(item), expect);
+        assert_eq!(marked(r#"{"expired":{"BOOL":false}}"#), r#"{"expired":true}"#);
+        assert_eq!(marked("{}"), r#"{"expired":true}"#);
     }
 
     #[test]

@@ -164,9 +164,9 @@ impl MemoryTarget {
     /// Returns the search results of a reader: the JSON of live documents by id.
     #[must_use]
     pub fn visible(&self) -> BTreeMap<String, String> {
-        let live = |(id, document): (&DocumentId, &MemoryDocument)| match &document.content {
-            Content::Document(json) => Some((id.to_string(), String::from_utf8_lossy(json.as_bytes()).into_owned())),
-            Content::Tombstone => None,
+        let live = |(id, stored): (&DocumentId, &MemoryDocument)| {
+            let json = stored.content.document()?;
+            Some((id.to_string(), String::from_utf8_lossy(json.as_bytes()).into_owned()))
         };
         self.state().documents.iter().filter_map(live).collect()
     }
@@ -228,7 +228,7 @@ impl State {
         if self.is_closed {
             return Some(400);
         }
-        let Content::Document(document) = content else { return None };
+        let document = content.document()?;
         let has_field = |name: &String| {
             let name = format!("\"{name}\":");
             document.as_bytes().windows(name.len()).any(|bytes| bytes == name.as_bytes())
@@ -238,7 +238,7 @@ impl State {
     }
 
     fn is_slow(&self, write: &ConditionalWrite<'_>) -> bool {
-        matches!(write.content, Content::Document(document) if self.slow.contains(document.as_bytes()))
+        write.content.document().is_some_and(|document| self.slow.contains(document.as_bytes()))
     }
 }
 
@@ -301,20 +301,15 @@ impl crate::target::Documents for MemoryTarget {
         ids.iter().map(|id| Ok(whole(id))).collect()
     }
 
-    async fn count(&self, _: Instant) -> Result<u64, Problem> {
-        Ok(self.state().documents.iter().filter(|(_, document)| !document.is_tombstone()).count() as u64)
+    async fn count(&self, counted: Listed, _: Instant) -> Result<u64, Problem> {
+        Ok(self.state().documents.iter().filter(|(_, document)| document.is_listed(counted)).count() as u64)
     }
 
     async fn list(&self, listed: Listed, from: u64, _: Instant) -> Result<DocumentPage, Problem> {
         tokio::task::yield_now().await;
         let state = self.state();
-        let is_listed = |document: &MemoryDocument| match listed {
-            Listed::Live => !document.is_tombstone(),
-            Listed::TombstonesBefore(time) => {
-                document.is_tombstone() && document.written_at.is_some_and(|written_at| written_at < time)
-            }
-        };
-        let all = state.documents.iter().filter(|(_, document)| is_listed(document) && document.seq_no() >= from);
+        let is_listed = |document: &MemoryDocument| document.is_listed(listed) && document.seq_no() >= from;
+        let all = state.documents.iter().filter(|(_, document)| is_listed(document));
         let mut found: Vec<_> =
             all.map(|(id, one)| ListedDocument { id: id.clone(), position: one.position }).collect();
         found.sort_by_key(|one| one.position.seq_no);

@@ -199,6 +199,16 @@ pub enum ConfigurationError {
         /// View type that the records name.
         view: String,
     },
+    /// A stream that does not say what an expired item held.
+    #[error(
+        "the stream's view type is {view}, which carries no old image, and `expiry` keeps documents of expired items: give \
+         the table a stream with StreamViewType NEW_AND_OLD_IMAGES, and point the event source mapping at its new ARN; \
+         or set `then` of `expiry` to \"delete\""
+    )]
+    NoOldImage {
+        /// View type that the records name.
+        view: String,
+    },
     /// A function behind another kind of trigger.
     #[error("eventSource is `{found}`: this function takes the events of DynamoDB Streams (aws:dynamodb)")]
     EventSource {

@@ -35,6 +35,8 @@ pub struct StoredState {
     pub written_at: Option<Timestamp>,
     /// Time of the read that gave the content, for a document that a backfill or a repair wrote.
     pub read_at: Option<Timestamp>,
+    /// Time at which the item expired, for a document that stays after that.
+    pub expired_at: Option<Timestamp>,
     /// Position of this state.
     pub position: Position,
 }
@@ -149,6 +151,12 @@ pub enum Listed {
     Live,
     /// Tombstones written before this time.
     TombstonesBefore(Timestamp),
+    /// All documents but tombstones and those of expired items.
+    OfItems,
+    /// Documents of items that expired before this time.
+    ExpiredBefore(Timestamp),
+    /// Tombstones, and documents of expired items.
+    WithoutItems,
 }
 
 /// Document that a page lists. It may have changed since.
@@ -191,11 +199,11 @@ pub trait Documents: Target {
         call: Call,
     ) -> impl Future<Output = Vec<Result<Option<StoredDocument>, Problem>>> + Send;
 
-    /// Counts the documents, without tombstones.
+    /// Counts documents.
     ///
     /// # Errors
     /// Fails with the engine's problem.
-    fn count(&self, deadline: Instant) -> impl Future<Output = Result<u64, Problem>> + Send;
+    fn count(&self, counted: Listed, deadline: Instant) -> impl Future<Output = Result<u64, Problem>> + Send;
 
     /// Lists one page of documents from this sequence number on.
     ///

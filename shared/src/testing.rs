@@ -19,6 +19,8 @@ pub struct RecordBuilder {
     event_second: Option<u64>,
     keys: String,
     new_image: Option<String>,
+    /// Image of an item that time to live deleted.
+    expired_image: Option<String>,
     event_id: String,
     sequence_number: String,
 }
@@ -34,6 +36,7 @@ impl RecordBuilder {
             event_second: Some(EVENT_SECOND),
             keys: format!(r#"{{"pk":{{"S":{key}}}}}"#),
             new_image: None,
+            expired_image: None,
             event_id: format!("e{sequence_number}"),
             sequence_number: sequence_number.to_string(),
         }
@@ -55,6 +58,12 @@ impl RecordBuilder {
     #[must_use]
     pub fn remove(key: &str, sequence_number: u64) -> Self {
         Self::new(ChangeKind::Remove, key, sequence_number)
+    }
+
+    /// Begins the REMOVE of an item that time to live deleted, with its last image.
+    #[must_use]
+    pub fn expiry(key: &str, sequence_number: u64, image: impl Into<String>) -> Self {
+        Self { expired_image: Some(image.into()), ..Self::remove(key, sequence_number) }
     }
 
     /// Sets the image to `{"n": number}`.
@@ -100,10 +109,18 @@ impl RecordBuilder {
         let time = self.event_second.map(|second| format!(r#""ApproximateCreationDateTime":{second},"#));
         let image = self.new_image.as_ref().map(|image| format!(r#""NewImage":{image},"#));
         let (time, image) = (time.unwrap_or_default(), image.unwrap_or_default());
-        let change = format!(
-            r#"{{{time}"Keys":{keys},{image}"SequenceNumber":"{sequence_number}","StreamViewType":"NEW_IMAGE"}}"#
-        );
-        record_json(&self.event_id, self.kind.event_name(), &self.stream_arn, &change)
+        let (image, view) = match &self.expired_image {
+            None => (image, "NEW_IMAGE"),
+            Some(expired) => (format!(r#""OldImage":{expired},"#), "NEW_AND_OLD_IMAGES"),
+        };
+        let change =
+            format!(r#"{{{time}"Keys":{keys},{image}"SequenceNumber":"{sequence_number}","StreamViewType":"{view}"}}"#);
+        let record = record_json(&self.event_id, self.kind.event_name(), &self.stream_arn, &change);
+        if self.expired_image.is_none() {
+            return record;
+        }
+        let identity = r#""userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"}"#;
+        format!("{{{identity},{}", &record[1..])
     }
 
     /// Returns the record as an event holds it.

@@ -26,6 +26,8 @@ pub(crate) static VERIFY: LazyLock<PathBuf> =
 
 /// Requests under way while a table is filled.
 const CONCURRENT_WRITES: usize = 4;
+/// Most repetitions of a request that could not reach a service, as many as a state machine's.
+const REPEATED: u32 = 4;
 /// Keys that share a partition.
 const IN_A_PARTITION: u64 = 50;
 
@@ -142,12 +144,18 @@ impl Scene {
 pub(crate) async fn run(config: FunctionConfig, mut request: Value, mut first: Option<ProcessFault>) -> Value {
     let mut process = FunctionProcess::new(config);
     let mut sums: HashMap<String, f64> = HashMap::new();
+    let mut unavailable = 0;
     loop {
         let outcome = process.invoke(request.to_string().into(), first).await.expect("invoked").outcome;
         let mut answer: Value = match outcome {
             InvocationOutcome::Response(body) => serde_json::from_slice(&body).expect("JSON"),
             InvocationOutcome::Exited(_) if first.is_some() => {
                 first = None;
+                continue;
+            }
+            // A short invocation on a busy machine may end before it has an answer.
+            InvocationOutcome::FunctionError { kind, .. } if kind == "Unavailable" && unavailable < REPEATED => {
+                unavailable += 1;
                 continue;
             }
             outcome => panic!("{outcome}"),

@@ -38,8 +38,12 @@ impl EngineIndex {
         let config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
         let engine = Engine::connect(&config).await.expect("an engine");
         let deadline = Instant::now() + Duration::from_secs(60);
-        let wanted =
-            IndexRequirements { identity: &identity(), create: Some(&IndexDefinition::default()), takes_over: true };
+        let wanted = IndexRequirements {
+            identity: &identity(),
+            create: Some(&IndexDefinition::default()),
+            takes_over: true,
+            keeps_expired: false,
+        };
         let made = engine.ensure_index(wanted, deadline).await.expect("an index");
         let created = Self { target: OpenSearchTarget::new(Arc::new(engine), made.public), index: Arc::new(index) };
         created.put_mapping(&json!({"poison": {"type": "object", "dynamic": "strict"}})).await;

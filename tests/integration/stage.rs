@@ -129,7 +129,8 @@ async fn writer(
     let mut config = EngineConfig::from_env(&mut Environment::new(&lookup)).expect("settings");
     config.request_timeout = TIMEOUT;
     let engine = Engine::connect(&config).await.expect("a client");
-    let wanted = IndexRequirements { identity: &identity(), create: Some(definition), takes_over: true };
+    let wanted =
+        IndexRequirements { identity: &identity(), create: Some(definition), takes_over: true, keeps_expired: false };
     let made = engine.ensure_index(wanted, Instant::now() + TIMEOUT).await.expect("an index");
     config.request_timeout = request_timeout;
     let engine = Engine::connect(&config).await.expect("a client");

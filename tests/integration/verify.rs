@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use driftless::function::clock::now;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
@@ -77,6 +78,28 @@ pub(crate) async fn find_and_mend(items: u64) {
     assert_eq!(comparison.differences(), 0, "{}", comparison.describe());
     let repaired = document(&scene, Method::Get, "_doc", 5, None).await;
     assert_eq!(repaired["_source"]["_driftless"]["version"], version, "no newer version is invented");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_called_a_difference_while_the_index_shows_that_the_stream_is_behind() {
+    let scene = Scene::new("behind").await;
+    scene.fill(0..20).await;
+    scene.backfilled().await;
+    document(&scene, Method::Delete, "_doc", 2, None).await;
+    let (table, _) = scene.verified(false).await;
+    assert_eq!((count(&table, "missing"), count(&table, "pending")), (1, 0), "{table}");
+    // A deletion of an hour ago was written just now. No item that is compared shows that.
+    let (version, now) = ("0000000001/2026-01-15T09:30:00.000000000/0000000000000000000000000000000000000007", now());
+    let now = now.as_millis();
+    let late = json!({"version": version, "event_time": now - 3_600_000, "written_at": now, "deleted": true, "deleted_at": now});
+    document(&scene, Method::Put, "_doc", 900_001, Some(json!({"_driftless": late}))).await;
+    for repair in [false, true] {
+        let (table, index) = scene.verified(repair).await;
+        assert_eq!((count(&table, "missing"), count(&table, "pending")), (0, 1), "{table}");
+        assert_eq!((&table["equal"], count(&table, "repaired")), (&json!(false), 0), "{table}");
+        assert!(table["behind"].as_str().expect("a statement").contains("3600 s behind"), "{table}");
+        assert_eq!((&index["equal"], &index["lag_ms"]), (&json!(true), &json!(3_600_000)), "{index}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

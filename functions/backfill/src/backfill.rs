@@ -208,8 +208,5 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
 }
 
 fn bytes(content: &Content) -> u64 {
-    match content {
-        Content::Document(document) => document.as_bytes().len() as u64,
-        Content::Tombstone => 0,
-    }
+    content.document().map_or(0, |document| document.as_bytes().len() as u64)
 }

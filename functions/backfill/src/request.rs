@@ -10,7 +10,7 @@ const EXAMPLE: &str = "{\"segment\": 0, \"segments\": 8, \"cursor\": null, \"rcu
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BackfillRequest {
-    /// Items to load.
+    /// Items to load, with their read budget.
     #[serde(skip)]
     pub items: ItemsRequest,
     /// Reads consistently, at twice the price.

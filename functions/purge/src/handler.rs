@@ -28,7 +28,8 @@ async fn run(context: &Context, event: LambdaEvent<Value>) -> Result<PurgeReport
     let request = PurgeRequest::read(event.payload)?;
     let settings = context.settings()?;
     let deadlines = context.deadlines(event.context.deadline)?;
+    let retention_ms = settings.read_options.replication.expired_retention_ms();
     let slice = Slice::until(deadlines.work);
     let writer = context.open(Access::Existing, request.index, settings.table_arn.as_deref(), deadlines.work).await?;
-    deadlines.keep(purge(writer.target(), &request, slice, now())).await
+    deadlines.keep(purge(writer.target(), &request, retention_ms, slice, now())).await
 }

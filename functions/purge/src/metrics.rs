@@ -11,13 +11,19 @@ use crate::report::PurgeReport;
 #[entry(rename_all = "PascalCase")]
 struct Metrics {
     purged: AsCount<u64>,
+    purge_expired: AsCount<u64>,
     purge_moved: AsCount<u64>,
     purge_failed: AsCount<u64>,
 }
 
 impl From<&PurgeReport> for Metrics {
     fn from(report: &PurgeReport) -> Self {
-        Self { purged: report.purged.into(), purge_moved: report.moved.into(), purge_failed: report.failed.into() }
+        Self {
+            purged: report.purged.into(),
+            purge_expired: report.expired.into(),
+            purge_moved: report.moved.into(),
+            purge_failed: report.failed.into(),
+        }
     }
 }
 

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use driftless::function::{FunctionError, Settings, Slice};
 use driftless::opensearch::{
-    Engine, EnsureError, Identity, IndexDefinition, IndexPair, IndexRequirements, OpenSearchTarget, ReindexRecord,
-    ReindexedIndex, Shadowed, StoppedRefresh, Verified,
+    Engine, EnsureError, Identity, IndexPair, IndexRequirements, OpenSearchTarget, ReindexRecord, ReindexedIndex,
+    Shadowed, StoppedRefresh, Verified,
 };
 use driftless::outcome::{ConfigurationError, Problem};
 use driftless::replication::Fingerprints;
 use driftless::table::selection::Cursor;
-use driftless::target::Documents as _;
+use driftless::target::{Documents as _, Listed};
 use driftless::time::Timestamp;
 use driftless::writer::Writer;
 use serde_json::Value;
 
+use crate::definition;
 use crate::report::{IndexReport, OtherReport, ReindexProgress, ReindexReport};
 use crate::request::{ReindexRequest, VerifyTotals};
 use crate::shadow::{self, Place};
@@ -59,7 +60,14 @@ impl Reindex<'_> {
         let step = request.step().to_owned();
         let mut report = ReindexReport::default();
         match request {
-            ReindexRequest::Status {} => {}
+            ReindexRequest::Status {} => {
+                report.drift = definition::drift(&self.engine, &pair, self.settings, self.slice.deadline).await?;
+            }
+            ReindexRequest::Apply { definition } => {
+                let definition = definition::definition(self.settings, definition.as_ref())?;
+                let left = definition::apply(&self.engine, &pair, &definition, self.slice.deadline).await?;
+                report.drift = Some(left);
+            }
             ReindexRequest::Create { definition } => self.create(&pair, definition).await?,
             ReindexRequest::Tombstones { cursor } => {
                 let writer = other.ok_or_else(|| wrong("tombstones needs a second index: begin with create"))?;
@@ -85,7 +93,7 @@ impl Reindex<'_> {
                 return Err(wrong(&format!("`{name}` is still written, from the re-index before: drop it first")));
             }
         }
-        let definition = self.definition(definition.as_ref())?;
+        let definition = definition::definition(self.settings, definition.as_ref())?;
         self.engine
             .create_beside(&pair.public, &definition, self.rules(), (self.now)(), self.slice.deadline)
             .await
@@ -99,11 +107,16 @@ impl Reindex<'_> {
     /// Fails if the definition is wrong, or a cluster cannot be reached.
     pub async fn create_in_second(&self, request: &ReindexRequest) -> Result<(), FunctionError> {
         let (Some(second), ReindexRequest::Create { definition }) = (&self.second, request) else { return Ok(()) };
-        let definition = self.definition(definition.as_ref())?;
+        let definition = definition::definition(self.settings, definition.as_ref())?;
         let deadline = self.slice.deadline;
         let first = self.engine.index_pair(deadline).await?.public;
         let identity = Identity { rules: self.rules(), ..first.identity() };
-        let wanted = IndexRequirements { identity: &identity, create: Some(&definition), takes_over: false };
+        let wanted = IndexRequirements {
+            identity: &identity,
+            create: Some(&definition),
+            takes_over: false,
+            keeps_expired: self.keeps_expired(),
+        };
         second.ensure_index(wanted, deadline).await?;
         let new = second.index_pair(deadline).await?.public;
         if new.record.is_none() {
@@ -115,15 +128,6 @@ impl Reindex<'_> {
             self.keep(&new, &record).await?;
         }
         Ok(())
-    }
-
-    /// Returns the request's definition, or else the function's own.
-    fn definition(&self, requested: Option<&Value>) -> Result<IndexDefinition, FunctionError> {
-        match requested {
-            None => Ok(self.settings.definition.clone()),
-            Some(definition) => IndexDefinition::from_json(&definition.to_string())
-                .map_err(|problem| wrong(&format!("definition {problem}"))),
-        }
     }
 
     async fn copy_tombstones(
@@ -144,7 +148,9 @@ impl Reindex<'_> {
             Some(_) => return Err(wrong("cursor is not one of this step: leave it out to begin anew")),
         };
         let source = OpenSearchTarget::new(Arc::clone(&self.engine), pair.public.index.clone());
-        let (next, counts) = tombstones::copy(&source, writer, from, self.slice, (self.now)()).await?;
+        let now = (self.now)();
+        let listed = tombstones::copied(self.keeps_expired(), now);
+        let (next, counts) = tombstones::copy(&source, writer, (listed, from), self.slice, now).await?;
         if next.is_none() {
             let record = ReindexRecord { tombstones_copied_at: Some((self.now)()), ..record_of(new) };
             self.keep(new, &record).await?;
@@ -236,6 +242,10 @@ impl Reindex<'_> {
     }
 
     /// Returns the fingerprints of the rules in `REPLICATION`.
+    fn keeps_expired(&self) -> bool {
+        self.settings.read_options.replication.keeps_expired()
+    }
+
     fn rules(&self) -> Fingerprints {
         self.settings.read_options.replication.fingerprints()
     }
@@ -305,7 +315,7 @@ impl Reindex<'_> {
 
     async fn counted(&self, engine: &Arc<Engine>, index: &ReindexedIndex) -> Result<IndexReport, FunctionError> {
         let target = OpenSearchTarget::new(Arc::clone(engine), index.index.clone());
-        let documents = target.count(self.slice.deadline).await?;
+        let documents = target.count(Listed::Live, self.slice.deadline).await?;
         Ok(IndexReport { name: index.index.name.clone(), documents })
     }
 

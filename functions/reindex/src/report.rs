@@ -1,6 +1,6 @@
 //! Answer of `reindex`: both indexes, and the next step.
 
-use driftless::opensearch::{ReindexRecord, Shadowed, Verified};
+use driftless::opensearch::{Drift, ReindexRecord, Shadowed, Verified};
 use driftless::table::selection::Cursor;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,9 @@ pub struct ReindexReport {
     /// Physical indexes that are neither read nor written. `drop` removes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<String>,
+    /// Drift of the public index from the function's definition in `status`, and what is left of it after `apply`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
 }
 
 /// The index that readers see, with its size.
@@ -73,15 +76,18 @@ pub struct OtherReport {
     pub shadow: Option<Shadowed>,
 }
 
-/// Tombstones, counted by their end.
+/// Tombstones, and documents of expired items that stay, counted by their end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TombstoneCounts {
-    /// Tombstones that were found.
+    /// Tombstones and documents that were found.
     pub found: u64,
     /// Written to the new index.
     pub copied: u64,
     /// In the new index already, at this version or a newer one.
     pub superseded: u64,
+    /// Documents that the new index refuses: its mapping does not take them.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 impl OtherReport {

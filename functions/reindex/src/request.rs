@@ -5,7 +5,8 @@ use driftless::table::selection::Cursor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-const EXAMPLE: &str = "{\"step\": \"create\"}, or status, tombstones, verified, shadow, switch, rollback, drop, accept";
+const EXAMPLE: &str = "{\"step\": \"create\"}, or status, apply, tombstones, verified, shadow, switch, rollback, drop, \
+                       accept";
 
 /// A step of a re-index. Each can be repeated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,12 @@ pub enum ReindexRequest {
     },
     /// Describes both indexes and the next step.
     Status {},
+    /// Gives the public index what it can be given of a definition, outside of a re-index.
+    Apply {
+        /// Settings and mappings, as the body of a create-index request. The default is the function's own definition.
+        #[serde(default)]
+        definition: Option<Value>,
+    },
     /// Keeps the verdict of a whole verify of the new index.
     Verified {
         /// Counts of the verify, summed over its segments.
@@ -110,6 +117,7 @@ impl ReindexRequest {
             Self::Create { .. } => "create",
             Self::Tombstones { .. } => "tombstones",
             Self::Status {} => "status",
+            Self::Apply { .. } => "apply",
             Self::Verified { .. } => "verified",
             Self::Shadow { .. } => "shadow",
             Self::Switch { .. } => "switch",
@@ -130,6 +138,7 @@ mod tests {
     fn every_sample_request_is_one() {
         for (sample, step) in [
             (include_str!("../../../events/requests/reindex-create.json"), "create"),
+            (include_str!("../../../events/requests/reindex-apply.json"), "apply"),
             (include_str!("../../../events/requests/reindex-tombstones.json"), "tombstones"),
             (include_str!("../../../events/requests/reindex-verified.json"), "verified"),
             (include_str!("../../../events/requests/reindex-shadow.json"), "shadow"),

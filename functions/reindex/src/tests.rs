@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::reindex::gate;
 use crate::report::TombstoneCounts;
-use crate::tombstones::copy;
+use crate::tombstones::{copied, copy};
 
 #[test]
 fn the_gate_names_what_is_missing_first() {
@@ -79,11 +79,45 @@ async fn an_old_dead_letter_finds_the_tombstone_in_the_new_index_too() {
     assert_eq!(apply(&fresh, std::slice::from_ref(&letter)).await, [Outcome::Applied], "without a copy, it is back");
 
     let slice = Slice::until(Instant::now() + Duration::from_secs(60));
-    let (next, counts) = copy(&old_target, &new, 0, slice, Timestamp::from_millis(2_000)).await.expect("copied");
-    assert_eq!((next, counts), (None, TombstoneCounts { found: 2, copied: 2, superseded: 0 }));
+    let now = Timestamp::from_millis(2_000);
+    let from = (copied(false, now), 0);
+    let (next, counts) = copy(&old_target, &new, from, slice, now).await.expect("copied");
+    assert_eq!((next, counts), (None, TombstoneCounts { found: 2, copied: 2, ..TombstoneCounts::default() }));
     assert_eq!(apply(&new, std::slice::from_ref(&letter)).await, [Outcome::Stale]);
     // Once more, nothing changes.
-    let (_, counts) = copy(&old_target, &new, 0, slice, Timestamp::from_millis(2_000)).await.expect("copied");
-    assert_eq!(counts, TombstoneCounts { found: 2, copied: 0, superseded: 2 });
+    let (_, counts) = copy(&old_target, &new, from, slice, now).await.expect("copied");
+    assert_eq!(counts, TombstoneCounts { found: 2, superseded: 2, ..TombstoneCounts::default() });
     drop(new_target);
+}
+
+/// The document of an expired item stays in the new index too, and an older change does not replace it.
+#[tokio::test(start_paused = true)]
+async fn the_document_of_an_expired_item_is_copied_if_it_is_to_stay() {
+    let ((old, old_target), (new, new_target)) = (writer(), writer());
+    let expired_at = Timestamp::from_millis(700);
+    let Content::Document(document) = live() else { unreachable!("a document") };
+    let kept = Content::Expired { document, expired_at };
+    apply(&old, &[change("expired", 2, kept.clone()), change("lives", 1, live())]).await;
+    let slice = Slice::until(Instant::now() + Duration::from_secs(60));
+    let now = Timestamp::from_millis(2_000);
+    let (_, counts) = copy(&old_target, &new, (copied(false, now), 0), slice, now).await.expect("copied");
+    assert_eq!(counts, TombstoneCounts::default());
+    let (_, counts) = copy(&old_target, &new, (copied(true, now), 0), slice, now).await.expect("copied");
+    assert_eq!(counts, TombstoneCounts { found: 1, copied: 1, ..TombstoneCounts::default() });
+    assert_eq!(apply(&new, &[change("expired", 1, live())]).await, [Outcome::Stale]);
+    let documents = new_target.documents();
+    assert_eq!(documents.values().map(|document| &document.content).collect::<Vec<_>>(), [&kept]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapping_that_refuses_the_document_of_an_expired_item_does_not_stop_the_copy() {
+    let ((old, old_target), (new, new_target)) = (writer(), writer());
+    let Content::Document(document) = live() else { unreachable!("a document") };
+    new_target.refuse(document.as_bytes(), 400);
+    let kept = Content::Expired { document, expired_at: Timestamp::from_millis(700) };
+    apply(&old, &[change("expired", 2, kept), change("gone", 3, Content::Tombstone)]).await;
+    let slice = Slice::until(Instant::now() + Duration::from_secs(60));
+    let now = Timestamp::from_millis(2_000);
+    let (next, counts) = copy(&old_target, &new, (copied(true, now), 0), slice, now).await.expect("copied");
+    assert_eq!((next, counts), (None, TombstoneCounts { found: 2, copied: 1, refused: 1, superseded: 0 }));
 }

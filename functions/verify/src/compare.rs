@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use driftless::document::Document;
-use driftless::target::StoredBody;
+use driftless::target::{StoredBody, StoredDocument};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -31,16 +31,18 @@ pub enum DifferenceKind {
     Orphaned,
 }
 
-/// Compares what an item gives with what is stored; `None` if both are equal. A tombstone equals a missing item.
+/// Compares what an item gives with what is stored; `None` if both are equal. A tombstone equals a missing item. The
+/// document of an expired item is stale where an item lives: `purge` would remove it.
 #[must_use]
-pub fn difference(expected: Option<&Document>, stored: Option<&StoredBody>) -> Option<DifferenceKind> {
-    match (expected, stored) {
+pub fn difference(expected: Option<&Document>, stored: Option<&StoredDocument>) -> Option<DifferenceKind> {
+    let is_expired = stored.is_some_and(|stored| stored.state.expired_at.is_some());
+    match (expected, stored.map(|stored| &stored.body)) {
         (None, None | Some(StoredBody::Tombstone)) => None,
         (None, Some(_)) => Some(DifferenceKind::Orphaned),
         (Some(_), None) => Some(DifferenceKind::Missing),
         (Some(_), Some(StoredBody::Tombstone)) => Some(DifferenceKind::Tombstone),
         (Some(expected), Some(StoredBody::Document(bytes))) => {
-            (expected.as_bytes() != bytes.as_slice()).then_some(DifferenceKind::Stale)
+            (is_expired || expected.as_bytes() != bytes.as_slice()).then_some(DifferenceKind::Stale)
         }
         (Some(_), Some(StoredBody::Foreign(_))) => Some(DifferenceKind::Different),
     }
@@ -103,6 +105,8 @@ fn cut(mut path: String) -> String {
 #[cfg(test)]
 mod tests {
     use driftless::attribute::Item;
+    use driftless::target::{Position, StoredState};
+    use driftless::time::Timestamp;
 
     use super::*;
 
@@ -113,16 +117,31 @@ mod tests {
     #[test]
     fn every_kind_is_told_apart() {
         let item = document(r#"{"n":{"N":"1"}}"#);
-        let ours = |json: &str| StoredBody::Document(json.as_bytes().to_vec());
-        let foreign = StoredBody::Foreign(br#"{"n":1}"#.to_vec());
+        let stored = |body: StoredBody, expired_at| StoredDocument {
+            state: StoredState {
+                version: None,
+                event_time: None,
+                written_at: None,
+                read_at: None,
+                expired_at,
+                position: Position { seq_no: 1, primary_term: 1 },
+            },
+            body,
+        };
+        let ours = |json: &str| stored(StoredBody::Document(json.as_bytes().to_vec()), None);
+        let foreign = stored(StoredBody::Foreign(br#"{"n":1}"#.to_vec()), None);
+        let tombstone = stored(StoredBody::Tombstone, None);
+        let expired = stored(StoredBody::Document(br#"{"n":1}"#.to_vec()), Some(Timestamp::from_millis(1)));
+        assert_eq!(difference(Some(&item), Some(&expired)), Some(DifferenceKind::Stale), "an item lives there again");
+        assert_eq!(difference(None, Some(&expired)), Some(DifferenceKind::Orphaned));
         assert_eq!(difference(Some(&item), Some(&ours(r#"{"n":1}"#))), None);
         assert_eq!(difference(Some(&item), Some(&ours(r#"{"n":1.0}"#))), Some(DifferenceKind::Stale), "byte for byte");
         assert_eq!(difference(Some(&item), Some(&foreign)), Some(DifferenceKind::Different));
-        assert_eq!(difference(Some(&item), Some(&StoredBody::Tombstone)), Some(DifferenceKind::Tombstone));
+        assert_eq!(difference(Some(&item), Some(&tombstone)), Some(DifferenceKind::Tombstone));
         assert_eq!(difference(Some(&item), None), Some(DifferenceKind::Missing));
         assert_eq!(difference(None, Some(&ours("{}"))), Some(DifferenceKind::Orphaned));
         assert_eq!(difference(None, Some(&foreign)), Some(DifferenceKind::Orphaned));
-        assert_eq!(difference(None, Some(&StoredBody::Tombstone)), None);
+        assert_eq!(difference(None, Some(&tombstone)), None);
         assert_eq!(difference(None, None), None);
     }
 

@@ -20,8 +20,9 @@ pub async fn invoke(
     tables: &LastTable,
     event: LambdaEvent<Value>,
 ) -> Result<VerifyReport, FunctionError> {
-    let result = context.invocation(async || verify(context, tables, event.clone()).await).await;
-    if let Ok(report) = &result {
+    let mut result = context.invocation(async || verify(context, tables, event.clone()).await).await;
+    if let Ok(report) = &mut result {
+        report.drift = context.drift().await;
         let (counts, equal, done) = (&report.counts, report.equal, report.done);
         if report.equal {
             tracing::info!(?counts, equal, done, "verify");

@@ -2,6 +2,7 @@
 
 use driftless::change::RecordError;
 use driftless::document_id::DocumentId;
+use driftless::opensearch::Drift;
 use driftless::outcome::SHAPE_CLASS;
 use driftless::table::selection::Cursor;
 use serde::{Deserialize, Serialize};
@@ -28,18 +29,25 @@ pub struct VerifyReport {
     /// The first differences that were found.
     #[serde(default)]
     pub examples: Vec<Example>,
-    /// Number of documents in the index without tombstones, if it was asked for and all is done.
+    /// Number of documents in the index without tombstones, if it was asked for and all is done. Documents of expired
+    /// items do not count while the configuration keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents_in_index: Option<u64>,
     /// True if ids do not show their keys, so that the index cannot be listed (`"orphans": "full"`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden_keys: bool,
+    /// Number of documents of expired items, if the configuration keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired_in_index: Option<u64>,
     /// Conclusion from a sample, if only a part was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
     /// Statement that the stream is behind, and what to do, if that leaves something undecided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<String>,
+    /// Drift of the index from the function's definition, if it has one. It makes no document differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
 }
 
 /// Items and documents, counted by what was found.

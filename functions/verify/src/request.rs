@@ -28,7 +28,7 @@ pub enum Orphans {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerifyRequest {
-    /// Items to compare.
+    /// Items to compare, with their read budget.
     #[serde(skip)]
     pub items: ItemsRequest,
     /// Share of the items that is compared, drawn at random.

@@ -51,7 +51,7 @@ pub(crate) struct Suspects {
 impl Look {
     /// Compares what an item gives with its document; `None` if both are equal.
     pub(crate) fn at(expected: Option<&Document>, stored: Option<&StoredDocument>) -> Option<Self> {
-        let kind = difference(expected, stored.map(|stored| &stored.body))?;
+        let kind = difference(expected, stored)?;
         Some(Self {
             kind,
             version: stored.and_then(|stored| stored.state.version.clone()),

@@ -366,3 +366,42 @@ async fn a_refused_repair_is_reported() {
 async fn join<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
     tokio::join!(one, other)
 }
+
+/// A scene whose configuration keeps documents of expired items: one is kept, five have items.
+async fn kept() -> Scene {
+    let rules = "[expiry]\nattribute = \"t\"\nthen = \"keep\"";
+    let replication = driftless::replication::Replication::from_toml(rules, None).expect("rules");
+    let read_options = ReadOptions { replication: replication.into(), ..ReadOptions::default() };
+    let scene = Scene { read_options, ..Scene::equal(6).await };
+    scene.table.delete("k2");
+    let image = r#"{"pk":{"S":"k2"},"n":{"N":"3"}}"#;
+    scene.deliver(RecordBuilder::expiry("k2", 900, image).event_second(NOW_SECOND)).await;
+    scene
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_document_of_an_expired_item_is_no_orphan_while_it_is_to_stay() {
+    let scene = kept().await;
+    let report = scene.succeed(json!({"orphans": "count"})).await;
+    assert!(report.equal, "{report:?}");
+    assert_eq!((report.counts.items, report.documents_in_index, report.expired_in_index), (5, Some(5), Some(1)));
+    let counts = scene.both(true).await;
+    assert_eq!((counts.differences(), counts.repaired), (0, 0));
+    assert_eq!(scene.target.visible().len(), 6);
+    let no_longer = Scene { read_options: ReadOptions::default(), ..scene };
+    let report = no_longer.succeed(json!({"orphans": "count"})).await;
+    assert_eq!((report.documents_in_index, report.expired_in_index), (Some(6), None));
+    assert_eq!(no_longer.both(true).await.orphaned, 1);
+    assert_eq!(no_longer.target.visible().len(), 5);
+}
+
+/// Its fields are equal, and yet the purge would remove it.
+#[tokio::test(start_paused = true)]
+async fn an_item_that_is_there_again_needs_a_document_that_is_not_that_of_an_expired_one() {
+    let scene = kept().await;
+    scene.table.put("k2", 3);
+    let counts = scene.both(true).await;
+    assert_eq!((counts.stale, counts.repaired), (1, 1));
+    assert!(scene.target.documents().values().all(|document| document.content.expired_at().is_none()));
+    assert!(scene.succeed(json!({"orphans": "count"})).await.equal);
+}

@@ -19,18 +19,22 @@ use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::function::{FunctionError, Slice, retry};
 use driftless::table::{KeySchema, Table};
-use driftless::target::{Call, Documents, StoredBody, StoredDocument};
+use driftless::target::{Call, Documents, Listed, StoredBody, StoredDocument};
 use driftless::time::Timestamp;
 use driftless::writer::Writer;
+use tokio::time::Instant;
 
 use crate::report::VerifyReport;
 use crate::request::{Orphans, VerifyRequest};
 use crate::run::{VerifyRun, longest_lag};
+use crate::suspects::Look;
 
 /// Number of documents and items that are looked at together, each of which may have 400 KB.
 const LOOKED_AT: usize = 100;
 /// Number of documents, of those written last, that are asked for the lag.
 const ASKED_FOR_LAG: usize = 100;
+/// Later than any expiry: the end of the year 9999.
+const END_OF_TIME_MS: u64 = 253_402_300_800_000;
 /// Length of ids that are hashed, and do not show their keys.
 const HASHED_BYTES: usize = 512;
 
@@ -45,7 +49,7 @@ pub struct Verify<'f, T, B> {
     pub table: &'f B,
     /// Keys of the table.
     pub schema: &'f KeySchema,
-    /// The function's clock.
+    /// The clock that the function reads.
     pub now: fn() -> Timestamp,
 }
 
@@ -74,10 +78,36 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
             self.measure_lag(&mut run).await;
         }
         if request.orphans == Orphans::Count && run.report.done {
-            let count = retry(run.deadline, async || self.writer.target().count(run.deadline).await).await?;
-            run.report.documents_in_index = Some(count);
+            run.report.documents_in_index = Some(self.count(self.counted(), run.deadline).await?);
+            if self.keeps_expired() {
+                let all = Listed::ExpiredBefore(Timestamp::from_millis(END_OF_TIME_MS));
+                run.report.expired_in_index = Some(self.count(all, run.deadline).await?);
+            }
         }
         Ok(run.conclude())
+    }
+
+    fn keeps_expired(&self) -> bool {
+        self.read_options.replication.keeps_expired()
+    }
+
+    /// Returns the documents that are to be as many as the items.
+    fn counted(&self) -> Listed {
+        if self.keeps_expired() { Listed::OfItems } else { Listed::Live }
+    }
+
+    async fn count(&self, counted: Listed, deadline: Instant) -> Result<u64, FunctionError> {
+        retry(deadline, async || self.writer.target().count(counted, deadline).await).await
+    }
+
+    /// Compares an item's document with what is stored; `None` if both are equal. The document of an expired item may
+    /// stay without an item.
+    fn compared(&self, expected: Option<&Document>, stored: Option<&StoredDocument>) -> Option<Look> {
+        let is_expired = stored.is_some_and(|stored| stored.state.expired_at.is_some());
+        if expected.is_none() && is_expired && self.keeps_expired() {
+            return None;
+        }
+        Look::at(expected, stored)
     }
 
     /// Measures the lag of the whole index: a segment, or the items of some keys, may show none. A search that fails
@@ -94,7 +124,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
     fn expected(&self, item: Option<&Item<'_>>) -> Result<Option<Document>, RecordError> {
         let Some(item) = item else { return Ok(None) };
         Ok(match self.read_options.replication.content(item)? {
-            Content::Document(document) => Some(document),
+            Content::Document(document) | Content::Expired { document, .. } => Some(document),
             Content::Tombstone => None,
         })
     }

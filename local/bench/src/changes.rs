@@ -142,9 +142,9 @@ pub(crate) fn baseline_operation(record: &str, out: &mut Vec<u8>) -> Result<()> 
     let id = serde_json::to_string(change.id.as_str()).context("write an id")?;
     let version = serde_json::to_string(change.version.as_str()).context("write a version")?;
     let time = change.event_time.map(|time| time.as_millis()).unwrap_or_default();
-    let (document, deleted) = match &change.content {
-        Content::Document(document) => (document.as_bytes(), String::new()),
-        Content::Tombstone => (&b"{}"[..], format!(r#","deleted":true,"deleted_at":{time}"#)),
+    let (document, deleted) = match change.content.document() {
+        Some(document) => (document.as_bytes(), String::new()),
+        None => (&b"{}"[..], format!(r#","deleted":true,"deleted_at":{time}"#)),
     };
     let Some((b'}', members)) = document.split_last() else { bail!("a document is not an object") };
     let comma = if members.len() > 1 { "," } else { "" };

@@ -43,6 +43,10 @@ pub enum RowId {
     #[value(alias = "B9")]
     #[serde(rename = "B9")]
     Unguarded,
+    /// B10: from a write to the search that finds it
+    #[value(alias = "B10")]
+    #[serde(rename = "B10")]
+    Searchable,
     /// B11: first load of a table
     #[value(alias = "B11")]
     #[serde(rename = "B11")]
@@ -59,6 +63,10 @@ pub enum RowId {
     #[value(skip)]
     #[serde(rename = "B14")]
     Newcomer,
+    /// B15: cost of a configuration of documents
+    #[value(alias = "B15")]
+    #[serde(rename = "B15")]
+    Rules,
 }
 
 /// Bound of a figure.

@@ -129,9 +129,11 @@ async fn measure_row(bed: &TestBed, id: RowId) -> Result<(Row, Vec<report::Drawi
         RowId::LaneTime => without_drawings(rows::lane_time::run(bed).await?),
         RowId::HotKey => without_drawings(rows::hot_key::run(bed).await?),
         RowId::Unguarded => without_drawings(rows::unguarded::run(bed).await?),
+        RowId::Searchable => without_drawings(rows::searchable::run(bed).await?),
         RowId::FirstLoad => without_drawings(rows::first_load::run(bed).await?),
         RowId::Proof => without_drawings(rows::proof::run(bed).await?),
         RowId::Cost => without_drawings(rows::cost::run(bed).await?),
+        RowId::Rules => without_drawings(rows::rules::run(bed).await?),
         RowId::Newcomer => anyhow::bail!("`.ci/newcomer` measures this row"),
     })
 }

@@ -36,6 +36,11 @@ pub(crate) fn compiler_time(pid: u32) -> Option<Duration> {
     )
 }
 
+/// Processor time of this process so far, in user and kernel mode.
+pub(crate) fn processor_time_of(pid: u32) -> Option<Duration> {
+    times(Path::new(&format!("/proc/{pid}"))).map(|(_, time)| time)
+}
+
 /// Name and processor time of a process or thread, from its folder in `/proc`.
 fn times(folder: &Path) -> Option<(String, Duration)> {
     let stat = fs::read_to_string(folder.join("stat")).ok()?;
@@ -86,6 +91,8 @@ mod tests {
     fn a_process_without_compilers_spends_nothing_on_them() {
         assert_eq!(compiler_time(std::process::id()), Some(Duration::ZERO));
         assert_eq!(compiler_time(u32::MAX), None);
+        assert_eq!(processor_time_of(u32::MAX), None);
+        assert!(processor_time_of(std::process::id()).is_some());
     }
 
     #[test]

@@ -141,8 +141,12 @@ impl TestBed {
             generation: Generation(1),
             rules: Fingerprints::default(),
         };
-        let wanted =
-            IndexRequirements { identity: &identity, create: Some(&IndexDefinition::default()), takes_over: true };
+        let wanted = IndexRequirements {
+            identity: &identity,
+            create: Some(&IndexDefinition::default()),
+            takes_over: true,
+            keeps_expired: false,
+        };
         let made = engine.ensure_index(wanted, deadline).await.context("create an index")?;
         Ok(made.public.alias.name().to_owned())
     }

@@ -2,9 +2,9 @@
 //!
 //! # Layout
 //! - `up`, `down`, `status`, `serve`: the services in the background, which `daemon` finds and holds.
-//! - `load`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the rooms of those
-//!   names.
-//! - `check`: a configuration of documents, without writing.
+//! - `load`, `mapping`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the
+//!   rooms of those names.
+//! - `check`: a configuration of documents, without writing; `find`: the places where an item's data still is.
 //! - `replicate`, `backfill`, `verify`, `purge`, `reindex`: commands on a table and its index, which `pair` finds;
 //!   `selection`: their items and progress; `resumed`: work that Ctrl-C does not lose.
 //! - `demo` and `bench` are whole in their own crates, arguments included.
@@ -13,8 +13,10 @@ mod backfill;
 mod check;
 mod daemon;
 mod down;
+mod find;
 mod letters;
 mod load;
+mod mapping;
 mod pair;
 mod purge;
 mod redrive;
@@ -61,6 +63,8 @@ enum Command {
     Letters(letters::Args),
     Redrive(redrive::Args),
     Check(check::Args),
+    Find(find::Args),
+    Mapping(mapping::Args),
     Replicate(replicate::Args),
     Backfill(backfill::Args),
     Verify(verify::Args),
@@ -116,6 +120,8 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Letters(args) => letters::run(args).await,
         Command::Redrive(args) => redrive::run(args).await,
         Command::Check(args) => check::run(args, &daemon).await,
+        Command::Find(args) => find::run(args, &daemon).await,
+        Command::Mapping(args) => mapping::run(args, &daemon).await,
         Command::Replicate(args) => replicate::run(args, &daemon).await,
         Command::Backfill(args) => backfill::run(args, &daemon).await,
         Command::Verify(args) => verify::run(args, &daemon).await,

@@ -54,6 +54,8 @@ pub(crate) struct PairArgs {
 pub(crate) struct Pair {
     pub(crate) facts: TableFacts,
     pub(crate) index: String,
+    /// The DynamoDB that has the table
+    pub(crate) tables: aws_sdk_dynamodb::Client,
     /// Variables of the services that run in the background.
     running: BTreeMap<String, String>,
     /// Variables that name table, index and services.
@@ -104,7 +106,15 @@ impl Pair {
             ),
         };
         let facts = TableFacts::of(&tables, &args.table).await?;
-        Ok(Self { facts, index, running, environment, source: args.source.clone(), account })
+        Ok(Self { facts, index, tables, running, environment, source: args.source.clone(), account })
+    }
+
+    /// Returns the variables that functions get.
+    pub(crate) fn variables(&self) -> BTreeMap<String, String> {
+        let mut variables = self.running.clone();
+        variables.extend(self.source.environment.iter().cloned());
+        variables.extend(self.environment.clone());
+        variables
     }
 
     /// Configures the function `name`, and builds it unless a binary was given.

@@ -56,9 +56,10 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
         console::result(serde_json::to_string(&summary).context("write the result")?);
     } else {
         console::result(format!(
-            "{} found: {} purged, {} written again since, {} failed; {:.1} s",
-            counted(summary.found, "tombstone"),
+            "{} found: {} purged, {} of expired items made tombstones, {} written again since, {} failed; {:.1} s",
+            counted(summary.found, "document"),
             summary.purged,
+            summary.expired,
             summary.moved,
             summary.failed,
             summary.seconds

@@ -39,6 +39,14 @@ enum StepArgs {
         #[arg(long, value_name = "FILE")]
         definition: Option<PathBuf>,
     },
+    /// Give the index what it can be given of a definition: new fields, rules for fields to come, dynamic settings
+    Apply {
+        #[command(flatten)]
+        shared: CommonArgs,
+        /// File with the JSON body of a create-index request; the function's INDEX_DEFINITION unless it is given
+        #[arg(long, value_name = "FILE")]
+        definition: Option<PathBuf>,
+    },
     /// Say how far the re-index is
     Status {
         #[command(flatten)]
@@ -91,7 +99,8 @@ struct CommonArgs {
 
 pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     let (shared, request) = match &args.step {
-        StepArgs::Create { shared, definition } => (shared, create(definition.as_ref())?),
+        StepArgs::Create { shared, definition } => (shared, with_definition("create", definition.as_ref())?),
+        StepArgs::Apply { shared, definition } => (shared, with_definition("apply", definition.as_ref())?),
         StepArgs::Status { shared } => (shared, json!({"step": "status"})),
         StepArgs::Shadow { shared, searches } => {
             let text = std::fs::read_to_string(searches).with_context(|| format!("read {}", searches.display()))?;
@@ -157,8 +166,8 @@ pub(crate) async fn note_verified(pair: &Pair, summary: &VerifySummary) -> Resul
     Ok(())
 }
 
-fn create(definition: Option<&PathBuf>) -> Result<Value> {
-    let mut request = json!({"step": "create"});
+fn with_definition(step: &str, definition: Option<&PathBuf>) -> Result<Value> {
+    let mut request = json!({"step": step});
     if let Some(path) = definition {
         let text = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
         request["definition"] = serde_json::from_slice(&text).with_context(|| format!("parse {}", path.display()))?;
@@ -185,10 +194,28 @@ fn lines(answer: &Value) -> Vec<String> {
     }));
     let leftovers = answer["leftovers"].as_array().into_iter().flatten();
     lines.extend(leftovers.map(|name| format!("left over: {}", text(name))));
+    if answer["drift"].is_object() {
+        lines.extend(drift_lines(&answer["drift"]));
+    }
     if let Some(next) = answer["next"].as_str() {
         lines.push(format!("next: {next}"));
     }
     lines
+}
+
+/// Words the drift of an index from its definition for people.
+pub(crate) fn drift_lines(drift: &Value) -> Vec<String> {
+    let index = text(&drift["index"]);
+    let kinds = [
+        ("applicable", "which `cargo local reindex apply` gives it"),
+        ("needs_reindex", "which only a re-index gives it"),
+    ];
+    let told = kinds.iter().filter_map(|(kind, remedy)| {
+        let paths: Vec<&str> = drift[kind].as_array()?.iter().filter_map(Value::as_str).collect();
+        (!paths.is_empty()).then(|| format!("{index} lacks of the definition, {remedy}: {}", paths.join(", ")))
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { vec![format!("{index} is as the definition says")] } else { told }
 }
 
 fn text(value: &Value) -> String {
@@ -213,6 +240,7 @@ mod tests {
             "other": {"name": "orders-000002", "documents": 3, "tombstones_copied": true, "shadow": {"searches": 1},
                 "verified": null},
             "differences": [{"search": 1, "path": "hits.total.value", "old": "7", "new": "3"}],
+            "drift": {"index": "orders-000001", "applicable": ["note", "total"], "needs_reindex": ["id (type)"]},
             "next": "backfill the other index",
         });
         let expected = [
@@ -220,8 +248,12 @@ mod tests {
             "readers see: orders-000001 (documents 7)",
             "beside it: orders-000002 (documents 3, shadow [searches 1], tombstones copied true)",
             "search 1 differs at hits.total.value: 7 and 3",
+            "orders-000001 lacks of the definition, which `cargo local reindex apply` gives it: note, total",
+            "orders-000001 lacks of the definition, which only a re-index gives it: id (type)",
             "next: backfill the other index",
         ];
         assert_eq!(lines(&answer), expected);
+        let lines = drift_lines(&json!({"index": "orders-000001"}));
+        assert_eq!(lines, ["orders-000001 is as the definition says"]);
     }
 }

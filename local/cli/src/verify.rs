@@ -160,6 +160,10 @@ fn show(summary: &VerifySummary, json: bool) -> Result<()> {
         let paths = if example.paths.is_empty() { String::new() } else { format!(": {}", example.paths.join(", ")) };
         console::note(format!("{} {}{paths}", kind.as_str().unwrap_or_default(), example.document_id));
     }
+    if let Some(drift) = &summary.drift {
+        let drift = serde_json::to_value(drift).context("name the drift")?;
+        reindex::drift_lines(&drift).into_iter().for_each(console::note);
+    }
     if json {
         console::result(serde_json::to_string(summary).context("write the result")?);
         return Ok(());

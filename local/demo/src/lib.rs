@@ -284,8 +284,9 @@ async fn keep_running(services: &Services, stage: &DemoStage) -> Result<()> {
         format!(
             "  aws dynamodb put-item --table-name {table} \\\n    --item '{{\"pk\": {{\"S\": \"acme#me\"}}, \"sk\": {{\"S\": \"1\"}}, \"company\": {{\"S\": \"Mine\"}}}}'"
         ),
-        format!("  curl -X POST \"$OPENSEARCH_ENDPOINT/{index}/_refresh\""),
-        format!("  curl \"$OPENSEARCH_ENDPOINT/{index}/_search?q=company:Mine&pretty\""),
+        // Pasted together, the refresh would come before the stream's next poll.
+        format!("  sleep 2; curl -s -X POST \"$OPENSEARCH_ENDPOINT/{index}/_refresh\""),
+        format!("  curl -s \"$OPENSEARCH_ENDPOINT/{index}/_search?q=company:Mine&pretty\""),
     ] {
         console::note(style::command(line));
     }

@@ -12,6 +12,7 @@
 //! - [`slices`]: long work of a function, slice after slice: backfill, verify, purge, and the steps of a re-index.
 //! - [`list_dead_letters`]: what waits in the dead-letter queue; [`compare`](mod@compare): whether table and index hold
 //!   the same.
+//! - [`proposal`]: a definition of the index, proposed from sampled items.
 //! - [`stable_hash`]: what keys and seeds decide by; [`words`]: numbers with their nouns.
 
 pub mod activity;
@@ -22,6 +23,7 @@ pub mod list_dead_letters;
 pub mod load;
 pub mod mapping;
 pub mod outcomes;
+pub mod proposal;
 pub mod proxy;
 pub mod redrive;
 pub mod replay;

@@ -28,7 +28,7 @@ use crate::function::{
 const LAST_LINES: Duration = Duration::from_millis(20);
 
 /// Variables of the caller that the function sees, if they are set.
-const PASSED_ON: [&str; 20] = [
+const PASSED_ON: [&str; 21] = [
     "ANSWER_MARGIN_MS",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
@@ -46,6 +46,7 @@ const PASSED_ON: [&str; 20] = [
     "OPENSEARCH_ENDPOINT",
     "OPENSEARCH_SECRET_ARN",
     "PARTITION_KEY",
+    "REFRESH_INTERVAL",
     "REPLICATION",
     "REQUEST_TIMEOUT_MS",
     "RUST_LOG",

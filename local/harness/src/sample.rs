@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 pub struct Sample {
     /// Name of the sample: an event's file and record, or an item's number.
     pub name: String,
-    /// Result without rules.
+    /// Result without any rules.
     pub before: SampleResult,
-    /// Result with the rules.
+    /// Result with the rules of the configuration.
     pub after: SampleResult,
 }
 
@@ -65,12 +65,12 @@ struct Event {
 pub fn of_event(name: &str, event: &str, rules: &ReadOptions) -> Result<Vec<Sample>> {
     let event: Event = serde_json::from_str(event).with_context(|| format!("read {name}: expected Records"))?;
     let plain = ReadOptions { replication: std::sync::Arc::default(), ..rules.clone() };
-    let sample = |(at, record): (usize, &Box<RawValue>)| Sample {
+    let sample = |(at, record): (usize, &str)| Sample {
         name: format!("{name}, record {}", at + 1),
-        before: of_record(record.get(), &plain),
-        after: of_record(record.get(), rules),
+        before: of_record(record, &plain),
+        after: of_record(record, rules),
     };
-    Ok(event.records.iter().enumerate().map(sample).collect())
+    Ok(event.records.iter().map(|record| record.get()).enumerate().map(sample).collect())
 }
 
 fn of_record(json: &str, options: &ReadOptions) -> SampleResult {
@@ -125,7 +125,7 @@ fn of_item(item: &Item<'_>, keys: &[&str], options: &ReadOptions) -> SampleResul
 fn result(id: String, content: Content) -> SampleResult {
     match content {
         Content::Tombstone => SampleResult::NoDocument { id },
-        Content::Document(document) => {
+        Content::Document(document) | Content::Expired { document, .. } => {
             let json = String::from_utf8_lossy(document.as_bytes()).into_owned();
             let json = RawValue::from_string(json).expect("a document is JSON");
             SampleResult::Document { id, document: ExactJson(json) }

@@ -12,8 +12,9 @@ use super::origin::{Origin, table_arn};
 use crate::version::SequenceNumber;
 
 /// Names of the members that are parsed, in the record and in its change.
-const RECORD: [&str; 5] = ["eventID", "eventName", "eventSource", "eventSourceARN", "dynamodb"];
-const CHANGE: [&str; 5] = ["ApproximateCreationDateTime", "Keys", "NewImage", "SequenceNumber", "StreamViewType"];
+const RECORD: [&str; 6] = ["eventID", "eventName", "eventSource", "eventSourceARN", "userIdentity", "dynamodb"];
+const CHANGE: [&str; 6] =
+    ["ApproximateCreationDateTime", "Keys", "NewImage", "OldImage", "SequenceNumber", "StreamViewType"];
 
 /// Describes why `json` is no stream record. The origin holds only members that occur once: of a doubled member, nobody
 /// knows which was meant.

@@ -15,8 +15,8 @@ use super::retry::pauses;
 use super::settings::{CreateIndex, Settings};
 use crate::environment::Misconfigured;
 use crate::opensearch::{
-    AuthError, Engine, EngineConfig, EnsureError, Identity, IndexRequirements, OpenSearchTarget, PhysicalIndex,
-    WrittenIndexes, read_hash_key,
+    AuthError, Drift, Engine, EngineConfig, EnsureError, Identity, IndexDefinition, IndexRequirements,
+    OpenSearchTarget, PhysicalIndex, WrittenIndexes, read_hash_key,
 };
 use crate::outcome::ConfigurationError;
 use crate::queue::sqs::SqsQueue;
@@ -63,6 +63,8 @@ struct Slot {
     writer: Option<(Access, IndexChoice, Arc<Writer<OpenSearchTarget>>)>,
     /// True once this process has found the index. Creating it anew would then silently lose its documents.
     seen: bool,
+    /// Drift of the index from the definition, as it was found last.
+    drift: Option<Drift>,
 }
 
 impl Context {
@@ -153,10 +155,15 @@ impl Context {
             identity: &identity,
             create: creates.then_some(&settings.definition),
             takes_over: access > Access::Existing,
+            keeps_expired: settings.read_options.replication.keeps_expired(),
         };
         // Boxed, because futures that fetch credentials nest deeply, and the compiler's limit for that is near.
         let engine = Arc::new(Box::pin(connect(&settings.engine, deadline)).await?);
         let WrittenIndexes { public, other } = ensure_index(&engine, wanted, deadline).await?;
+        let drift = Box::pin(drift(&engine, &settings.definition, &public, other.as_ref(), deadline)).await;
+        if slot.drift != drift {
+            tell(drift.as_ref());
+        }
         let public = On { engine: Arc::clone(&engine), index: public };
         let other = match (&settings.second, other) {
             (None, None) => None,
@@ -172,7 +179,7 @@ impl Context {
         let indexes = std::iter::once(&public.index).chain(other.as_ref().map(|other| &other.index));
         check_rules(settings, &identity, access, &indexes.collect::<Vec<_>>())?;
         let writer = Arc::new(writer(public, other, choice, identity.generation)?);
-        *slot = Slot { writer: Some((access, choice, Arc::clone(&writer))), seen: true };
+        *slot = Slot { writer: Some((access, choice, Arc::clone(&writer))), seen: true, drift };
         Ok(writer)
     }
 
@@ -195,6 +202,11 @@ impl Context {
             }
         }
         result
+    }
+
+    /// Returns the drift of the index from the definition, as it was when the index was found; `None` without one.
+    pub async fn drift(&self) -> Option<Drift> {
+        self.slot.lock().await.drift.clone()
     }
 
     /// Forgets the writer after a configuration error. The next call of [`Context::writer`] fetches credentials and
@@ -223,6 +235,44 @@ impl On {
 pub async fn connect(config: &EngineConfig, deadline: Instant) -> Result<Engine, FunctionError> {
     let connected = timeout_at(deadline, Engine::connect(config)).await;
     Ok(connected.unwrap_or(Err(AuthError::Unanswered))?)
+}
+
+/// Compares the index with the definition, unless that is the default one. While a re-index lasts, it is enough if one
+/// of the two indexes has the definition.
+async fn drift(
+    engine: &Engine,
+    definition: &IndexDefinition,
+    public: &PhysicalIndex,
+    other: Option<&PhysicalIndex>,
+    deadline: Instant,
+) -> Option<Drift> {
+    if *definition == IndexDefinition::default() {
+        return None;
+    }
+    let mut first = None;
+    for index in std::iter::once(public).chain(other) {
+        match engine.drift(&index.name, definition, deadline).await {
+            Ok(drift) if drift.is_none() => return None,
+            Ok(drift) => first = first.or(Some(drift)),
+            // The work itself meets the same problem, if it lasts.
+            Err(error) => {
+                tracing::warn!(index = index.name, %error, "the index could not be compared with its definition");
+                return None;
+            }
+        }
+    }
+    first
+}
+
+/// Logs the drift, by paths alone.
+fn tell(drift: Option<&Drift>) {
+    let Some(Drift { index, applicable, needs_reindex }) = drift else { return };
+    tracing::warn!(
+        index,
+        ?applicable,
+        ?needs_reindex,
+        "the index differs from INDEX_DEFINITION: reindex's step apply gives it what is applicable, a re-index the rest"
+    );
 }
 
 /// Builds a writer on the chosen indexes.

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod context;
 pub mod error;
+mod index_definition;
 pub mod items_request;
 pub mod log;
 pub mod metrics;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::FunctionError;
+use super::index_definition;
 use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
-use crate::opensearch::{EngineConfig, IndexDefinition};
+use crate::opensearch::{EngineConfig, IndexDefinition, RefreshInterval};
 use crate::replication::{HashKey, Replication};
 use crate::version::Generation;
 
@@ -32,6 +33,8 @@ pub struct Settings {
     pub second: Option<EngineConfig>,
     /// Definition for an index that is created.
     pub definition: IndexDefinition,
+    /// Interval of refreshes, which the definition has, too.
+    pub refresh_interval: Option<RefreshInterval>,
     /// Policy for an index that does not exist.
     pub create_index: CreateIndex,
     /// Settings for reading records.
@@ -75,7 +78,7 @@ impl Settings {
         let mut env = Environment::new(lookup);
         let engine = EngineConfig::from_env(&mut env);
         let second = EngineConfig::second_from_env(&mut env, engine.as_ref());
-        let definition = definition(&mut env);
+        let (definition, refresh_interval) = index_definition::from_env(&mut env);
         let create_index = create_index(&mut env);
         let generation = env.parsed("GENERATION", Generation::default().0, "a whole number from 0 to 4294967295");
         let margin = DEFAULT_ANSWER_MARGIN.as_millis() as u64;
@@ -93,6 +96,7 @@ impl Settings {
             engine: engine.expect("without a problem there is a value"),
             second,
             definition,
+            refresh_interval,
             create_index,
             read_options: ReadOptions { generation: Generation(generation), partition_key, replication },
             hash_key,
@@ -164,25 +168,6 @@ fn replication(env: &mut Environment<'_>, hash_key: Option<&HashKey>) -> Replica
     read.unwrap_or_else(|problem| {
         env.problem("REPLICATION", format_args!("{source}{problem}"));
         Replication::default()
-    })
-}
-
-fn definition(env: &mut Environment<'_>) -> IndexDefinition {
-    let Some(path) = env.optional("INDEX_DEFINITION") else {
-        return IndexDefinition::default();
-    };
-    let read = std::fs::read_to_string(&path)
-        .map_err(|error| {
-            format!(
-                "names the file {path}, which cannot be read ({error}): it must be in the deployment package or a layer"
-            )
-        })
-        .and_then(|text| {
-            IndexDefinition::from_json(&text).map_err(|problem| format!("names the file {path}, which {problem}"))
-        });
-    read.unwrap_or_else(|problem| {
-        env.problem("INDEX_DEFINITION", problem);
-        IndexDefinition::default()
     })
 }
 

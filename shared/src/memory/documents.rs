@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::change::Content;
 use crate::document_id::DocumentId;
-use crate::target::{ConditionalWrite, Position, StoredBody, StoredDocument, StoredState, WriteCondition, Written};
+use crate::target::{
+    ConditionalWrite, Listed, Position, StoredBody, StoredDocument, StoredState, WriteCondition, Written,
+};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -39,13 +41,30 @@ impl MemoryDocument {
         self.content == Content::Tombstone && self.version.is_some() && self.foreign.is_none()
     }
 
+    /// Returns `true` if a listing of this kind shows the document.
+    pub(super) fn is_listed(&self, listed: Listed) -> bool {
+        let is_tombstone = self.is_tombstone();
+        let expired_at = self.stored().expired_at;
+        match listed {
+            Listed::Live => !is_tombstone,
+            Listed::OfItems => !is_tombstone && expired_at.is_none(),
+            Listed::WithoutItems => is_tombstone || expired_at.is_some(),
+            Listed::ExpiredBefore(time) => expired_at.is_some_and(|expired_at| expired_at < time),
+            Listed::TombstonesBefore(time) => {
+                is_tombstone && self.written_at.is_some_and(|written_at| written_at < time)
+            }
+        }
+    }
+
     /// Returns the document as a whole.
     pub(super) fn whole(&self) -> StoredDocument {
         let body = match (&self.foreign, &self.content) {
             (Some(source), _) => StoredBody::Foreign(source.clone()),
             (None, Content::Tombstone) if self.version.is_none() => StoredBody::Foreign(b"{}".to_vec()),
             (None, Content::Tombstone) => StoredBody::Tombstone,
-            (None, Content::Document(document)) => StoredBody::Document(document.as_bytes().to_vec()),
+            (None, Content::Document(document) | Content::Expired { document, .. }) => {
+                StoredBody::Document(document.as_bytes().to_vec())
+            }
         };
         StoredDocument { state: self.stored(), body }
     }
@@ -56,6 +75,7 @@ impl MemoryDocument {
             event_time: self.event_time,
             written_at: self.written_at,
             read_at: self.read_at,
+            expired_at: self.content.expired_at().filter(|_| self.foreign.is_none()),
             position: self.position,
         }
     }

@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 
 use super::engine::{Engine, EngineError, Request, Wait};
 use super::probe::{Probe, shown};
-use crate::change::Content;
 use crate::document::write_string;
 use crate::outcome::{Problem, Treatment};
 use crate::target::{Call, ConditionalWrite, Position, WriteCondition, Written};
@@ -168,11 +167,11 @@ fn write_operation(write: &ConditionalWrite<'_>, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Writes the document with `_driftless` as its last field. A tombstone is `_driftless` alone, and the only one with
-/// the two indexed members.
+/// Writes the document with `_driftless` as its last field. A tombstone is `_driftless` alone. Only tombstones and
+/// documents of expired items have indexed members.
 fn write_source(write: &ConditionalWrite<'_>, out: &mut Vec<u8>) {
-    let tombstone = match write.content {
-        Content::Document(document) => {
+    let tombstone = match write.content.document() {
+        Some(document) => {
             let json = document.as_bytes();
             out.extend_from_slice(&json[..json.len() - 1]);
             if json.len() > 2 {
@@ -180,7 +179,7 @@ fn write_source(write: &ConditionalWrite<'_>, out: &mut Vec<u8>) {
             }
             false
         }
-        Content::Tombstone => {
+        None => {
             out.push(b'{');
             true
         }
@@ -194,6 +193,9 @@ fn write_source(write: &ConditionalWrite<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(format!(r#","written_at":{written_at}"#).as_bytes());
     if let Some(read_at) = write.read_at {
         out.extend_from_slice(format!(r#","read_at":{}"#, read_at.as_millis()).as_bytes());
+    }
+    if let Some(expired_at) = write.content.expired_at() {
+        out.extend_from_slice(format!(r#","expired_at":{}"#, expired_at.as_millis()).as_bytes());
     }
     if tombstone {
         out.extend_from_slice(format!(r#","deleted":true,"deleted_at":{written_at}"#).as_bytes());
@@ -255,6 +257,7 @@ fn result(done: Operation) -> Result<Written, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::Content;
     use crate::fixtures::{change, remove};
     use crate::time::Timestamp;
 
@@ -308,6 +311,10 @@ mod tests {
         let read = crate::change::Change { read_at: Some(Timestamp::from_millis(97)), ..inserted };
         let written = operation(&read, WriteCondition::IfAbsent);
         assert!(written.ends_with("\"event_time\":98,\"written_at\":99,\"read_at\":97}}\n"), "{written}");
+        let Content::Document(document) = read.content.clone() else { unreachable!("a document") };
+        let expired = Content::Expired { document, expired_at: Timestamp::from_millis(96) };
+        let written = operation(&crate::change::Change { content: expired, ..read }, WriteCondition::IfAbsent);
+        assert!(written.ends_with("\"read_at\":97,\"expired_at\":96}}\n"), "{written}");
         let position = Position { seq_no: 5, primary_term: 2 };
         assert_eq!(
             operation(&remove("a", 7), WriteCondition::IfUnchanged(position)),

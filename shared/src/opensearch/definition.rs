@@ -2,6 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
+use super::flat_settings::{FlatSettings, flat_settings};
+use super::refresh_interval::RefreshInterval;
+
+/// Setting of the time until searches see a write.
+pub(super) const REFRESH_INTERVAL: &str = "index.refresh_interval";
+/// Settings that hold a pipeline's name.
+const PIPELINES: [&str; 2] = ["index.default_pipeline", "index.final_pipeline"];
+
 /// Format of `_driftless` and of document ids. An index of another format is not touched.
 pub(super) const FORMAT: u64 = 2;
 
@@ -65,31 +73,65 @@ impl IndexDefinition {
         Ok(definition)
     }
 
-    /// Describes a part that the engine accepts and driftless does not: it would lose versions, or refuse every
-    /// document.
+    /// Sets the interval of refreshes.
+    ///
+    /// # Errors
+    /// Fails if the definition has another one.
+    pub fn with_refresh_interval(mut self, interval: &RefreshInterval) -> Result<Self, String> {
+        match self.refresh_interval() {
+            Some(own) if own != interval.to_string() => Err(format!(
+                "is {interval}, and the definition has an index.refresh_interval of {own}: keep one of them"
+            )),
+            Some(_) => Ok(self),
+            None => {
+                self.settings[REFRESH_INTERVAL] = interval.to_string().into();
+                Ok(self)
+            }
+        }
+    }
+
+    /// Returns the interval of refreshes, if the definition has one.
+    pub(super) fn refresh_interval(&self) -> Option<String> {
+        let interval = self.flat_settings().remove(REFRESH_INTERVAL)?;
+        Some(interval.as_str().map_or_else(|| interval.to_string(), str::to_owned))
+    }
+
+    /// Returns the settings under their full names.
+    pub(super) fn flat_settings(&self) -> FlatSettings {
+        flat_settings(&self.settings)
+    }
+
+    /// Returns the mappings, without what driftless adds.
+    pub(super) fn mappings(&self) -> &Value {
+        &self.mappings
+    }
+
+    /// Returns the body of a create-index request.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({"settings": self.settings, "mappings": self.mappings})
+    }
+
+    /// Describes a part that the engine accepts and driftless does not: it would lose versions, refuse every document,
+    /// or make documents that differ from their items.
     fn breaks_a_promise(&self) -> Option<String> {
-        let mappings = &self.mappings;
-        if mappings.get("_source").is_some() {
+        if self.mappings.get("_source").is_some() {
             return Some(
                 "has a member `mappings._source`: documents carry their version in _source, and are kept whole"
                     .to_owned(),
             );
         }
-        let derived =
-            [&self.settings["index.derived_source.enabled"], &self.settings["index"]["derived_source"]["enabled"]];
-        if derived.iter().any(|value| **value == true || **value == "true") {
-            return Some("sets index.derived_source: documents are kept as they are written, byte for byte".to_owned());
-        }
-        if mappings["_routing"]["required"] == true {
+        if self.mappings["_routing"]["required"] == true {
             return Some("wants `mappings._routing.required`: documents are written without a routing".to_owned());
         }
-        None
+        changes_source(&self.flat_settings()).map(|problem| format!("sets {problem}"))
     }
 
     /// Returns the body that creates the index with its aliases. `_driftless` is always added.
     ///
     /// Only what is searched is mapped: the public alias filters by `deleted`, and `purge` finds old tombstones by
-    /// `deleted_at`. Live documents carry neither, so their metadata costs no more than its bytes in `_source`.
+    /// `deleted_at`, and documents of expired items by `expired_at`. Documents of items carry none of them, so their
+    /// metadata costs no more than its bytes in `_source`.
     pub(super) fn create_body(&self, public: &str, write: &str, meta: Value) -> Value {
         let mut body = self.create_body_without_aliases(meta);
         body["aliases"] = json!({public: {"filter": hides_tombstones()}, write: {"is_write_index": true}});
@@ -104,11 +146,41 @@ impl IndexDefinition {
             "dynamic": false,
             "properties": {
                 "deleted": {"type": "boolean"},
-                "deleted_at": {"type": "date", "format": "epoch_millis"}
+                "deleted_at": {"type": "date", "format": "epoch_millis"},
+                "expired_at": expired_at()
             }
         });
         json!({"settings": self.settings, "mappings": mappings})
     }
+}
+
+/// Returns the mapping of the time at which an item expired whose document stays.
+fn expired_at() -> Value {
+    json!({"type": "date", "format": "epoch_millis"})
+}
+
+/// Returns the addition to the mapping of an index that was made before documents of expired items could stay.
+pub(super) fn maps_expired_at() -> Value {
+    json!({"properties": {"_driftless": {"dynamic": false, "properties": {"expired_at": expired_at()}}}})
+}
+
+/// Names the setting by which `_source` is not what was written, with the reason.
+pub(super) fn changes_source(settings: &FlatSettings) -> Option<String> {
+    let value = |name: &str| settings.get(name).map(|value| value.as_str().unwrap_or_default().to_owned());
+    let is_true = |name: &str| settings.get(name).is_some_and(|value| *value == true || *value == "true");
+    for name in ["index.derived_source.enabled", "index.knn.derived_source.enabled"] {
+        if is_true(name) {
+            return Some(format!("{name}: the engine would rewrite documents instead of keeping them byte for byte"));
+        }
+    }
+    if value("index.mapping.source.mode").is_some_and(|mode| mode != "stored") {
+        return Some("index.mapping.source.mode: documents are kept as they are written, byte for byte".to_owned());
+    }
+    if value("index.mode").is_some_and(|mode| mode != "standard") {
+        return Some("index.mode: of the modes only `standard` keeps documents as they are written".to_owned());
+    }
+    let pipeline = PIPELINES.iter().find(|name| value(name).is_some_and(|pipeline| pipeline != "_none"))?;
+    Some(format!("{pipeline}: a pipeline makes documents that differ from their items"))
 }
 
 /// Returns the filter of the public alias.
@@ -130,7 +202,7 @@ mod tests {
         let metadata = &body["mappings"]["properties"]["_driftless"];
         assert_eq!(metadata["dynamic"], false, "what nobody searches stays in _source alone");
         assert_eq!(metadata["properties"]["deleted"]["type"], "boolean");
-        assert_eq!(metadata["properties"].as_object().map(Map::len), Some(2));
+        assert_eq!(metadata["properties"].as_object().map(Map::len), Some(3));
         assert_eq!(body["mappings"]["_meta"], json!({"owner": "us", "driftless": {"format": FORMAT}}));
         assert!(body["mappings"].get("dynamic_templates").is_none());
     }
@@ -145,9 +217,34 @@ mod tests {
             (r#"{"mappings":{"_source":{"enabled":false}}}"#, "mappings._source"),
             (r#"{"mappings":{"_source":{"excludes":["_driftless.version"]}}}"#, "mappings._source"),
             (r#"{"mappings":{"_routing":{"required":true}}}"#, "_routing.required"),
+            (r#"{"settings":{"index.derived_source.enabled":true}}"#, "sets index.derived_source.enabled"),
+            (r#"{"settings":{"index":{"derived_source":{"enabled":"true"}}}}"#, "derived_source"),
+            (r#"{"settings":{"derived_source.enabled":true}}"#, "derived_source"),
+            (r#"{"settings":{"index":{"knn":true,"knn.derived_source.enabled":true}}}"#, "knn.derived_source"),
+            (r#"{"settings":{"mapping":{"source":{"mode":"synthetic"}}}}"#, "index.mapping.source.mode"),
+            (r#"{"settings":{"mode":"logsdb"}}"#, "index.mode"),
+            (r#"{"settings":{"final_pipeline":"p"}}"#, "sets index.final_pipeline"),
         ] {
             let error = IndexDefinition::from_json(bad).expect_err(bad);
             assert!(error.contains(expect), "{error}");
         }
+    }
+    #[test]
+    fn settings_that_keep_documents_as_they_are_are_taken() {
+        let harmless = r#"{"settings":{"index.default_pipeline":"_none","index":{"mode":"standard"},"number_of_shards":3,
+            "derived_source.enabled":false,"knn":true,"knn.derived_source.enabled":"false"}}"#;
+        assert_eq!(IndexDefinition::from_json(harmless).map(drop), Ok(()));
+    }
+
+    #[test]
+    fn one_interval_of_refreshes_counts() {
+        let interval = RefreshInterval::parse("200ms").expect("a time");
+        let of = |json: &str| IndexDefinition::from_json(json).expect("valid").with_refresh_interval(&interval);
+        for without in ["{}", r#"{"settings":{"number_of_shards":3}}"#, r#"{"settings":{"refresh_interval":"200ms"}}"#]
+        {
+            assert_eq!(of(without).expect("taken").refresh_interval().as_deref(), Some("200ms"));
+        }
+        let error = of(r#"{"settings":{"index":{"refresh_interval":"1s"}}}"#).expect_err("two");
+        assert!(error.contains("200ms") && error.contains("1s"), "{error}");
     }
 }

@@ -96,9 +96,9 @@ impl Engine {
         answer.unwrap_or_else(|problem| vec![Err(problem); ids.len()])
     }
 
-    /// Counts the documents that are no tombstones.
-    pub(super) async fn count(&self, alias: &WriteAlias, deadline: Instant) -> Result<u64, Problem> {
-        let body = json!({"query": query(Listed::Live, None)}).to_string().into();
+    /// Counts documents of this kind.
+    pub(super) async fn count(&self, alias: &WriteAlias, counted: Listed, deadline: Instant) -> Result<u64, Problem> {
+        let body = json!({"query": query(counted, None)}).to_string().into();
         let request = Request { method: Method::Post, path: alias.count_path(), body: Some(body) };
         let counted: Counted = parsed(&self.send(request, Wait::until(deadline)).await?, "count")?;
         if counted.shards.failed > 0 {
@@ -182,8 +182,14 @@ fn query(listed: Listed, from: Option<u64>) -> Value {
     let mut filter = Vec::new();
     let mut must_not = Vec::new();
     let deleted = json!({"term": {"_driftless.deleted": true}});
+    let expired = json!({"exists": {"field": "_driftless.expired_at"}});
     match listed {
         Listed::Live => must_not.push(deleted),
+        Listed::OfItems => must_not.extend([deleted, expired]),
+        Listed::WithoutItems => filter.push(json!({"bool": {"should": [deleted, expired]}})),
+        Listed::ExpiredBefore(time) => {
+            filter.push(json!({"range": {"_driftless.expired_at": {"lt": time.as_millis()}}}));
+        }
         Listed::TombstonesBefore(time) => {
             filter.push(deleted);
             filter.push(json!({"range": {"_driftless.deleted_at": {"lt": time.as_millis()}}}));

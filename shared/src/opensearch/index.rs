@@ -7,8 +7,9 @@ use opensearch::http::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::definition::{FORMAT, IndexDefinition, hides_tombstones};
+use super::definition::{FORMAT, IndexDefinition, changes_source, hides_tombstones, maps_expired_at};
 use super::engine::{Engine, Request, Wait};
+use super::flat_settings::flat_settings;
 use super::identity::{Identity, IdentityComparison};
 use super::index_name::WriteAlias;
 use crate::outcome::{ConfigurationError, Problem};
@@ -34,6 +35,8 @@ pub struct IndexRequirements<'a> {
     pub create: Option<&'a IndexDefinition>,
     /// Lets a raised generation take the index over. Without it, the index is used as it is.
     pub takes_over: bool,
+    /// `true` if documents of expired items stay, and are to be found by their time.
+    pub keeps_expired: bool,
 }
 
 /// An index that is ours and takes conditional writes.
@@ -64,6 +67,8 @@ pub(super) struct FoundIndex {
     pub(super) identity: Identity,
     /// The whole `_meta` of the mapping.
     pub(super) meta: Value,
+    /// `true` if documents of expired items are found by their time.
+    maps_expired_at: bool,
 }
 
 /// The indexes behind the public alias and the write aliases.
@@ -104,7 +109,12 @@ impl Engine {
         wanted: IndexRequirements<'_>,
         deadline: Instant,
     ) -> Result<PhysicalIndex, EnsureError> {
+        let adds_expired_at = wanted.keeps_expired && !found.maps_expired_at;
         let index = self.identified(found, wanted, deadline).await?;
+        if adds_expired_at {
+            // Before the first such document: the engine indexes none of those that it has.
+            self.put_mapping(&index.name, &maps_expired_at(), deadline).await.map_err(ensure_error)?;
+        }
         self.probe_alias(&index.name, deadline).await.map_err(ensure_error)?;
         self.probe_condition(&index.alias, deadline).await.map_err(ensure_error)?;
         Ok(index)
@@ -151,7 +161,11 @@ impl Engine {
         for (name, value) in members.as_object().into_iter().flatten() {
             meta["driftless"][name] = value.clone();
         }
-        let body = json!({"_meta": meta}).to_string().into();
+        self.put_mapping(index, &json!({"_meta": meta}), deadline).await
+    }
+
+    async fn put_mapping(&self, index: &str, mapping: &Value, deadline: Instant) -> Result<(), Problem> {
+        let body = mapping.to_string().into();
         let path = format!("/{index}/_mapping");
         self.send(Request { method: Method::Put, path: &path, body: Some(body) }, Wait::until(deadline)).await.map(drop)
     }
@@ -179,7 +193,7 @@ impl Engine {
             }
         }
         let reason = refused.map(|refusal| refusal.reason).unwrap_or_default();
-        Err(self.foreign(format!("the engine refuses to create it: {reason}")))
+        Err(self.foreign(format!("the engine refuses to create it: {reason}{}", refresh_hint(definition))))
     }
 
     /// Returns the index behind the public alias if it exists, with the second one of a re-index; fails if one is not
@@ -187,7 +201,8 @@ impl Engine {
     pub(super) async fn find(&self, deadline: Instant) -> Result<Option<FoundIndexes>, EnsureError> {
         let public = self.index().public();
         let filter = "%2A.aliases%2C%2A.mappings._meta%2C%2A.mappings._source%2C%2A.mappings._routing\
-                      %2C%2A.mappings.properties._driftless%2C%2A.settings.index.derived_source";
+                      %2C%2A.mappings.properties._driftless%2C%2A.settings.index.derived_source\
+                      %2C%2A.settings.index.knn%2C%2A.settings.index.mapping.source%2C%2A.settings.index.mode";
         let Some(behind) = self.get(&format!("/{public}?filter_path={filter}"), deadline).await? else {
             return Ok(None);
         };
@@ -265,7 +280,8 @@ impl Engine {
         let table = identity.table.clone().unwrap_or_default();
         let rules = identity.rules.clone();
         let index = PhysicalIndex { name: physical.to_owned(), alias, table, rules };
-        Ok(FoundIndex { index, identity, meta: mappings["_meta"].clone() })
+        let maps_expired_at = !mappings["properties"]["_driftless"]["properties"]["expired_at"].is_null();
+        Ok(FoundIndex { index, identity, meta: mappings["_meta"].clone(), maps_expired_at })
     }
 
     async fn create(
@@ -320,19 +336,33 @@ impl FoundIndexes {
     }
 }
 
+/// Names the interval of refreshes, and the remedy, where it may be why an engine refuses an index.
+pub(super) fn refresh_hint(definition: &IndexDefinition) -> String {
+    definition.refresh_interval().map_or_else(String::new, |interval| {
+        format!(
+            "; REFRESH_INTERVAL (or the definition's index.refresh_interval) is {interval}: if that is below the \
+             cluster's minimum, such as 10s on OR1, OR2, OM2 and OI2 instances and on serverless collections, raise \
+             or remove it"
+        )
+    })
+}
+
 /// Describes a setting that hides stored versions from the writer, and so disables its conditions.
 fn hides_versions(mappings: &Value, settings: &Value) -> Option<String> {
     let source = &mappings["_source"];
-    let hidden = source["enabled"] == false || source.get("includes").is_some() || source.get("excludes").is_some();
+    let is_synthetic = source.get("mode").is_some_and(|mode| mode != "stored");
+    let hidden = source["enabled"] == false
+        || is_synthetic
+        || source.get("includes").is_some()
+        || source.get("excludes").is_some();
     if hidden {
         return Some("has a mapping `_source` that leaves fields out: documents carry their version there".to_owned());
     }
     if mappings["_routing"]["required"] == true {
         return Some("wants a routing for every document: documents are written without one".to_owned());
     }
-    let derived = &settings["index"]["derived_source"]["enabled"];
-    if *derived == true || *derived == "true" {
-        return Some("has index.derived_source: the engine would rewrite documents instead of keeping them".to_owned());
+    if let Some(problem) = changes_source(&flat_settings(settings)) {
+        return Some(format!("has {problem}"));
     }
     if mappings["properties"]["_driftless"]["properties"]["deleted"]["type"] != "boolean" {
         return Some("has lost the mapping of _driftless: choose another INDEX, or restore the mapping".to_owned());

@@ -67,6 +67,8 @@ pub(super) struct Metadata {
     written_at: Option<Timestamp>,
     #[serde(default)]
     read_at: Option<Timestamp>,
+    #[serde(default)]
+    expired_at: Option<Timestamp>,
     /// True in a tombstone.
     #[serde(default)]
     pub(super) deleted: bool,
@@ -75,8 +77,8 @@ pub(super) struct Metadata {
 impl Metadata {
     /// Returns the state of the document that carries this.
     pub(super) fn state(self, position: Position) -> StoredState {
-        let Self { version, event_time, written_at, read_at, .. } = self;
-        StoredState { version, event_time, written_at, read_at, position }
+        let Self { version, event_time, written_at, read_at, expired_at, .. } = self;
+        StoredState { version, event_time, written_at, read_at, expired_at, position }
     }
 
     /// Returns `true` if the document carries a version.
@@ -155,7 +157,7 @@ mod tests {
 
     #[test]
     fn every_answer_is_typed() {
-        let body = br#"{"docs":[{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":"v","event_time":5,"written_at":6,"read_at":7}}},
+        let body = br#"{"docs":[{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":"v","event_time":5,"written_at":6,"read_at":7,"expired_at":8}}},
             {"_index":"i-000001","found":false},{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{}},
             {"_index":"i","error":{"type":"index_not_found_exception","reason":"no such index"}},{"_index":"i","error":{"type":"other"}},
             {"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":1}}}]}"#;
@@ -167,6 +169,7 @@ mod tests {
                 event_time,
                 written_at: event_time.map(|_| Timestamp::from_millis(6)),
                 read_at: event_time.map(|_| Timestamp::from_millis(7)),
+                expired_at: event_time.map(|_| Timestamp::from_millis(8)),
                 position,
             }))
         };

@@ -7,15 +7,19 @@
 mod auth;
 mod bulk;
 mod config;
+mod copies;
 mod definition;
 mod documents;
+mod drift;
 mod engine;
+mod flat_settings;
 mod http;
 mod identity;
 mod index;
 mod index_name;
 mod mget;
 mod probe;
+mod refresh_interval;
 mod reindex;
 mod target;
 
@@ -23,10 +27,13 @@ pub use auth::AuthError;
 #[cfg(feature = "function")]
 pub(crate) use auth::read_hash_key;
 pub use config::{Auth, EngineConfig};
+pub use copies::{CopyState, DocumentCopy, IndexRole};
 pub use definition::IndexDefinition;
+pub use drift::Drift;
 pub use engine::Engine;
 pub use identity::Identity;
 pub use index::{EnsureError, IndexRequirements, PhysicalIndex, WrittenIndexes};
 pub use index_name::{IndexName, WriteAlias};
+pub use refresh_interval::RefreshInterval;
 pub use reindex::{IndexPair, ReindexRecord, ReindexedIndex, Shadowed, StoppedRefresh, Verified};
 pub use target::OpenSearchTarget;

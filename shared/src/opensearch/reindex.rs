@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::definition::{IndexDefinition, hides_tombstones};
 use super::engine::{Engine, Request, Wait};
 use super::identity::Identity;
-use super::index::{EnsureError, FoundIndex, FoundIndexes, PhysicalIndex, ensure_error};
+use super::index::{EnsureError, FoundIndex, FoundIndexes, PhysicalIndex, ensure_error, refresh_hint};
 use super::index_name::WriteAlias;
 use crate::outcome::Problem;
 use crate::replication::Fingerprints;
@@ -114,8 +114,8 @@ impl Engine {
         Ok(IndexPair { public: reindexed(public), other: other.map(reindexed) })
     }
 
-    /// Creates a second index with the source of the public one, and lets both be written. Returns its name. `rules` are
-    /// those that make its documents.
+    /// Creates a second index with the source of the public one, and lets both be written. Returns its name. `rules`
+    /// are those that make its documents.
     ///
     /// # Errors
     /// Fails if the engine refuses the definition, or another process has begun a re-index.
@@ -152,7 +152,8 @@ impl Engine {
             self.send(Request { method: Method::Put, path: &path, body: Some(body) }, Wait::until(deadline)).await;
         created.map_err(|problem| match problem {
             Problem::Request(refusal) if refusal.status == 400 => {
-                self.foreign(format!("the engine refuses to create `{name}`: {}", refusal.reason))
+                let hint = refresh_hint(definition);
+                self.foreign(format!("the engine refuses to create `{name}`: {}{hint}", refusal.reason))
             }
             problem => ensure_error(problem),
         })?;
@@ -330,7 +331,7 @@ impl Engine {
     }
 
     /// Lists the physical indexes of this name, aliases or not: `NAME-` and six digits, with `_meta.driftless`.
-    async fn numbered(&self, deadline: Instant) -> Result<Vec<(String, Value)>, EnsureError> {
+    pub(super) async fn numbered(&self, deadline: Instant) -> Result<Vec<(String, Value)>, EnsureError> {
         let filter = "%2A.aliases%2C%2A.mappings._meta%2C%2A.settings.index.uuid";
         let path = format!("/{}-%2A?expand_wildcards=all&filter_path={filter}", self.index().public());
         let all = self.get(&path, deadline).await?.unwrap_or_default();

@@ -55,8 +55,8 @@ impl Documents for OpenSearchTarget {
         self.engine.whole_documents(&self.index.alias, ids, wait).await
     }
 
-    async fn count(&self, deadline: Instant) -> Result<u64, Problem> {
-        self.engine.count(&self.index.alias, deadline).await
+    async fn count(&self, counted: Listed, deadline: Instant) -> Result<u64, Problem> {
+        self.engine.count(&self.index.alias, counted, deadline).await
     }
 
     async fn list(&self, listed: Listed, from: u64, deadline: Instant) -> Result<DocumentPage, Problem> {

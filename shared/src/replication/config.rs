@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::date::DateForm;
+use super::expiry::ExpirySection;
 use super::inflate::InflatedForm;
 
 /// Problem of a configuration, with its place and its remedy.
@@ -35,7 +36,7 @@ impl fmt::Display for ConfigError {
 
 /// Text with its place.
 pub(super) type Text = Spanned<String>;
-/// Conversions by path.
+/// Conversions by the paths of attributes.
 pub(super) type ByPath<V> = BTreeMap<Text, V>;
 
 /// Rules of the whole text, or of one entity.
@@ -91,6 +92,10 @@ pub(super) struct Section {
     /// Policy for an index whose documents were made by other rules. Of the whole text only.
     #[serde(skip_serializing)]
     pub(super) changed: Option<Spanned<WhenChanged>>,
+    /// Rules for items that time to live deletes. Of the whole text only. No part of the fingerprint: they make no
+    /// document of an item, and a repair would change nothing.
+    #[serde(skip_serializing)]
+    pub(super) expiry: Option<Spanned<ExpirySection>>,
 
     /// Name of the entity.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,7 +13,7 @@ use crate::number::Number;
 pub(super) enum DateForm {
     /// Seconds since 1970, with or without a fraction.
     EpochSeconds,
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970, with or without a fraction.
     EpochMilliseconds,
     /// ISO 8601 text: a date, or a date and a time; UTC if it names no offset.
     Iso,

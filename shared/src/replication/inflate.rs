@@ -18,7 +18,7 @@ const MOST_LEVELS: usize = 32;
 pub(super) enum InflatedForm {
     /// JSON, which becomes fields.
     Json,
-    /// UTF-8 text.
+    /// UTF-8 text, which becomes one string.
     Text,
 }
 

@@ -6,7 +6,8 @@
 //! # Layout
 //! - [`config`]: the TOML text; `compile`: its keys, checked together; `plan`: the result, and what it gives to items.
 //! - [`path`]: attribute paths; `rules`: the rules as a tree of paths; `shape`: rules applied to an item.
-//! - `keyed_hash`, `date`, `inflate`, `derive`: single conversions. [`filter`]: jq.
+//! - `keyed_hash`, `date`, `inflate`, `derive`: single conversions. [`filter`]: jq. `expiry`: items that time to live
+//!   deletes.
 //!
 //! The steps, in their order: inflate, `where`, the entity's rules, derive, the rules of each path (leave out, hash,
 //! date, JSON text, rename), `document`.
@@ -15,6 +16,7 @@ mod compile;
 pub mod config;
 mod date;
 mod derive;
+mod expiry;
 pub mod filter;
 mod id;
 mod inflate;
@@ -22,6 +24,7 @@ mod keyed_hash;
 pub mod path;
 mod plan;
 mod rules;
+mod section_paths;
 mod shape;
 
 pub use keyed_hash::HashKey;

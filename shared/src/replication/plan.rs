@@ -5,21 +5,21 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::compile::Compiler;
-use super::config::{self, ConfigError, Others, Problems, WhenChanged};
+use super::config::{Others, WhenChanged};
+use super::expiry::Expiry;
 use super::id::IdRules;
 use super::inflate::{InflatedForm, inflate};
 use super::keyed_hash::HashKey;
 use super::path::AttributePath;
 use super::shape::{Entities, Shape, ShapeError};
 use crate::attribute::{AttributeValue, Item};
-use crate::change::Content;
-use crate::document::Document;
+use crate::document::{Content, Document};
 use crate::document_id::{DocumentId, KeyError};
+use crate::time::Timestamp;
 
 /// Rules that make documents and ids. The default has none: the document is the whole item.
 #[derive(Debug, Default)]
-pub struct Replication(Option<Box<Plan>>);
+pub struct Replication(pub(super) Option<Box<Plan>>);
 
 /// Characters of a fingerprint: 64 bits, for a comparison of two.
 const FINGERPRINT_DIGITS: usize = 16;
@@ -53,7 +53,7 @@ impl RulesText {
     }
 }
 
-/// A compiled text.
+/// Configuration in the form that is applied.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) id_rules: Option<RulesText>,
@@ -66,20 +66,11 @@ pub(super) struct Plan {
     /// Rules for items of no entity. Their `where` is for all items.
     pub(super) shape: Shape,
     pub(super) entities: Entities,
+    /// Rules for documents of expired items; absent if they are deleted.
+    pub(super) expiry: Option<Expiry>,
 }
 
 impl Replication {
-    /// Reads the TOML text of `REPLICATION`. `hash_key` is the key of keyed hashes, if there is one.
-    ///
-    /// # Errors
-    /// Lists every problem by line and column.
-    pub fn from_toml(text: &str, hash_key: Option<&HashKey>) -> Result<Self, ConfigError> {
-        let section = config::parse(text)?;
-        let mut compiler = Compiler { problems: Problems::new(text), hash_key };
-        let plan = compiler.plan(&section);
-        compiler.problems.finish(Self(Some(Box::new(plan))))
-    }
-
     /// Returns the id of a key's document. `partition_key` is as in [`DocumentId::from_keys`].
     ///
     /// # Errors
@@ -100,6 +91,37 @@ impl Replication {
             None => Ok(Content::Document(Document::from_item(item))),
             Some(plan) => plan.content(item),
         }
+    }
+
+    /// Returns `true` if documents stay in the index after their items expired.
+    #[must_use]
+    pub fn keeps_expired(&self) -> bool {
+        self.expiry().is_some()
+    }
+
+    /// Returns the content that stays of an item that time to live deleted. `Ok(None)` if nothing says when it expired.
+    ///
+    /// # Errors
+    /// Names the attribute or the filter that has no result.
+    pub fn expired_content(
+        &self,
+        item: &Item<'_>,
+        event_time: Option<Timestamp>,
+    ) -> Result<Option<Content>, ShapeError> {
+        match self.expiry() {
+            None => Ok(Some(Content::Tombstone)),
+            Some(expiry) => Ok(expiry.kept(self.content(item)?, item, event_time)),
+        }
+    }
+
+    /// Returns the time in milliseconds from the expiry of an item to the removal of its document; `None` for ever.
+    #[must_use]
+    pub fn expired_retention_ms(&self) -> Option<u64> {
+        self.expiry()?.retention_ms
+    }
+
+    fn expiry(&self) -> Option<&Expiry> {
+        self.0.as_ref()?.expiry.as_ref()
     }
 
     /// Returns `true` if a document's id shows the key of its item.

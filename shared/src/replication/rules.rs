@@ -25,20 +25,20 @@ pub(super) enum Selection {
     /// As what it is a part of.
     #[default]
     Inherited,
-    /// In the document.
+    /// Part of the document, by `include`.
     Included,
-    /// Not in the document.
+    /// Left out, by `exclude`.
     Excluded,
 }
 
 /// Conversion of a value as a whole.
 #[derive(Debug, Clone)]
 pub(super) enum Conversion {
-    /// To its keyed hash.
+    /// Conversion to its keyed hash.
     Hash(HashKey),
-    /// To a date.
+    /// Conversion to a date.
     Date(DateForm),
-    /// To one JSON text.
+    /// Conversion to one JSON text.
     JsonText,
 }
 

@@ -8,8 +8,7 @@ use super::filter::Filter;
 use super::path::AttributePath;
 use super::rules::{AttributeRules, Conversion, Selection};
 use crate::attribute::{AttributeValue, Item};
-use crate::change::Content;
-use crate::document::{Document, write_plain};
+use crate::document::{Content, Document, write_plain};
 
 /// Attributes that version 2017.11.29 of Global Tables adds to every item.
 const GLOBAL_TABLES: [&str; 3] = ["aws:rep:deleting", "aws:rep:updateregion", "aws:rep:updatetime"];
@@ -46,9 +45,9 @@ pub(super) struct Entity {
 /// Test of the attribute that tells an entity.
 #[derive(Debug)]
 pub(super) enum EntityTest {
-    /// The whole text.
+    /// Comparison with the whole text.
     Equals(String),
-    /// The first characters.
+    /// Comparison with the first characters.
     Prefix(String),
 }
 

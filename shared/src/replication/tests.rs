@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::attribute::Item;
-use crate::change::Content;
+use crate::document::Document;
 use crate::document_id::KeyError;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -17,10 +17,15 @@ fn replication(text: &str) -> Replication {
 /// Content of an item: `Ok(None)` if it is to have no document.
 fn document(rules: &Replication, item: &str) -> Result<Option<String>, ShapeError> {
     let item = Item::from_json(item).expect("an item");
-    Ok(match rules.content(&item)? {
-        Content::Document(document) => Some(String::from_utf8(document.as_bytes().to_vec()).expect("JSON")),
-        Content::Tombstone => None,
-    })
+    let json = |document: &Document| String::from_utf8(document.as_bytes().to_vec()).expect("JSON");
+    Ok(rules.content(&item)?.document().map(json))
+}
+
+/// Document that stays of an expired item.
+fn expired(rules: &Replication, item: &str) -> Result<Option<String>, ShapeError> {
+    let item = Item::from_json(item).expect("an item");
+    let content = rules.expired_content(&item, None)?.expect("the item says when it expired");
+    Ok(content.document().map(|document| String::from_utf8_lossy(document.as_bytes()).into_owned()))
 }
 
 #[track_caller]
@@ -392,7 +397,13 @@ fn every_example_of_the_page_is_true() {
     assert!(languages.len() >= 3 * 12 && languages.chunks(3).all(|three| three == ["toml", "json", "json"]));
     for example in blocks.chunks(3) {
         let [(_, rules), (_, item), (_, expect)] = example else { unreachable!("three blocks") };
-        let found = document(&replication(rules), item).unwrap_or_else(|error| panic!("{error}\n{rules}"));
+        let replication = replication(rules);
+        // With `expiry`, the page shows the item's last state, and the document that stays of it.
+        let found = match replication.keeps_expired() {
+            true => expired(&replication, item),
+            false => document(&replication, item),
+        };
+        let found = found.unwrap_or_else(|error| panic!("{error}\n{rules}"));
         let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
         assert_eq!(json(&found.expect("a document")), json(expect), "{rules}");
     }

@@ -155,7 +155,7 @@ impl<'c> Pending<'c> {
         self.presumed = false;
         self.known = match found {
             None => Known::Absent,
-            Some(StoredState { version, event_time, written_at, read_at, position }) => {
+            Some(StoredState { version, event_time, written_at, read_at, position, .. }) => {
                 let ours = states.get(self.id);
                 let acknowledged = ours.is_some_and(|(ours, at)| Some(&ours) == version.as_ref() && at == position);
                 Known::At(DocumentState { version, event_time, written_at, read_at, position, acknowledged })

@@ -50,7 +50,7 @@ pub enum RepairError {
 #[derive(Debug, Default)]
 pub struct RepairReport {
     /// One outcome per document, in their order: applied, rejected or failed. [`Outcome::Duplicate`] where there is no
-    /// document, and no item can have it.
+    /// document, and no item can have it; and for a document that stays after its item expired.
     pub outcomes: Vec<Outcome>,
     /// Consumed read capacity units.
     pub capacity: f64,
@@ -134,6 +134,13 @@ impl<T: Target> Writer<T> {
                 Err(problem) => open[at].problem = Some(problem.unless_configuration()?),
                 Ok(state) => {
                     self.check(state.as_ref())?;
+                    // The document of an expired item stays without an item.
+                    let is_kept = options.replication.keeps_expired()
+                        && state.as_ref().is_some_and(|state| state.expired_at.is_some());
+                    if item.is_none() && is_kept {
+                        outcomes[open[at].place] = Some(Outcome::Duplicate);
+                        continue;
+                    }
                     let content = match &item {
                         Some(item) => options.replication.content(item),
                         None => Ok(Content::Tombstone),

@@ -266,9 +266,9 @@ proptest! {
             }
             let mut table = BTreeMap::new();
             for change in &changes {
-                match &change.content {
-                    Content::Document(json) => table.insert(change.id.to_string(), String::from_utf8(json.as_bytes().to_vec()).unwrap()),
-                    Content::Tombstone => table.remove(change.id.as_str()),
+                match change.content.document() {
+                    Some(json) => table.insert(change.id.to_string(), String::from_utf8(json.as_bytes().to_vec()).unwrap()),
+                    None => table.remove(change.id.as_str()),
                 };
             }
             prop_assert_eq!(target.visible(), table);

@@ -115,7 +115,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         for (((id, key), document), stored) in ids.into_iter().zip(keys).zip(documents).zip(stored) {
             match document {
                 Ok(document) => {
-                    let look = Look::at(document.as_ref(), stored.as_ref());
+                    let look = self.compared(document.as_ref(), stored.as_ref());
                     compared.differing.extend(look.map(|look| (id, key, look)));
                 }
                 Err(error) => compared.unshaped.push(error),

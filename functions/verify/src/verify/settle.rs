@@ -96,7 +96,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
             let item = key.as_ref().and_then(|_| items.next().flatten());
             // An item that the rules give no document was counted where it was read.
             let document = self.expected(item.as_ref()).ok()?;
-            let look = Look::at(document.as_ref(), stored.as_ref())?;
+            let look = self.compared(document.as_ref(), stored.as_ref())?;
             Some((look, paths(document.as_ref(), stored.as_ref().map(|stored| &stored.body))))
         });
         Ok(looks.collect())

@@ -17,6 +17,8 @@ pub(super) mod newcomer;
 pub(super) mod one_lane;
 pub(super) mod proof;
 pub(super) mod real_stream;
+pub(super) mod rules;
+pub(super) mod searchable;
 pub(super) mod shard_limit;
 pub(super) mod start;
 pub(super) mod unguarded;
@@ -34,10 +36,12 @@ impl RowId {
             Self::LaneTime => &lane_time::ABOUT,
             Self::HotKey => &hot_key::ABOUT,
             Self::Unguarded => &unguarded::ABOUT,
+            Self::Searchable => &searchable::ABOUT,
             Self::FirstLoad => &first_load::ABOUT,
             Self::Proof => &proof::ABOUT,
             Self::Cost => &cost::ABOUT,
             Self::Newcomer => &newcomer::ABOUT,
+            Self::Rules => &rules::ABOUT,
         }
     }
 }

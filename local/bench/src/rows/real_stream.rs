@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use aws_sdk_dynamodb::Client;
 use driftless_display::chart::{Axis, Chart, Series};
 use driftless_harness::activity::{self, ActivityItems};
+use driftless_harness::function::FunctionConfig;
 use driftless_harness::lag::Lag;
 use driftless_harness::load::{self, Load, Meter};
 use driftless_harness::mapping::{DynamoDbStream, EventSourceMapping, MappingConfig, Observe};
@@ -111,35 +113,83 @@ fn p99_over_time(lag: &Lag) -> Vec<(f64, f64)> {
 async fn replicate(bed: &TestBed, stream_load: &StreamLoad) -> Result<Arc<Lag>> {
     let StreamLoad { rate, seconds, factor, overhead } = *stream_load;
     let name = bed.index("stream");
-    let tables = dynamodb_client(bed.services.dynamodb_endpoint());
-    activity::create_table(&tables, &name).await?;
-    let streams = streams_client(bed.services.dynamodb_endpoint());
-    let stream = DynamoDbStream::of_table(&tables, streams, &name).await?;
-    let function = bed.function(&name).env("PARTITION_KEY", activity::PARTITION_KEY);
-    let config = MappingConfig {
-        batch_size: 1,
-        parallelization_factor: factor,
-        report_batch_item_failures: true,
-        invocation_overhead: overhead,
-        ..MappingConfig::default()
-    };
-    let lag = Arc::new(Lag::default());
-    let observer = Some(Arc::clone(&lag) as Arc<dyn Observe>);
-    let mapping =
-        EventSourceMapping::start_observed(config, Arc::new(stream), Arc::new(function), None, observer).await?;
-    let items = Arc::new(ActivityItems::default().with_members(MEMBERS));
+    let function = bed.function(&name);
+    let replication = Replication::start(bed, name, function, factor, overhead).await?;
+    replication.warm_up(rate).await?;
+    replication.load(rate, seconds).await?;
+    replication.end().await
+}
+
+/// A table whose stream goes to an index.
+pub(super) struct Replication<'b> {
+    bed: &'b TestBed,
+    pub(super) tables: Client,
+    pub(super) table: String,
+    mapping: EventSourceMapping,
+    lag: Arc<Lag>,
+    items: Arc<ActivityItems>,
+}
+
+impl<'b> Replication<'b> {
+    /// Creates the table, and starts the lanes.
+    pub(super) async fn start(
+        bed: &'b TestBed,
+        table: String,
+        function: FunctionConfig,
+        factor: usize,
+        overhead: Duration,
+    ) -> Result<Self> {
+        let tables = dynamodb_client(bed.services.dynamodb_endpoint());
+        activity::create_table(&tables, &table).await?;
+        let streams = streams_client(bed.services.dynamodb_endpoint());
+        let stream = DynamoDbStream::of_table(&tables, streams, &table).await?;
+        let function = function.env("PARTITION_KEY", activity::PARTITION_KEY);
+        let config = MappingConfig {
+            batch_size: 1,
+            parallelization_factor: factor,
+            report_batch_item_failures: true,
+            invocation_overhead: overhead,
+            ..MappingConfig::default()
+        };
+        let lag = Arc::new(Lag::default());
+        let observer = Some(Arc::clone(&lag) as Arc<dyn Observe>);
+        let mapping =
+            EventSourceMapping::start_observed(config, Arc::new(stream), Arc::new(function), None, observer).await?;
+        let items = Arc::new(ActivityItems::default().with_members(MEMBERS));
+        Ok(Self { bed, tables, table, mapping, lag, items })
+    }
+
+    /// Writes until the lanes are warm, and forgets their lag.
+    pub(super) async fn warm_up(&self, rate: f64) -> Result<()> {
+        let load = Load { seconds: self.bed.scale(3.0, 1.0), rate: rate.min(100.0), ..self.load_of(rate) };
+        self.write(&load).await?;
+        self.mapping.wait_until_drained(DRAIN_LIMIT).await.context("warm the lanes up")?;
+        self.lag.forget();
+        Ok(())
+    }
+
+    /// Writes changes, and waits until the lanes have delivered them.
+    pub(super) async fn load(&self, rate: f64, seconds: f64) -> Result<()> {
+        self.write(&Load { seconds, ..self.load_of(rate) }).await?;
+        self.mapping.wait_until_drained(DRAIN_LIMIT).await.context("the lanes do not keep up")
+    }
+
+    /// Stops the lanes, deletes the table, and returns the lag of the load.
+    pub(super) async fn end(self) -> Result<Arc<Lag>> {
+        self.mapping.shutdown().await;
+        self.tables.delete_table().table_name(&self.table).send().await.context("delete the table")?;
+        Ok(self.lag)
+    }
+
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and small")]
-    let keys = (rate * KEYS_PER_RATE) as u64;
-    let load = Load { rate, seconds, keys, seed: bed.seed, ..Load::default() };
-    let warm_up = Load { seconds: bed.scale(3.0, 1.0), rate: rate.min(100.0), ..load.clone() };
-    let written = load::run(&warm_up, &tables, &name, Arc::clone(&items) as _, Arc::new(Meter::default())).await?;
-    ensure!(written.failed == 0, "writes failed: {:?}", written.first_failure);
-    mapping.wait_until_drained(DRAIN_LIMIT).await.context("warm the lanes up")?;
-    lag.forget();
-    let written = load::run(&load, &tables, &name, items, Arc::new(Meter::default())).await?;
-    ensure!(written.failed == 0, "writes failed: {:?}", written.first_failure);
-    mapping.wait_until_drained(DRAIN_LIMIT).await.context("the lanes do not keep up")?;
-    mapping.shutdown().await;
-    tables.delete_table().table_name(&name).send().await.context("delete the table")?;
-    Ok(lag)
+    fn load_of(&self, rate: f64) -> Load {
+        Load { rate, keys: (rate * KEYS_PER_RATE) as u64, seed: self.bed.seed, ..Load::default() }
+    }
+
+    async fn write(&self, load: &Load) -> Result<()> {
+        let items = Arc::clone(&self.items) as _;
+        let written = load::run(load, &self.tables, &self.table, items, Arc::new(Meter::default())).await?;
+        ensure!(written.failed == 0, "writes failed: {:?}", written.first_failure);
+        Ok(())
+    }
 }

@@ -17,6 +17,8 @@ pub struct PurgeSummary {
     pub found: u64,
     /// Tombstones that were deleted for good.
     pub purged: u64,
+    /// Documents of expired items that became tombstones, because their retention is over.
+    pub expired: u64,
     /// Written again since they were found, or purged by another process.
     pub moved: u64,
     /// Tombstones whose deletion failed, which a later purge finds again.
@@ -39,14 +41,15 @@ pub async fn run(
     let (mut process, mut summary, start) = (FunctionProcess::new(function), PurgeSummary::default(), Instant::now());
     loop {
         let invocation = process.invoke(Bytes::from(request.to_string()), None).await?;
-        let PurgeReport { found, purged, moved, failed, done } = invocation.outcome.answer("purge")?;
+        let PurgeReport { found, purged, expired, moved, failed, done } = invocation.outcome.answer("purge")?;
         summary.found += found;
         summary.purged += purged;
+        summary.expired += expired;
         summary.moved += moved;
         summary.failed += failed;
         (summary.done, summary.seconds) = (done, start.elapsed().as_secs_f64());
         on_answer(&summary);
-        if done || purged + moved == 0 {
+        if done || purged + expired + moved == 0 {
             process.end().await;
             return Ok(summary);
         }

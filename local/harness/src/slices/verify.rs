@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use driftless::opensearch::Drift;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -131,6 +132,9 @@ pub struct VerifySummary {
     pub examples: Vec<Example>,
     /// Time of all runs.
     pub seconds: f64,
+    /// Drift of the index from the function's definition, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
     /// Documents that the index counts, as far as they were counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub documents_in_index: Option<u64>,
@@ -194,7 +198,7 @@ impl Verification {
     /// # Errors
     /// Fails if they are not those of a verification.
     pub fn summary(&self, state: &VerifyState) -> Result<VerifySummary> {
-        let VerifyReport { counts: items, lag_ms, mut examples, .. } = state.items.report()?;
+        let VerifyReport { counts: items, lag_ms, mut examples, drift, .. } = state.items.report()?;
         let listed: VerifyReport = state.documents.as_ref().map(WorkState::report).transpose()?.unwrap_or_default();
         let documents = listed.counts;
         examples.extend(listed.examples);
@@ -230,6 +234,7 @@ impl Verification {
             behind: behind(items.pending + documents.pending, lag_ms.max(listed.lag_ms)),
             examples,
             seconds: state.items.seconds + state.documents.as_ref().map_or(0.0, |state| state.seconds),
+            drift,
             documents_in_index: state.counted_after,
         };
         summary.equal = match summary.differences() {

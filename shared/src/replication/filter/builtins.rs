@@ -89,7 +89,7 @@ pub(super) fn definitions() -> impl Iterator<Item = Def<&'static str>> {
     definitions.filter(|definition| !DEFINITIONS_LEFT_OUT.contains(&definition.name))
 }
 
-/// Native filters.
+/// Returns the native filters that are taken.
 pub(super) fn natives() -> impl Iterator<Item = Fun<Jq>> {
     let jaq = jaq_core::funs().chain(jaq_std::funs());
     let jaq = jaq.filter(|(name, ..)| !NATIVES_LEFT_OUT.contains(name)).map(|(name, arguments, native)| {

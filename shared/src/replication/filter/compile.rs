@@ -36,7 +36,7 @@ pub struct FilterProblem {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What is wrong there.
+    /// Problem at that place.
     pub message: String,
 }
 

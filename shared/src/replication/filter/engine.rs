@@ -9,7 +9,7 @@ use super::value::{ExnResult, Value};
 /// jaq over our values.
 pub(super) struct Jq;
 
-/// A compiled filter.
+/// Filter in the form that jaq runs.
 pub(super) type Program = jaq_core::Filter<Jq>;
 
 /// Terms of the running filter. jaq looks up every term that it evaluates, whatever calls it: so that is what counts.

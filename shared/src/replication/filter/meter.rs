@@ -121,7 +121,7 @@ pub(super) fn run<T>(time: Duration, work: impl FnOnce() -> T) -> Result<T, Stop
     result.map_err(|payload| payload.downcast_ref().map_or(Stop::Panic, |limit| Stop::Limit(*limit)))
 }
 
-/// Ends the run.
+/// Ends the run that reached this limit.
 #[cold]
 pub(super) fn stop(limit: Limit) -> ! {
     resume_unwind(Box::new(limit))

@@ -28,7 +28,7 @@ pub(super) fn length(value: Value) -> Result {
     Ok(length.into())
 }
 
-/// jq's `has`.
+/// Answers as jq's `has` does.
 pub(super) fn has(container: &Value, key: &Value) -> Result {
     match (&container.val, &key.val) {
         (Val::Obj(members), key) => Ok(members.contains_key(key).into()),
@@ -41,7 +41,7 @@ pub(super) fn has(container: &Value, key: &Value) -> Result {
     }
 }
 
-/// jq's `contains`.
+/// Answers as jq's `contains` does.
 pub(super) fn contains(outer: &Val, inner: &Val) -> bool {
     meter::count_steps(1);
     match (outer, inner) {

@@ -34,7 +34,7 @@ pub(super) type Error = jaq_core::Error<Value>;
 pub(super) type Result<T = Value> = std::result::Result<T, Error>;
 pub(super) type ExnResult<'a, T = Value> = std::result::Result<T, Exn<'a, Value>>;
 
-/// A jq value.
+/// Value of a filter, with bounds.
 #[derive(Clone, Default)]
 pub(super) struct Value {
     pub(super) val: Val,

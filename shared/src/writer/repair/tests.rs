@@ -141,3 +141,24 @@ async fn a_table_that_cannot_be_read_changes_nothing() {
     assert!(matches!(scene.repair(&["a"]).await, Err(RepairError::Table(_))));
     assert_eq!(scene.stored("a").read_at, None);
 }
+
+/// The document of an expired item has no item, and is not to be removed.
+#[tokio::test(start_paused = true)]
+async fn the_document_of_an_expired_item_stays_until_an_item_is_there_again() {
+    let scene = Scene::default();
+    let keep = "[expiry]\nattribute = \"t\"\nthen = \"keep\"";
+    let keep = Replication::from_toml(keep, None).expect("rules");
+    let Content::Document(document) = change("a", 5).content else { unreachable!("a document") };
+    let expired = Content::Expired { document, expired_at: Timestamp::from_millis(7) };
+    scene.apply(crate::change::Change { content: expired.clone(), ..change("a", 5) }).await;
+    let wanted = [(id("a"), Some(MemoryTable::key("a")))];
+    let options = RepairOptions { deadline: deadline(), now: &clock, replication: &keep };
+    let report = scene.writer().repair(&scene.table, &wanted, options).await.expect("repaired");
+    assert_eq!((report.outcomes, scene.stored("a").content), (vec![Outcome::Duplicate], expired));
+    scene.table.put("a", 9);
+    scene.writer().repair(&scene.table, &wanted, options).await.expect("repaired");
+    assert_eq!(scene.stored("a").content.expired_at(), None, "an item lives there");
+    scene.table.delete("a");
+    assert_eq!(scene.repair(&["a"]).await.expect("repaired"), [Outcome::Applied]);
+    assert!(scene.stored("a").is_tombstone());
+}

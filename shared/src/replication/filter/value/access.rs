@@ -17,7 +17,7 @@ use super::{BASE_SIZE, Error, ExnResult, Result, Value, sample};
 const ITERABLE: &str = "iterable (array or object)";
 const RANGEABLE: &str = "rangeable (array or string)";
 
-/// What the results of an update hold, and the exception that ended it.
+/// Results of an update, and the exception that ended it.
 #[derive(Default)]
 struct Update<'a> {
     size: Cell<u64>,

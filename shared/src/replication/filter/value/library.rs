@@ -1,4 +1,4 @@
-//! How jaq and its standard library make values, and take them apart.
+//! Construction and access of values, as jaq and its standard library ask for them.
 
 use jaq_core::val::Range;
 use jaq_json::{Rc, Val};

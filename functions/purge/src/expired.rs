@@ -1,0 +1,108 @@
+//! Documents of expired items whose retention is over: each becomes a tombstone.
+//!
+//! It is not deleted yet. A record from before the expiry may still arrive, from the stream or as a dead letter,
+//! however long ago the item expired: an item may be written with a time that has passed. The tombstone keeps the
+//! document's version, so that such a record is stale. It ages from now on, and a later purge deletes it.
+
+use driftless::change::Content;
+use driftless::document_id::DocumentId;
+use driftless::function::FunctionError;
+use driftless::function::retry::pauses;
+use driftless::outcome::{Problem, Treatment};
+use driftless::target::{Call, ConditionalWrite, Documents, ListedDocument, StoredState, WriteCondition, Written};
+use driftless::time::Timestamp;
+use driftless::version::Version;
+use tokio::time::Instant;
+
+use crate::report::PurgeReport;
+
+/// Result of one try for one document.
+enum Try {
+    /// The document is a tombstone.
+    Ended,
+    /// The document was no longer at its position.
+    Moved,
+    /// Another try may succeed, unless the problem is lasting.
+    Problem(Problem),
+}
+
+/// Replaces documents by tombstones, and again those whose write may succeed later.
+pub(crate) async fn end_expired<T: Documents>(
+    target: &T,
+    part: &[ListedDocument],
+    now: Timestamp,
+    deadline: Instant,
+    report: &mut PurgeReport,
+) -> Result<(), FunctionError> {
+    let mut pauses = pauses();
+    let mut open = part.to_vec();
+    loop {
+        let tries = try_all(target, &open, now, deadline).await;
+        let mut left = Vec::new();
+        for (found, result) in open.into_iter().zip(tries) {
+            match result {
+                Try::Ended => report.expired += 1,
+                Try::Moved => report.moved += 1,
+                Try::Problem(problem) => match problem.unless_configuration()?.treatment() {
+                    Treatment::Retry => left.push(found),
+                    Treatment::Reject | Treatment::Configuration => report.failed += 1,
+                },
+            }
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        if !pauses.wait_before(deadline).await {
+            report.failed += left.len() as u64;
+            return Ok(());
+        }
+        open = left;
+    }
+}
+
+/// Tries once, on the condition of the position at which each document was found.
+async fn try_all<T: Documents>(target: &T, open: &[ListedDocument], now: Timestamp, deadline: Instant) -> Vec<Try> {
+    let ids: Vec<&DocumentId> = open.iter().map(|found| &found.id).collect();
+    let states = target.read(&ids, Call::until(deadline)).await;
+    let due: Vec<Result<Due<'_>, Try>> = open.iter().zip(states).map(|(found, state)| Due::new(found, state)).collect();
+    let writes: Vec<ConditionalWrite<'_>> = due.iter().flatten().map(|due| due.tombstone(now)).collect();
+    let written = match writes.is_empty() {
+        true => Vec::new(),
+        false => target.write(&writes, Call::until(deadline)).await,
+    };
+    let mut written = written.into_iter();
+    let mut end = |_| match written.next().expect("a target answers every write") {
+        Ok(Written::Done(_)) => Try::Ended,
+        Ok(Written::Conflict) => Try::Moved,
+        Err(problem) => Try::Problem(problem),
+    };
+    drop(writes);
+    due.into_iter().map(|due| due.map_or_else(|failed| failed, &mut end)).collect()
+}
+
+/// A document that is still as it was found, with what its tombstone takes over.
+struct Due<'f> {
+    id: &'f DocumentId,
+    state: StoredState,
+    version: Version,
+}
+
+impl<'f> Due<'f> {
+    fn new(found: &'f ListedDocument, read: Result<Option<StoredState>, Problem>) -> Result<Self, Try> {
+        let state = read.map_err(Try::Problem)?.filter(|state| state.position == found.position).ok_or(Try::Moved)?;
+        let version = state.version.clone().ok_or(Try::Moved)?;
+        Ok(Self { id: &found.id, state, version })
+    }
+
+    fn tombstone(&self, written_at: Timestamp) -> ConditionalWrite<'_> {
+        ConditionalWrite {
+            id: self.id,
+            condition: WriteCondition::IfUnchanged(self.state.position),
+            content: &Content::Tombstone,
+            version: &self.version,
+            event_time: self.state.event_time,
+            written_at,
+            read_at: self.state.read_at,
+        }
+    }
+}
