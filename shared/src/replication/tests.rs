@@ -154,7 +154,7 @@ fn what_ids_do_not_hold_of_a_key_is_of_one_pattern() {
     let text = format!(
         "{PATTERN}\n[[derive]]\nfrom = \"pk\"\npattern = '^(?<place>[^#]+)#'\n[id]\nleave_out = [\"shard\", \"place\"]"
     );
-    problems(&text, &[("13:23", "are of two patterns for `pk`")]);
+    problems(&text, &[("11:23", "are of two patterns for `pk`")]);
 }
 
 #[test]
