@@ -89,7 +89,8 @@ impl IndexDefinition {
     /// Returns the body that creates the index with its aliases. `_driftless` is always added.
     ///
     /// Only what is searched is mapped: the public alias filters by `deleted`, and `purge` finds old tombstones by
-    /// `deleted_at`, and documents of expired items by `expired_at`. Documents of items carry none of them, so their metadata costs no more than its bytes in `_source`.
+    /// `deleted_at`, and documents of expired items by `expired_at`. Documents of items carry none of them, so their
+    /// metadata costs no more than its bytes in `_source`.
     pub(super) fn create_body(&self, public: &str, write: &str, meta: Value) -> Value {
         let mut body = self.create_body_without_aliases(meta);
         body["aliases"] = json!({public: {"filter": hides_tombstones()}, write: {"is_write_index": true}});
