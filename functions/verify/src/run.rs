@@ -17,8 +17,10 @@ use crate::report::VerifyReport;
 use crate::request::VerifyRequest;
 use crate::suspects::{Look, Suspect, Suspects};
 
-/// Age up to which a document's write shows the present lag.
+/// Age up to which a document's write shows that there are changes, and the time that they take.
 const RECENT_MS: u64 = 5 * 60 * 1_000;
+/// Age up to which a document's write shows that the stream is behind now. A redrive looks like that for this time.
+const PRESENT_MS: u64 = 30 * 1_000;
 /// Lag from which on a document shows a redriven dead letter: no stream keeps a record longer.
 const RETENTION_MS: u64 = 24 * 60 * 60 * 1_000;
 /// Share of the invocation's time that two looks may be apart because of the lag.
@@ -100,15 +102,14 @@ impl<'r> VerifyRun<'r> {
         self.suspects.push(Suspect { id, key, look, looks: 1, due });
     }
 
-    /// Notes the longest lag of some documents.
-    pub(crate) fn note_lag(&mut self, lag_ms: Option<u64>) {
-        let Some(lag_ms) = lag_ms else { return };
-        self.report.lag_ms = self.report.lag_ms.max(lag_ms);
-        let lag = Duration::from_millis(lag_ms);
-        if lag > self.longest_settle.max(self.settle) {
+    /// Notes the longest lags of some documents.
+    pub(crate) fn note_lag(&mut self, lag: Option<Lag>) {
+        let Some(lag) = lag else { return };
+        self.report.lag_ms = self.report.lag_ms.max(lag.recent_ms);
+        if Duration::from_millis(lag.present_ms) > self.longest_settle.max(self.settle) {
             self.is_behind = true;
         } else {
-            self.settle = self.settle.max((lag * 2).min(self.longest_settle));
+            self.settle = self.settle.max((Duration::from_millis(lag.recent_ms) * 2).min(self.longest_settle));
         }
     }
 
@@ -142,14 +143,35 @@ impl<'r> VerifyRun<'r> {
     }
 }
 
-/// Returns the longest time in milliseconds from a change to its write, of documents that changes of a stream wrote
-/// lately.
-pub(crate) fn longest_lag<'d>(states: impl IntoIterator<Item = &'d StoredState>, now: Timestamp) -> Option<u64> {
-    let lag = |state: &StoredState| match (state.event_time, state.written_at, state.read_at) {
-        (Some(event_time), Some(written_at), None) if now.millis_since(written_at) <= RECENT_MS => {
-            Some(written_at.millis_since(event_time))
+/// Longest times in milliseconds from a change to its write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lag {
+    /// Time of documents that were written in the last minutes.
+    pub(crate) recent_ms: u64,
+    /// Time of documents that were written in the last seconds; 0 if there are none.
+    pub(crate) present_ms: u64,
+}
+
+impl Lag {
+    /// Returns the longer lags of two.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self {
+            recent_ms: self.recent_ms.max(other.recent_ms),
+            present_ms: self.present_ms.max(other.present_ms),
         }
-        _ => None,
+    }
+}
+
+/// Returns the longest lags of documents that changes of a stream wrote lately.
+pub(crate) fn longest_lag<'d>(states: impl IntoIterator<Item = &'d StoredState>, now: Timestamp) -> Option<Lag> {
+    let lag = |state: &StoredState| {
+        let (Some(event_time), Some(written_at), None) = (state.event_time, state.written_at, state.read_at) else {
+            return None;
+        };
+        let (age, lag_ms) = (now.millis_since(written_at), written_at.millis_since(event_time));
+        let is_present = age <= PRESENT_MS;
+        let lag = Lag { recent_ms: lag_ms, present_ms: if is_present { lag_ms } else { 0 } };
+        (age <= RECENT_MS && lag_ms <= RETENTION_MS).then_some(lag)
     };
-    states.into_iter().filter_map(lag).filter(|lag_ms| *lag_ms <= RETENTION_MS).max()
+    states.into_iter().filter_map(lag).reduce(Lag::max)
 }

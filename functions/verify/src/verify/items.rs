@@ -15,7 +15,7 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use super::{Verify, is_live, is_sampled};
-use crate::run::{VerifyRun, longest_lag};
+use crate::run::{Lag, VerifyRun, longest_lag};
 use crate::suspects::Look;
 
 /// Number of documents of one request for a page. The requests of a page are under way together.
@@ -30,7 +30,7 @@ struct ComparedPage {
     items: u64,
     documents: u64,
     rcu: f64,
-    lag_ms: Option<u64>,
+    lag: Option<Lag>,
     begun: Instant,
     differing: Vec<(DocumentId, Key, Look)>,
     /// Items that the rules give no document.
@@ -107,7 +107,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
             items: documents.iter().filter(|document| matches!(document, Ok(Some(_)))).count() as u64,
             documents: stored.iter().filter(|stored| is_live(stored.as_ref())).count() as u64,
             rcu,
-            lag_ms: longest_lag(states, (self.now)()),
+            lag: longest_lag(states, (self.now)()),
             begun,
             differing: Vec::new(),
             unshaped,
@@ -136,7 +136,7 @@ impl VerifyRun<'_> {
         self.report.done = page.next.is_none();
         self.report.cursor = page.next;
         self.note_step(page.begun);
-        self.note_lag(page.lag_ms);
+        self.note_lag(page.lag);
         if let Some(error) = page.unshaped.first() {
             self.report.note_unshaped(page.unshaped.len() as u64, error);
         }
