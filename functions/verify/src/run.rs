@@ -155,10 +155,7 @@ pub(crate) struct Lag {
 impl Lag {
     /// Returns the longer lags of two.
     pub(crate) fn max(self, other: Self) -> Self {
-        Self {
-            recent_ms: self.recent_ms.max(other.recent_ms),
-            present_ms: self.present_ms.max(other.present_ms),
-        }
+        Self { recent_ms: self.recent_ms.max(other.recent_ms), present_ms: self.present_ms.max(other.present_ms) }
     }
 }
 
@@ -174,4 +171,29 @@ pub(crate) fn longest_lag<'d>(states: impl IntoIterator<Item = &'d StoredState>,
         (age <= RECENT_MS && lag_ms <= RETENTION_MS).then_some(lag)
     };
     states.into_iter().filter_map(lag).reduce(Lag::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use driftless::target::Position;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_that_has_caught_up_is_not_behind() {
+        let at = |second: u64| Timestamp::from_millis(second * 1_000);
+        let state = |changed: u64, written: u64| StoredState {
+            version: None,
+            event_time: Some(at(changed)),
+            written_at: Some(at(written)),
+            read_at: None,
+            expired_at: None,
+            position: Position { seq_no: 1, primary_term: 1 },
+        };
+        let lag = |now: u64| longest_lag(&[state(1_000, 1_060), state(1_059, 1_061)], at(now));
+        assert_eq!(lag(1_062), Some(Lag { recent_ms: 60_000, present_ms: 60_000 }));
+        assert_eq!(lag(1_095), Some(Lag { recent_ms: 60_000, present_ms: 0 }), "nothing was written for half a minute");
+        assert_eq!(lag(1_091), Some(Lag { recent_ms: 60_000, present_ms: 2_000 }), "the latest write came in time");
+        assert_eq!(lag(2_000), None);
+    }
 }
