@@ -27,7 +27,7 @@ pub fn print(metrics: &impl Entry, index: &str, at: Timestamp) {
     print!("{}", String::from_utf8_lossy(&line(metrics, index, at)));
 }
 
-/// Returns the line that [`print`] writes, with its line feed.
+/// Returns the line that [`print()`] writes, with its line feed.
 #[must_use]
 pub fn line(metrics: &impl Entry, index: &str, at: Timestamp) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);

@@ -1,4 +1,4 @@
-//! The TOML text of `REPLICATION`, as it is written. [`super::plan`] checks what the keys mean together.
+//! The TOML text of `REPLICATION`, as it is written. `plan` checks what the keys mean together.
 
 use std::collections::BTreeMap;
 use std::fmt;
