@@ -311,3 +311,34 @@ async fn a_second_cluster_is_filled_and_compared_and_takes_over() {
     assert_eq!((&status["public"]["documents"], &status["other"]["documents"]), (&json!(120), &json!(120)), "{status}");
     second.stop().await.expect("stopped");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_stays_although_new_fields_update_the_mapping() {
+    let scene = Scene::new("fields").await;
+    scene.fill(0..1).await;
+    run(scene.backfill(), json!({}), None).await;
+    step(&scene, json!({"step": "create"}), None).await;
+    let stop = AtomicBool::new(false);
+    let index = &scene.index;
+    // Each document has a new field, so each updates the mapping that holds the record.
+    let fields = async {
+        let mut number = 0;
+        while !stop.load(Ordering::Relaxed) {
+            let writes = (0..8).map(|lane| {
+                let field = json!({format!("field_{number}_{lane}"): 1});
+                let path = format!("/{}-000002/_doc/foreign-{lane}", index.name);
+                async move { index.send(Method::Put, &path, Some(field)).await }
+            });
+            futures::future::join_all(writes).await;
+            number += 1;
+        }
+    };
+    let work = async {
+        for items in 1..12 {
+            let answer = step(&scene, json!({"step": "verified", "verify": {"items": items}}), None).await;
+            assert_eq!(answer["other"]["verified"]["items"], items, "{answer}");
+        }
+        stop.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(fields, work);
+}

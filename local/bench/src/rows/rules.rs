@@ -45,11 +45,13 @@ const CONFIGURATIONS: [(&str, Option<&str>, Option<f64>); 3] =
 /// Measures all configurations in turn.
 pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     let blocks = bed.scale(100, 24);
-    let mut functions = Vec::new();
+    let (mut functions, mut indexes) = (Vec::new(), Vec::new());
     for (name, rules, _) in CONFIGURATIONS {
-        let mut config = bed.function(&bed.index(&format!("rules-{name}")));
+        let index = bed.index(&format!("rules-{name}"));
+        let mut config = bed.function(&index);
         config.environment.extend(rules.map(|rules| ("REPLICATION".to_owned(), rules.to_owned())));
         functions.push((TimedProcess::start(config).await?, histogram(), Vec::new()));
+        indexes.push(index);
     }
     let stream = MemoryStream::new("benchmark", changes::KEY);
     for block in 0..WARM_UP_BLOCKS + blocks {
@@ -73,8 +75,8 @@ pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
             }
         }
     }
-    for (name, ..) in CONFIGURATIONS {
-        bed.expect_visible(&bed.index(&format!("rules-{name}")), (WARM_UP_BLOCKS + blocks) * BLOCK).await?;
+    for index in &indexes {
+        bed.expect_visible(index, (WARM_UP_BLOCKS + blocks) * BLOCK).await?;
     }
     let changes = thousands((blocks * BLOCK) as f64);
     let mut row = Row::new(RowId::Rules, format!("one lane, batch size 1, {changes} INSERTs with each configuration"));
