@@ -7,24 +7,14 @@
 use driftless::change::Content;
 use driftless::document_id::DocumentId;
 use driftless::function::FunctionError;
-use driftless::function::retry::pauses;
-use driftless::outcome::{Problem, Treatment};
+use driftless::outcome::Problem;
 use driftless::target::{Call, ConditionalWrite, Documents, ListedDocument, StoredState, WriteCondition, Written};
 use driftless::time::Timestamp;
 use driftless::version::Version;
 use tokio::time::Instant;
 
 use crate::report::PurgeReport;
-
-/// Result of one try for one document.
-enum Try {
-    /// The document is a tombstone.
-    Ended,
-    /// The document was no longer at its position.
-    Moved,
-    /// Another try may succeed, unless the problem is lasting.
-    Problem(Problem),
-}
+use crate::tries::{Try, try_until_ended};
 
 /// Replaces documents by tombstones, and again those whose write may succeed later.
 pub(crate) async fn end_expired<T: Documents>(
@@ -34,30 +24,9 @@ pub(crate) async fn end_expired<T: Documents>(
     deadline: Instant,
     report: &mut PurgeReport,
 ) -> Result<(), FunctionError> {
-    let mut pauses = pauses();
-    let mut open = part.to_vec();
-    loop {
-        let tries = try_all(target, &open, now, deadline).await;
-        let mut left = Vec::new();
-        for (found, result) in open.into_iter().zip(tries) {
-            match result {
-                Try::Ended => report.expired += 1,
-                Try::Moved => report.moved += 1,
-                Try::Problem(problem) => match problem.unless_configuration()?.treatment() {
-                    Treatment::Retry => left.push(found),
-                    Treatment::Reject | Treatment::Configuration => report.failed += 1,
-                },
-            }
-        }
-        if left.is_empty() {
-            return Ok(());
-        }
-        if !pauses.wait_before(deadline).await {
-            report.failed += left.len() as u64;
-            return Ok(());
-        }
-        open = left;
-    }
+    let end = async |open: &[ListedDocument]| try_all(target, open, now, deadline).await;
+    report.expired += try_until_ended(part, deadline, report, end).await?;
+    Ok(())
 }
 
 /// Tries once, on the condition of the position at which each document was found.

@@ -4,7 +4,7 @@
 //! # Layout
 //! - [`request`]: the request, validated; [`report`]: the answer.
 //! - [`handler`]: the function without Lambda around it; [`purge`]: the loop over pages of tombstones; `expired`:
-//!   documents of expired items.
+//!   documents of expired items; `tries`: the tries of both.
 //! - [`metrics`]: the result as an EMF line.
 
 mod expired;
@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod purge;
 pub mod report;
 pub mod request;
+mod tries;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,7 @@
 //! The loop over pages of what is to go. Each tombstone is deleted on the condition of the position at which it was
 //! found, so that a document that was written since stays.
 
-use driftless::function::retry::pauses;
 use driftless::function::{FunctionError, Slice, retry};
-use driftless::outcome::Treatment;
 use driftless::target::{Call, Deleted, DocumentPage, Documents, Listed, ListedDocument};
 use driftless::time::Timestamp;
 use tokio::time::Instant;
@@ -11,6 +9,7 @@ use tokio::time::Instant;
 use crate::expired::end_expired;
 use crate::report::PurgeReport;
 use crate::request::PurgeRequest;
+use crate::tries::{Try, try_until_ended};
 
 /// Documents per bulk request, so that other writers of the index are not held up.
 const WRITTEN_TOGETHER: usize = 500;
@@ -81,28 +80,15 @@ async fn delete<T: Documents>(
     deadline: Instant,
     report: &mut PurgeReport,
 ) -> Result<(), FunctionError> {
-    let mut pauses = pauses();
-    let mut open = part.to_vec();
-    loop {
-        let answers = target.delete(&open, Call::until(deadline)).await;
-        let mut left = Vec::new();
-        for (found, answer) in open.into_iter().zip(answers) {
-            match answer {
-                Ok(Deleted::Done) => report.purged += 1,
-                Ok(Deleted::Moved) => report.moved += 1,
-                Err(problem) => match problem.unless_configuration()?.treatment() {
-                    Treatment::Retry => left.push(found),
-                    Treatment::Reject | Treatment::Configuration => report.failed += 1,
-                },
-            }
-        }
-        if left.is_empty() {
-            return Ok(());
-        }
-        if !pauses.wait_before(deadline).await {
-            report.failed += left.len() as u64;
-            return Ok(());
-        }
-        open = left;
-    }
+    let delete = async |open: &[ListedDocument]| {
+        let answers = target.delete(open, Call::until(deadline)).await.into_iter();
+        let tries = answers.map(|answer| match answer {
+            Ok(Deleted::Done) => Try::Ended,
+            Ok(Deleted::Moved) => Try::Moved,
+            Err(problem) => Try::Problem(problem),
+        });
+        tries.collect()
+    };
+    report.purged += try_until_ended(part, deadline, report, delete).await?;
+    Ok(())
 }

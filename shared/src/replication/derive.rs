@@ -39,13 +39,7 @@ impl Derivation {
     }
 
     fn text<'i>(&self, item: &'i Item<'_>) -> Option<Cow<'i, str>> {
-        let mut item = item;
-        let (last, maps) = self.from.names().split_last()?;
-        for name in maps {
-            let AttributeValue::Map(map) = item.0.get(name.as_str())? else { return None };
-            item = map;
-        }
-        match item.0.get(last.as_str())? {
+        match self.from.find(item)? {
             AttributeValue::String(text) => Some(Cow::Borrowed(text)),
             AttributeValue::Number(number) => Some(Cow::Owned(number.to_string())),
             _ => None,

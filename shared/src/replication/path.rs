@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::attribute::{AttributeValue, Item};
+
 /// Path of an attribute in an item. Has at least one name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttributePath(Vec<String>);
@@ -55,6 +57,17 @@ impl AttributePath {
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.0
+    }
+
+    /// Returns the value at the path; `None` if an attribute on the way is missing or no map.
+    #[must_use]
+    pub fn find<'i, 'a>(&self, item: &'i Item<'a>) -> Option<&'i AttributeValue<'a>> {
+        let (last, maps) = self.0.split_last()?;
+        let inner = maps.iter().try_fold(item, |item, name| match item.0.get(name.as_str())? {
+            AttributeValue::Map(map) => Some(map),
+            _ => None,
+        });
+        inner?.0.get(last.as_str())
     }
 
     /// Returns the last name.

@@ -62,13 +62,7 @@ pub(super) struct Entities {
 
 impl Entity {
     pub(super) fn matches(&self, item: &Item<'_>) -> bool {
-        let mut item = item;
-        let Some((last, maps)) = self.attribute.names().split_last() else { return false };
-        for name in maps {
-            let Some(AttributeValue::Map(map)) = item.0.get(name.as_str()) else { return false };
-            item = map;
-        }
-        let Some(AttributeValue::String(text)) = item.0.get(last.as_str()) else { return false };
+        let Some(AttributeValue::String(text)) = self.attribute.find(item) else { return false };
         match &self.test {
             EntityTest::Equals(whole) => text == whole,
             EntityTest::Prefix(first) => text.starts_with(first.as_str()),

@@ -91,7 +91,7 @@ fn add(report: &mut LoadReport, outcome: Result<WriteOutcome, JoinError>) -> Res
     Ok(())
 }
 
-/// Who is next, per key.
+/// Turns of the writes of each key, in their order.
 #[derive(Default)]
 struct Turns {
     last: HashMap<u64, oneshot::Receiver<()>>,
