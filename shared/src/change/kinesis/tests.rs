@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::change::{ChangeKind, Content};
 use crate::replication::Replication;
@@ -178,6 +180,29 @@ fn an_expired_item_stays_as_its_rules_say() {
     assert_eq!(content.expired_at(), Some(Timestamp::from_millis(1_768_473_067_000)));
     let by_client = read(&KinesisRecordBuilder::remove("a", 1).json(), TABLE_ARN, &options);
     assert_eq!(by_client.change.expect("a change").content, Content::Tombstone);
+}
+
+proptest! {
+    #[test]
+    fn no_damage_of_a_record_causes_a_panic(at in any::<prop::sample::Index>(), byte in any::<u8>(), is_inside in any::<bool>()) {
+        let builder = KinesisRecordBuilder::modify("a", 1);
+        let damaged = |text: String| {
+            let mut bytes = text.into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes
+        };
+        let json = match is_inside {
+            true => builder.with_data(&BASE64_STANDARD.encode(damaged(builder.inner()))),
+            false => String::from_utf8_lossy(&damaged(builder.json())).into_owned(),
+        };
+        let Record { origin, change } = record(&json);
+        // Damage within DynamoDB's own record never hides the number by which Lambda knows the record.
+        prop_assert!(!is_inside || origin.sequence_number.is_some());
+        if let Err(error) = change {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
 }
 
 #[test]
