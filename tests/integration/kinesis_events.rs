@@ -86,7 +86,7 @@ async fn after(files: &[&str]) -> (usize, BTreeMap<String, String>) {
     (failed, function.index.visible().await)
 }
 
-/// What `replicate` makes of the same changes of a DynamoDB stream.
+/// Returns the documents that `replicate` makes of changes of a DynamoDB stream.
 async fn by_stream(files: &[&str]) -> BTreeMap<String, String> {
     let index = Index::new("stream");
     for file in files {
