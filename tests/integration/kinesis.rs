@@ -8,8 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use driftless::testing::{KinesisRecordBuilder, TABLE_ARN};
 use driftless_harness::activity::{ActivityItems, PARTITION_KEY, create_table};
 use driftless_harness::compare::compare;
 use driftless_harness::function::{BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
@@ -173,30 +172,14 @@ async fn a_troubled_kinesis_stream_of_dynamodb_local_converges() {
     a_troubled_kinesis_stream_converges(DynamoDbKind::DynamoDbLocal, ShardChoice::ByKey).await;
 }
 
-/// A record of Kinesis whose document is `{"n": n}`, changed at the `n`th microsecond; or a removal.
-fn record(kind: &str, key: &str, n: u64) -> String {
-    let mut change = json!({
-        "ApproximateCreationDateTime": 1_768_469_467_000_000 + n, "ApproximateCreationDateTimePrecision": "MICROSECOND",
-        "Keys": {"pk": {"S": key}}, "SizeBytes": 9,
-    });
-    if kind != "REMOVE" {
-        change["NewImage"] = json!({"n": {"N": n.to_string()}});
+/// A record of the `n`th microsecond, whose document is `{"n": n}` unless it is a removal.
+fn record(key: &str, n: u64) -> String {
+    match n % 4 {
+        0 => KinesisRecordBuilder::remove(key, n),
+        1 => KinesisRecordBuilder::insert(key, n),
+        _ => KinesisRecordBuilder::modify(key, n),
     }
-    let data = json!({
-        "awsRegion": "us-east-1", "eventID": format!("00000000-0000-4000-8000-{n:012}"), "eventName": kind,
-        "userIdentity": null, "recordFormat": "application/json", "tableName": "T", "dynamodb": change,
-        "eventSource": "aws:dynamodb",
-    });
-    let record = json!({
-        "kinesis": {
-            "kinesisSchemaVersion": "1.0", "partitionKey": key, "sequenceNumber": (10_u64.pow(18) + n).to_string(),
-            "data": STANDARD.encode(data.to_string()), "approximateArrivalTimestamp": 1_768_469_467.5,
-        },
-        "eventSource": "aws:kinesis", "eventVersion": "1.0", "eventID": format!("shardId-000000000000:{n}"),
-        "eventName": "aws:kinesis:record", "invokeIdentityArn": "arn:aws:iam::000000000000:role/local",
-        "awsRegion": "us-east-1", "eventSourceARN": "arn:aws:kinesis:us-east-1:000000000000:stream/T",
-    });
-    record.to_string()
+    .json()
 }
 
 async fn succeed(process: &mut FunctionProcess, records: &[String]) {
@@ -208,8 +191,7 @@ async fn succeed(process: &mut FunctionProcess, records: &[String]) {
 
 /// A process for records of the table `T`.
 fn process(index: &Index) -> FunctionProcess {
-    let arn = "arn:aws:dynamodb:us-east-1:000000000000:table/T";
-    let function = FunctionConfig::new("replicate-kinesis", KINESIS_BINARY.clone()).env("TABLE_ARN", arn);
+    let function = FunctionConfig::new("replicate-kinesis", KINESIS_BINARY.clone()).env("TABLE_ARN", TABLE_ARN);
     let settings = index.settings().into_iter();
     FunctionProcess::new(settings.fold(function.env("TABLE_NAME", "T"), |function, (name, value)| function.env(name, value)))
 }
@@ -221,7 +203,8 @@ async fn ten_processes_writing_the_same_key_through_kinesis_converge() {
         let mut process = process(&index);
         async move {
             for round in 0..20 {
-                succeed(&mut process, &[record("MODIFY", "hot", 1 + round * 10 + writer)]).await;
+                let n = 1 + round * 10 + writer;
+                succeed(&mut process, &[KinesisRecordBuilder::modify("hot", n).json()]).await;
             }
             process.kill().await;
         }
@@ -233,9 +216,7 @@ async fn ten_processes_writing_the_same_key_through_kinesis_converge() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_same_batch_of_kinesis_delivered_to_many_in_any_order_is_applied_once() {
     let index = Index::new("same-kinesis");
-    let kinds = ["REMOVE", "INSERT", "MODIFY", "MODIFY"];
-    let batch: Vec<String> =
-        (1..=200_u64).map(|n| record(kinds[usize::try_from(n % 4).expect("small")], &format!("k{}", n % 7), n)).collect();
+    let batch: Vec<String> = (1..=200).map(|n| record(&format!("k{}", n % 7), n)).collect();
     // Each in other pieces and from another record on, so that nobody's batches or orders meet.
     join_all((0..6).map(|at| {
         let (mut batch, mut process) = (batch.clone(), process(&index));

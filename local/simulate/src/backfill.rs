@@ -104,7 +104,7 @@ pub(crate) async fn repair<I: SimulatedIndex>(processes: Arc<Processes<I>>, nth:
         let now = || clock(world, nth);
         let options =
             RepairOptions { deadline: Instant::now() + DEADLINE, now: &now, replication: &Replication::default() };
-        let items = ModelItems(world);
+        let items = ModelItems::new(world);
         let report = tokio::select! {
             biased;
             () = process.killed.notified() => None,

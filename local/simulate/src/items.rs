@@ -24,7 +24,23 @@ pub(crate) fn identified(key: u8) -> (DocumentId, Key) {
 }
 
 /// Table of the model, as its items are read.
-pub(crate) struct ModelItems<'w, I>(pub(crate) &'w World<I>);
+pub(crate) struct ModelItems<'w, I> {
+    world: &'w World<I>,
+    /// True if they are read to decide between changes.
+    decides: bool,
+}
+
+impl<'w, I> ModelItems<'w, I> {
+    /// Items that a repair reads.
+    pub(crate) fn new(world: &'w World<I>) -> Self {
+        Self { world, decides: false }
+    }
+
+    /// Items that a function reads to decide between changes.
+    pub(crate) fn deciding(world: &'w World<I>) -> Self {
+        Self { world, decides: true }
+    }
+}
 
 impl<I: SimulatedIndex> Table for ModelItems<'_, I> {
     async fn describe(&self, _: Instant) -> Result<KeySchema, TableError> {
@@ -36,13 +52,18 @@ impl<I: SimulatedIndex> Table for ModelItems<'_, I> {
     }
 
     async fn get(&self, keys: &[Key], _: Consistency, _: Instant) -> Result<FoundItems, TableError> {
-        let (there, back) = (self.0.chance(9_000, keys.len() as u64, 30), self.0.chance(9_001, keys.len() as u64, 30));
+        let Self { world, decides } = self;
+        let (there, back) = (world.chance(9_000, keys.len() as u64, 30), world.chance(9_001, keys.len() as u64, 30));
+        if *decides {
+            world.count("items read to decide", keys.len() as u64);
+        }
         sleep(Duration::from_millis(there)).await;
         let items = {
-            let table = self.0.table();
+            let table = world.table();
             // An eventually consistent read may show an item as it was.
-            let shown = if self.0.stands(Guard::ConsistentItem) { &table.items } else { &table.former };
-            let mut ledger = self.0.ledger();
+            let is_former = *decides && !world.stands(Guard::ConsistentItem);
+            let shown = if is_former { &table.former } else { &table.items };
+            let mut ledger = world.ledger();
             let item = |key: &Key| {
                 let nth = (0..MOST_KEYS).find(|nth| identified(*nth).1 == *key)?;
                 ledger.note_read(identified(nth).0.as_str());

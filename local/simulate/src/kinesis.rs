@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use driftless::change::ChangeKind;
+use driftless::testing::{KinesisRecordBuilder, START_MICROS};
+use driftless::version::{ChangeTime, Generation, Version};
 use driftless_harness::mapping::record::StreamRecord;
 use driftless_harness::mapping::{KinesisPlace, delivered};
 use tokio::time::sleep;
@@ -28,19 +31,34 @@ pub(crate) struct KinesisChange {
     pub(crate) data: Bytes,
 }
 
-/// Returns DynamoDB's own record of a change. `image` is the member with the new image, if any.
-pub(crate) fn data(event: &str, number: u128, (time, precision): (u64, Option<&str>), keys: &str, image: &str) -> Bytes {
-    let precision =
-        precision.map(|name| format!(r#","ApproximateCreationDateTimePrecision":"{name}""#)).unwrap_or_default();
-    let json = format!(
-        r#"{{"awsRegion":"eu-central-1","eventID":"e{number}","eventName":"{event}","userIdentity":null,"recordFormat":"application/json","tableName":"T","dynamodb":{{"ApproximateCreationDateTime":{time},"Keys":{keys},{image}"SizeBytes":9{precision}}},"eventSource":"aws:dynamodb"}}"#
-    );
-    Bytes::from(json)
+/// Time of a change, as its record tells it.
+#[derive(Clone, Copy)]
+pub(crate) struct ToldTime {
+    /// Microseconds since the epoch.
+    pub(crate) micros: u64,
+    pub(crate) in_milliseconds: bool,
+    /// True if the record names the precision.
+    pub(crate) with_precision: bool,
+}
+
+/// Returns DynamoDB's own record of a change. `image` is the new image, if any.
+pub(crate) fn data(kind: ChangeKind, number: u128, time: ToldTime, keys: &str, image: Option<String>) -> Bytes {
+    let record = KinesisRecordBuilder::new(kind, "", time.micros - START_MICROS);
+    let mut record = record.event_id(format!("e{number}")).keys(keys);
+    if let Some(image) = image {
+        record = record.new_image(image);
+    }
+    if time.in_milliseconds {
+        record = record.in_milliseconds();
+    }
+    Bytes::from(if time.with_precision { record.inner() } else { record.without_precision().inner() })
 }
 
 /// Returns the last part of the version of a change of this event.
 pub(crate) fn version_name(number: u128) -> String {
-    format!("STUB{number}")
+    let time = ChangeTime::parse("1768469467000000", None).expect("a time");
+    let version = Version::from_kinesis(Generation(1), time, &format!("e{number}"));
+    version.as_str().rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 /// Returns the number of the `nth` record of all streams: longer than a number of DynamoDB Streams.

@@ -7,17 +7,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use driftless::dead_letter::Sender;
 use driftless::function::Deadlines;
+use driftless::function::replicate::{Function, Metrics, StreamEvent};
+use driftless::source::RecordSource;
+use driftless::testing::TABLE_ARN;
 use driftless::writer::Writer;
 use driftless_harness::function::InvocationOutcome;
 use driftless_harness::mapping::record::{StreamRecord, payload};
-use replicate::handler::{Function, StreamEvent};
-use replicate::metrics::Metrics;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::Client;
 use crate::guard::Guard;
 use crate::index::SimulatedIndex;
+use crate::items::ModelItems;
 use crate::mailbox::Mailbox;
 use crate::shown::ShownBatch;
 use crate::world::World;
@@ -109,6 +111,8 @@ impl<I: SimulatedIndex> Processes<I> {
         let deadlines = Deadlines::before(Instant::now() + TIMEOUT, MARGIN);
         let mut metrics = Metrics::new(records.len());
         let function = Function {
+            source: source_of(records),
+            items: Some(&ModelItems::deciding(&self.world)),
             read_options: &self.world.reading(),
             writer: Some(&process.writer),
             queue: Some(&process.mailbox),
@@ -118,7 +122,7 @@ impl<I: SimulatedIndex> Processes<I> {
             Ok(mut response) => {
                 let failures = &mut response.batch_item_failures;
                 for failure in failures.iter_mut() {
-                    failure.item_identifier = failure.item_identifier.take().map(|shown| batch.number_in_stream(shown));
+                    failure.item_identifier = batch.number_in_stream(std::mem::take(&mut failure.item_identifier));
                 }
                 if !self.world.stands(Guard::FailureReport) {
                     failures.clear();
@@ -143,4 +147,11 @@ impl<I: SimulatedIndex> Processes<I> {
         }
         loses
     }
+}
+
+/// Returns the source of the function that takes these records.
+fn source_of(records: &[StreamRecord]) -> RecordSource<'static> {
+    let source = records.first().and_then(|record| std::str::from_utf8(record.json()).ok());
+    let source = source.and_then(|json| RecordSource::of(json, Some(TABLE_ARN)));
+    source.unwrap_or(RecordSource::DynamoDbStreams)
 }

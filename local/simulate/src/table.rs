@@ -6,14 +6,13 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use driftless::change::ChangeKind;
+use driftless::testing::TABLE_ARN;
 use driftless_harness::mapping::record::StreamRecord;
 use driftless_harness::mapping::stream::StreamKind;
 
-use crate::kinesis::{self, KinesisChange};
+use crate::kinesis::{self, KinesisChange, ToldTime};
 use crate::schedule::KinesisSettings;
-
-/// ARN of the table.
-pub(crate) const TABLE_ARN: &str = "arn:aws:dynamodb:eu-central-1:123456789012:table/T";
 /// Name of the partition key.
 pub(crate) const PARTITION_KEY: &str = "pk";
 /// Number of partition keys.
@@ -215,13 +214,13 @@ impl ModelTable {
     pub(crate) fn put(&mut self, key: u8, item: ItemContent, now_ms: u64) -> WrittenChange {
         let before = self.items.insert(key, item);
         self.note_former(key, before);
-        self.record(if before.is_some() { "MODIFY" } else { "INSERT" }, key, Some(item), now_ms)
+        self.record(if before.is_some() { ChangeKind::Modify } else { ChangeKind::Insert }, key, Some(item), now_ms)
     }
 
     pub(crate) fn delete(&mut self, key: u8, now_ms: u64) -> Option<WrittenChange> {
         let before = self.items.remove(&key)?;
         self.note_former(key, Some(before));
-        Some(self.record("REMOVE", key, None, now_ms))
+        Some(self.record(ChangeKind::Remove, key, None, now_ms))
     }
 
     fn note_former(&mut self, key: u8, before: Option<ItemContent>) {
@@ -236,23 +235,24 @@ impl ModelTable {
         self.items.iter().map(|(&key, item)| (document_id(key), document(key, *item))).collect()
     }
 
-    fn record(&mut self, event: &str, key: u8, item: Option<ItemContent>, now_ms: u64) -> WrittenChange {
+    fn record(&mut self, kind: ChangeKind, key: u8, item: Option<ItemContent>, now_ms: u64) -> WrittenChange {
         self.changes += 1;
         let (id, poison) = (document_id(key), item.is_some_and(|item| item.poison));
         let mut written = WrittenChange { names: Vec::new(), id, poison, event: None, kinesis: Vec::new() };
-        let image = item.map_or_else(String::new, |item| format!(r#""NewImage":{},"#, image(key, item)));
+        let image = item.map(|item| image(key, item));
         for stream in self.enabled.clone() {
             let number = ROLL_OVER - 50 + 7 * self.changes - STREAM_GAP * stream as u128;
             match self.streams[stream].kind {
                 StreamKind::DynamoDb => {
                     written.names.push(number.to_string());
-                    self.append_table_record(stream, number, (event, key), &image, now_ms / 1_000);
+                    self.append_table_record(stream, number, (kind, key), image.as_deref(), now_ms / 1_000);
                 }
                 StreamKind::Kinesis => {
                     written.names.extend([kinesis::version_name(number), number.to_string()]);
                     let time = self.change_time(now_ms);
-                    written.event = Some((time.0, number));
-                    let data = kinesis::data(event, number, time, &keys(key), &image);
+                    let unit = if time.in_milliseconds { 1_000 } else { 1 };
+                    written.event = Some((time.micros / unit, number));
+                    let data = kinesis::data(kind, number, time, &keys(key), image.clone());
                     written.kinesis.push(KinesisChange { stream, partition: key % PARTITIONS, data });
                 }
             }
@@ -264,10 +264,12 @@ impl ModelTable {
         &mut self,
         stream: usize,
         number: u128,
-        (event, key): (&str, u8),
-        image: &str,
+        (kind, key): (ChangeKind, u8),
+        image: Option<&str>,
         at_s: u64,
     ) {
+        let event = kind.event_name();
+        let image = image.map_or_else(String::new, |image| format!(r#""NewImage":{image},"#));
         let Stream { arn, shards, .. } = &mut self.streams[stream];
         let json = format!(
             r#"{{"eventID":"e{number}","eventName":"{event}","eventSource":"aws:dynamodb","dynamodb":{{"ApproximateCreationDateTime":{at_s},"Keys":{},{image}"SequenceNumber":"{number}","StreamViewType":"NEW_IMAGE"}},"eventSourceARN":"{arn}"}}"#,
@@ -279,16 +281,16 @@ impl ModelTable {
         shards.iter_mut().find(open).expect("every partition has an open shard").records.push(record);
     }
 
-    /// Returns the time of the next change in Kinesis, and the member that says its precision, if it is there.
-    fn change_time(&mut self, now_ms: u64) -> (u64, Option<&'static str>) {
+    /// Returns the time of the next change in Kinesis.
+    fn change_time(&mut self, now_ms: u64) -> ToldTime {
         let same_percent = self.settings.map_or(0, |settings| u128::from(settings.same_time_percent));
         // By the number of the change, so that a shorter schedule keeps the times of what is left of it.
         let is_same = self.changes * 37 % 100 < same_percent;
         self.last_us = (now_ms * 1_000).max(self.last_us + u64::from(!is_same));
-        let is_told = self.changes % 3 != 0;
-        match self.milliseconds {
-            true => (self.last_us / 1_000, is_told.then_some("MILLISECOND")),
-            false => (self.last_us, is_told.then_some("MICROSECOND")),
+        ToldTime {
+            micros: self.last_us,
+            in_milliseconds: self.milliseconds,
+            with_precision: !self.changes.is_multiple_of(3),
         }
     }
 }

@@ -6,7 +6,7 @@
 use anyhow::{Context, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use driftless::stream::lambda_json::LambdaIdentity;
+use driftless::stream::lambda_json::{KinesisPayload, KinesisRecord, LambdaIdentity};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -172,53 +172,19 @@ pub struct KinesisPlace<'a> {
     pub arrival_s: f64,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DeliveredRecord<'a> {
-    kinesis: DeliveredBody<'a>,
-    event_source: &'a str,
-    event_version: &'a str,
-    #[serde(rename = "eventID")]
-    event_id: &'a str,
-    event_name: &'a str,
-    invoke_identity_arn: &'a str,
-    aws_region: &'a str,
-    #[serde(rename = "eventSourceARN")]
-    event_source_arn: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DeliveredBody<'a> {
-    kinesis_schema_version: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    partition_key: Option<&'a str>,
-    sequence_number: &'a str,
-    data: &'a str,
-    approximate_arrival_timestamp: f64,
-}
-
 /// Returns a record as Lambda delivers it. Without a partition key, its lane follows from its number.
 ///
 /// # Errors
 /// When it has no sequence number.
 pub fn delivered(place: KinesisPlace<'_>, partition_key: Option<&str>, data: &[u8]) -> Result<StreamRecord> {
-    let json = serde_json::to_vec(&DeliveredRecord {
-        kinesis: DeliveredBody {
-            kinesis_schema_version: "1.0",
-            partition_key,
-            sequence_number: place.sequence_number,
-            data: &STANDARD.encode(data),
-            approximate_arrival_timestamp: place.arrival_s,
-        },
-        event_source: "aws:kinesis",
-        event_version: "1.0",
-        event_id: &format!("{}:{}", place.shard, place.sequence_number),
-        event_name: "aws:kinesis:record",
-        invoke_identity_arn: "arn:aws:iam::000000000000:role/local",
-        aws_region: REGION,
-        event_source_arn: place.arn,
-    });
+    let payload = KinesisPayload {
+        kinesis_schema_version: "1.0",
+        partition_key,
+        sequence_number: place.sequence_number,
+        data: &STANDARD.encode(data),
+        approximate_arrival_timestamp: Some(place.arrival_s),
+    };
+    let json = serde_json::to_vec(&KinesisRecord::new(place.arn, place.shard, payload));
     let json = json.context("write the Kinesis record")?;
     let key = partition_key.unwrap_or(place.sequence_number);
     StreamRecord::new(place.sequence_number, place.arrival_s, &key, json.into())
@@ -281,7 +247,7 @@ mod tests {
     #[test]
     fn a_record_is_delivered_in_lambdas_form_and_an_absent_partition_key_stays_absent() {
         let place = KinesisPlace {
-            arn: "arn:stream",
+            arn: "arn:aws:kinesis:us-east-1:000000000000:stream/s",
             shard: "shardId-000000000006",
             sequence_number: "49590338271490256608559692538361571095921575989136588898",
             arrival_s: 1_545_084_650.987,
@@ -298,8 +264,7 @@ mod tests {
                 },
                 "eventSource": "aws:kinesis", "eventVersion": "1.0",
                 "eventID": format!("shardId-000000000006:{}", place.sequence_number),
-                "eventName": "aws:kinesis:record", "invokeIdentityArn": "arn:aws:iam::000000000000:role/local",
-                "awsRegion": "us-east-1", "eventSourceARN": "arn:stream",
+                "eventName": "aws:kinesis:record", "awsRegion": "us-east-1", "eventSourceARN": place.arn,
             })
         );
         let keyless = delivered(place, None, b"Hello").unwrap();

@@ -10,7 +10,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::types::{StreamDescriptionSummary, StreamStatus};
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::header::CONTENT_LENGTH;
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use ferrokinesis::store::StoreOptions;
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::clients::REGION;
@@ -20,6 +26,8 @@ use super::service::Service;
 
 /// More than all tests of a process open together.
 const OPEN_SHARDS: u32 = 10_000;
+/// More than any request for an iterator has.
+const MOST_BYTES: usize = 64 * 1024;
 const ACTIVE_LIMIT: Duration = Duration::from_secs(10);
 const ACTIVE_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -58,7 +66,28 @@ async fn serve(door: Door) -> Result<()> {
         ..StoreOptions::default()
     };
     let (app, _store) = ferrokinesis::create_app(options);
+    let app = app.layer(middleware::from_fn(name_stream));
     axum::serve(listener, app).with_graceful_shutdown(stop).await.context("serve Kinesis")
+}
+
+/// Names the stream of a request for an iterator that gives its ARN only: `ferrokinesis` wants the name.
+async fn name_stream(request: Request, next: Next) -> Response {
+    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+    if !target.is_some_and(|target| target.ends_with(".GetShardIterator")) {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, MOST_BYTES).await.unwrap_or_default();
+    let Ok(mut json) = serde_json::from_slice::<Value>(&body) else {
+        return next.run(Request::from_parts(head, body.into())).await;
+    };
+    if let Some((_, name)) = json["StreamARN"].as_str().and_then(|arn| arn.split_once(":stream/")) {
+        json["StreamName"] = name.into();
+    }
+    let body = json.to_string();
+    let mut request = Request::from_parts(head, Body::from(body));
+    request.headers_mut().remove(CONTENT_LENGTH);
+    next.run(request).await
 }
 
 /// Creates the stream `name` with `shards` open shards, unless there is one, and returns its ARN once it is active.
