@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::Client;
 use driftless::testing::{KinesisRecordBuilder, TABLE_ARN};
 use driftless_harness::activity::{ActivityItems, PARTITION_KEY, create_table};
 use driftless_harness::compare::compare;
-use driftless_harness::function::{BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
 use driftless_harness::function::build_function;
+use driftless_harness::function::{BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
 use driftless_harness::load::{self, Load, Meter};
 use driftless_harness::mapping::{
     BridgeCounts, DynamoDbStream, EventSourceMapping, KinesisBridge, KinesisFaults, MappingConfig, MappingStats,
@@ -75,9 +75,8 @@ impl<'s> KinesisSource<'s> {
     /// Settings of the function that this source has and a stream has not.
     async fn configured(self, function: FunctionConfig) -> FunctionConfig {
         let facts = TableFacts::of(self.tables, self.table).await.expect("a table");
-        let function = self.services.environment().into_iter().fold(function, |function, (name, value)| {
-            function.env(name, value)
-        });
+        let function =
+            self.services.environment().into_iter().fold(function, |function, (name, value)| function.env(name, value));
         function.env("TABLE_ARN", facts.arn).env("TABLE_NAME", self.table)
     }
 }
@@ -152,7 +151,8 @@ async fn a_troubled_kinesis_stream_converges(dynamodb: DynamoDbKind, choice: Sha
     assert!(stats.redelivered_batches > 0 && stats.faults > 0, "{stats:?}");
     assert_eq!((stats.records_read, stats.records_lost), (counts.put, 0), "{stats:?}");
     assert_eq!(messages.messages().len(), 0, "{:?}", messages.messages());
-    let comparison = compare(&tables, &table, index.client(), &index.name, Some(PARTITION_KEY)).await.expect("compared");
+    let comparison =
+        compare(&tables, &table, index.client(), &index.name, Some(PARTITION_KEY)).await.expect("compared");
     assert_eq!(comparison.differences(), 0, "{}", comparison.describe());
     assert!(comparison.items > 0 && comparison.items == comparison.documents, "{comparison:?}");
 }
@@ -193,7 +193,9 @@ async fn succeed(process: &mut FunctionProcess, records: &[String]) {
 fn process(index: &Index) -> FunctionProcess {
     let function = FunctionConfig::new("replicate-kinesis", KINESIS_BINARY.clone()).env("TABLE_ARN", TABLE_ARN);
     let settings = index.settings().into_iter();
-    FunctionProcess::new(settings.fold(function.env("TABLE_NAME", "T"), |function, (name, value)| function.env(name, value)))
+    FunctionProcess::new(
+        settings.fold(function.env("TABLE_NAME", "T"), |function, (name, value)| function.env(name, value)),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -30,4 +30,5 @@ mod simulation;
 mod stage;
 mod streams;
 mod support;
+mod switching;
 mod verify;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use driftless_display::console;
+use driftless_harness::mapping::stream::ChangeStream;
 use driftless_harness::mapping::{
-    DynamoDbStream, EventSourceMapping, KinesisBridge, KinesisFaults, KinesisStream, MappingConfig, ShardChoice,
+    EventSourceMapping, KinesisBridge, KinesisFaults, KinesisStream, MappingConfig, ShardChoice,
 };
 use driftless_harness::services::{EmbeddedKinesis, Service as _, create_stream, kinesis_client};
 
@@ -32,8 +33,15 @@ impl KinesisFeed {
     ///
     /// # Errors
     /// Where the table is in an AWS account, has no stream, or Kinesis refuses.
-    pub(crate) async fn start(pair: &Pair, table_stream: DynamoDbStream, disorder: Option<u64>) -> Result<Self> {
-        ensure!(!pair.is_in_account(), "`--source kinesis` works on local tables only: an account has a Kinesis of its own");
+    pub(crate) async fn start(
+        pair: &Pair,
+        (table_stream, key): (Arc<dyn ChangeStream>, &str),
+        disorder: Option<u64>,
+    ) -> Result<Self> {
+        ensure!(
+            !pair.is_in_account(),
+            "`--source kinesis` works on local tables only: an account has a Kinesis of its own"
+        );
         let (endpoint, own) = match pair.kinesis_endpoint() {
             Some(endpoint) => (endpoint.to_owned(), None),
             None => {
@@ -51,10 +59,9 @@ impl KinesisFeed {
             same_time_percent: 10,
             reshard_every: Some(RESHARDED_EVERY),
         });
-        let key = table_stream.partition_key().to_owned();
-        let bridge = KinesisBridge::new(client, name, &key, ShardChoice::ByKey, faults).await?;
-        let (stream, writer) = (Arc::new(table_stream), Arc::new(bridge.clone()));
-        let feed = EventSourceMapping::start(MappingConfig::default(), stream, writer, None).await?;
+        let bridge = KinesisBridge::new(client, name, key, ShardChoice::ByKey, faults).await?;
+        let writer = Arc::new(bridge.clone());
+        let feed = EventSourceMapping::start(MappingConfig::default(), table_stream, writer, None).await?;
         console::note(format!("the table's changes go into the Kinesis data stream {name}"));
         Ok(Self { bridge, feed, _own: own })
     }

@@ -215,7 +215,6 @@ fn named(source: &FunctionArgs, running: &BTreeMap<String, String>, existing: &E
         let given = source.environment.iter().rev().find(|(given, _)| given == name).map(|(_, value)| value.clone());
         given.or_else(|| callers(name)).or_else(|| running.get(name).cloned())
     };
-    let names =
-        [DYNAMODB_ENDPOINT, STREAMS_ENDPOINT, KINESIS_ENDPOINT, SQS_ENDPOINT, OPENSEARCH_ENDPOINT, AUTH, QUEUE];
+    let names = [DYNAMODB_ENDPOINT, STREAMS_ENDPOINT, KINESIS_ENDPOINT, SQS_ENDPOINT, OPENSEARCH_ENDPOINT, AUTH, QUEUE];
     names.into_iter().filter_map(|name| Some((name.to_owned(), value(name)?))).collect()
 }

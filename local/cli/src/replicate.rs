@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use driftless_display::console::{self, ProgressLine};
 use driftless_harness::mapping::record::StreamRecord;
 use driftless_harness::mapping::stream::ChangeStream;
-use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MappingStats, Observe};
+use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MappingStats, Observe, SinceStream};
 use driftless_harness::outcomes::{FunctionCounts, Tally};
 use driftless_harness::replay::LogLine;
 use driftless_harness::words::counted;
@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// Seed of what goes wrong on the way into Kinesis: records late and repeated, equal times, shards split and merged
     #[arg(long, value_name = "SEED")]
     disorder: Option<u64>,
+    /// Leave out changes that were made before this time, in seconds since 1970, as if their source began then
+    #[arg(long, value_name = "SECONDS")]
+    since: Option<u32>,
     /// End when the stream has drained
     #[arg(long)]
     once: bool,
@@ -59,10 +62,10 @@ pub(crate) struct Args {
     timeout: u64,
 }
 
-/// Source of changes.
+/// Source of a table's changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ChangeSource {
-    /// DynamoDB Streams
+    /// DynamoDB Streams of the table
     #[default]
     Streams,
     /// Kinesis Data Streams for DynamoDB
@@ -74,6 +77,11 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     ensure!(takes_kinesis || args.disorder.is_none(), "--disorder is for `--source kinesis`");
     let mut pair = Pair::find(&args.pair, daemon).await?;
     let table_stream = pair.stream().await?;
+    let key = table_stream.partition_key().to_owned();
+    let table_stream: Arc<dyn ChangeStream> = match args.since {
+        Some(since) => Arc::new(SinceStream::new(Arc::new(table_stream), 1_000 * i64::from(since))),
+        None => Arc::new(table_stream),
+    };
     let queue = pair.dead_letter_queue().await?;
     match &queue {
         Some((url, _)) => console::note(format!("dead letters go to {url}")),
@@ -93,10 +101,12 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     function.stdout_lines = Some(lines(tally.lines()));
     let feed = match args.source {
         ChangeSource::Streams => None,
-        ChangeSource::Kinesis => Some(KinesisFeed::start(&pair, table_stream.clone(), args.disorder).await?),
+        ChangeSource::Kinesis => {
+            Some(KinesisFeed::start(&pair, (Arc::clone(&table_stream), &key), args.disorder).await?)
+        }
     };
     let (stream, defaults): (Arc<dyn ChangeStream>, _) = match &feed {
-        None => (Arc::new(table_stream), MappingConfig::default()),
+        None => (table_stream, MappingConfig::default()),
         Some(feed) => (Arc::new(feed.stream()), MappingConfig::kinesis()),
     };
     let config = MappingConfig {

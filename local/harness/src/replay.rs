@@ -28,11 +28,12 @@ use crate::function::{
 const LAST_LINES: Duration = Duration::from_millis(20);
 
 /// Variables of the caller that the function sees, if they are set.
-const PASSED_ON: [&str; 21] = [
+const PASSED_ON: [&str; 23] = [
     "ANSWER_MARGIN_MS",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+    "AWS_ENDPOINT_URL_KINESIS",
     "AWS_ENDPOINT_URL_SECRETS_MANAGER",
     "AWS_ENDPOINT_URL_SQS",
     "AWS_REGION",
@@ -50,6 +51,7 @@ const PASSED_ON: [&str; 21] = [
     "REPLICATION",
     "REQUEST_TIMEOUT_MS",
     "RUST_LOG",
+    "TABLE_ARN",
 ];
 
 /// Replay sample events against a function's real binary.

@@ -2,14 +2,12 @@
 
 use fastrand::Rng;
 
-use crate::schedule::{
-    Act, EngineFault, KinesisSettings, QueueFault, RunSettings, Schedule, SimulatedSource, Step,
-};
+use crate::schedule::{Act, EngineFault, KinesisSettings, QueueFault, RunSettings, Schedule, SimulatedSource, Step};
 
 /// Statuses that may pass, the last two of them as if the deployment were wrong for a moment.
 const STATUSES: [u16; 6] = [429, 503, 500, 403, 404, 401];
 
-/// What a schedule through Kinesis has beside is drawn from other numbers, so that the schedules of streams stay.
+/// Seed of the part that only schedules through Kinesis have: other numbers, so that the schedules of streams stay.
 const KINESIS_SEED: u64 = 0x6b69_6e65_7369_7300;
 
 /// Generates the schedule of a seed.

@@ -1,7 +1,4 @@
-//! Kinesis of the model: a change as DynamoDB puts it, and its records, which come late, again, and to any shard.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! Kinesis of the model: a change as DynamoDB puts it, and a record of it as Lambda delivers it.
 
 use bytes::Bytes;
 use driftless::change::ChangeKind;
@@ -9,16 +6,6 @@ use driftless::testing::{KinesisRecordBuilder, START_MICROS};
 use driftless::version::{ChangeTime, Generation, Version};
 use driftless_harness::mapping::record::StreamRecord;
 use driftless_harness::mapping::{KinesisPlace, delivered};
-use tokio::time::sleep;
-
-use crate::index::SimulatedIndex;
-use crate::ledger::Ordinal;
-use crate::world::World;
-
-/// Longest delay of a late record.
-const LATE_MS: u64 = 400;
-/// Longest delay of a repetition.
-const REPEATED_MS: u64 = 1_500;
 
 /// A change on its way into Kinesis.
 #[derive(Clone, Debug)]
@@ -27,7 +14,7 @@ pub(crate) struct KinesisChange {
     pub(crate) stream: usize,
     /// Partition of its item.
     pub(crate) partition: u8,
-    /// DynamoDB's own record.
+    /// DynamoDB's own record, in JSON.
     pub(crate) data: Bytes,
 }
 
@@ -67,48 +54,18 @@ pub(crate) fn sequence_number(nth: u64) -> String {
 }
 
 /// Returns a record as Lambda delivers it.
-pub(crate) fn record(arn: &str, shard: usize, number: &str, now_ms: u64, change: &KinesisChange, keyless: bool) -> StreamRecord {
+pub(crate) fn record(
+    arn: &str,
+    shard: usize,
+    number: &str,
+    now_ms: u64,
+    change: &KinesisChange,
+    keyless: bool,
+) -> StreamRecord {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch fit into 53 bits")]
     let arrival_s = now_ms as f64 / 1_000.0;
     let place = KinesisPlace { arn, shard: &format!("shardId-{shard:012}"), sequence_number: number, arrival_s };
     let key = format!("p{}", change.partition);
     let key = (!keyless).then_some(key.as_str());
     delivered(place, key, &change.data).expect("the model's records are records")
-}
-
-/// Brings a change into its stream, now or later, once or twice, as the seed decides.
-pub(crate) fn put<I: SimulatedIndex>(world: &Arc<World<I>>, change: KinesisChange, ordinal: Ordinal) {
-    let Some(settings) = world.scenario.kinesis else { return };
-    let chance = |nth, end| world.chance(40_000 + ordinal as u64, nth, end);
-    let delay = if chance(0, 100) < settings.late_percent.into() { 1 + chance(1, LATE_MS) } else { 0 };
-    let repeated = (chance(2, 100) < settings.repeated_percent.into()).then(|| 1 + chance(3, REPEATED_MS));
-    if delay == 0 {
-        append(world, &change, ordinal);
-    } else {
-        world.count("late records", 1);
-        put_later(world, change.clone(), ordinal, delay);
-    }
-    if let Some(delay) = repeated {
-        world.count("repeated records", 1);
-        put_later(world, change, ordinal, delay);
-    }
-}
-
-fn put_later<I: SimulatedIndex>(world: &Arc<World<I>>, change: KinesisChange, ordinal: Ordinal, delay_ms: u64) {
-    world.table().begin_put();
-    let spawner = Arc::clone(world);
-    let world = Arc::clone(world);
-    spawner.activities.spawn(async move {
-        sleep(Duration::from_millis(delay_ms)).await;
-        append(&world, &change, ordinal);
-        world.table().end_put();
-        world.activities.notify();
-    });
-}
-
-fn append<I: SimulatedIndex>(world: &World<I>, change: &KinesisChange, ordinal: Ordinal) {
-    let any = world.scenario.kinesis.is_some_and(|settings| settings.any_shard);
-    let now_ms = world.clock.now_ms();
-    let number = world.table().append(change, now_ms, any.then(|| world.chance(50_000, ordinal as u64, u64::MAX)));
-    world.ledger().name(&number, ordinal);
 }

@@ -1,8 +1,6 @@
 //! On-failure message about records that the mapping gives up, as Lambda words it.
 
-use driftless_harness::mapping::on_failure::{
-    BatchInfo, Condition, DiscardedBatch, FailureMessage, RequestContext,
-};
+use driftless_harness::mapping::on_failure::{BatchInfo, Condition, DiscardedBatch, FailureMessage, RequestContext};
 use driftless_harness::mapping::record::StreamRecord;
 use driftless_harness::mapping::stream::StreamKind;
 

@@ -12,7 +12,7 @@ use crate::backfill::{PURGE_AGE, backfill, purge, repair};
 use crate::counts::EventCounts;
 use crate::guard::Missing;
 use crate::index::{self, SimulatedIndex};
-use crate::kinesis;
+use crate::kinesis_way;
 use crate::log::Closed;
 use crate::mapping::Mappings;
 use crate::messages::Messages;
@@ -147,7 +147,7 @@ impl<I: SimulatedIndex> Player<I> {
         let puts = std::mem::take(&mut written.kinesis);
         let ordinal = self.world.ledger().log(written);
         for change in puts {
-            kinesis::put(&self.world, change, ordinal);
+            kinesis_way::put(&self.world, change, ordinal);
         }
     }
 

@@ -45,7 +45,7 @@ pub struct RunSettings {
 /// Source of a schedule's records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum SimulatedSource {
-    /// DynamoDB Streams
+    /// DynamoDB Streams of the table
     #[default]
     Streams,
     /// Kinesis Data Streams for DynamoDB

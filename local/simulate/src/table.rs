@@ -57,7 +57,7 @@ pub(crate) struct WrittenChange {
     pub(crate) poison: bool,
     /// Time and number of its event in Kinesis, if it goes there.
     pub(crate) event: Option<(u64, u128)>,
-    /// What is still to be put into Kinesis.
+    /// Records that are still to be put into Kinesis.
     pub(crate) kinesis: Vec<KinesisChange>,
 }
 
@@ -156,7 +156,13 @@ impl ModelTable {
                 let middle = partitions.start.midpoint(partitions.end);
                 let children = [partitions.start..middle, middle..partitions.end].into_iter();
                 for partitions in children.filter(|part| !part.is_empty()) {
-                    shards.push(Shard { parents: vec![at], closed: false, records: Vec::new(), trimmed: 0, partitions });
+                    shards.push(Shard {
+                        parents: vec![at],
+                        closed: false,
+                        records: Vec::new(),
+                        trimmed: 0,
+                        partitions,
+                    });
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! The bridge from a table's stream into a Kinesis data stream: local databases write no Kinesis records of their own.
 //!
-//! It stands where a function stands: an event source mapping of the table's stream invokes it with records, and it puts
-//! them. So nothing of the stream is read here, and each record is put at least once. What DynamoDB's own way into
+//! It stands where a function stands: an event source mapping of the table's stream invokes it with records, and it
+//! puts them. So nothing of the stream is read here, and each record is put at least once. What DynamoDB's own way into
 //! Kinesis does to records, it does by a seed: [`KinesisFaults`].
 
 use std::{
@@ -42,8 +42,7 @@ use crate::stable_hash::StableHash;
 /// The most records and bytes in one request ("PutRecords", Kinesis Data Streams API reference).
 const MOST_RECORDS: usize = 500;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
-const BACKOFF: RetryBackoff =
-    RetryBackoff { initial: Duration::from_millis(20), maximum: Duration::from_secs(2) };
+const BACKOFF: RetryBackoff = RetryBackoff { initial: Duration::from_millis(20), maximum: Duration::from_secs(2) };
 
 /// Writer of a Kinesis data stream; clones are the same.
 #[derive(Clone, Debug)]
@@ -141,7 +140,8 @@ impl BridgeState {
 
     /// Returns the record that DynamoDB would put for a record of the table's stream.
     fn convert(&self, record: &RawValue, progress: &mut BridgeProgress) -> Result<KinesisPut> {
-        let record: TableRecord<'_> = serde_json::from_str(record.get()).context("read a record of the table's stream")?;
+        let record: TableRecord<'_> =
+            serde_json::from_str(record.get()).context("read a record of the table's stream")?;
         let change = &record.dynamodb;
         let table = table_arn(record.arn).and_then(|arn| arn.rsplit_once('/')).context("find the table in the ARN")?.1;
         let keys: Value = serde_json::from_str(change.keys.get()).context("read the keys")?;

@@ -18,9 +18,9 @@ use crate::stable_hash::StableHash;
 /// Precision of the times in a stream, as the destination's settings have it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimePrecision {
-    /// Thirteen digits.
+    /// Milliseconds: a number of thirteen digits.
     Millisecond,
-    /// Sixteen digits.
+    /// Microseconds: a number of sixteen digits.
     #[default]
     Microsecond,
 }
@@ -241,7 +241,10 @@ mod tests {
         let (microseconds, milliseconds) = (parts(TimePrecision::Microsecond), parts(TimePrecision::Millisecond));
         assert_eq!(id(&microseconds).0, id(&milliseconds).0);
         assert_eq!(id(&milliseconds).1, 1_720_740_233_012_u64);
-        assert_ne!(id(&microseconds).0, id(&ChangeParts { identity: b"stream/2", ..parts(TimePrecision::Microsecond) }).0);
+        assert_ne!(
+            id(&microseconds).0,
+            id(&ChangeParts { identity: b"stream/2", ..parts(TimePrecision::Microsecond) }).0
+        );
     }
 
     #[test]

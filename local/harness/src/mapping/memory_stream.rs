@@ -1,7 +1,8 @@
 //! A change stream generated in memory, for loads that no local database reaches and for tests.
 //!
-//! It behaves like a DynamoDB stream, or like a Kinesis data stream: a change goes to the open shard that owns its partition key; a shard that is
-//! split ends and has two children; iterators can expire, old records can be trimmed. Nothing is trimmed by itself.
+//! It behaves like a DynamoDB stream, or like a Kinesis data stream: a change goes to the open shard that owns its
+//! partition key; a shard that is split ends and has two children; iterators can expire, old records can be trimmed.
+//! Nothing is trimmed by itself.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -242,7 +243,11 @@ impl MemoryStream {
     fn data(&self, rules: &KinesisRules, change: &MemoryChange, arrival_s: f64) -> Result<KinesisPut> {
         let hash = |json: &[u8]| StableHash::of(json);
         let item = hash(&serde_json::to_vec(&change.keys).context("write the keys")?);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times after 1970 fit into 53 bits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "times after 1970 fit into 53 bits"
+        )]
         let time_us = (arrival_s * 1_000_000.0) as u64;
         let times = &mut rules.times.lock().unwrap_or_else(PoisonError::into_inner);
         let parts = ChangeParts {

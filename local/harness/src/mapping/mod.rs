@@ -48,6 +48,7 @@ mod read_ahead;
 pub mod record;
 pub mod response;
 mod shard;
+mod since;
 mod stats;
 pub mod stream;
 #[cfg(test)]
@@ -64,6 +65,7 @@ pub use kinesis_stream::{KinesisStream, ShardChoice};
 pub use lane::Observe;
 pub use memory_stream::{JsonItem, MemoryChange, MemoryStream};
 pub use on_failure::{FailureMessage, MemoryMessages, OnFailure};
+pub use since::SinceStream;
 pub use stats::MappingStats;
 
 use environments::Environments;

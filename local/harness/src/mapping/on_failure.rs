@@ -57,7 +57,7 @@ pub struct FailureMessage {
 /// Range of records that were given up, under the name that Lambda gives it.
 #[derive(Clone, Debug, Serialize)]
 pub enum DiscardedBatch {
-    /// Range of a DynamoDB stream.
+    /// Range of a stream of DynamoDB.
     #[serde(rename = "DDBStreamBatchInfo")]
     DynamoDb(BatchInfo),
     /// Range of a Kinesis data stream.
@@ -75,7 +75,7 @@ impl DiscardedBatch {
         }
     }
 
-    /// Returns the range.
+    /// Returns the range, whatever the kind of its stream.
     #[must_use]
     pub fn range(&self) -> &BatchInfo {
         match self {

@@ -21,7 +21,7 @@ pub enum StreamKind {
     /// Stream of a DynamoDB table.
     #[default]
     DynamoDb,
-    /// Kinesis data stream.
+    /// Kinesis data stream of any producer.
     Kinesis,
 }
 

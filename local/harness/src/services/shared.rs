@@ -10,7 +10,8 @@ use tokio::sync::OnceCell;
 
 use super::service::{Provided, provide};
 use super::{
-    DynamoDb, DynamoDbKind, ElasticMq, EmbeddedKinesis, EngineChoice, Existing, Jdks, OpenSearch, Services, WantedServices,
+    DynamoDb, DynamoDbKind, ElasticMq, EmbeddedKinesis, EngineChoice, Existing, Jdks, OpenSearch, Services,
+    WantedServices,
 };
 
 type Cell<S> = OnceCell<Arc<Provided<S>>>;

@@ -11,8 +11,8 @@ use aws_sdk_kinesis::{Client, primitives::Blob};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use driftless_harness::{
     mapping::{
-        BridgeCounts, EventSourceMapping, KinesisBridge, KinesisFaults, KinesisStream, MappingConfig, Observe, ShardChoice,
-        TimePrecision,
+        BridgeCounts, EventSourceMapping, KinesisBridge, KinesisFaults, KinesisStream, MappingConfig, Observe,
+        ShardChoice, TimePrecision,
         record::StreamRecord,
         stream::{ChangeStream, Shard, ShardId, ShardPosition},
     },
@@ -76,7 +76,9 @@ async fn records_have_lambdas_form_and_positions_are_at_after_and_behind_one() {
     let mut found = Vec::new();
     for shard in stream.shards().await.unwrap() {
         let iterator = stream.iterator(&shard.id, &ShardPosition::TrimHorizon).await.unwrap();
-        found.extend(stream.records(&iterator, 100).await.unwrap().records.into_iter().map(|record| (shard.id.clone(), record)));
+        found.extend(
+            stream.records(&iterator, 100).await.unwrap().records.into_iter().map(|record| (shard.id.clone(), record)),
+        );
     }
     assert_eq!(found.len(), 3);
     let (shard, second) = &found[1];
@@ -146,13 +148,16 @@ async fn bridged(choice: ShardChoice, faults: KinesisFaults) -> (BridgeCounts, V
     let (stage, database) = (Stage::start().await, Database::start().await);
     let bridge = KinesisBridge::new(stage.client.clone(), STREAM, "pk", choice, faults).await.expect("a bridge");
     let source: Arc<dyn ChangeStream> = Arc::new(database.stream().await);
-    let feed = EventSourceMapping::start(MappingConfig::default(), source, Arc::new(bridge.clone()), None).await.unwrap();
+    let feed =
+        EventSourceMapping::start(MappingConfig::default(), source, Arc::new(bridge.clone()), None).await.unwrap();
     let delivered = Arc::new(Delivered::default());
-    let config = MappingConfig { report_batch_item_failures: true, parallelization_factor: 3, ..MappingConfig::kinesis() };
+    let config =
+        MappingConfig { report_batch_item_failures: true, parallelization_factor: 3, ..MappingConfig::kinesis() };
     let stream: Arc<dyn ChangeStream> = Arc::new(bridge.stream());
     let observer = Some(Arc::clone(&delivered) as _);
-    let mapping =
-        EventSourceMapping::start_observed(config, stream, Arc::new(scripted_function()), None, observer).await.unwrap();
+    let mapping = EventSourceMapping::start_observed(config, stream, Arc::new(scripted_function()), None, observer)
+        .await
+        .unwrap();
     for n in 0..300 {
         let mut changed: HashMap<_, _> = item(&format!("k{}", n % 12));
         changed.insert("n".to_owned(), AttributeValue::N(n.to_string()));
@@ -177,7 +182,9 @@ async fn a_bridge_without_faults_puts_each_change_once_with_growing_times() {
     let (counts, delivered) = bridged(ShardChoice::ByKey, KinesisFaults::default()).await;
     assert_eq!(counts, BridgeCounts { put: 301, resharded: 0 });
     let mut last: BTreeMap<String, u64> = BTreeMap::new();
-    for change in delivered.iter().filter(|change| change["dynamodb"]["ApproximateCreationDateTimePrecision"] == "MICROSECOND") {
+    for change in
+        delivered.iter().filter(|change| change["dynamodb"]["ApproximateCreationDateTimePrecision"] == "MICROSECOND")
+    {
         let time = change["dynamodb"]["ApproximateCreationDateTime"].as_u64().expect("a number");
         let key = change["dynamodb"]["Keys"].to_string();
         assert!(last.insert(key, time).is_none_or(|before| before < time), "{change}");
@@ -202,7 +209,8 @@ async fn through_reordering_repetition_and_resharding_no_change_is_lost() {
         assert!(counts.put > 330 && counts.resharded >= 7, "{counts:?}");
         let ids: BTreeSet<_> = delivered.iter().map(|change| change["eventID"].as_str().expect("an id")).collect();
         assert_eq!(ids.len(), 301);
-        let ordered = |change: &&Value| change["dynamodb"]["NewImage"]["n"]["N"].as_str().and_then(|n| n.parse::<u32>().ok());
+        let ordered =
+            |change: &&Value| change["dynamodb"]["NewImage"]["n"]["N"].as_str().and_then(|n| n.parse::<u32>().ok());
         let numbers: Vec<_> = delivered.iter().filter_map(|change| ordered(&change)).collect();
         assert!(numbers.windows(2).filter(|pair| pair[1] < pair[0]).count() > 20, "{numbers:?}");
     }
