@@ -78,10 +78,16 @@ impl Shell {
 
     /// Runs a command to its end, and returns what it printed.
     pub(crate) async fn run(&self, line: &str) -> String {
+        let (succeeded, stdout, stderr) = self.output(line).await;
+        assert!(succeeded, "{line}\n{stdout}\n{stderr}");
+        stdout
+    }
+
+    /// The same of a command that may fail. Returns whether it succeeded, and what it printed on both outputs.
+    pub(crate) async fn output(&self, line: &str) -> (bool, String, String) {
         let output = self.bash(line).output().await.expect("bash runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(output.status.success(), "{line}\n{}\n{}", text(&output.stdout), text(&output.stderr));
-        text(&output.stdout)
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
     }
 
     /// Starts a command that goes on, and waits until it says so.

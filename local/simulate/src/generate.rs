@@ -38,9 +38,10 @@ fn through_kinesis(mut schedule: Schedule) -> Schedule {
             _ => {}
         }
     }
-    for _ in 0..rng.u8(..3) {
+    for _ in 0..rng.u8(..4) {
         let act = if rng.u8(..3) == 0 { Act::AddSource } else { Act::SwitchPrecision };
-        schedule.steps.insert(rng.usize(..=schedule.steps.len()), Step { after_ms: rng.u32(0..20), act });
+        let after_ms = if rng.bool() { 0 } else { rng.u32(0..20) };
+        schedule.steps.insert(rng.usize(..=schedule.steps.len()), Step { after_ms, act });
     }
     schedule
 }
