@@ -1,5 +1,6 @@
 //! The README's "Your own table in ten minutes", run as it is written, command by command.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Duration;
@@ -33,15 +34,17 @@ fn commands() -> Vec<String> {
 }
 
 /// A shell on the shared services, in which `cargo local` is the tool that was built.
-struct Shell {
+pub(crate) struct Shell {
     folder: TempDir,
     tables: Client,
     table: String,
     has_aws: bool,
+    /// Variables of its commands.
+    pub(crate) environment: BTreeMap<String, String>,
 }
 
 impl Shell {
-    async fn new(table: &str) -> Self {
+    pub(crate) async fn new(table: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = std::env::var("PATH").unwrap_or_default();
         let home = folder.path().join("home");
@@ -58,6 +61,7 @@ impl Shell {
             tables: dynamodb_client(services().dynamodb_endpoint()),
             table: table.to_owned(),
             has_aws: aws.is_ok_and(|status| status.success()),
+            environment: BTreeMap::new(),
         }
     }
 
@@ -67,20 +71,27 @@ impl Shell {
         command.arg("-c").arg(format!("set -eu\n{line}"));
         command.env("PATH", format!("{}:{path}", self.folder.path().display()));
         command.envs(services().environment()).env_remove("DEAD_LETTER_QUEUE_URL").env_remove("PARTITION_KEY");
+        command.envs(&self.environment);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }
 
     /// Runs a command to its end, and returns what it printed.
-    async fn run(&self, line: &str) -> String {
+    pub(crate) async fn run(&self, line: &str) -> String {
+        let (succeeded, stdout, stderr) = self.output(line).await;
+        assert!(succeeded, "{line}\n{stdout}\n{stderr}");
+        stdout
+    }
+
+    /// The same of a command that may fail. Returns whether it succeeded, and what it printed on both outputs.
+    pub(crate) async fn output(&self, line: &str) -> (bool, String, String) {
         let output = self.bash(line).output().await.expect("bash runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(output.status.success(), "{line}\n{}\n{}", text(&output.stdout), text(&output.stderr));
-        text(&output.stdout)
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
     }
 
     /// Starts a command that goes on, and waits until it says so.
-    async fn start(&self, line: &str, ready: &str) -> Child {
+    pub(crate) async fn start(&self, line: &str, ready: &str) -> Child {
         let mut child = self.bash(&format!("exec {line}")).spawn().expect("bash starts");
         let mut lines = BufReader::new(child.stderr.take().expect("standard error")).lines();
         let reading = async {
@@ -165,8 +176,12 @@ async fn the_readmes_own_table_is_searched_after_its_commands() {
     let mut ids: Vec<&str> = ids.collect();
     ids.sort_unstable();
     assert_eq!(ids, ["1", "3"], "{found}");
-    let mut replicate = replicate.expect("the section starts it");
-    let pid = replicate.id().expect("it runs").to_string();
+    interrupt(replicate.expect("the section starts it")).await;
+}
+
+/// Ends a command as Ctrl-C does.
+pub(crate) async fn interrupt(mut command: Child) {
+    let pid = command.id().expect("it runs").to_string();
     Command::new("kill").args(["-INT", &pid]).status().await.expect("a signal");
-    assert!(replicate.wait().await.expect("it ends").success());
+    assert!(command.wait().await.expect("it ends").success());
 }

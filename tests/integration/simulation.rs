@@ -10,7 +10,7 @@ use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, IndexRequirem
 use driftless::outcome::Problem;
 use driftless::target::{Call, ConditionalWrite, Position, StoredState, Target, Written};
 use driftless::time::Timestamp;
-use driftless_simulate::{Missing, Played, SimulatedIndex, Tombstone, generate, play_on, replay};
+use driftless_simulate::{Missing, Played, SimulatedIndex, SimulatedSource, Tombstone, generate, play_on, replay};
 use futures::StreamExt as _;
 use opensearch::http::Method;
 use serde_json::{Value, json};
@@ -111,8 +111,8 @@ impl SimulatedIndex for EngineIndex {
     }
 }
 
-async fn play_both(seed: u64) -> (u64, Played, Played) {
-    let schedule = generate(seed);
+async fn play_both((source, seed): (SimulatedSource, u64)) -> (u64, Played, Played) {
+    let schedule = generate(seed, source);
     let index = EngineIndex::create(seed).await;
     let played = play_on(&schedule, index, Missing::default(), true).await;
     (seed, played, replay(&schedule, Missing::default()))
@@ -120,7 +120,9 @@ async fn play_both(seed: u64) -> (u64, Played, Played) {
 
 #[tokio::test]
 async fn the_engine_and_the_simulations_model_of_it_agree() {
-    let both: Vec<_> = futures::stream::iter(SCHEDULES).map(play_both).buffer_unordered(AT_ONCE).collect().await;
+    let sources = [SimulatedSource::Streams, SimulatedSource::Kinesis];
+    let schedules = sources.into_iter().flat_map(|source| SCHEDULES.map(move |seed| (source, seed)));
+    let both: Vec<_> = futures::stream::iter(schedules).map(play_both).buffer_unordered(AT_ONCE).collect().await;
     let mut conflicts = 0;
     for (seed, real, model) in both {
         assert_eq!(real.broken, None, "seed {seed}:\n{}", real.lines.join("\n"));

@@ -40,7 +40,7 @@ pub(crate) fn function(index: &Index) -> FunctionConfig {
 }
 
 /// The template's settings, with small batches, lanes, and every fault there is.
-fn troubled() -> MappingConfig {
+pub(crate) fn troubled() -> MappingConfig {
     MappingConfig {
         batch_size: 3,
         parallelization_factor: 2,

@@ -14,6 +14,7 @@ mod check;
 mod daemon;
 mod down;
 mod find;
+mod kinesis;
 mod letters;
 mod load;
 mod mapping;

@@ -15,8 +15,8 @@ use driftless_harness::list_dead_letters::queue_at;
 use driftless_harness::mapping::{DynamoDbStream, OnFailure};
 use driftless_harness::replay::FunctionArgs;
 use driftless_harness::services::{
-    Account, DYNAMODB_ENDPOINT, Existing, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, STREAMS_ENDPOINT, create_queue,
-    dynamodb_client, streams_client,
+    Account, DYNAMODB_ENDPOINT, Existing, KINESIS_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, STREAMS_ENDPOINT,
+    create_queue, dynamodb_client, streams_client,
 };
 use driftless_harness::slices::about;
 use driftless_harness::table::TableFacts;
@@ -71,7 +71,7 @@ impl Pair {
     /// Where a service is missing or does not answer, or there is no such table.
     pub(crate) async fn find(args: &PairArgs, daemon: &Daemon) -> Result<Self> {
         let account = if args.aws { Some(Account::from_env().await?) } else { None };
-        let existing = Existing { sqs: None, ..Existing::from_env() };
+        let existing = Existing { kinesis: None, sqs: None, ..Existing::from_env() };
         existing.lines().iter().for_each(console::note);
         existing.check().await?;
         let running = match daemon.state()? {
@@ -155,6 +155,16 @@ impl Pair {
         self.environment.get(OPENSEARCH_ENDPOINT).map(String::as_str).unwrap_or_default()
     }
 
+    /// Returns `true` if the table is in an AWS account.
+    pub(crate) fn is_in_account(&self) -> bool {
+        self.account.is_some()
+    }
+
+    /// URL of Kinesis, if one runs.
+    pub(crate) fn kinesis_endpoint(&self) -> Option<&str> {
+        self.environment.get(KINESIS_ENDPOINT).map(String::as_str)
+    }
+
     /// The table's stream.
     ///
     /// # Errors
@@ -205,6 +215,6 @@ fn named(source: &FunctionArgs, running: &BTreeMap<String, String>, existing: &E
         let given = source.environment.iter().rev().find(|(given, _)| given == name).map(|(_, value)| value.clone());
         given.or_else(|| callers(name)).or_else(|| running.get(name).cloned())
     };
-    let names = [DYNAMODB_ENDPOINT, STREAMS_ENDPOINT, SQS_ENDPOINT, OPENSEARCH_ENDPOINT, AUTH, QUEUE];
+    let names = [DYNAMODB_ENDPOINT, STREAMS_ENDPOINT, KINESIS_ENDPOINT, SQS_ENDPOINT, OPENSEARCH_ENDPOINT, AUTH, QUEUE];
     names.into_iter().filter_map(|name| Some((name.to_owned(), value(name)?))).collect()
 }

@@ -9,13 +9,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use driftless_display::console::{self, ProgressLine};
 use driftless_harness::mapping::record::StreamRecord;
-use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MappingStats, Observe};
+use driftless_harness::mapping::stream::ChangeStream;
+use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MappingStats, Observe, SinceStream};
 use driftless_harness::outcomes::{FunctionCounts, Tally};
 use driftless_harness::replay::LogLine;
 use driftless_harness::words::counted;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::daemon::Daemon;
+use crate::kinesis::KinesisFeed;
 use crate::pair::{Pair, PairArgs};
 use crate::resumed::ended;
 
@@ -43,6 +45,15 @@ pub(crate) struct Args {
     /// Parallelization factor, 1 to 10: lanes of each shard, each with its own process
     #[arg(long, default_value_t = MappingConfig::default().parallelization_factor, value_name = "N")]
     factor: usize,
+    /// Source of the changes: the table's stream, or Kinesis, which a bridge fills from that stream
+    #[arg(long, value_enum, default_value_t)]
+    source: ChangeSource,
+    /// Seed of what goes wrong on the way into Kinesis: records late and repeated, equal times, shards split and merged
+    #[arg(long, value_name = "SEED")]
+    disorder: Option<u64>,
+    /// Leave out changes that were made before this time, in seconds since 1970, as if their source began then
+    #[arg(long, value_name = "SECONDS")]
+    since: Option<u32>,
     /// End when the stream has drained
     #[arg(long)]
     once: bool,
@@ -51,15 +62,36 @@ pub(crate) struct Args {
     timeout: u64,
 }
 
+/// Source of a table's changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ChangeSource {
+    /// DynamoDB Streams of the table
+    #[default]
+    Streams,
+    /// Kinesis Data Streams for DynamoDB
+    Kinesis,
+}
+
 pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
+    let takes_kinesis = args.source == ChangeSource::Kinesis;
+    ensure!(takes_kinesis || args.disorder.is_none(), "--disorder is for `--source kinesis`");
     let mut pair = Pair::find(&args.pair, daemon).await?;
-    let stream = pair.stream().await?;
+    let table_stream = pair.stream().await?;
+    let key = table_stream.partition_key().to_owned();
+    let table_stream: Arc<dyn ChangeStream> = match args.since {
+        Some(since) => Arc::new(SinceStream::new(Arc::new(table_stream), 1_000 * i64::from(since))),
+        None => Arc::new(table_stream),
+    };
     let queue = pair.dead_letter_queue().await?;
     match &queue {
         Some((url, _)) => console::note(format!("dead letters go to {url}")),
         None => console::note("no queue for dead letters: a change that OpenSearch refuses is retried until Ctrl-C"),
     }
-    let mut function = pair.function("replicate", Duration::from_secs(args.timeout))?;
+    let name = match args.source {
+        ChangeSource::Streams => "replicate",
+        ChangeSource::Kinesis => "replicate-kinesis",
+    };
+    let mut function = pair.function(name, Duration::from_secs(args.timeout))?.env("TABLE_ARN", &pair.facts.arn);
     if let Some(definition) = &args.definition {
         let path = definition.canonicalize().with_context(|| format!("find {}", definition.display()))?;
         let path = path.to_str().context("read the path of the definition as text")?.to_owned();
@@ -67,18 +99,28 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     }
     let (tally, arrivals) = (Tally::default(), Arc::new(Arrivals::default()));
     function.stdout_lines = Some(lines(tally.lines()));
+    let feed = match args.source {
+        ChangeSource::Streams => None,
+        ChangeSource::Kinesis => {
+            Some(KinesisFeed::start(&pair, (Arc::clone(&table_stream), &key), args.disorder).await?)
+        }
+    };
+    let (stream, defaults): (Arc<dyn ChangeStream>, _) = match &feed {
+        None => (table_stream, MappingConfig::default()),
+        Some(feed) => (Arc::new(feed.stream()), MappingConfig::kinesis()),
+    };
     let config = MappingConfig {
         batch_size: args.batch_size,
         parallelization_factor: args.factor,
         maximum_retry_attempts: queue.is_some().then_some(RETRIES),
         bisect_batch_on_function_error: true,
         report_batch_item_failures: true,
-        ..MappingConfig::default()
+        ..defaults
     };
     let on_failure = queue.map(|(_, queue)| queue);
     let mapping = EventSourceMapping::start_observed(
         config,
-        Arc::new(stream),
+        stream,
         Arc::new(function),
         on_failure,
         Some(Arc::clone(&arrivals) as _),
@@ -91,8 +133,14 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
         pair.engine(),
         if args.once { "" } else { "; Ctrl-C ends it" }
     ));
+    let all = async {
+        if let Some(feed) = &feed {
+            feed.wait_until_put(NO_LIMIT).await?;
+        }
+        mapping.wait_until_drained(NO_LIMIT).await
+    };
     let drained = tokio::select! {
-        drained = mapping.wait_until_drained(NO_LIMIT), if args.once => drained,
+        drained = all, if args.once => drained,
         ended = ended() => ended,
         never = show(&mapping, &tally, &arrivals) => match never {},
     };

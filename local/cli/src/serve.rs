@@ -47,7 +47,13 @@ impl Choice {
 
     pub(crate) fn wanted(self) -> WantedServices {
         let engine = (!self.no_engine).then_some(self.engine);
-        WantedServices { dynamodb: self.dynamodb, sqs: !self.no_sqs, engine, purpose: Purpose::Background }
+        WantedServices {
+            dynamodb: self.dynamodb,
+            kinesis: true,
+            sqs: !self.no_sqs,
+            engine,
+            purpose: Purpose::Background,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum as _;
 use driftless_display::console::{self, ProgressLine};
 use driftless_display::style;
-use driftless_simulate::{Guard, Missing, RunSummary, Schedule, SimulationRun, generate, shrunk};
+use driftless_simulate::{Guard, Missing, RunSummary, Schedule, SimulatedSource, SimulationRun, generate, shrunk};
 
 const REFRESH: Duration = Duration::from_millis(200);
 
@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// The first schedule's seed; the next one's is one more
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Source of the records
+    #[arg(long, value_enum, default_value_t)]
+    source: SimulatedSource,
     /// Take a guard away; may be given more than once
     #[arg(long, value_name = "GUARD", value_enum, hide_possible_values = true)]
     without: Vec<Guard>,
@@ -33,10 +36,10 @@ pub(crate) struct Args {
     #[arg(long)]
     jobs: Option<usize>,
     /// Play one schedule that was kept, and show what happens
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["schedules", "seed", "jobs"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["schedules", "seed", "source", "jobs"])]
     replay: Option<PathBuf>,
     /// List the guards that can be taken away
-    #[arg(long, conflicts_with_all = ["replay", "schedules", "seed", "jobs", "without"])]
+    #[arg(long, conflicts_with_all = ["replay", "schedules", "seed", "source", "jobs", "without"])]
     list_guards: bool,
 }
 
@@ -56,7 +59,13 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 
 async fn play(args: &Args, missing: Missing) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let run = SimulationRun { schedules: args.schedules, seed: args.seed, missing, jobs: args.jobs.unwrap_or(cores) };
+    let run = SimulationRun {
+        schedules: args.schedules,
+        seed: args.seed,
+        source: args.source,
+        missing,
+        jobs: args.jobs.unwrap_or(cores),
+    };
     let started = Instant::now();
     let done = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&done);
@@ -76,7 +85,7 @@ async fn play(args: &Args, missing: Missing) -> Result<()> {
     };
     console::note(format!("seed {seed}: {broken}"));
     console::note("shrinking the schedule…");
-    let small = shrunk(generate(seed), missing);
+    let small = shrunk(generate(seed, args.source), missing);
     let file = driftless_harness::services::local_dir().join(format!("schedule-{seed}.json"));
     keep(&small, &file)?;
     show(small, missing);

@@ -9,7 +9,6 @@ use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::outcome::Outcome;
 use driftless::replication::Replication;
-use driftless::table::{Consistency, FoundItems, ItemPage, Key, KeySchema, PageRequest, Table, TableError};
 use driftless::target::{Call, Position};
 use driftless::time::Timestamp;
 use driftless::version::{Generation, SequenceNumber, StreamLabel, Version};
@@ -19,14 +18,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::guard::Guard;
 use crate::index::SimulatedIndex;
+use crate::items::{MOST_KEYS, ModelItems, identified};
 use crate::process::Processes;
-use crate::table::{image, keys as keys_of};
+use crate::table::image;
 use crate::world::World;
 
 /// Number of items that the backfill reads together.
 const PAGE: usize = 3;
-/// Number of keys that a repair looks at: more than any schedule has.
-const MOST_KEYS: u8 = 8;
 /// Age from which a tombstone may be purged: that of the last stale write that can arrive, with a margin for clocks.
 pub(crate) const PURGE_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 const DEADLINE: Duration = Duration::from_millis(1_800);
@@ -92,13 +90,6 @@ fn clock<I: SimulatedIndex>(world: &World<I>, nth: u64) -> Timestamp {
     Timestamp::from_millis(world.clock.now_ms() - skew + world.chance(7_000, nth, 2 * skew + 1))
 }
 
-fn identified(key: u8) -> (DocumentId, Key) {
-    let keys = keys_of(key);
-    let keys = Item::from_json(&keys).expect("the model's keys are keys");
-    let id = DocumentId::from_keys(&keys, None).expect("the model's keys are keys");
-    (id, Key::from_attributes(&keys).expect("the model's keys are keys"))
-}
-
 /// Makes every document equal to its item. Returns `true` if the engine took all of them.
 ///
 /// Minutes pass before: a repair decides only on changes that are older than its margin.
@@ -113,7 +104,7 @@ pub(crate) async fn repair<I: SimulatedIndex>(processes: Arc<Processes<I>>, nth:
         let now = || clock(world, nth);
         let options =
             RepairOptions { deadline: Instant::now() + DEADLINE, now: &now, replication: &Replication::default() };
-        let items = RepairTable(world);
+        let items = ModelItems::new(world);
         let report = tokio::select! {
             biased;
             () = process.killed.notified() => None,
@@ -128,37 +119,6 @@ pub(crate) async fn repair<I: SimulatedIndex>(processes: Arc<Processes<I>>, nth:
             Some(_) => sleep(Duration::from_millis(100)).await,
             None => process = processes.start(false),
         }
-    }
-}
-
-/// Table of the model, as a repair reads it: consistently, and with delays.
-struct RepairTable<'w, I>(&'w World<I>);
-
-impl<I: SimulatedIndex> Table for RepairTable<'_, I> {
-    async fn describe(&self, _: Instant) -> Result<KeySchema, TableError> {
-        Err(TableError::Refused("a repair describes no table".to_owned()))
-    }
-
-    async fn page(&self, _: PageRequest<'_>, _: Instant) -> Result<ItemPage, TableError> {
-        Err(TableError::Refused("a repair reads by key".to_owned()))
-    }
-
-    async fn get(&self, keys: &[Key], _: Consistency, _: Instant) -> Result<FoundItems, TableError> {
-        let (there, back) = (self.0.chance(9_000, keys.len() as u64, 30), self.0.chance(9_001, keys.len() as u64, 30));
-        sleep(Duration::from_millis(there)).await;
-        let items = {
-            let table = self.0.table();
-            let mut ledger = self.0.ledger();
-            let item = |key: &Key| {
-                let nth = (0..MOST_KEYS).find(|nth| identified(*nth).1 == *key)?;
-                ledger.note_read(identified(nth).0.as_str());
-                let image = image(nth, *table.items.get(&nth)?);
-                Some(Item::from_json(&image).expect("the model's items are items").into_owned())
-            };
-            keys.iter().map(item).collect()
-        };
-        sleep(Duration::from_millis(back)).await;
-        Ok(FoundItems { items, capacity: 0.0 })
     }
 }
 

@@ -2,14 +2,51 @@
 
 use fastrand::Rng;
 
-use crate::schedule::{Act, EngineFault, QueueFault, RunSettings, Schedule, Step};
+use crate::schedule::{Act, EngineFault, KinesisSettings, QueueFault, RunSettings, Schedule, SimulatedSource, Step};
 
 /// Statuses that may pass, the last two of them as if the deployment were wrong for a moment.
 const STATUSES: [u16; 6] = [429, 503, 500, 403, 404, 401];
 
+/// Seed of the part that only schedules through Kinesis have: other numbers, so that the schedules of streams stay.
+const KINESIS_SEED: u64 = 0x6b69_6e65_7369_7300;
+
 /// Generates the schedule of a seed.
 #[must_use]
-pub fn generate(seed: u64) -> Schedule {
+pub fn generate(seed: u64, source: SimulatedSource) -> Schedule {
+    let schedule = through_streams(seed);
+    match source {
+        SimulatedSource::Streams => schedule,
+        SimulatedSource::Kinesis => through_kinesis(schedule),
+    }
+}
+
+/// Turns a schedule into one that begins with Kinesis.
+fn through_kinesis(mut schedule: Schedule) -> Schedule {
+    let mut rng = Rng::with_seed(schedule.seed ^ KINESIS_SEED);
+    let mut percent = |most: u8| if rng.u8(..4) == 0 { 0 } else { rng.u8(..=most) };
+    schedule.scenario.kinesis = Some(KinesisSettings {
+        late_percent: percent(60),
+        repeated_percent: percent(40),
+        same_time_percent: percent(60),
+        any_shard: rng.u8(..3) == 0,
+        milliseconds: rng.u8(..4) == 0,
+    });
+    for step in &mut schedule.steps {
+        match step.act {
+            Act::Split if rng.bool() => step.act = Act::Merge,
+            Act::RaiseGeneration | Act::RecreateStream if rng.bool() => step.act = Act::SwitchSource,
+            _ => {}
+        }
+    }
+    for _ in 0..rng.u8(..4) {
+        let act = if rng.u8(..3) == 0 { Act::AddSource } else { Act::SwitchPrecision };
+        let after_ms = if rng.bool() { 0 } else { rng.u32(0..20) };
+        schedule.steps.insert(rng.usize(..=schedule.steps.len()), Step { after_ms, act });
+    }
+    schedule
+}
+
+fn through_streams(seed: u64) -> Schedule {
     let mut rng = Rng::with_seed(seed);
     let keys = rng.u8(1..=6);
     let scenario = scenario(&mut rng);
@@ -37,6 +74,7 @@ fn scenario(rng: &mut Rng) -> RunSettings {
         parents_first: rng.u8(..4) != 0,
         in_order: rng.u8(..4) != 0,
         skew_ms: if rng.bool() { 0 } else { rng.u32(1..600_000) },
+        kinesis: None,
     }
 }
 

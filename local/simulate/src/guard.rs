@@ -22,6 +22,16 @@ pub enum Guard {
     SequencePadding,
     /// Changes of a re-created stream are newer than its predecessor's
     StreamLabel,
+    /// Changes from Kinesis are ordered by the time of the change, not by their place in the stream
+    ChangeTime,
+    /// Times in milliseconds count as the microseconds that they are
+    TimeUnit,
+    /// Times of two precisions have no order where they are close
+    PrecisionMargin,
+    /// Two changes of one item at one time are different changes
+    EventId,
+    /// An item that decides between two changes is read consistently
+    ConsistentItem,
     /// Changes of a raised generation are newer than all before
     Generation,
     /// A duplicate whose write was never acknowledged is written once more

@@ -16,13 +16,16 @@ pub(crate) type Ordinal = usize;
 struct LoggedChange {
     id: String,
     poison: bool,
+    /// Time and number of its event in Kinesis.
+    event: Option<(u64, u128)>,
 }
 
 /// Book of all changes.
 #[derive(Default)]
 pub(crate) struct Ledger {
     changes: Vec<LoggedChange>,
-    by_sequence: HashMap<u128, Ordinal>,
+    /// Names of changes: the last parts of their versions, and the sequence numbers of their records.
+    by_name: HashMap<String, Ordinal>,
     /// Newest change of each document that was ever in the index.
     newest: BTreeMap<String, Ordinal>,
     /// Newest change of each document that the engine acknowledged.
@@ -42,21 +45,30 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn log(&mut self, written: WrittenChange) {
+    /// Notes a new change. Returns its place.
+    pub(crate) fn log(&mut self, written: WrittenChange) -> Ordinal {
         let change = self.changes.len();
-        // Without a guard, the functions are shown the number as a text.
-        let as_text = as_text(&written.sequence.to_string()).parse().expect("digits that fit");
-        self.by_sequence.extend([(written.sequence, change), (as_text, change)]);
+        for name in &written.names {
+            // Without a guard, the functions are shown a number as a text.
+            self.name(&as_text(name), change);
+            self.name(name, change);
+        }
         self.last.insert(written.id.clone(), change);
-        self.changes.push(LoggedChange { id: written.id, poison: written.poison });
+        self.changes.push(LoggedChange { id: written.id, poison: written.poison, event: written.event });
+        change
+    }
+
+    /// Gives a change another name: the number of its next record.
+    pub(crate) fn name(&mut self, name: &str, change: Ordinal) {
+        self.by_name.insert(unpadded(name).to_owned(), change);
     }
 
     pub(crate) fn len(&self) -> usize {
         self.changes.len()
     }
 
-    pub(crate) fn ordinal(&self, sequence: &str) -> Option<Ordinal> {
-        sequence.parse().ok().and_then(|sequence: u128| self.by_sequence.get(&sequence).copied())
+    pub(crate) fn ordinal(&self, name: &str) -> Option<Ordinal> {
+        self.by_name.get(unpadded(name)).copied()
     }
 
     /// Notes that a document of this version was seen in the index.
@@ -135,6 +147,17 @@ impl Ledger {
         self.changes[change].poison
     }
 
+    /// Returns the number of the last event of the change's item at its time; `None` for a change of streams only.
+    pub(crate) fn last_of_its_time(&self, name: &str) -> Option<u128> {
+        let change = &self.changes[self.ordinal(name)?];
+        let (time, _) = change.event?;
+        let at_its_time = |other: &LoggedChange| {
+            let (other_time, number) = other.event?;
+            (other.id == change.id && other_time == time).then_some(number)
+        };
+        self.changes.iter().rev().find_map(at_its_time)
+    }
+
     /// Returns the changes that are not settled.
     pub(crate) fn open(&self) -> impl Iterator<Item = Ordinal> {
         (0..self.changes.len()).filter(|&change| !self.is_settled(change))
@@ -148,6 +171,11 @@ impl Ledger {
     pub(crate) fn describe(&self, change: Ordinal) -> String {
         format!("change {change} of {}", self.changes[change].id)
     }
+}
+
+/// Returns a name without the zeros that versions put before numbers.
+fn unpadded(name: &str) -> &str {
+    name.trim_start_matches('0')
 }
 
 /// Pads a sequence number at its end. Such numbers compare as unpadded texts would.

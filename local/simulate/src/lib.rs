@@ -14,7 +14,8 @@
 //! - [`Guard`]: guards that can be taken away; `shown`: the records that a function is shown without them.
 //! - `world`: state that all actors share, with its parts `clock`, `chance`, `faults`, `activities` and `log`;
 //!   `ledger`: the fate of every change.
-//! - `table`, `index`, `messages`: the services; `client`, `mailbox`: a process's way to index and queue, with faults;
+//! - `table`, `kinesis`, `index`, `messages`: the services; `kinesis_way`: how changes come into Kinesis; `items`: how
+//!   functions read them; `client`, `mailbox`: a process's way to index and queue, with faults;
 //!   `owned_write`: a write that arrives late; `on_failure`: Lambda's on-failure message.
 //! - `process`, `mapping`, `redrive`, `backfill`: the actors.
 
@@ -28,6 +29,9 @@ mod faults;
 mod generate;
 mod guard;
 mod index;
+mod items;
+mod kinesis;
+mod kinesis_way;
 mod ledger;
 mod log;
 mod mailbox;
@@ -55,5 +59,5 @@ pub use index::{POISON, SimulatedIndex, Tombstone};
 pub use play::{Played, play, play_on};
 pub use promise::Broken;
 pub use run::{RunSummary, SimulationRun, replay, shrunk};
-pub use schedule::{Act, EngineFault, QueueFault, RunSettings, Schedule, Step};
+pub use schedule::{Act, EngineFault, KinesisSettings, QueueFault, RunSettings, Schedule, SimulatedSource, Step};
 pub use shrink::shrink;

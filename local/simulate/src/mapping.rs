@@ -93,7 +93,7 @@ impl<I: SimulatedIndex> Mappings<I> {
         let finished = |shard: usize| places.shards.get(&shard).is_some_and(|(_, finished)| *finished);
         let shards = table.streams[places.stream].shards.iter().enumerate();
         let ready = shards.filter(|(at, shard)| {
-            let waits = self.world.scenario.parents_first && shard.parent.is_some_and(|parent| !finished(parent));
+            let waits = self.world.scenario.parents_first && shard.parents.iter().any(|&parent| !finished(parent));
             !started.contains(at) && !finished(*at) && !waits
         });
         ready.map(|(at, _)| at).collect()
@@ -106,7 +106,8 @@ impl<I: SimulatedIndex> Mappings<I> {
         let read = &table.streams[places.stream].shards[shard];
         let (place, _) = places.shards.entry(shard).or_default();
         let from = std::mem::replace(place, read.records.len()).max(read.trimmed);
-        (read.records[from..].to_vec(), self.world.activities.is_draining() || read.closed)
+        let drained = self.world.activities.is_draining() && !table.has_records_under_way();
+        (read.records[from..].to_vec(), drained || read.closed)
     }
 
     fn finish_shard(&self, number: usize, shard: usize) {
@@ -282,8 +283,12 @@ impl<I: SimulatedIndex> Lane<I> {
         self.world.note(format_args!("given up, {why}: {changes:?}"));
         self.world.count("given up by the mapping", batch.records.len() as u64);
         if self.world.stands(Guard::OnFailureMessage) {
-            let arn = self.world.table().streams[self.stream].arn.clone();
-            if let Some(message) = on_failure::message(&arn, self.shard, &batch.records, condition) {
+            let (arn, kind) = {
+                let table = self.world.table();
+                let stream = &table.streams[self.stream];
+                (stream.arn.clone(), stream.kind)
+            };
+            if let Some(message) = on_failure::message(kind, &arn, self.shard, &batch.records, condition) {
                 self.world.store_message(message, changes.clone(), false);
             }
         }

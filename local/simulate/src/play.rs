@@ -12,6 +12,7 @@ use crate::backfill::{PURGE_AGE, backfill, purge, repair};
 use crate::counts::EventCounts;
 use crate::guard::Missing;
 use crate::index::{self, SimulatedIndex};
+use crate::kinesis_way;
 use crate::log::Closed;
 use crate::mapping::Mappings;
 use crate::messages::Messages;
@@ -19,7 +20,7 @@ use crate::process::Processes;
 use crate::promise::Broken;
 use crate::redrive::redrive;
 use crate::schedule::{Act, Schedule};
-use crate::table::ItemContent;
+use crate::table::{ItemContent, WrittenChange};
 use crate::world::World;
 
 /// Number of redrives after which messages count as stuck.
@@ -104,6 +105,10 @@ impl<I: SimulatedIndex> Player<I> {
             Act::Put { key, number, poison } => self.put(*key, ItemContent { number: *number, poison: *poison }),
             Act::Delete { key } => self.delete(*key),
             Act::Split => world.table().split(),
+            Act::Merge => world.table().merge(),
+            Act::SwitchPrecision => world.table().switch_precision(),
+            Act::AddSource => world.table().add_source(2026),
+            Act::SwitchSource => self.switch_source().await,
             Act::RecreateStream => self.recreate_stream(2026),
             Act::RaiseGeneration => self.raise_generation().await,
             Act::SecondMapping => self.mappings.add(world.table().newest()),
@@ -132,20 +137,30 @@ impl<I: SimulatedIndex> Player<I> {
     }
 
     fn put(&self, key: u8, item: ItemContent) {
-        let at_s = self.world.clock.now_ms() / 1_000;
-        let written = self.world.table().put(key, item, at_s);
-        self.world.ledger().log(written);
+        let now_ms = self.world.clock.now_ms();
+        let written = self.world.table().put(key, item, now_ms);
+        self.log(written);
+    }
+
+    /// Notes a change, and sends it on its way into Kinesis if it is to go there.
+    fn log(&self, mut written: WrittenChange) {
+        let puts = std::mem::take(&mut written.kinesis);
+        let ordinal = self.world.ledger().log(written);
+        for change in puts {
+            kinesis_way::put(&self.world, change, ordinal);
+        }
     }
 
     fn delete(&self, key: u8) {
-        let at_s = self.world.clock.now_ms() / 1_000;
-        if let Some(written) = self.world.table().delete(key, at_s) {
-            self.world.ledger().log(written);
+        let now_ms = self.world.clock.now_ms();
+        let written = self.world.table().delete(key, now_ms);
+        if let Some(written) = written {
+            self.log(written);
         }
     }
 
     fn recreate_stream(&self, year: usize) {
-        self.world.table().add_stream(year);
+        self.world.table().replace_stream(year);
         self.mappings.add(self.world.table().newest());
     }
 
@@ -185,6 +200,20 @@ impl<I: SimulatedIndex> Player<I> {
     /// Raises the generation, once the old mapping is done and its on-failure messages are redriven. A record that is
     /// read from the stream later would count as the new generation's. Dead letters, which hold their record, may stay.
     async fn raise_generation(&mut self) {
+        self.deploy_raised_generation().await;
+        self.recreate_stream(self.oldest_year);
+    }
+
+    /// Replaces the source by the other kind, under a raised generation. If both were enabled for a while, the new one
+    /// repeats what the old one has brought since.
+    async fn switch_source(&mut self) {
+        self.deploy_raised_generation().await;
+        self.world.count("switches of the source", 1);
+        self.world.table().switch_source(self.oldest_year);
+        self.mappings.add(self.world.table().newest());
+    }
+
+    async fn deploy_raised_generation(&mut self) {
         self.drain().await;
         self.world.faults.clear();
         self.redrive_until(|messages| !messages.has_range()).await;
@@ -193,7 +222,6 @@ impl<I: SimulatedIndex> Player<I> {
         self.processes.end_idle();
         self.world.raise_generation();
         self.mappings.forget();
-        self.recreate_stream(self.oldest_year);
     }
 
     /// Waits until nothing is under way. By then, every change must be accounted for.

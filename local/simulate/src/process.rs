@@ -1,6 +1,5 @@
 //! Processes of the function: real handler and real writer, one invocation at a time, gone when they are killed.
 
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,6 +9,7 @@ use driftless::dead_letter::Sender;
 use driftless::function::Deadlines;
 use driftless::function::replicate::{Function, Metrics, StreamEvent};
 use driftless::source::RecordSource;
+use driftless::testing::TABLE_ARN;
 use driftless::writer::Writer;
 use driftless_harness::function::InvocationOutcome;
 use driftless_harness::mapping::record::{StreamRecord, payload};
@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::client::Client;
 use crate::guard::Guard;
 use crate::index::SimulatedIndex;
+use crate::items::ModelItems;
 use crate::mailbox::Mailbox;
 use crate::shown::ShownBatch;
 use crate::world::World;
@@ -110,8 +111,8 @@ impl<I: SimulatedIndex> Processes<I> {
         let deadlines = Deadlines::before(Instant::now() + TIMEOUT, MARGIN);
         let mut metrics = Metrics::new(records.len());
         let function = Function {
-            source: RecordSource::DynamoDbStreams,
-            items: None::<&Infallible>,
+            source: source_of(records),
+            items: Some(&ModelItems::deciding(&self.world)),
             read_options: &self.world.reading(),
             writer: Some(&process.writer),
             queue: Some(&process.mailbox),
@@ -146,4 +147,11 @@ impl<I: SimulatedIndex> Processes<I> {
         }
         loses
     }
+}
+
+/// Returns the source of the function that takes these records.
+fn source_of(records: &[StreamRecord]) -> RecordSource<'static> {
+    let source = records.first().and_then(|record| std::str::from_utf8(record.json()).ok());
+    let source = source.and_then(|json| RecordSource::of(json, Some(TABLE_ARN)));
+    source.unwrap_or(RecordSource::DynamoDbStreams)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use driftless::dead_letter::range::BatchInfo;
 use driftless::stream::range::{RangeError, RangePage, RangeReader};
-use driftless::table::memory::MemoryTable;
+use driftless::testing::TABLE_ARN;
 use driftless_harness::mapping::record::{StreamRecord, StreamSequence};
 use redrive::redrive::Redrive;
 use redrive::request::RedriveRequest;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::guard::Guard;
 use crate::index::SimulatedIndex;
+use crate::items::ModelItems;
 use crate::mailbox::Mailbox;
 use crate::process::{Processes, SENDER};
 use crate::shown::shown;
@@ -38,10 +39,9 @@ pub(crate) async fn redrive<I: SimulatedIndex>(processes: Arc<Processes<I>>, is_
         writer: &process.writer,
         queue: &mailbox,
         ranges: &ModelRanges(world),
-        // Versions and event times agree here, so no order is in doubt.
-        items: None::<&MemoryTable>,
+        items: Some(&ModelItems::deciding(world)),
         sender: SENDER,
-        table: None,
+        table: Some(TABLE_ARN),
         patience: PATIENCE,
     };
     let request = RedriveRequest { generation: is_named.then_some(reading.generation.0), ..RedriveRequest::default() };

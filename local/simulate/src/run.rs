@@ -10,7 +10,7 @@ use crate::guard::Missing;
 use crate::play::play;
 use crate::promise::Broken;
 use crate::shrink::shrink;
-use crate::{Played, Schedule};
+use crate::{Played, Schedule, SimulatedSource};
 
 /// A run of the schedules of `seed`, `seed + 1` and so on.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,8 @@ pub struct SimulationRun {
     pub schedules: u64,
     /// Seed of the first schedule.
     pub seed: u64,
+    /// Source of the records.
+    pub source: SimulatedSource,
     /// Guards that are taken away in all of them.
     pub missing: Missing,
     /// Number of threads that play them.
@@ -61,7 +63,7 @@ impl SimulationRun {
                 return;
             }
             let seed = self.seed.wrapping_add(nth);
-            let played = play(&generate(seed), self.missing, false);
+            let played = play(&generate(seed, self.source), self.missing, false);
             done.fetch_add(1, Ordering::Relaxed);
             let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
             summary.add(seed, played);

@@ -1,6 +1,7 @@
 //! Schedule of a run as plain data: writes, operations and faults. Generated from a seed, shrunk by leaving out steps,
 //! kept and replayed as JSON.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// All events of one run.
@@ -36,6 +37,34 @@ pub struct RunSettings {
     pub in_order: bool,
     /// Maximum error of the processes' clocks, in either direction.
     pub skew_ms: u32,
+    /// Rules of Kinesis; `None` for DynamoDB Streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinesis: Option<KinesisSettings>,
+}
+
+/// Source of a schedule's records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SimulatedSource {
+    /// DynamoDB Streams of the table
+    #[default]
+    Streams,
+    /// Kinesis Data Streams for DynamoDB
+    Kinesis,
+}
+
+/// Settings of the way through Kinesis in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KinesisSettings {
+    /// Number of records in a hundred that come behind later ones.
+    pub late_percent: u8,
+    /// Number of records in a hundred that come once more, under a new sequence number.
+    pub repeated_percent: u8,
+    /// Number of changes in a hundred that have the time of the table's change before.
+    pub same_time_percent: u8,
+    /// True if records go to any shard and carry no partition key.
+    pub any_shard: bool,
+    /// True if times are in milliseconds at the start.
+    pub milliseconds: bool,
 }
 
 /// One step of a schedule.
@@ -66,6 +95,14 @@ pub enum Act {
     },
     /// Every open shard is closed; children follow.
     Split,
+    /// Every open shard is closed; one child follows for all of them.
+    Merge,
+    /// The precision of the times in Kinesis changes.
+    SwitchPrecision,
+    /// The other kind of source is enabled beside the present one: both get every change from now on.
+    AddSource,
+    /// The other kind of source replaces the present one, and the generation is raised.
+    SwitchSource,
     /// The table gets a new stream, with a mapping of its own beside the old one.
     RecreateStream,
     /// The source is replaced. Once the stream has drained, the generation is raised, and a stream follows whose label

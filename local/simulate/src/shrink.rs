@@ -2,7 +2,7 @@
 
 use crate::guard::Missing;
 use crate::play::play;
-use crate::schedule::{Schedule, Step};
+use crate::schedule::{KinesisSettings, Schedule, Step};
 
 /// Maximum number of plays of one shrinking.
 const PLAYS: u32 = 4_000;
@@ -19,6 +19,10 @@ pub fn shrink(schedule: Schedule, missing: Missing) -> Schedule {
             return shrinking.best;
         }
     }
+}
+
+fn simplify_kinesis(schedule: &mut Schedule, simplify: impl Fn(&mut KinesisSettings)) {
+    schedule.scenario.kinesis.iter_mut().for_each(simplify);
 }
 
 struct Shrinking {
@@ -64,7 +68,7 @@ impl Shrinking {
 
     /// Sets everything that is left to the simplest value that still fails.
     fn simplify(&mut self) {
-        let simpler: [fn(&mut Schedule); 9] = [
+        let simpler: [fn(&mut Schedule); 14] = [
             |schedule| schedule.initial.clear(),
             |schedule| schedule.scenario.lanes = 1,
             |schedule| schedule.scenario.retries = 0,
@@ -74,6 +78,11 @@ impl Shrinking {
             |schedule| schedule.scenario.in_order = true,
             |schedule| schedule.scenario.skew_ms = 0,
             |schedule| schedule.scenario.batch_size = 1,
+            |schedule| simplify_kinesis(schedule, |kinesis| kinesis.late_percent = 0),
+            |schedule| simplify_kinesis(schedule, |kinesis| kinesis.repeated_percent = 0),
+            |schedule| simplify_kinesis(schedule, |kinesis| kinesis.same_time_percent = 0),
+            |schedule| simplify_kinesis(schedule, |kinesis| kinesis.any_shard = false),
+            |schedule| simplify_kinesis(schedule, |kinesis| kinesis.milliseconds = false),
         ];
         for simplify in simpler {
             let mut candidate = self.best.clone();

@@ -54,7 +54,7 @@ impl<I: SimulatedIndex> World<I> {
             missing,
             seed: schedule.seed,
             generation: AtomicU32::new(1),
-            table: Mutex::new(ModelTable::new(&schedule.initial)),
+            table: Mutex::new(ModelTable::new(&schedule.initial, schedule.scenario.kinesis)),
             ledger: Mutex::default(),
             messages: Mutex::default(),
             log: Log::new(verbose),

@@ -6,7 +6,8 @@
 //! - `engine`: an engine that is killed, frozen, or out of disk.
 //! - `cluster`: a primary that dies while its replica hangs.
 //! - `slow_documents`: one document that takes the engine too long, or makes it throw.
-//! - `on_failure`: records that the event source mapping gives up; `dead_letters`: those that the function gives up.
+//! - `on_failure`, `kinesis`: records that the event source mapping gives up; `dead_letters`: those that the function
+//!   gives up.
 //! - `trimmed`: records that the stream no longer holds; `logs`: what is printed about all of it, and what is not.
 
 mod answers;
@@ -15,6 +16,7 @@ mod dead_letters;
 mod deployment;
 mod engine;
 mod index;
+mod kinesis;
 mod logs;
 mod network;
 mod on_failure;

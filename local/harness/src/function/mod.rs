@@ -142,7 +142,13 @@ pub trait Launch: Send + Sync {
 /// A new request id in Lambda's form, a random UUID.
 #[must_use]
 pub fn new_request_id() -> String {
-    let bits = (rand::random::<u128>() & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    uuid(rand::random())
+}
+
+/// Returns a UUID of version 4 with these bits, as far as the version leaves them free.
+#[must_use]
+pub(crate) fn uuid(bits: u128) -> String {
+    let bits = (bits & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{bits:032x}");
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

@@ -66,6 +66,12 @@ impl Default for MappingConfig {
 }
 
 impl MappingConfig {
+    /// Returns Lambda's defaults for a Kinesis data stream, each shard of which it polls once a second.
+    #[must_use]
+    pub fn kinesis() -> Self {
+        Self { poll_interval: Duration::from_secs(1), ..Self::default() }
+    }
+
     /// Checks the settings as `CreateEventSourceMapping` does.
     ///
     /// # Errors

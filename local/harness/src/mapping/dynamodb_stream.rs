@@ -110,6 +110,7 @@ fn shard(shard: &SdkShard) -> Option<Shard> {
     Some(Shard {
         id: ShardId::new(shard.shard_id()?),
         parent: shard.parent_shard_id().map(ShardId::new),
+        adjacent_parent: None,
         closed: range.and_then(|range| range.ending_sequence_number()).is_some(),
     })
 }

@@ -17,7 +17,7 @@ use super::{
     record::{StreamRecord, payload},
     response::{Verdict, verdict},
     stats::{Counter, MappingProgress},
-    stream::ShardId,
+    stream::{ShardId, StreamKind},
 };
 use crate::function::{Invocation, ProcessFault, epoch_ms};
 
@@ -37,6 +37,7 @@ pub trait Observe: Send + Sync {
 pub(super) struct MappingState {
     pub(super) config: MappingConfig,
     pub(super) stream_arn: String,
+    pub(super) stream_kind: StreamKind,
     pub(super) environments: Environments,
     pub(super) on_failure: Option<Arc<dyn OnFailure>>,
     pub(super) observer: Option<Arc<dyn Observe>>,
@@ -258,7 +259,7 @@ impl Lane {
         // Only an invocation with these very records is told of.
         let last = last.filter(|_| batch.invocations > 0);
         let about = (shared.environments.function_arn(), shared.stream_arn.as_str(), &self.shard);
-        let message = FailureMessage::new(about, &batch, condition, last, epoch_ms());
+        let message = FailureMessage::new(shared.stream_kind, about, &batch, condition, last, epoch_ms());
         let (Some(message), Some(on_failure)) = (message, &shared.on_failure) else {
             counters.records_lost.add(batch.records.len());
             tracing::error!(shard = %self.shard, records = batch.records.len(), ?condition, "records were discarded");

@@ -47,7 +47,8 @@ impl Lineage {
             .values()
             // A parent that is not listed was trimmed: there is nothing to wait for.
             .filter(|(shard, _)| {
-                shard.parent.as_ref().is_none_or(|parent| !known(parent) || self.finished.contains(parent))
+                let mut parents = shard.parent.iter().chain(&shard.adjacent_parent);
+                parents.all(|parent| !known(parent) || self.finished.contains(parent))
             })
             .map(|(shard, position)| (shard.id.clone(), position.clone()))
             .collect();
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     fn shard(id: &str, parent: Option<&str>) -> Shard {
-        Shard { id: ShardId::new(id), parent: parent.map(ShardId::new), closed: false }
+        Shard { id: ShardId::new(id), parent: parent.map(ShardId::new), adjacent_parent: None, closed: false }
     }
 
     fn ready(lineage: &mut Lineage) -> Vec<String> {
@@ -83,6 +84,18 @@ mod tests {
         assert_eq!(ready(&mut lineage), ["b"]);
         lineage.finish(ShardId::new("b"));
         assert_eq!(ready(&mut lineage), ["c1", "c2"]);
+    }
+
+    #[test]
+    fn a_merged_shard_waits_for_both_parents() {
+        let mut lineage = Lineage::default();
+        let merged = Shard { adjacent_parent: Some(ShardId::new("b")), ..shard("c", Some("a")) };
+        lineage.learn(vec![shard("a", None), shard("b", None), merged], StartingPosition::TrimHorizon);
+        assert_eq!(ready(&mut lineage), ["a", "b"]);
+        lineage.finish(ShardId::new("a"));
+        assert!(ready(&mut lineage).is_empty());
+        lineage.finish(ShardId::new("b"));
+        assert_eq!(ready(&mut lineage), ["c"]);
     }
 
     #[test]

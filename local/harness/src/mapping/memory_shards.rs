@@ -19,6 +19,7 @@ pub(super) struct MemoryShards {
 pub(super) struct MemoryShard {
     pub(super) id: ShardId,
     pub(super) parent: Option<ShardId>,
+    pub(super) adjacent_parent: Option<ShardId>,
     pub(super) closed: bool,
     /// The part of the space of partition keys, as hashes, that this shard owns while it is open.
     first_hash: u64,
@@ -44,6 +45,7 @@ impl MemoryShards {
         self.shards.push(MemoryShard {
             id: id.clone(),
             parent: parent.cloned(),
+            adjacent_parent: None,
             closed: false,
             first_hash,
             last_hash,
@@ -51,6 +53,10 @@ impl MemoryShards {
             trimmed: 0,
         });
         id
+    }
+
+    pub(super) fn range(&mut self, id: &ShardId) -> Result<(u64, u64)> {
+        self.find(id).map(|shard| (shard.first_hash, shard.last_hash))
     }
 
     pub(super) fn end(&mut self, id: &ShardId) -> Result<(u64, u64)> {

@@ -7,7 +7,8 @@
 //!
 //! # Layout
 //! - [`stream`], [`record`]: what a stream is, and a record in Lambda's JSON.
-//!   [`DynamoDbStream`] reads a real one, [`MemoryStream`] is filled by a generator.
+//!   [`DynamoDbStream`] and [`KinesisStream`] read real ones, [`MemoryStream`] is filled by a generator.
+//!   [`KinesisBridge`] brings the changes of a table into Kinesis, with the faults that they meet there.
 //! - [`batch`], [`response`], `lineage`: the semantics as pure functions.
 //! - `shard`, `lane`: the loops that read a shard and deliver its records; `read_ahead`: how far one may be ahead of
 //!   the other.
@@ -28,9 +29,14 @@ use tokio::{
 use crate::function::Launch;
 
 pub mod batch;
+mod change_times;
 mod config;
+mod disorder;
 mod dynamodb_stream;
 mod environments;
+mod kinesis_bridge;
+mod kinesis_record;
+mod kinesis_stream;
 mod lane;
 mod lineage;
 mod memory_shards;
@@ -42,6 +48,7 @@ mod read_ahead;
 pub mod record;
 pub mod response;
 mod shard;
+mod since;
 mod stats;
 pub mod stream;
 #[cfg(test)]
@@ -50,10 +57,15 @@ mod testing;
 mod tests;
 
 pub use config::{MappingConfig, MappingFaults, RetryBackoff, StartingPosition};
+pub use disorder::{Disorder, KinesisFaults};
 pub use dynamodb_stream::DynamoDbStream;
+pub use kinesis_bridge::{BridgeCounts, KinesisBridge};
+pub use kinesis_record::{KinesisPlace, KinesisPut, TimePrecision, delivered};
+pub use kinesis_stream::{KinesisStream, ShardChoice};
 pub use lane::Observe;
 pub use memory_stream::{JsonItem, MemoryChange, MemoryStream};
 pub use on_failure::{FailureMessage, MemoryMessages, OnFailure};
+pub use since::SinceStream;
 pub use stats::MappingStats;
 
 use environments::Environments;
@@ -108,6 +120,7 @@ impl EventSourceMapping {
         let shared = Arc::new(MappingState {
             config,
             stream_arn: stream.arn().to_owned(),
+            stream_kind: stream.kind(),
             environments: Environments::new(launcher),
             on_failure,
             observer,

@@ -17,7 +17,11 @@ use driftless::queue::sqs::SqsQueue;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{batch::Delivery, record::StreamRecord, stream::ShardId};
+use super::{
+    batch::Delivery,
+    record::StreamRecord,
+    stream::{ShardId, StreamKind},
+};
 use crate::function::{Invocation, new_request_id};
 
 /// Timeout of one try to store a message.
@@ -46,8 +50,38 @@ pub struct FailureMessage {
     /// When the records were given up.
     pub timestamp: String,
     /// Range of records that were given up.
+    #[serde(flatten)]
+    pub batch: DiscardedBatch,
+}
+
+/// Range of records that were given up, under the name that Lambda gives it.
+#[derive(Clone, Debug, Serialize)]
+pub enum DiscardedBatch {
+    /// Range of a stream of DynamoDB.
     #[serde(rename = "DDBStreamBatchInfo")]
-    pub batch: BatchInfo,
+    DynamoDb(BatchInfo),
+    /// Range of a Kinesis data stream.
+    #[serde(rename = "KinesisBatchInfo")]
+    Kinesis(BatchInfo),
+}
+
+impl DiscardedBatch {
+    /// Names the range by the kind of its stream.
+    #[must_use]
+    pub fn new(kind: StreamKind, range: BatchInfo) -> Self {
+        match kind {
+            StreamKind::DynamoDb => Self::DynamoDb(range),
+            StreamKind::Kinesis => Self::Kinesis(range),
+        }
+    }
+
+    /// Returns the range, whatever the kind of its stream.
+    #[must_use]
+    pub fn range(&self) -> &BatchInfo {
+        match self {
+            Self::DynamoDb(range) | Self::Kinesis(range) => range,
+        }
+    }
 }
 
 /// Function, and reason why its records were given up.
@@ -100,6 +134,7 @@ pub struct BatchInfo {
 impl FailureMessage {
     /// The message for `batch`, given up at `now_ms` after `last`, the last invocation with it.
     pub(super) fn new(
+        kind: StreamKind,
         (function_arn, stream_arn, shard): (&str, &str, &ShardId),
         batch: &Delivery,
         condition: Condition,
@@ -121,15 +156,18 @@ impl FailureMessage {
             }),
             version: "1.0",
             timestamp: timestamp(now_ms, true),
-            batch: BatchInfo {
-                shard_id: shard.to_string(),
-                start_sequence_number: first.sequence_number().to_string(),
-                end_sequence_number: end.sequence_number().to_string(),
-                approximate_arrival_of_first_record: arrival(first),
-                approximate_arrival_of_last_record: arrival(end),
-                batch_size: batch.records.len(),
-                stream_arn: stream_arn.to_owned(),
-            },
+            batch: DiscardedBatch::new(
+                kind,
+                BatchInfo {
+                    shard_id: shard.to_string(),
+                    start_sequence_number: first.sequence_number().to_string(),
+                    end_sequence_number: end.sequence_number().to_string(),
+                    approximate_arrival_of_first_record: arrival(first),
+                    approximate_arrival_of_last_record: arrival(end),
+                    batch_size: batch.records.len(),
+                    stream_arn: stream_arn.to_owned(),
+                },
+            ),
         })
     }
 }
@@ -197,12 +235,17 @@ mod tests {
     use crate::function::InvocationOutcome;
 
     fn message(last: Option<&Invocation>) -> serde_json::Value {
+        message_about(StreamKind::DynamoDb, last)
+    }
+
+    fn message_about(kind: StreamKind, last: Option<&Invocation>) -> serde_json::Value {
         let mut batch = Delivery::new(vec![record(7, "key"), record(9, "key")]);
         batch.invocations = 2;
         let shard = ShardId::new("shardId-1");
         let about = ("arn:function", "arn:stream", &shard);
         let condition = Condition::RetryAttemptsExhausted;
-        serde_json::to_value(FailureMessage::new(about, &batch, condition, last, 1_573_690_429_717).unwrap()).unwrap()
+        let message = FailureMessage::new(kind, about, &batch, condition, last, 1_573_690_429_717);
+        serde_json::to_value(message.unwrap()).unwrap()
     }
 
     fn invocation(outcome: InvocationOutcome) -> Invocation {
@@ -229,6 +272,14 @@ mod tests {
                 },
             })
         );
+    }
+
+    #[test]
+    fn a_range_of_kinesis_has_its_own_name_and_the_same_members() {
+        let (mut dynamodb, mut kinesis) = (message(None), message_about(StreamKind::Kinesis, None));
+        let range = |message: &mut serde_json::Value, name| message.as_object_mut().unwrap().remove(name).unwrap();
+        assert_eq!(range(&mut kinesis, "KinesisBatchInfo"), range(&mut dynamodb, "DDBStreamBatchInfo"));
+        assert!(kinesis.get("DDBStreamBatchInfo").is_none());
     }
 
     #[test]

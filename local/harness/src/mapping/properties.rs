@@ -165,7 +165,7 @@ impl Run {
         let factor = self.config.parallelization_factor;
         let mut dead = HashSet::new();
         for message in &self.messages {
-            let batch = &message.batch;
+            let batch = message.batch.range();
             let number = |text: &str| StreamSequence::new(text);
             let range = number(&batch.start_sequence_number)..=number(&batch.end_sequence_number);
             let shard = &self.records[&ShardId::new(&batch.shard_id)];

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::stable_hash::StableHash;
 
-/// A DynamoDB Streams sequence number: 21 to 40 decimal digits, compared as an integer.
+/// A sequence number: 21 to 40 decimal digits of DynamoDB Streams, or up to 129 of Kinesis, compared as an integer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StreamSequence(Arc<str>);
 
@@ -60,13 +60,18 @@ pub struct StreamRecord {
 }
 
 impl StreamRecord {
-    /// Takes a record in Lambda's JSON, as sample events and generators have it.
+    /// Takes a record in Lambda's JSON, as sample events and generators have it. One of Kinesis has a partition key of
+    /// its own, or none.
     ///
     /// # Errors
     /// When it is not such a record, or its `Keys` lack `partition_key`.
     pub fn from_json(json: Bytes, partition_key: &str) -> Result<Self> {
         let envelope: RecordEnvelope = serde_json::from_slice(&json).context("read the stream record")?;
-        let change = envelope.dynamodb;
+        if let Some(KinesisBody { partition_key, sequence_number, arrival_s }) = envelope.kinesis {
+            let key = partition_key.as_deref().unwrap_or(&sequence_number);
+            return Self::new(&sequence_number, arrival_s.unwrap_or_default(), &key, json);
+        }
+        let change = envelope.dynamodb.context("find the change in the stream record")?;
         let key = change.keys.get(partition_key);
         let key = key.with_context(|| format!("find the partition key {partition_key} in the record's Keys"))?;
         Self::new(&change.sequence_number, change.arrival_s.unwrap_or_default(), key, json)
@@ -142,7 +147,17 @@ pub(super) const PAYLOAD_FRAME_BYTES: usize = 14;
 
 #[derive(Deserialize)]
 struct RecordEnvelope {
-    dynamodb: RecordBody,
+    kinesis: Option<KinesisBody>,
+    dynamodb: Option<RecordBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KinesisBody {
+    partition_key: Option<String>,
+    sequence_number: String,
+    #[serde(rename = "approximateArrivalTimestamp")]
+    arrival_s: Option<f64>,
 }
 
 #[derive(Deserialize)]

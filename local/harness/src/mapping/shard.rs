@@ -15,7 +15,7 @@ use super::{
     lane::{Lane, MappingState},
     read_ahead::ReadAhead,
     record::StreamRecord,
-    stream::{ChangeStream, READ_LIMIT, ShardId, ShardIterator, ShardPosition, StreamError, StreamPage},
+    stream::{ChangeStream, ShardId, ShardIterator, ShardPosition, StreamError, StreamPage},
 };
 
 /// Reader of one shard, and its lanes.
@@ -60,7 +60,7 @@ impl ShardReader {
 
     /// Reads until the shard is over; dropping the senders then ends the lanes.
     async fn read(mut self) {
-        let interval = self.shared.config.poll_interval;
+        let (interval, limit) = (self.shared.config.poll_interval, self.stream.kind().read_limit());
         let mut failures = 0;
         loop {
             let start = Instant::now();
@@ -77,7 +77,7 @@ impl ShardReader {
                         self.shared.progress.caught_up(&self.shard, start);
                     }
                     // A full page says that there is more; otherwise the base rate holds.
-                    if count < READ_LIMIT {
+                    if count < limit {
                         sleep_until(start + interval).await;
                     }
                 }
@@ -97,7 +97,7 @@ impl ShardReader {
         };
         // Kept where the read fails for another reason than its age: a new iterator at LATEST would skip records.
         let iterator = self.iterator.insert(iterator);
-        self.stream.records(iterator, READ_LIMIT).await
+        self.stream.records(iterator, self.stream.kind().read_limit()).await
     }
 
     fn recover(&mut self, error: &StreamError) {

@@ -1,6 +1,6 @@
 //! Change streams as the event source mapping needs them, in the words of the DynamoDB Streams API.
 //!
-//! A stream is a set of shards; a shard that ended may have children, which name it as their parent. An iterator is a
+//! A stream is a set of shards; a shard that ended may have children, which name it as a parent. An iterator is a
 //! place in a shard; reading gives records and the next iterator. *Only* a missing next iterator says that a shard is
 //! over: local databases report an ending sequence number for open shards, too.
 
@@ -12,6 +12,29 @@ use super::record::{StreamRecord, StreamSequence};
 
 /// The most records that one read returns ("GetRecords", DynamoDB Streams API reference).
 pub const READ_LIMIT: usize = 1_000;
+/// The same of Kinesis ("GetRecords", Kinesis Data Streams API reference).
+pub const KINESIS_READ_LIMIT: usize = 10_000;
+
+/// Kind of a stream, where the mapping or Lambda's messages differ by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamKind {
+    /// Stream of a DynamoDB table.
+    #[default]
+    DynamoDb,
+    /// Kinesis data stream of any producer.
+    Kinesis,
+}
+
+impl StreamKind {
+    /// Returns the most records that one read returns.
+    #[must_use]
+    pub fn read_limit(self) -> usize {
+        match self {
+            Self::DynamoDb => READ_LIMIT,
+            Self::Kinesis => KINESIS_READ_LIMIT,
+        }
+    }
+}
 
 /// The name of a shard.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,6 +67,8 @@ pub struct Shard {
     pub id: ShardId,
     /// The shard that it continues, if any; the parent may no longer be listed.
     pub parent: Option<ShardId>,
+    /// The other shard that it continues, if two were merged to it.
+    pub adjacent_parent: Option<ShardId>,
     /// True if the listing shows an end. A hint only: see the module's documentation.
     pub closed: bool,
 }
@@ -103,9 +128,14 @@ impl From<anyhow::Error> for StreamError {
     }
 }
 
-/// A DynamoDB stream, or something that behaves like one.
+/// A DynamoDB stream, a Kinesis data stream, or something that behaves like one.
 #[async_trait]
 pub trait ChangeStream: Send + Sync {
+    /// Returns the kind of the stream.
+    fn kind(&self) -> StreamKind {
+        StreamKind::DynamoDb
+    }
+
     /// Returns the ARN of the stream.
     fn arn(&self) -> &str;
 
@@ -121,7 +151,7 @@ pub trait ChangeStream: Send + Sync {
     /// [`StreamError::TrimmedData`] when the position is no longer in the stream.
     async fn iterator(&self, shard: &ShardId, position: &ShardPosition) -> Result<ShardIterator, StreamError>;
 
-    /// At most `limit` records from `iterator` on, and never more than [`READ_LIMIT`].
+    /// At most `limit` records from `iterator` on, and never more than the kind's limit.
     ///
     /// # Errors
     /// [`StreamError::ExpiredIterator`] and [`StreamError::TrimmedData`] as the DynamoDB Streams API has them.

@@ -64,9 +64,9 @@ async fn a_batch_that_keeps_failing_leaves_a_message_and_the_shard_goes_on() {
     let first = &bench.function.calls()[0];
     assert_eq!(messages[0].request_context.condition, Condition::RetryAttemptsExhausted);
     assert_eq!(messages[0].request_context.approximate_invoke_count, 3);
-    assert_eq!(messages[0].batch.start_sequence_number, first.numbers[0]);
-    assert_eq!(messages[0].batch.end_sequence_number, first.numbers[1]);
-    assert_eq!(messages[0].batch.batch_size, 2);
+    assert_eq!(messages[0].batch.range().start_sequence_number, first.numbers[0]);
+    assert_eq!(messages[0].batch.range().end_sequence_number, first.numbers[1]);
+    assert_eq!(messages[0].batch.range().batch_size, 2);
     assert_eq!((stats.retries, stats.dead_letters, stats.dead_lettered_records), (2, 1, 2));
     assert_eq!((stats.function_errors, stats.records_delivered), (3, 2));
 }
@@ -96,7 +96,7 @@ async fn bisecting_leaves_only_the_bad_record_behind() {
     );
     assert_eq!((stats.bisects, stats.retries, stats.records_delivered), (3, 2, 7));
     let messages = bench.messages.messages();
-    assert_eq!((messages.len(), messages[0].batch.batch_size), (1, 1));
+    assert_eq!((messages.len(), messages[0].batch.range().batch_size), (1, 1));
 }
 
 #[tokio::test]

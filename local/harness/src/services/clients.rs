@@ -41,6 +41,12 @@ pub fn streams(endpoint: &str) -> aws_sdk_dynamodbstreams::Client {
     aws_sdk_dynamodbstreams::Client::new(&sdk_config(endpoint))
 }
 
+/// A client for the Kinesis streams at `endpoint`.
+#[must_use]
+pub fn kinesis(endpoint: &str) -> aws_sdk_kinesis::Client {
+    aws_sdk_kinesis::Client::new(&sdk_config(endpoint))
+}
+
 /// A client for the queues at `endpoint`.
 #[must_use]
 pub fn sqs(endpoint: &str) -> aws_sdk_sqs::Client {

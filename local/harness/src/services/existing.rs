@@ -10,7 +10,7 @@ use opensearch::http::Url;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::wanted::{DYNAMODB_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, WantedServices};
+use super::wanted::{DYNAMODB_ENDPOINT, KINESIS_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, WantedServices};
 
 /// Longest wait for a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
@@ -20,6 +20,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 pub struct Existing {
     /// URL of DynamoDB, from [`DYNAMODB_ENDPOINT`].
     pub dynamodb: Option<String>,
+    /// URL of Kinesis, from [`KINESIS_ENDPOINT`].
+    pub kinesis: Option<String>,
     /// URL of SQS, from [`SQS_ENDPOINT`].
     pub sqs: Option<String>,
     /// URL of the search engine, from [`OPENSEARCH_ENDPOINT`].
@@ -27,20 +29,26 @@ pub struct Existing {
 }
 
 impl Existing {
-    /// Reads the three variables; an empty one counts as absent.
+    /// Reads the variables; an empty one counts as absent.
     #[must_use]
     pub fn from_env() -> Self {
         let read = |name| {
             let url = std::env::var(name).ok().filter(|url| !url.is_empty());
             url.map(|url| url.trim_end_matches('/').to_owned())
         };
-        Self { dynamodb: read(DYNAMODB_ENDPOINT), sqs: read(SQS_ENDPOINT), opensearch: read(OPENSEARCH_ENDPOINT) }
+        Self {
+            dynamodb: read(DYNAMODB_ENDPOINT),
+            kinesis: read(KINESIS_ENDPOINT),
+            sqs: read(SQS_ENDPOINT),
+            opensearch: read(OPENSEARCH_ENDPOINT),
+        }
     }
 
     /// Drops the services that are not wanted.
     #[must_use]
     pub fn wanted(self, wanted: WantedServices) -> Self {
         Self {
+            kinesis: self.kinesis.filter(|_| wanted.kinesis),
             sqs: self.sqs.filter(|_| wanted.sqs),
             opensearch: self.opensearch.filter(|_| wanted.engine.is_some()),
             ..self
@@ -74,6 +82,7 @@ impl Existing {
     fn named(&self) -> impl Iterator<Item = (&'static str, &'static str, &str)> {
         [
             ("DynamoDB", DYNAMODB_ENDPOINT, &self.dynamodb),
+            ("Kinesis", KINESIS_ENDPOINT, &self.kinesis),
             ("SQS", SQS_ENDPOINT, &self.sqs),
             ("OpenSearch", OPENSEARCH_ENDPOINT, &self.opensearch),
         ]

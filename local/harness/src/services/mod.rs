@@ -1,4 +1,4 @@
-//! The real services that the tool and the tests run on: DynamoDB, SQS and a search engine, without Docker.
+//! The real services that the tool and the tests run on: DynamoDB, Kinesis, SQS and a search engine, without Docker.
 //!
 //! [`Services::start`] starts what is wanted, concurrently, and stops it when the bundle is dropped or the process
 //! ends, in whatever way. A service whose URL the environment gives is used instead of one of our own. Tests share one
@@ -12,8 +12,10 @@ mod engine;
 mod existing;
 mod failure;
 mod java;
+mod kinesis;
 mod maven;
 mod opensearch;
+mod own_threads;
 mod port;
 mod process;
 mod requirements;
@@ -29,13 +31,14 @@ use anyhow::Result;
 
 pub use account::Account;
 pub use clients::{CREDENTIALS, REGION, dynamodb as dynamodb_client, sdk_config};
-pub use clients::{sqs as sqs_client, streams as streams_client};
+pub use clients::{kinesis as kinesis_client, sqs as sqs_client, streams as streams_client};
 pub use cluster::Cluster;
 pub use driftless_start::{Jdk, Jdks};
 pub use dynamodb::{DynamoDb, DynamoDbKind, DynamoDbLocal, EmbeddedDynamoDb};
 pub use engine::{EngineChoice, Release};
 pub use existing::Existing;
 pub use failure::client_error;
+pub use kinesis::{EmbeddedKinesis, active as active_stream, create_stream};
 pub use opensearch::{OpenSearch, Purpose};
 pub use port::PortLease;
 pub use process::{ChildProcess, ProcessLaunch, Signal, last_lines};
@@ -43,7 +46,9 @@ pub use requirements::check_requirements;
 pub use service::{Provided, Service};
 pub use shared::shared;
 pub use sqs::{ElasticMq, create_queue};
-pub use wanted::{DYNAMODB_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, STREAMS_ENDPOINT, WantedServices};
+pub use wanted::{
+    DYNAMODB_ENDPOINT, KINESIS_ENDPOINT, OPENSEARCH_ENDPOINT, SQS_ENDPOINT, STREAMS_ENDPOINT, WantedServices,
+};
 pub use workspace::local_dir;
 
 use service::provide;
@@ -52,6 +57,7 @@ use service::provide;
 #[derive(Debug)]
 pub struct Services {
     dynamodb: Arc<Provided<DynamoDb>>,
+    kinesis: Option<Arc<Provided<EmbeddedKinesis>>>,
     sqs: Option<Arc<Provided<ElasticMq>>>,
     engine: Option<Arc<Provided<OpenSearch>>>,
 }
@@ -75,8 +81,14 @@ impl Services {
     /// # Errors
     /// As [`Services::start`].
     pub async fn start_beside(wanted: WantedServices, existing: &Existing, jdks: &Jdks) -> Result<Self> {
-        let (dynamodb, sqs, engine) = tokio::try_join!(
+        let (dynamodb, kinesis, sqs, engine) = tokio::try_join!(
             provide(existing.dynamodb.as_deref(), async || DynamoDb::start(wanted.dynamodb, jdks).await),
+            async {
+                if !wanted.kinesis {
+                    return Ok(None);
+                }
+                provide(existing.kinesis.as_deref(), async || EmbeddedKinesis::start().await).await.map(Some)
+            },
             async {
                 if !wanted.sqs {
                     return Ok(None);
@@ -91,7 +103,7 @@ impl Services {
                 provide(existing.opensearch.as_deref(), start).await.map(Some)
             },
         )?;
-        Ok(Self { dynamodb, sqs, engine })
+        Ok(Self { dynamodb, kinesis, sqs, engine })
     }
 
     /// The URL of DynamoDB and of DynamoDB Streams.
@@ -109,6 +121,12 @@ impl Services {
             Provided::Started(dynamodb) => dynamodb.index_scan(table),
             Provided::Existing(_) => Ok(()),
         }
+    }
+
+    /// The URL of Kinesis, where it was wanted.
+    #[must_use]
+    pub fn kinesis_endpoint(&self) -> Option<&str> {
+        self.kinesis.as_ref().map(|service| service.endpoint())
     }
 
     /// The URL of SQS, where it was wanted.
@@ -145,6 +163,7 @@ impl Services {
             (DYNAMODB_ENDPOINT, self.dynamodb_endpoint().to_owned()),
             (STREAMS_ENDPOINT, self.dynamodb_endpoint().to_owned()),
         ];
+        variables.extend(self.kinesis_endpoint().map(|url| (KINESIS_ENDPOINT, url.to_owned())));
         variables.extend(self.sqs_endpoint().map(|url| (SQS_ENDPOINT, url.to_owned())));
         variables.extend(self.opensearch_endpoint().map(|url| (OPENSEARCH_ENDPOINT, url.to_owned())));
         variables
@@ -155,7 +174,7 @@ impl Services {
     /// # Errors
     /// Where one does not end.
     pub async fn stop(self) -> Result<()> {
-        tokio::try_join!(stop(Some(self.dynamodb)), stop(self.sqs), stop(self.engine)).map(drop)
+        tokio::try_join!(stop(Some(self.dynamodb)), stop(self.kinesis), stop(self.sqs), stop(self.engine)).map(drop)
     }
 }
 

@@ -9,7 +9,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
 use super::service::{Provided, provide};
-use super::{DynamoDb, DynamoDbKind, ElasticMq, EngineChoice, Existing, Jdks, OpenSearch, Services, WantedServices};
+use super::{
+    DynamoDb, DynamoDbKind, ElasticMq, EmbeddedKinesis, EngineChoice, Existing, Jdks, OpenSearch, Services,
+    WantedServices,
+};
 
 type Cell<S> = OnceCell<Arc<Provided<S>>>;
 
@@ -24,6 +27,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 static BUNDLES: Mutex<Option<HashMap<WantedServices, &'static Services>>> = Mutex::new(None);
 static EMBEDDED: Cell<DynamoDb> = Cell::const_new();
 static DYNAMODB_LOCAL: Cell<DynamoDb> = Cell::const_new();
+static KINESIS: Cell<EmbeddedKinesis> = Cell::const_new();
 static SQS: Cell<ElasticMq> = Cell::const_new();
 static NEWEST: Cell<OpenSearch> = Cell::const_new();
 static OPENSEARCH_3: Cell<OpenSearch> = Cell::const_new();
@@ -68,6 +72,13 @@ async fn bundle(wanted: WantedServices) -> Result<Services> {
     let dynamodb = cell_of(wanted.dynamodb).get_or_try_init(|| {
         provide(existing.dynamodb.as_deref(), async || DynamoDb::start(wanted.dynamodb, &jdks).await)
     });
+    let kinesis = async {
+        if !wanted.kinesis {
+            return Ok(None);
+        }
+        let start = || provide(existing.kinesis.as_deref(), async || EmbeddedKinesis::start().await);
+        KINESIS.get_or_try_init(start).await.map(Some)
+    };
     let sqs = async {
         if !wanted.sqs {
             return Ok(None);
@@ -82,8 +93,13 @@ async fn bundle(wanted: WantedServices) -> Result<Services> {
         let start = || provide(existing.opensearch.as_deref(), async || OpenSearch::start(engine, &jdks).await);
         cell_of_engine(engine).get_or_try_init(start).await.map(Some)
     };
-    let (dynamodb, sqs, engine) = tokio::try_join!(dynamodb, sqs, engine)?;
-    Ok(Services { dynamodb: Arc::clone(dynamodb), sqs: sqs.cloned(), engine: engine.cloned() })
+    let (dynamodb, kinesis, sqs, engine) = tokio::try_join!(dynamodb, kinesis, sqs, engine)?;
+    Ok(Services {
+        dynamodb: Arc::clone(dynamodb),
+        kinesis: kinesis.cloned(),
+        sqs: sqs.cloned(),
+        engine: engine.cloned(),
+    })
 }
 
 fn cell_of(kind: DynamoDbKind) -> &'static Cell<DynamoDb> {

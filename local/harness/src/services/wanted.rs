@@ -10,6 +10,8 @@ pub const OPENSEARCH_ENDPOINT: &str = "OPENSEARCH_ENDPOINT";
 pub const DYNAMODB_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 /// The SDK's own variable for DynamoDB Streams.
 pub const STREAMS_ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB_STREAMS";
+/// The SDK's own variable for Kinesis.
+pub const KINESIS_ENDPOINT: &str = "AWS_ENDPOINT_URL_KINESIS";
 /// The SDK's own variable for SQS.
 pub const SQS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
 
@@ -18,6 +20,8 @@ pub const SQS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
 pub struct WantedServices {
     /// DynamoDB to start; there is always one.
     pub dynamodb: DynamoDbKind,
+    /// True if there is Kinesis.
+    pub kinesis: bool,
     /// True if there are queues.
     pub sqs: bool,
     /// Search engine to start, if any.
@@ -31,6 +35,7 @@ impl Default for WantedServices {
     fn default() -> Self {
         Self {
             dynamodb: DynamoDbKind::default(),
+            kinesis: true,
             sqs: true,
             engine: Some(EngineChoice::default()),
             purpose: Purpose::default(),

@@ -23,8 +23,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use super::{LIMIT, scripted_function};
 
 /// A database of its own, with one table whose partition key `pk` is not the first of its keys by name.
-struct Database {
-    tables: Tables,
+pub(super) struct Database {
+    pub(super) tables: Tables,
     streams: aws_sdk_dynamodbstreams::Client,
     server: JoinHandle<()>,
 }
@@ -35,10 +35,10 @@ impl Drop for Database {
     }
 }
 
-const TABLE: &str = "people";
+pub(super) const TABLE: &str = "people";
 
 impl Database {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let database = dynoxide::Database::memory().expect("the database opens");
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
         let endpoint = format!("http://{}", listener.local_addr().expect("the port is known"));
@@ -80,11 +80,11 @@ impl Database {
             .expect("the table is created");
     }
 
-    async fn put(&self, item: HashMap<String, AttributeValue>) {
+    pub(super) async fn put(&self, item: HashMap<String, AttributeValue>) {
         self.tables.put_item().table_name(TABLE).set_item(Some(item)).send().await.expect("the item is put");
     }
 
-    async fn stream(&self) -> DynamoDbStream {
+    pub(super) async fn stream(&self) -> DynamoDbStream {
         DynamoDbStream::of_table(&self.tables, self.streams.clone(), TABLE).await.expect("the table has a stream")
     }
 }
@@ -93,7 +93,7 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-fn item(key: &str) -> HashMap<String, AttributeValue> {
+pub(super) fn item(key: &str) -> HashMap<String, AttributeValue> {
     HashMap::from([("pk".to_owned(), text(key)), ("at".to_owned(), text("1"))])
 }
 

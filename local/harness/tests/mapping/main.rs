@@ -1,4 +1,4 @@
-//! The event source mapping with real function processes, and on a real DynamoDB stream.
+//! The event source mapping with real function processes, and on real streams of DynamoDB and Kinesis.
 //!
 //! The function is the binary of `examples/scripted_function.rs`: its events say what it does.
 
@@ -8,6 +8,7 @@ use driftless_harness::function::{FunctionConfig, build_example};
 
 mod delivery;
 mod dynamodb_stream;
+mod kinesis_stream;
 mod process;
 mod replay;
 
