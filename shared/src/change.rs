@@ -22,6 +22,7 @@ use crate::attribute::Item;
 use crate::document_id::{DocumentId, KeyError};
 use crate::outcome::ConfigurationError;
 use crate::replication::{Replication, ShapeError};
+use crate::table::{Key, KeySchema};
 use crate::time::Timestamp;
 use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
 
@@ -80,9 +81,25 @@ impl ReadOptions {
     pub fn document_id(&self, keys: &Item<'_>) -> Result<DocumentId, RecordError> {
         self.replication.document_id(keys, self.partition_key.as_deref()).map_err(|error| match error {
             KeyError::NoPartitionKey(name) => ConfigurationError::PartitionKey { name }.into(),
+            KeyError::NoSortKey => ConfigurationError::Routing.into(),
+            KeyError::NoEntityKey { entity, attribute } => ConfigurationError::EntityIndex { entity, attribute }.into(),
             KeyError::Pattern(ref name) => ShapeError { place: name.clone(), problem: error.to_string() }.into(),
             error => malformed("dynamodb.Keys", error.to_string()),
         })
+    }
+
+    /// Returns the key whose item has this document id; `None` if no key gives it, or the id does not show its key.
+    #[must_use]
+    pub fn key(&self, id: &DocumentId, schema: &KeySchema) -> Option<Key> {
+        let plain = self.replication.without_prefix(id)?;
+        let key = Key::from_document_id(&plain, schema, self.partition_key.as_deref())?;
+        self.has_id(&key, id).then_some(key)
+    }
+
+    /// Returns `true` if the item of a key has this document id.
+    #[must_use]
+    pub fn has_id(&self, key: &Key, id: &DocumentId) -> bool {
+        self.document_id(key.attributes()).is_ok_and(|own| own.as_str() == id.as_str())
     }
 }
 

@@ -4,7 +4,7 @@ use driftless::attribute::Item;
 use driftless::change::{Change, ReadOptions, Record, RecordError};
 use driftless::dead_letter::{DeadLetter, Rejection};
 use driftless::function::clock::now;
-use driftless::outcome::{ConfigurationError, Outcome};
+use driftless::outcome::{ConfigurationError, OTHER_ITEM_CLASS, Outcome};
 use driftless::queue::Queue;
 use driftless::stream::range::RangeReader;
 use driftless::table::{Key, Table};
@@ -27,7 +27,8 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         dead_letter: &DeadLetter,
         run: &mut RedriveRun<'_>,
     ) -> Result<End, ConfigurationError> {
-        if dead_letter.index != self.sender.index {
+        let is_of_entity = self.read_options.replication.entity_indexes().contains(dead_letter.index.as_str());
+        if dead_letter.index != self.sender.index && !is_of_entity {
             return Ok(End::keep("other_index", format!("the letter is of the index `{}`", dead_letter.index)));
         }
         if let Some(end) = self.end_of_other_table(stream_arn(dead_letter.record.get()).as_deref()) {
@@ -66,7 +67,7 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         })
     }
 
-    /// Applies the change. Where its order is in doubt, the item decides: its document is repaired. If the request says
+    /// Applies the change. Where its order is in doubt, or two items have had one document, the item decides: its document is repaired. If the request says
     /// so, the change overwrites the document instead.
     async fn apply_or_decide(
         &self,
@@ -74,6 +75,13 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         dead_letter: &DeadLetter,
         run: &RedriveRun<'_>,
     ) -> Result<Result<Outcome, End>, ConfigurationError> {
+        // Under one id, versions of two items say nothing about each other: what lives decides.
+        if dead_letter.rejected.class == OTHER_ITEM_CLASS
+            && !run.request.dry_run
+            && let Some(items) = self.items
+        {
+            return self.repair(change, dead_letter, items, run).await;
+        }
         let outcome = self.apply(std::slice::from_ref(change), run).await?.remove(0);
         let decides = run.request.apply_order_anomalies || self.items.is_some();
         if outcome != Outcome::OrderAnomaly || !decides {
@@ -108,7 +116,10 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
             Ok(mut report) => Ok(Ok(report.outcomes.remove(0))),
             Err(RepairError::Configuration(error)) => Err(error),
             Err(RepairError::Table(error)) => {
-                let doubt = Rejection::order_anomaly();
+                let doubt = match dead_letter.rejected.class.as_str() {
+                    OTHER_ITEM_CLASS => dead_letter.rejected.clone(),
+                    _ => Rejection::order_anomaly(),
+                };
                 let reason = format!("{}; the item that decides could not be read: {error}", doubt.reason);
                 Ok(Err(End::Keep(Rejection { reason, ..doubt })))
             }

@@ -182,7 +182,7 @@ impl DeadLetter {
             document_id: change.map(|change| change.id.to_string()),
             version: change.map(|change| change.version.to_string()),
             table: origin.table().map(str::to_owned),
-            index: sender.index.to_owned(),
+            index: change.and_then(|change| change.id.index()).unwrap_or(sender.index).to_owned(),
             rejected_at,
             function_version: sender.function_version.to_owned(),
             record: record.to_owned(),

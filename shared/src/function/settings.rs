@@ -1,5 +1,6 @@
 //! Settings that all functions share, from the environment.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::index_definition::{self, GZIP, inflate};
 use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
-use crate::opensearch::{EngineConfig, IndexDefinition, RefreshInterval};
+use crate::opensearch::{EngineConfig, IndexDefinition, IndexName, RefreshInterval};
 use crate::replication::{HashKey, Replication};
 use crate::version::Generation;
 
@@ -60,6 +61,26 @@ impl Settings {
         Sender { index: self.engine.index.public(), function_version: &self.function_version }
     }
 
+    /// Returns the indexes that entities have of their own; none for settings of such an index.
+    #[must_use]
+    pub fn entity_indexes(&self) -> BTreeSet<Arc<str>> {
+        self.read_options.replication.entity_indexes()
+    }
+
+    /// Returns the settings for the index of an entity. Its documents have the rules of the same `REPLICATION`.
+    ///
+    /// # Errors
+    /// Fails if the name is no name of an index.
+    pub fn of_index(&self, index: &Arc<str>) -> Result<Self, String> {
+        let mut settings = self.clone();
+        let name = IndexName::new(index)?;
+        for config in std::iter::once(&mut settings.engine).chain(&mut settings.second) {
+            config.index = name.clone();
+        }
+        settings.read_options.replication = Arc::new(self.read_options.replication.of_index(index));
+        Ok(settings)
+    }
+
     /// Returns the name of the table that a request, or else the settings, name.
     ///
     /// # Errors
@@ -76,8 +97,8 @@ impl Settings {
     /// Lists every variable that is missing or wrong.
     pub fn from_env(lookup: Lookup<'_>) -> Result<Self, Misconfigured> {
         let mut env = Environment::new(lookup);
-        let engine = EngineConfig::from_env(&mut env);
-        let second = EngineConfig::second_from_env(&mut env, engine.as_ref());
+        let mut engine = EngineConfig::from_env(&mut env);
+        let mut second = EngineConfig::second_from_env(&mut env, engine.as_ref());
         let (definition, refresh_interval) = index_definition::from_env(&mut env);
         let create_index = create_index(&mut env);
         let generation = env.parsed("GENERATION", Generation::default().0, "a whole number from 0 to 4294967295");
@@ -86,6 +107,19 @@ impl Settings {
         let partition_key = env.optional("PARTITION_KEY");
         let hash_key = hash_key(&mut env);
         let replication = Arc::new(replication(&mut env, hash_key.as_ref()));
+        for config in engine.iter_mut().chain(&mut second) {
+            config.source = replication.source().map(|source| source.name.clone());
+        }
+        if replication.is_routed() && partition_key.is_none() {
+            env.problem(
+                "PARTITION_KEY",
+                "must name the table's partition key, because `routing` in REPLICATION spreads documents by it",
+            );
+        }
+        let own = engine.as_ref().map(|engine: &EngineConfig| engine.index.public());
+        if own.is_some_and(|own| replication.entity_indexes().contains(own)) {
+            env.problem("INDEX", "is also the `index` of an entity in REPLICATION: name another index in one of them");
+        }
         let table_arn = table_arn(&mut env);
         let of_arn = || table_arn.as_deref()?.split_once(":table/").map(|(_, name)| name.to_owned());
         let table_name = env.optional("TABLE_NAME").or_else(of_arn);

@@ -1,6 +1,8 @@
 //! A configuration's keys, checked together and compiled.
 
+mod entity_index;
 mod expiry;
+mod source;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -14,7 +16,7 @@ use super::derive::Derivation;
 use super::filter::Filter;
 use super::id::{IdRules, Omission};
 use super::keyed_hash::HashKey;
-use super::plan::{Plan, Replication, RulesText};
+use super::plan::{Plan, Replication, RulesText, SharedSource};
 use super::shape::{Entities, Entity, EntityTest, Shape};
 
 /// Limit for an inflated attribute, unless `inflate_limit` sets another.
@@ -29,7 +31,7 @@ impl Replication {
         let section = config::parse(text)?;
         let mut compiler = Compiler { problems: Problems::new(text), hash_key };
         let plan = compiler.plan(&section);
-        compiler.problems.finish(Self(Some(Box::new(plan))))
+        compiler.problems.finish(Self::of_plan(plan))
     }
 }
 
@@ -44,14 +46,20 @@ impl Compiler<'_> {
         self.refuse_entity_keys(section);
         let inflated = section.inflate.iter().filter_map(|(path, form)| Some((self.path(path)?, *form))).collect();
         let shared = self.derivations(&section.derive);
+        let source = section.source.as_ref().map(|source| self.source(source.get_ref(), section));
         Plan {
             id_rules: self.id_rules(section),
             document_rules: self.document_rules(section),
             changed: section.changed.as_ref().map(|changed| *changed.get_ref()).unwrap_or_default(),
             inflated,
             inflate_limit: section.inflate_limit.as_ref().map_or(DEFAULT_INFLATE_LIMIT, |limit| *limit.get_ref()),
-            ids: section.id.as_ref().map(|id| self.ids(id, &shared)).unwrap_or_default(),
+            ids: IdRules {
+                prefix: source.as_ref().map(SharedSource::prefix).unwrap_or_default(),
+                ..section.id.as_ref().map(|id| self.ids(id, &shared)).unwrap_or_default()
+            },
+            source,
             shape: self.shape(section, &[]),
+            indexes: self.entity_indexes(&section.entity),
             entities: self.entities(section),
             expiry: section.expiry.as_ref().and_then(|expiry| self.expiry(expiry.get_ref())),
         }
@@ -169,7 +177,8 @@ impl Compiler<'_> {
                 }),
             }
         }
-        IdRules { omissions, hash: if section.hash { self.key(id) } else { None } }
+        let hash = if section.hash { self.key(id) } else { None };
+        IdRules { prefix: String::new(), omissions, hash, routed: section.routing }
     }
 
     fn entities(&mut self, section: &Section) -> Entities {
@@ -185,13 +194,9 @@ impl Compiler<'_> {
             if !names.insert(name.get_ref().clone()) {
                 self.problems.at(name, format_args!("two entities have the name `{}`", name.get_ref()));
             }
-            let test = match (&entity.equals, &entity.prefix) {
-                (Some(text), None) => EntityTest::Equals(text.get_ref().clone()),
-                (None, Some(text)) => EntityTest::Prefix(text.get_ref().clone()),
-                _ => {
-                    self.problems.at(name, "an entity needs one of `equals` and `prefix`");
-                    continue;
-                }
+            let Some(test) = EntityTest::of(entity) else {
+                self.problems.at(name, "an entity needs one of `equals` and `prefix`");
+                continue;
             };
             let Some(attribute) = self.path(attribute) else { continue };
             let shape = self.shape(entity, &section.derive);
@@ -208,8 +213,9 @@ impl Compiler<'_> {
     }
 
     fn refuse_entity_keys(&mut self, section: &Section) {
-        let Section { name, attribute, equals, prefix, .. } = section;
-        for (key, text) in [("name", name), ("attribute", attribute), ("equals", equals), ("prefix", prefix)] {
+        let Section { name, attribute, equals, prefix, index, .. } = section;
+        let keys = [("name", name), ("attribute", attribute), ("equals", equals), ("prefix", prefix), ("index", index)];
+        for (key, text) in keys {
             if let Some(text) = text {
                 self.problems.at(text, format_args!("`{key}` belongs under [[entity]]"));
             }
@@ -220,6 +226,7 @@ impl Compiler<'_> {
         let spans = [
             ("inflate", entity.inflate.keys().next().map(Spanned::span)),
             ("inflate_limit", entity.inflate_limit.as_ref().map(Spanned::span)),
+            ("source", entity.source.as_ref().map(Spanned::span)),
             ("id", entity.id.as_ref().map(Spanned::span)),
             ("entity_field", entity.entity_field.as_ref().map(Spanned::span)),
             ("others", entity.others.as_ref().map(Spanned::span)),
@@ -255,7 +262,12 @@ impl Compiler<'_> {
 
     /// Returns the rules that make ids, as JSON; `None` if there are none. Other rules of the text do not count.
     fn id_rules(&self, section: &Section) -> Option<RulesText> {
-        let id = section.id.as_ref()?.get_ref();
+        let default = IdSection::default();
+        let id = match (&section.id, &section.source) {
+            (Some(id), _) => id.get_ref(),
+            (None, Some(_)) => &default,
+            (None, None) => return None,
+        };
         let names = |text: &Text| {
             let pattern = Regex::new(text.get_ref()).ok()?;
             Some(pattern.capture_names().flatten().map(str::to_owned).collect::<Vec<String>>())
@@ -266,7 +278,11 @@ impl Compiler<'_> {
         };
         let patterns = section.derive.iter().filter(cuts).map(|derive| (&derive.from, &derive.pattern));
         let patterns: Vec<(&Text, &Text)> = patterns.collect();
-        Some(RulesText { rules: json(&(id, patterns)), key: self.hash_key.filter(|_| id.hash).cloned() })
+        let rules = match &section.source {
+            None => json(&(id, patterns)),
+            Some(source) => json(&(id, patterns, &source.get_ref().name)),
+        };
+        Some(RulesText { rules, key: self.hash_key.filter(|_| id.hash).cloned() })
     }
 
     fn document_rules(&self, section: &Section) -> RulesText {

@@ -15,7 +15,7 @@ use crate::document_id::DocumentId;
 use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
 use crate::replication::Replication;
 use crate::table::{Consistency, FoundItems, Key, Table, TableError};
-use crate::target::{Call, ConditionalWrite, StoredState, Target, WriteCondition, Written};
+use crate::target::{Call, ConditionalWrite, Holder, StoredState, Target, WriteCondition, Written};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -142,9 +142,23 @@ impl<T: Target> Writer<T> {
                         continue;
                     }
                     let content = match &item {
-                        Some(item) => options.replication.content(item),
-                        None => Ok(Content::Tombstone),
+                        Some(item) if options.replication.owns(open[at].id) => options.replication.content(item),
+                        _ => Ok(Content::Tombstone),
                     };
+                    let holder = state.as_ref().map_or(Holder::Same, |state| state.holder(open[at].id));
+                    match (holder, &content) {
+                        // Nothing of this item is there.
+                        (Holder::Other | Holder::OtherDeleted, Ok(Content::Tombstone)) => {
+                            outcomes[open[at].place] = Some(Outcome::Duplicate);
+                            continue;
+                        }
+                        // To take it over would leave the other item without a document.
+                        (Holder::Other, _) => {
+                            outcomes[open[at].place] = Some(Outcome::Rejected(Problem::OtherItem));
+                            continue;
+                        }
+                        _ => {}
+                    }
                     let replacement = content.map(|content| self.replacement(state, content, open[at].key.is_some()));
                     match replacement {
                         Ok(Some(replacement)) => due.push((at, replacement)),
