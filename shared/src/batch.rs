@@ -2,20 +2,23 @@
 
 use serde_json::value::RawValue;
 
-use crate::change::{Change, Origin, ReadOptions, Record, RecordError};
+use crate::change::{Change, ChangeName, Origin, ReadOptions, Record, RecordError};
 use crate::dead_letter::{DeadLetter, Rejection, Sender};
 use crate::outcome::{ConfigurationError, Outcome};
+use crate::source::RecordSource;
+use crate::table::Key;
 use crate::time::Timestamp;
 
 /// Parsed records of one batch. Places count from the first record.
 #[derive(Debug)]
 pub struct Batch<'r> {
     raw: &'r [Box<RawValue>],
+    source: RecordSource<'r>,
     origins: Vec<Origin>,
     changes: Vec<Change>,
     /// Place of each change's record in the batch.
     places: Vec<usize>,
-    malformed: Vec<(usize, Rejection)>,
+    malformed: Vec<(usize, Option<ChangeName>, Rejection)>,
 }
 
 /// A record that can never be applied.
@@ -29,6 +32,8 @@ pub struct Rejected<'b> {
     pub origin: &'b Origin,
     /// The record's change; absent if it could not be read.
     pub change: Option<&'b Change>,
+    /// Name of the change, as far as the record says it.
+    pub name: Option<ChangeName>,
     /// Reason for the rejection.
     pub why: Rejection,
 }
@@ -38,16 +43,21 @@ impl<'r> Batch<'r> {
     ///
     /// # Errors
     /// Fails if a record shows that the deployment is wrong.
-    pub fn read(raw: &'r [Box<RawValue>], read_options: &ReadOptions) -> Result<Self, ConfigurationError> {
+    pub fn read(
+        raw: &'r [Box<RawValue>],
+        source: RecordSource<'r>,
+        read_options: &ReadOptions,
+    ) -> Result<Self, ConfigurationError> {
         let mut batch = Self {
             raw,
+            source,
             origins: Vec::with_capacity(raw.len()),
             changes: Vec::with_capacity(raw.len()),
             places: Vec::with_capacity(raw.len()),
             malformed: Vec::new(),
         };
         for (place, raw) in raw.iter().enumerate() {
-            let Record { origin, change } = Record::read(raw.get(), read_options);
+            let Record { origin, change } = source.read(raw.get(), read_options);
             batch.origins.push(origin);
             match change {
                 Ok(change) => {
@@ -55,7 +65,14 @@ impl<'r> Batch<'r> {
                     batch.places.push(place);
                 }
                 Err(RecordError::Configuration(error)) => return Err(error),
-                Err(error) => batch.malformed.push((place, Rejection::from_record_error(&error))),
+                Err(error) => {
+                    let why = Rejection::from_record_error(&error);
+                    let name = match error {
+                        RecordError::Unshaped { change, .. } => Some(*change),
+                        _ => None,
+                    };
+                    batch.malformed.push((place, name, why));
+                }
             }
         }
         Ok(batch)
@@ -65,6 +82,12 @@ impl<'r> Batch<'r> {
     #[must_use]
     pub fn changes(&self) -> &[Change] {
         &self.changes
+    }
+
+    /// Returns the key of the item of a change, given its place in [`Batch::changes`].
+    #[must_use]
+    pub fn key(&self, change: usize) -> Option<Key> {
+        self.source.key(self.raw[self.places[change]].get())
     }
 
     /// Returns the ARN of the changes' table; `None` if no record is a change.
@@ -111,20 +134,27 @@ impl<'r> Batch<'r> {
     /// anomalies.
     #[must_use]
     pub fn rejected(&self, outcomes: &[Outcome]) -> Vec<Rejected<'_>> {
-        let rejected = |place: usize, change, why| Rejected {
+        let unread = |place: usize, name: Option<ChangeName>, why| Rejected {
             place,
             raw: &self.raw[place],
             origin: &self.origins[place],
-            change,
+            change: None,
+            name,
             why,
         };
-        let mut all: Vec<_> = self.malformed.iter().map(|(place, why)| rejected(*place, None, why.clone())).collect();
+        let rejected = |place, change, why| Rejected {
+            change: Some(change),
+            ..unread(place, Some(Change::name(change)), why)
+        };
+        let malformed = self.malformed.iter();
+        let mut all: Vec<_> =
+            malformed.map(|(place, name, why)| unread(*place, name.clone(), why.clone())).collect();
         for (place, change, outcome) in self.concluded(outcomes) {
             match outcome {
                 Outcome::Rejected(problem) => {
-                    all.push(rejected(place, Some(change), Rejection::from_problem(problem)));
+                    all.push(rejected(place, change, Rejection::from_problem(problem)));
                 }
-                Outcome::OrderAnomaly => all.push(rejected(place, Some(change), Rejection::order_anomaly())),
+                Outcome::OrderAnomaly => all.push(rejected(place, change, Rejection::order_anomaly())),
                 _ => {}
             }
         }
@@ -137,7 +167,7 @@ impl Rejected<'_> {
     /// Makes the record's dead letter.
     #[must_use]
     pub fn dead_letter(&self, sender: Sender<'_>, rejected_at: Timestamp) -> DeadLetter {
-        DeadLetter::new(self.raw, self.origin, self.change, self.why.clone(), sender, rejected_at)
+        DeadLetter::new(self.raw, self.origin, self.name.as_ref(), self.why.clone(), sender, rejected_at)
     }
 }
 
@@ -149,7 +179,8 @@ mod tests {
     fn a_batch_keeps_the_order_of_its_records() {
         let records: Vec<_> =
             (0..3).map(|n| RawValue::from_string(format!(r#"{{"eventID":"{n}"}}"#)).expect("JSON")).collect();
-        let batch = Batch::read(&records, &ReadOptions::default()).expect("no error of configuration");
+        let batch = Batch::read(&records, RecordSource::DynamoDbStreams, &ReadOptions::default())
+            .expect("no error of configuration");
         let ids: Vec<_> = batch.origins().iter().map(|origin| origin.event_id.clone().expect("an id")).collect();
         assert_eq!(ids, ["0", "1", "2"]);
         let places: Vec<_> = batch.rejected(&[]).iter().map(|rejected| rejected.place).collect();

@@ -6,8 +6,11 @@
 
 mod damaged;
 mod expiry;
+pub mod kinesis;
 mod member;
+mod name;
 mod origin;
+mod record_number;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,22 +31,13 @@ use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
 
 pub use crate::document::Content;
 pub use member::RecordError;
+pub use name::{ChangeKind, ChangeName};
 pub(crate) use origin::table;
 pub use origin::{Origin, table_arn};
+pub use record_number::{NotARecordNumber, RecordNumber};
 
 use expiry::is_expiry;
 use member::{malformed, shape, text};
-
-/// Kind of a change, from `eventName`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// A new item: its document is probably unseen.
-    Insert,
-    /// The item was replaced or updated.
-    Modify,
-    /// The item was deleted, by a client or by its time to live.
-    Remove,
-}
 
 /// One change of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +54,14 @@ pub struct Change {
     pub kind: ChangeKind,
     /// Content of the document after the change.
     pub content: Content,
+}
+
+impl Change {
+    /// Returns the identification of the change.
+    #[must_use]
+    pub fn name(&self) -> ChangeName {
+        ChangeName { id: self.id.clone(), version: self.version.clone(), kind: self.kind }
+    }
 }
 
 /// Settings for reading a record: facts that the record does not hold.
@@ -122,6 +124,8 @@ struct RawRecord<'a> {
     event_source: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "eventSourceARN")]
     event_source_arn: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "tableName")]
+    table_name: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "userIdentity")]
     user_identity: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "change_object")]
@@ -154,6 +158,8 @@ fn change_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ra
 struct RawChange<'a> {
     #[serde(borrow, default)]
     approximate_creation_date_time: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "ApproximateCreationDateTimePrecision")]
+    precision: Option<&'a RawValue>,
     #[serde(borrow, default)]
     keys: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -185,6 +191,13 @@ impl Record {
         let table_arn = record.event_source_arn.and_then(text).and_then(|arn| table_arn(&arn).map(str::to_owned));
         Self { origin: Origin { event_id, sequence_number, table_arn }, change }
     }
+
+    /// Returns the key of a record's item; `None` if the record holds none.
+    #[must_use]
+    pub fn key(json: &str) -> Option<Key> {
+        let keys = object(json)?.dynamodb?.keys?;
+        Key::from_attributes(&Item::from_json(keys.get()).ok()?).ok()
+    }
 }
 
 fn read_change(
@@ -194,7 +207,8 @@ fn read_change(
 ) -> Result<Change, RecordError> {
     let source = required("eventSource", record.event_source)?;
     if source != "aws:dynamodb" {
-        return Err(ConfigurationError::EventSource { found: source.into_owned() }.into());
+        let expected = "DynamoDB Streams (aws:dynamodb)";
+        return Err(ConfigurationError::EventSource { found: source.into_owned(), expected }.into());
     }
     let arn = required("eventSourceARN", record.event_source_arn)?;
     let label = StreamLabel::from_arn(&arn).map_err(|error| malformed("eventSourceARN", error.to_string()))?;
@@ -202,21 +216,34 @@ fn read_change(
     let sequence =
         SequenceNumber::parse(&sequence).map_err(|error| malformed("dynamodb.SequenceNumber", error.to_string()))?;
     refuse_view_without_new_image(change)?;
+    let version = Version::new(read_options.generation, &label, &sequence);
+    change_of(record, change, version, read_options)
+}
+
+/// Reads what the records of all sources hold: document, kind and content. An item without a document keeps the name of
+/// its change.
+fn change_of(
+    record: &RawRecord<'_>,
+    change: &RawChange<'_>,
+    version: Version,
+    read_options: &ReadOptions,
+) -> Result<Change, RecordError> {
     let kind = kind(record)?;
-    Ok(Change {
-        id: id(change, read_options)?,
-        version: Version::new(read_options.generation, &label, &sequence),
-        event_time: event_time(change),
-        read_at: None,
-        kind,
-        content: match kind {
-            ChangeKind::Insert | ChangeKind::Modify => content(change, read_options)?,
-            ChangeKind::Remove if read_options.replication.keeps_expired() && is_expiry(record.user_identity) => {
-                expired_content(change, read_options)?
-            }
-            ChangeKind::Remove => Content::Tombstone,
-        },
-    })
+    let id = id(change, read_options)?;
+    let content = match kind {
+        ChangeKind::Insert | ChangeKind::Modify => content(change, read_options),
+        ChangeKind::Remove if read_options.replication.keeps_expired() && is_expiry(record.user_identity) => {
+            expired_content(change, read_options)
+        }
+        ChangeKind::Remove => Ok(Content::Tombstone),
+    };
+    match content {
+        Ok(content) => Ok(Change { id, version, event_time: event_time(change), read_at: None, kind, content }),
+        Err(RecordError::Shape(error)) => {
+            Err(RecordError::Unshaped { change: Box::new(ChangeName { id, version, kind }), error })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn event_time(change: &RawChange<'_>) -> Option<Timestamp> {

@@ -26,6 +26,9 @@ pub enum Outcome {
     /// Stale by version, but newer than the stored change by more than two seconds of event time. One of the two orders
     /// is wrong, and only the item can tell which. So it becomes a dead letter.
     OrderAnomaly,
+    /// Neither version of two changes of one document tells which happened first. The item decides: see
+    /// [`Writer::decide`](crate::writer::Writer::decide).
+    Unordered,
     /// A newer change of the same batch replaced it, or the stored content was read from the table after it.
     Superseded,
     /// The change can never be applied.
@@ -86,6 +89,9 @@ pub enum Problem {
     /// Other writers changed the document first, this many times in a row.
     #[error("the document changed under {0} writes in a row")]
     Contended(u32),
+    /// Two changes have no order, and the item that decides could not be read.
+    #[error("two changes of the item happened at the same time, and the item could not be read: {0}")]
+    Unordered(Arc<str>),
 }
 
 /// A refusal in the engine's words.
@@ -115,7 +121,9 @@ impl Problem {
     #[must_use]
     pub fn treatment(&self) -> Treatment {
         match self {
-            Self::Unreachable(_) | Self::TimedOut(_) | Self::Protocol(_) | Self::Contended(_) => Treatment::Retry,
+            Self::Unreachable(_) | Self::TimedOut(_) | Self::Protocol(_) | Self::Contended(_) | Self::Unordered(_) => {
+                Treatment::Retry
+            }
             Self::Dropped | Self::Suspect { .. } | Self::OneIndex { .. } | Self::Shape(_) | Self::OtherItem => {
                 Treatment::Reject
             }
@@ -161,6 +169,7 @@ impl Problem {
             Self::OtherItem => OTHER_ITEM_CLASS,
             Self::Protocol(_) => "protocol",
             Self::Contended(_) => "contended",
+            Self::Unordered(_) => "unordered",
             Self::Request(refusal) | Self::Item(refusal) => &refusal.kind,
         }
     }
@@ -221,10 +230,23 @@ pub enum ConfigurationError {
         view: String,
     },
     /// A function behind another kind of trigger.
-    #[error("eventSource is `{found}`: this function takes the events of DynamoDB Streams (aws:dynamodb)")]
+    #[error("eventSource is `{found}`: this function takes the events of {expected}")]
     EventSource {
         /// Event source that the records name.
         found: String,
+        /// Event source of the function.
+        expected: &'static str,
+    },
+    /// A Kinesis stream that carries the changes of another table.
+    #[error(
+        "a record is of the table `{found}`, and TABLE_ARN is {expected}: give each table a Kinesis stream of its own, or \
+         let a filter of the event source mapping pass only this one (data.tableName)"
+    )]
+    OtherTable {
+        /// Table that the record names.
+        found: String,
+        /// ARN of the function's table.
+        expected: String,
     },
     /// A variable that names an attribute which is no key.
     #[error(
@@ -383,7 +405,9 @@ mod tests {
             assert_eq!(Problem::Request(refusal(status)).treatment(), request, "request {status}");
         }
         let timed_out = Problem::TimedOut(Duration::from_secs(1));
-        for problem in [Problem::Unreachable("".into()), timed_out, Problem::Protocol("".into()), Problem::Contended(1)]
+        let unordered = Problem::Unordered("".into());
+        for problem in
+            [Problem::Unreachable("".into()), timed_out, Problem::Protocol("".into()), Problem::Contended(1), unordered]
         {
             assert_eq!(problem.treatment(), Retry);
         }

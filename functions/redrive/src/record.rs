@@ -1,18 +1,16 @@
 //! Replays our own dead letters: parses the record, and writes it in the generation that its version names.
 
-use driftless::attribute::Item;
-use driftless::change::{Change, ReadOptions, Record, RecordError};
+use driftless::change::{Change, ReadOptions, RecordError};
 use driftless::dead_letter::{DeadLetter, Rejection};
-use driftless::function::clock::now;
-use driftless::outcome::{ConfigurationError, OTHER_ITEM_CLASS, Outcome};
+use driftless::outcome::{ConfigurationError, OTHER_ITEM_CLASS, Outcome, Problem};
 use driftless::queue::Queue;
+use driftless::source::RecordSource;
 use driftless::stream::range::RangeReader;
 use driftless::table::{Key, Table};
 use driftless::target::Target;
 use driftless::version::Version;
-use driftless::writer::repair::{RepairError, RepairOptions};
+use driftless::writer::repair::RepairError;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::redrive::Redrive;
 use crate::run::{End, RedriveRun};
@@ -38,7 +36,10 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         let said = dead_letter.version.clone().map(Version::from_stored).and_then(|version| version.generation());
         let generation = said.unwrap_or_else(|| self.assumed_generation(run));
         let read_options = ReadOptions { generation, ..self.read_options.clone() };
-        let change = match Record::read(dead_letter.record.get(), &read_options).change {
+        let record = dead_letter.record.get();
+        let Some(source) = RecordSource::of(record, self.table) else { return Ok(Self::end_without_table()) };
+        let key = source.key(record);
+        let change = match source.read(record, &read_options).change {
             Ok(change) => change,
             // Concerns this dead letter only: the others may be of another stream.
             Err(RecordError::Configuration(error)) => return Ok(End::keep("configuration", error.to_string())),
@@ -54,7 +55,7 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
                 Err(problem) => return Ok(End::Failed(problem)),
             }
         }
-        let outcome = match self.apply_or_decide(&change, dead_letter, run).await? {
+        let outcome = match self.apply_or_decide(&change, key.as_ref(), dead_letter, run).await? {
             Ok(outcome) => outcome,
             Err(end) => return Ok(end),
         };
@@ -63,15 +64,18 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
             Outcome::Rejected(problem) => End::Keep(Rejection::from_problem(&problem)),
             Outcome::OrderAnomaly => End::Keep(Rejection::order_anomaly()),
             Outcome::Failed(problem) => End::Failed(problem),
+            Outcome::Unordered => End::Failed(Problem::Unordered("it is decided later".into())),
             Outcome::Applied | Outcome::Duplicate | Outcome::Stale | Outcome::Superseded => End::Done,
         })
     }
 
-    /// Applies the change. Where its order is in doubt, or two items have had one document, the item decides: its document is repaired. If the request says
+    /// Applies the change. Where its order is in doubt, or two items have had one document, the item decides: its
+    /// document is repaired. If the request says
     /// so, the change overwrites the document instead.
     async fn apply_or_decide(
         &self,
         change: &Change,
+        key: Option<&Key>,
         dead_letter: &DeadLetter,
         run: &RedriveRun<'_>,
     ) -> Result<Result<Outcome, End>, ConfigurationError> {
@@ -80,9 +84,9 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
             && !run.request.dry_run
             && let Some(items) = self.items
         {
-            return self.repair(change, dead_letter, items, run).await;
+            return self.repair(change, key, (items, dead_letter.rejected.clone()), run).await;
         }
-        let outcome = self.apply(std::slice::from_ref(change), run).await?.remove(0);
+        let outcome = self.apply(std::slice::from_ref(change), |_| key.cloned(), run).await?.remove(0);
         let decides = run.request.apply_order_anomalies || self.items.is_some();
         if outcome != Outcome::OrderAnomaly || !decides {
             return Ok(Ok(outcome));
@@ -91,56 +95,30 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
             return Ok(Ok(Outcome::Applied));
         }
         match self.items {
-            Some(items) if !run.request.apply_order_anomalies => self.repair(change, dead_letter, items, run).await,
+            Some(items) if !run.request.apply_order_anomalies => self.repair(change, key, (items, Rejection::order_anomaly()), run).await,
             _ => self.writer.overrule(change, self.apply_options(run)).await.map(Ok),
         }
     }
 
-    /// Makes the change's document equal to its item.
+    /// Makes the change's document equal to its item. While that cannot be read, the doubt stays.
     async fn repair(
         &self,
         change: &Change,
-        dead_letter: &DeadLetter,
-        items: &B,
+        key: Option<&Key>,
+        (items, doubt): (&B, Rejection),
         run: &RedriveRun<'_>,
     ) -> Result<Result<Outcome, End>, ConfigurationError> {
-        let Some(key) = key(dead_letter.record.get()) else {
-            return Ok(Ok(Outcome::OrderAnomaly));
-        };
-        let options = RepairOptions {
-            deadline: self.apply_options(run).deadline,
-            now: &now,
-            replication: &self.read_options.replication,
-        };
-        match self.writer.repair(items, &[(change.id.clone(), Some(key))], options).await {
+        let Some(key) = key else { return Ok(Err(End::Keep(doubt))) };
+        let documents = [(change.id.clone(), Some(key.clone()))];
+        match self.writer.repair(items, &documents, self.repair_options(run)).await {
             Ok(mut report) => Ok(Ok(report.outcomes.remove(0))),
             Err(RepairError::Configuration(error)) => Err(error),
             Err(RepairError::Table(error)) => {
-                let doubt = match dead_letter.rejected.class.as_str() {
-                    OTHER_ITEM_CLASS => dead_letter.rejected.clone(),
-                    _ => Rejection::order_anomaly(),
-                };
                 let reason = format!("{}; the item that decides could not be read: {error}", doubt.reason);
                 Ok(Err(End::Keep(Rejection { reason, ..doubt })))
             }
         }
     }
-}
-
-/// Returns the record's key. The record was read before, so it has one.
-fn key(record: &str) -> Option<Key> {
-    #[derive(Deserialize)]
-    struct Keyed<'a> {
-        #[serde(borrow)]
-        dynamodb: Keys<'a>,
-    }
-    #[derive(Deserialize)]
-    struct Keys<'a> {
-        #[serde(borrow, rename = "Keys")]
-        keys: &'a RawValue,
-    }
-    let keyed: Keyed<'_> = serde_json::from_str(record).ok()?;
-    Key::from_attributes(&Item::from_json(keyed.dynamodb.keys.get()).ok()?).ok()
 }
 
 /// Returns the record's `eventSourceARN`, if it can be read.

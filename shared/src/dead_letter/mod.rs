@@ -1,7 +1,7 @@
 //! Dead letters: changes that could not be applied, kept for a redrive after the cause is fixed.
 //!
 //! One queue holds two shapes. Our own [`DeadLetter`] holds the whole record and the reason of its rejection. Lambda's
-//! on-failure message ([`StreamRange`]) names a range of the stream, which must be read again within 24 hours.
+//! on-failure message ([`StreamRange`]) names a range of the stream, which must be read again while the stream keeps it.
 //!
 //! # Layout
 //! - [`DeadLetter`]: our dead letter, as JSON; [`message`]: as a message for the queue, compressed if it is large.
@@ -19,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::change::{Change, ChangeKind, Origin, RecordError};
+use crate::change::{ChangeKind, ChangeName, Origin, RecordError};
 use crate::outcome::{Problem, SHAPE_CLASS};
 use crate::time::Timestamp;
 pub use range::StreamRange;
@@ -67,7 +67,7 @@ impl Rejection {
     #[must_use]
     pub fn from_record_error(error: &RecordError) -> Self {
         let class = match error {
-            RecordError::Shape(_) => SHAPE_CLASS,
+            RecordError::Shape(_) | RecordError::Unshaped { .. } => SHAPE_CLASS,
             _ => "malformed_record",
         };
         Self { class: class.to_owned(), status: None, reason: error.to_string() }
@@ -170,7 +170,7 @@ impl DeadLetter {
     pub fn new(
         record: &RawValue,
         origin: &Origin,
-        change: Option<&Change>,
+        change: Option<&ChangeName>,
         why: Rejection,
         sender: Sender<'_>,
         rejected_at: Timestamp,
@@ -218,11 +218,12 @@ impl DeadLetterMessage {
         struct Shape<'a> {
             #[serde(borrow, default)]
             format: Option<&'a RawValue>,
-            #[serde(borrow, default, rename = "DDBStreamBatchInfo")]
+            #[serde(borrow, default, rename = "DDBStreamBatchInfo", alias = "KinesisBatchInfo")]
             range: Option<&'a RawValue>,
         }
-        let shape: Shape<'_> = serde_json::from_str(body)
-            .map_err(|_| Unreadable("expected a JSON object with format or DDBStreamBatchInfo".to_owned()))?;
+        let shape: Shape<'_> = serde_json::from_str(body).map_err(|_| {
+            Unreadable("expected a JSON object with format, DDBStreamBatchInfo or KinesisBatchInfo".to_owned())
+        })?;
         // The parser's own message may quote the queue's; the position is enough.
         let at = |error: serde_json::Error| Unreadable(format!("line {}, column {}", error.line(), error.column()));
         match shape {
@@ -231,7 +232,7 @@ impl DeadLetterMessage {
                 let envelope = serde_json::from_str(body).map_err(at)?;
                 DeadLetter::from_envelope(envelope).map(Box::new).map(Self::Record)
             }
-            _ => Err(Unreadable(format!("expected format {FORMAT} or DDBStreamBatchInfo"))),
+            _ => Err(Unreadable(format!("expected format {FORMAT}, DDBStreamBatchInfo or KinesisBatchInfo"))),
         }
     }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
-use super::repair::{RepairError, RepairOptions, RepairReport};
+use super::repair::{RepairError, RepairOptions, RepairReport, RepairRequest};
 use super::{ApplyOptions, ApplyReport, Writer};
 use crate::change::Change;
 use crate::document_id::DocumentId;
 use crate::outcome::{ConfigurationError, Outcome};
-use crate::table::{Key, Table};
+use crate::table::Table;
 use crate::target::Target;
 
 /// Places in a batch by the index of their ids; `None` is the writer's own.
@@ -91,22 +91,22 @@ impl<T: Target> Writer<T> {
     pub(super) async fn repair_by_index<B: Table>(
         &self,
         table: &B,
-        documents: &[(DocumentId, Option<Key>)],
+        requests: &[RepairRequest<'_>],
         places: PlacesByIndex<'_>,
         options: RepairOptions<'_>,
     ) -> Result<RepairReport, RepairError> {
         let mut whole = RepairReport::default();
         let mut outcomes = Vec::with_capacity(places.len());
         for (index, places) in &places {
-            let part: Vec<_> = places.iter().map(|&place| documents[place].clone()).collect();
+            let part: Vec<_> = places.iter().map(|&place| requests[place]).collect();
             let replication = index.map(|index| options.replication.of_index(index));
             let replication = replication.as_ref().unwrap_or(options.replication);
             let options = RepairOptions { replication, ..options };
-            let report = Box::pin(self.named(*index).repair(table, &part, options)).await?;
+            let report = Box::pin(self.named(*index).repair_both(table, &part, options)).await?;
             whole.capacity += report.capacity;
             outcomes.push(report.outcomes);
         }
-        whole.outcomes = in_order(&places, outcomes, documents.len());
+        whole.outcomes = in_order(&places, outcomes, requests.len());
         Ok(whole)
     }
 }

@@ -9,6 +9,7 @@
 mod apply;
 mod beside;
 mod cache;
+mod decide;
 mod entities;
 mod overrule;
 mod part;

@@ -1,7 +1,7 @@
 //! Records with missing, odd, doubled or additional members.
 
 use super::{Hostile, POISON};
-use crate::support::with_image;
+use crate::support::{HELD, Index, ReplicateFunction, remove, with_image};
 
 /// A right record, with a part of its text replaced.
 fn edited(from: &str, to: &str) -> impl Fn(u64) -> String {
