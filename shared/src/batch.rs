@@ -142,13 +142,10 @@ impl<'r> Batch<'r> {
             name,
             why,
         };
-        let rejected = |place, change, why| Rejected {
-            change: Some(change),
-            ..unread(place, Some(Change::name(change)), why)
-        };
+        let rejected =
+            |place, change, why| Rejected { change: Some(change), ..unread(place, Some(Change::name(change)), why) };
         let malformed = self.malformed.iter();
-        let mut all: Vec<_> =
-            malformed.map(|(place, name, why)| unread(*place, name.clone(), why.clone())).collect();
+        let mut all: Vec<_> = malformed.map(|(place, name, why)| unread(*place, name.clone(), why.clone())).collect();
         for (place, change, outcome) in self.concluded(outcomes) {
             match outcome {
                 Outcome::Rejected(problem) => {

@@ -95,7 +95,9 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
             return Ok(Ok(Outcome::Applied));
         }
         match self.items {
-            Some(items) if !run.request.apply_order_anomalies => self.repair(change, key, (items, Rejection::order_anomaly()), run).await,
+            Some(items) if !run.request.apply_order_anomalies => {
+                self.repair(change, key, (items, Rejection::order_anomaly()), run).await
+            }
             _ => self.writer.overrule(change, self.apply_options(run)).await.map(Ok),
         }
     }

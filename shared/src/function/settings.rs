@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::FunctionError;
-use super::index_definition::{self, GZIP, inflate};
+use super::index_definition;
+use super::variable_text::{self, VariableText};
 use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
@@ -191,21 +192,14 @@ fn hash_key(env: &mut Environment<'_>) -> Option<HashKey> {
 /// Reads `REPLICATION`: TOML text, its gzip in base64, or the name of a file with it.
 fn replication(env: &mut Environment<'_>, hash_key: Option<&HashKey>) -> Replication {
     let Some(value) = env.optional("REPLICATION") else { return Replication::default() };
-    let (text, source) = if value.starts_with(GZIP) {
-        let broken = "holds no gzip file in base64, of up to 1 MiB: make it with `gzip -9c FILE | base64 -w0`";
-        (inflate(&value).ok_or_else(|| broken.to_owned()), String::new())
-    } else if value.contains('=') {
-        // TOML has an equals sign in each line that says something.
-        (Ok(value), String::new())
-    } else {
-        let read = std::fs::read_to_string(&value).map_err(|error| {
-            format!("which cannot be read ({error}): it must be in the deployment package or a layer")
-        });
-        (read, format!("names the file {value}: "))
-    };
-    let read = text.and_then(|text| Replication::from_toml(&text, hash_key).map_err(|error| error.to_string()));
-    read.unwrap_or_else(|problem| {
-        env.problem("REPLICATION", format_args!("{source}{problem}"));
+    // TOML has an equals sign in each line that says something.
+    let is_text = value.contains('=');
+    let compiled = variable_text::read(value, is_text, "FILE").and_then(|VariableText { text, file }| {
+        let source = file.map(|file| format!("names the file {file}: ")).unwrap_or_default();
+        Replication::from_toml(&text, hash_key).map_err(|error| format!("{source}{error}"))
+    });
+    compiled.unwrap_or_else(|problem| {
+        env.problem("REPLICATION", problem);
         Replication::default()
     })
 }

@@ -48,7 +48,7 @@ impl Compiler<'_> {
         let shared = self.derivations(&section.derive);
         let source = section.source.as_ref().map(|source| self.source(source.get_ref(), section));
         Plan {
-            id_rules: self.id_rules(section),
+            id_rules: self.id_rules(section, &shared),
             document_rules: self.document_rules(section),
             changed: section.changed.as_ref().map(|changed| *changed.get_ref()).unwrap_or_default(),
             inflated,
@@ -58,18 +58,17 @@ impl Compiler<'_> {
                 ..section.id.as_ref().map(|id| self.ids(id, &shared)).unwrap_or_default()
             },
             source,
-            shape: self.shape(section, &[]),
+            shape: self.shape(section, shared.clone()),
             indexes: self.entity_indexes(&section.entity),
-            entities: self.entities(section),
+            entities: self.entities(section, &shared),
             expiry: section.expiry.as_ref().and_then(|expiry| self.expiry(expiry.get_ref())),
         }
     }
 
-    fn shape(&mut self, section: &Section, shared: &[DeriveSection]) -> Shape {
+    /// Returns the rules of a section, with all its derivations.
+    fn shape(&mut self, section: &Section, derivations: Vec<Derivation>) -> Shape {
         let paths = self.paths(section);
         self.check_paths(&paths);
-        let mut derivations = self.derivations(shared);
-        derivations.extend(self.derivations(&section.derive));
         self.check_fields(section, &derivations);
         Shape {
             condition: section.condition.as_ref().and_then(|code| self.filter(code)),
@@ -181,7 +180,7 @@ impl Compiler<'_> {
         IdRules { prefix: String::new(), omissions, hash, routed: section.routing }
     }
 
-    fn entities(&mut self, section: &Section) -> Entities {
+    fn entities(&mut self, section: &Section, shared: &[Derivation]) -> Entities {
         let mut names = BTreeSet::new();
         let mut list = Vec::with_capacity(section.entity.len());
         for one in &section.entity {
@@ -199,7 +198,8 @@ impl Compiler<'_> {
                 continue;
             };
             let Some(attribute) = self.path(attribute) else { continue };
-            let shape = self.shape(entity, &section.derive);
+            let derivations = [shared, &self.derivations(&entity.derive)].concat();
+            let shape = self.shape(entity, derivations);
             list.push(Entity { name: name.get_ref().clone(), attribute, test, shape });
         }
         if list.is_empty() {
@@ -261,20 +261,17 @@ impl Compiler<'_> {
     }
 
     /// Returns the rules that make ids, as JSON; `None` if there are none. Other rules of the text do not count.
-    fn id_rules(&self, section: &Section) -> Option<RulesText> {
+    fn id_rules(&self, section: &Section, derivations: &[Derivation]) -> Option<RulesText> {
         let default = IdSection::default();
         let id = match (&section.id, &section.source) {
             (Some(id), _) => id.get_ref(),
             (None, Some(_)) => &default,
             (None, None) => return None,
         };
-        let names = |text: &Text| {
-            let pattern = Regex::new(text.get_ref()).ok()?;
-            Some(pattern.capture_names().flatten().map(str::to_owned).collect::<Vec<String>>())
-        };
+        let is_cut = |name: &str| id.leave_out.iter().any(|group| group.get_ref() == name);
         let cuts = |derive: &&DeriveSection| {
-            let names = names(&derive.pattern).unwrap_or_default();
-            id.leave_out.iter().any(|group| names.contains(group.get_ref()))
+            let compiled = derivations.iter().find(|one| one.pattern.as_str() == derive.pattern.get_ref());
+            compiled.is_some_and(|one| one.pattern.capture_names().flatten().any(is_cut))
         };
         let patterns = section.derive.iter().filter(cuts).map(|derive| (&derive.from, &derive.pattern));
         let patterns: Vec<(&Text, &Text)> = patterns.collect();

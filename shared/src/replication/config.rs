@@ -213,7 +213,7 @@ impl<'t> Problems<'t> {
         if self.found.is_empty() {
             return Ok(value);
         }
-        // A shared pattern is compiled once per entity.
+        // A path may be read for several keys.
         self.found.sort();
         self.found.dedup();
         Err(ConfigError(self.found.into_iter().map(|(at, problem)| located(self.text, at, problem)).collect()))

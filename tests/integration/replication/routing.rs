@@ -55,7 +55,9 @@ async fn every_path_routes_by_the_partition_key_and_finds_documents_there() {
     assert_eq!((&report["letters"]["redriven"], &report["left"]), (&json!(24), &json!(0)), "{report}");
     for (path, scene) in [("stream", &scene), ("backfill", &backfilled), ("redrive", &redriven)] {
         assert_eq!(scene.scene.index.visible().await.len(), 24, "{path}");
-        for (partition, routing, id) in [("acme", "acme", "acme"), ("globex", "globex", "globex"), ("a|b", "a%7Cb", "a%7Cb")] {
+        for (partition, routing, id) in
+            [("acme", "acme", "acme"), ("globex", "globex", "globex"), ("a|b", "a%7Cb", "a%7Cb")]
+        {
             let found = in_shard_of(scene, routing).await;
             let own: BTreeSet<String> = (0..8).map(|number| format!("{id}|s{number}")).collect();
             assert!(own.is_subset(&found), "{path}: all of {partition} stand in its shard: {found:?}");
@@ -122,9 +124,7 @@ async fn a_routing_that_cannot_be_is_refused_with_its_remedy() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hashed_ids_are_routed_by_the_hash_of_the_partition_key() {
-    let hash = |text: &str| {
-        driftless::replication::HashKey::new(super::HASH_KEY).expect("a key").hash(text.as_bytes())
-    };
+    let hash = |text: &str| driftless::replication::HashKey::new(super::HASH_KEY).expect("a key").hash(text.as_bytes());
     let scene = scene("routed-hashes", "exclude = [\"pk\", \"sk\"]\n[id]\nhash = true\nrouting = true\n").await;
     scene.put(&item("acme", 1)).await;
     scene.stream().await;
