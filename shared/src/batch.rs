@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::change::{Change, Origin, ReadOptions, Record, RecordError};
+use crate::change::{Change, ChangeName, Origin, ReadOptions, Record, RecordError};
 use crate::dead_letter::{DeadLetter, Rejection, Sender};
 use crate::outcome::{ConfigurationError, Outcome};
 use crate::source::RecordSource;
@@ -18,7 +18,7 @@ pub struct Batch<'r> {
     changes: Vec<Change>,
     /// Place of each change's record in the batch.
     places: Vec<usize>,
-    malformed: Vec<(usize, Rejection)>,
+    malformed: Vec<(usize, Option<ChangeName>, Rejection)>,
 }
 
 /// A record that can never be applied.
@@ -32,6 +32,8 @@ pub struct Rejected<'b> {
     pub origin: &'b Origin,
     /// The record's change; absent if it could not be read.
     pub change: Option<&'b Change>,
+    /// Name of the change, as far as the record says it.
+    pub name: Option<ChangeName>,
     /// Reason for the rejection.
     pub why: Rejection,
 }
@@ -63,7 +65,14 @@ impl<'r> Batch<'r> {
                     batch.places.push(place);
                 }
                 Err(RecordError::Configuration(error)) => return Err(error),
-                Err(error) => batch.malformed.push((place, Rejection::from_record_error(&error))),
+                Err(error) => {
+                    let why = Rejection::from_record_error(&error);
+                    let name = match error {
+                        RecordError::Unshaped { change, .. } => Some(*change),
+                        _ => None,
+                    };
+                    batch.malformed.push((place, name, why));
+                }
             }
         }
         Ok(batch)
@@ -125,20 +134,24 @@ impl<'r> Batch<'r> {
     /// anomalies.
     #[must_use]
     pub fn rejected(&self, outcomes: &[Outcome]) -> Vec<Rejected<'_>> {
-        let rejected = |place: usize, change, why| Rejected {
+        let unread = |place: usize, name: Option<ChangeName>, why| Rejected {
             place,
             raw: &self.raw[place],
             origin: &self.origins[place],
-            change,
+            change: None,
+            name,
             why,
         };
-        let mut all: Vec<_> = self.malformed.iter().map(|(place, why)| rejected(*place, None, why.clone())).collect();
+        let rejected =
+            |place, change, why| Rejected { change: Some(change), ..unread(place, Some(Change::name(change)), why) };
+        let malformed = self.malformed.iter();
+        let mut all: Vec<_> = malformed.map(|(place, name, why)| unread(*place, name.clone(), why.clone())).collect();
         for (place, change, outcome) in self.concluded(outcomes) {
             match outcome {
                 Outcome::Rejected(problem) => {
-                    all.push(rejected(place, Some(change), Rejection::from_problem(problem)));
+                    all.push(rejected(place, change, Rejection::from_problem(problem)));
                 }
-                Outcome::OrderAnomaly => all.push(rejected(place, Some(change), Rejection::order_anomaly())),
+                Outcome::OrderAnomaly => all.push(rejected(place, change, Rejection::order_anomaly())),
                 _ => {}
             }
         }
@@ -151,7 +164,7 @@ impl Rejected<'_> {
     /// Makes the record's dead letter.
     #[must_use]
     pub fn dead_letter(&self, sender: Sender<'_>, rejected_at: Timestamp) -> DeadLetter {
-        DeadLetter::new(self.raw, self.origin, self.change, self.why.clone(), sender, rejected_at)
+        DeadLetter::new(self.raw, self.origin, self.name.as_ref(), self.why.clone(), sender, rejected_at)
     }
 }
 

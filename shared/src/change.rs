@@ -8,6 +8,7 @@ mod damaged;
 mod expiry;
 pub mod kinesis;
 mod member;
+mod name;
 mod origin;
 mod record_number;
 
@@ -24,29 +25,19 @@ use crate::attribute::Item;
 use crate::document_id::{DocumentId, KeyError};
 use crate::outcome::ConfigurationError;
 use crate::replication::{Replication, ShapeError};
-use crate::table::Key;
+use crate::table::{Key, KeySchema};
 use crate::time::Timestamp;
 use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
 
 pub use crate::document::Content;
 pub use member::RecordError;
+pub use name::{ChangeKind, ChangeName};
 pub(crate) use origin::table;
 pub use origin::{Origin, table_arn};
 pub use record_number::{NotARecordNumber, RecordNumber};
 
 use expiry::is_expiry;
 use member::{malformed, shape, text};
-
-/// Kind of a change, from `eventName`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// A new item: its document is probably unseen.
-    Insert,
-    /// The item was replaced or updated.
-    Modify,
-    /// The item was deleted, by a client or by its time to live.
-    Remove,
-}
 
 /// One change of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +54,14 @@ pub struct Change {
     pub kind: ChangeKind,
     /// Content of the document after the change.
     pub content: Content,
+}
+
+impl Change {
+    /// Returns the identification of the change.
+    #[must_use]
+    pub fn name(&self) -> ChangeName {
+        ChangeName { id: self.id.clone(), version: self.version.clone(), kind: self.kind }
+    }
 }
 
 /// Settings for reading a record: facts that the record does not hold.
@@ -84,9 +83,25 @@ impl ReadOptions {
     pub fn document_id(&self, keys: &Item<'_>) -> Result<DocumentId, RecordError> {
         self.replication.document_id(keys, self.partition_key.as_deref()).map_err(|error| match error {
             KeyError::NoPartitionKey(name) => ConfigurationError::PartitionKey { name }.into(),
+            KeyError::NoSortKey => ConfigurationError::Routing.into(),
+            KeyError::NoEntityKey { entity, attribute } => ConfigurationError::EntityIndex { entity, attribute }.into(),
             KeyError::Pattern(ref name) => ShapeError { place: name.clone(), problem: error.to_string() }.into(),
             error => malformed("dynamodb.Keys", error.to_string()),
         })
+    }
+
+    /// Returns the key whose item has this document id; `None` if no key gives it, or the id does not show its key.
+    #[must_use]
+    pub fn key(&self, id: &DocumentId, schema: &KeySchema) -> Option<Key> {
+        let plain = self.replication.without_prefix(id)?;
+        let key = Key::from_document_id(&plain, schema, self.partition_key.as_deref())?;
+        self.has_id(&key, id).then_some(key)
+    }
+
+    /// Returns `true` if the item of a key has this document id.
+    #[must_use]
+    pub fn has_id(&self, key: &Key, id: &DocumentId) -> bool {
+        self.document_id(key.attributes()).is_ok_and(|own| own.as_str() == id.as_str())
     }
 }
 
@@ -202,26 +217,33 @@ fn read_change(
         SequenceNumber::parse(&sequence).map_err(|error| malformed("dynamodb.SequenceNumber", error.to_string()))?;
     refuse_view_without_new_image(change)?;
     let version = Version::new(read_options.generation, &label, &sequence);
-    let (id, kind, content) = parts(record, change, read_options)?;
-    Ok(Change { id, version, event_time: event_time(change), read_at: None, kind, content })
+    change_of(record, change, version, read_options)
 }
 
-/// Reads what the records of all sources hold: document, kind and content.
-fn parts(
+/// Reads what the records of all sources hold: document, kind and content. An item without a document keeps the name of
+/// its change.
+fn change_of(
     record: &RawRecord<'_>,
     change: &RawChange<'_>,
+    version: Version,
     read_options: &ReadOptions,
-) -> Result<(DocumentId, ChangeKind, Content), RecordError> {
+) -> Result<Change, RecordError> {
     let kind = kind(record)?;
     let id = id(change, read_options)?;
     let content = match kind {
-        ChangeKind::Insert | ChangeKind::Modify => content(change, read_options)?,
+        ChangeKind::Insert | ChangeKind::Modify => content(change, read_options),
         ChangeKind::Remove if read_options.replication.keeps_expired() && is_expiry(record.user_identity) => {
-            expired_content(change, read_options)?
+            expired_content(change, read_options)
         }
-        ChangeKind::Remove => Content::Tombstone,
+        ChangeKind::Remove => Ok(Content::Tombstone),
     };
-    Ok((id, kind, content))
+    match content {
+        Ok(content) => Ok(Change { id, version, event_time: event_time(change), read_at: None, kind, content }),
+        Err(RecordError::Shape(error)) => {
+            Err(RecordError::Unshaped { change: Box::new(ChangeName { id, version, kind }), error })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn event_time(change: &RawChange<'_>) -> Option<Timestamp> {

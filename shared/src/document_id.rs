@@ -10,12 +10,18 @@
 //!
 //! Shorter ids are never hashed, and hashed ids have exactly 512 bytes, so the two kinds cannot collide. OpenSearch
 //! rejects a whole bulk request for one id of more than 512 bytes.
+//!
+//! Rules of `REPLICATION` may put a prefix before all of these, cut parts out of keys, or hash ids. With the id go what
+//! the rules make of the key besides: the digest that tells two items of one id apart, and the document's routing.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest as _, Sha256};
 
 use crate::attribute::{AttributeValue, Item};
@@ -24,9 +30,43 @@ use crate::attribute::{AttributeValue, Item};
 const MAX_BYTES: usize = 512;
 const HASH_HEX_DIGITS: usize = 64;
 
-/// Id of a document in the index.
+/// Id of a document in the index, with what its key gives besides. The same text with another digest is another id: its
+/// change is that of another item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DocumentId(String);
+pub struct DocumentId {
+    text: String,
+    key: Option<KeyDigest>,
+    routing: Option<Box<str>>,
+    index: Option<Arc<str>>,
+}
+
+/// Digest of an item's key, where two keys may give one document id. It tells whose document it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyDigest(u64);
+
+impl KeyDigest {
+    /// Hexadecimal digits of a digest.
+    const DIGITS: usize = 16;
+
+    /// Takes the first digits of a hash in hexadecimal.
+    #[must_use]
+    pub fn from_hash(hash: &str) -> Option<Self> {
+        u64::from_str_radix(hash.get(..Self::DIGITS)?, 16).ok().map(Self)
+    }
+}
+
+impl fmt::Display for KeyDigest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:016x}", self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyDigest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        Self::from_hash(&text).ok_or_else(|| D::Error::custom("no digest of a key"))
+    }
+}
 
 /// Reason why a record's `Keys` give no document id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +83,17 @@ pub enum KeyError {
     /// A configured partition key that is not among the keys.
     #[error("there is no key attribute `{0}`, which PARTITION_KEY names")]
     NoPartitionKey(String),
+    /// A key without the attribute that tells an entity with an index of its own.
+    #[error("the entity `{entity}` has an index of its own, and its attribute `{attribute}` is no key of the table")]
+    NoEntityKey {
+        /// Name of the entity.
+        entity: String,
+        /// Attribute that tells it.
+        attribute: String,
+    },
+    /// A key without a sort key, where documents are routed by the partition key.
+    #[error("the table has no sort key, and `routing` of REPLICATION spreads documents by the partition key alone")]
+    NoSortKey,
     /// A key that the pattern does not match which ids are made by.
     #[error("key attribute `{0}` does not match the pattern that REPLICATION makes ids by")]
     Pattern(String),
@@ -55,50 +106,97 @@ impl DocumentId {
     /// # Errors
     /// Fails for keys that no table can have, or that contradict `partition_key`.
     pub fn from_keys(keys: &Item<'_>, partition_key: Option<&str>) -> Result<Self, KeyError> {
-        Self::from_parts(keys, partition_key, |_, text| Ok(text))
+        let parts = key_parts(keys, partition_key, |_, text| Ok(text))?;
+        Ok(Self::from_parts("", &parts))
     }
 
-    /// Makes the id as [`DocumentId::from_keys`], of what `part` makes of each key attribute's name and text.
-    pub(crate) fn from_parts(
-        keys: &Item<'_>,
-        partition_key: Option<&str>,
-        part: impl for<'t> Fn(&str, Cow<'t, str>) -> Result<Cow<'t, str>, KeyError>,
-    ) -> Result<Self, KeyError> {
-        if !(1..=2).contains(&keys.0.len()) {
-            return Err(KeyError::Count(keys.0.len()));
-        }
-        let text = |(name, value): (&Cow<'_, str>, &AttributeValue<'_>)| {
-            let text = part(name, Cow::Owned(key_text(name, value)?))?.into_owned();
-            if text.is_empty() { Err(KeyError::Empty(name.clone().into_owned())) } else { Ok(text) }
+    /// Makes the id of a key's parts, as [`key_parts`] returns them, behind a prefix.
+    pub(crate) fn from_parts(prefix: &str, parts: &[String]) -> Self {
+        let text = match parts {
+            [partition, sort] => limit(format!("{prefix}{}|{}", escape(partition), escape(sort))),
+            _ => limit(format!("{prefix}{}", parts.concat())),
         };
-        let mut parts = keys.0.iter().map(text).collect::<Result<Vec<_>, _>>()?;
-        if let Some(first) = partition_key {
-            let at = keys.0.keys().position(|name| name == first);
-            let at = at.ok_or_else(|| KeyError::NoPartitionKey(first.to_owned()))?;
-            parts[..=at].rotate_right(1);
-        }
-        Ok(Self(match parts.as_slice() {
-            [partition, sort] => limit(format!("{}|{}", escape(partition), escape(sort))),
-            _ => limit(parts.swap_remove(0)),
-        }))
+        Self::from_stored(text)
+    }
+
+    /// Returns the id with the digest of its item's key.
+    #[must_use]
+    pub fn with_key(self, key: Option<KeyDigest>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// Returns the id with the routing of its document.
+    #[must_use]
+    pub fn with_routing(self, routing: Option<String>) -> Self {
+        Self { routing: routing.map(String::into_boxed_str), ..self }
+    }
+
+    /// Returns the id of a document in the index of an entity.
+    #[must_use]
+    pub fn with_index(self, index: Option<Arc<str>>) -> Self {
+        Self { index, ..self }
+    }
+
+    /// Returns the index of the item's entity; `None` for the index of all other items.
+    #[must_use]
+    pub fn index(&self) -> Option<&str> {
+        self.index.as_deref()
+    }
+
+    /// Returns the digest of the item's key, where two keys may give one id.
+    #[must_use]
+    pub fn key(&self) -> Option<KeyDigest> {
+        self.key
+    }
+
+    /// Returns the routing of the document; absent where the id itself decides the shard.
+    #[must_use]
+    pub fn routing(&self) -> Option<&str> {
+        self.routing.as_deref()
     }
 
     /// Takes an id as OpenSearch returned it.
     #[must_use]
-    pub fn from_stored(id: String) -> Self {
-        Self(id)
+    pub fn from_stored(text: String) -> Self {
+        Self { text, key: None, routing: None, index: None }
     }
 
     /// Returns the id's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
+}
+
+/// Returns the texts of key attributes, in the order of [`DocumentId::from_keys`], as `part` makes them of each name and
+/// text.
+///
+/// # Errors
+/// As [`DocumentId::from_keys`], and as `part`.
+pub(crate) fn key_parts(
+    keys: &Item<'_>,
+    partition_key: Option<&str>,
+    part: impl for<'t> Fn(&str, Cow<'t, str>) -> Result<Cow<'t, str>, KeyError>,
+) -> Result<Vec<String>, KeyError> {
+    if !(1..=2).contains(&keys.0.len()) {
+        return Err(KeyError::Count(keys.0.len()));
+    }
+    let text = |(name, value): (&Cow<'_, str>, &AttributeValue<'_>)| {
+        let text = part(name, Cow::Owned(key_text(name, value)?))?.into_owned();
+        if text.is_empty() { Err(KeyError::Empty(name.clone().into_owned())) } else { Ok(text) }
+    };
+    let mut parts = keys.0.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    if let Some(first) = partition_key {
+        let at = keys.0.keys().position(|name| name == first);
+        let at = at.ok_or_else(|| KeyError::NoPartitionKey(first.to_owned()))?;
+        parts[..=at].rotate_right(1);
+    }
+    Ok(parts)
 }
 
 impl fmt::Display for DocumentId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
+        out.write_str(&self.text)
     }
 }
 
@@ -134,7 +232,7 @@ mod tests {
 
     #[track_caller]
     fn id(keys: &str, partition_key: Option<&str>) -> Result<String, KeyError> {
-        DocumentId::from_keys(&Item::from_json(keys).expect("keys"), partition_key).map(|id| id.0)
+        DocumentId::from_keys(&Item::from_json(keys).expect("keys"), partition_key).map(|id| id.text)
     }
 
     #[track_caller]

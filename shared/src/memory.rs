@@ -296,8 +296,9 @@ impl crate::target::Documents for MemoryTarget {
         // Lets others write between a read and what follows from it.
         tokio::task::yield_now().await;
         let state = self.state();
-        let whole =
-            |id: &DocumentId| state.documents.iter().find(|(other, _)| *other == id).map(|(_, one)| one.whole());
+        let whole = |id: &DocumentId| {
+            state.documents.iter().find(|(other, _)| other.as_str() == id.as_str()).map(|(_, one)| one.whole())
+        };
         ids.iter().map(|id| Ok(whole(id))).collect()
     }
 

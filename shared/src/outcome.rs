@@ -9,6 +9,8 @@ pub use counts::OutcomeCounts;
 
 use crate::replication::ShapeError;
 
+/// Class of changes whose document is that of another item.
+pub const OTHER_ITEM_CLASS: &str = "other_item";
 /// Class of items that have no document under the rules of `REPLICATION`.
 pub const SHAPE_CLASS: &str = "replication_rules";
 
@@ -75,6 +77,12 @@ pub enum Problem {
     /// The item has no document under the rules of `REPLICATION`. Quotes no value.
     #[error("REPLICATION gives the item no document: {0}")]
     Shape(Arc<ShapeError>),
+    /// The document is that of another item, whose key gives the same id. Quotes no value.
+    #[error(
+        "the document of this id is that of another item: `id.leave_out` of REPLICATION gives both keys one id; remove one \
+         of the items, or give their ids what tells them apart"
+    )]
+    OtherItem,
     /// The engine answered a probe otherwise than every write relies on. Quotes no item, because a probe has none.
     #[error("{0}")]
     Probe(Arc<str>),
@@ -116,7 +124,9 @@ impl Problem {
             Self::Unreachable(_) | Self::TimedOut(_) | Self::Protocol(_) | Self::Contended(_) | Self::Unordered(_) => {
                 Treatment::Retry
             }
-            Self::Dropped | Self::Suspect { .. } | Self::OneIndex { .. } | Self::Shape(_) => Treatment::Reject,
+            Self::Dropped | Self::Suspect { .. } | Self::OneIndex { .. } | Self::Shape(_) | Self::OtherItem => {
+                Treatment::Reject
+            }
             Self::Probe(_) => Treatment::Configuration,
             Self::Request(refusal) => match refusal.status {
                 429 | 500.. => Treatment::Retry,
@@ -156,6 +166,7 @@ impl Problem {
             Self::OneIndex { problem, .. } => problem.class(),
             Self::Probe(_) => "probe",
             Self::Shape(_) => SHAPE_CLASS,
+            Self::OtherItem => OTHER_ITEM_CLASS,
             Self::Protocol(_) => "protocol",
             Self::Contended(_) => "contended",
             Self::Unordered(_) => "unordered",
@@ -244,6 +255,24 @@ pub enum ConfigurationError {
     PartitionKey {
         /// Value of the variable.
         name: String,
+    },
+    /// Rules that spread documents by the partition key, for a table that has nothing else.
+    #[error(
+        "`routing` of REPLICATION spreads documents by the partition key, and the table has no sort key, so their ids spread \
+         them as well: remove `routing`, and choose another INDEX if documents are there"
+    )]
+    Routing,
+    /// An entity with an index of its own that no key tells.
+    #[error(
+        "the entity `{entity}` of REPLICATION has an index of its own, and its attribute `{attribute}` is no key of the table: \
+         an item could move to another index, and its document would stay behind; tell the entity by a key attribute, or \
+         remove its `index`"
+    )]
+    EntityIndex {
+        /// Name of the entity.
+        entity: String,
+        /// Attribute that tells it.
+        attribute: String,
     },
     /// An index that driftless did not make.
     #[error("INDEX `{index}`: {problem}")]

@@ -10,7 +10,7 @@ use std::future::Future;
 use tokio::time::Instant;
 
 use crate::change::Content;
-use crate::document_id::DocumentId;
+use crate::document_id::{DocumentId, KeyDigest};
 use crate::outcome::Problem;
 use crate::time::Timestamp;
 use crate::version::Version;
@@ -37,8 +37,40 @@ pub struct StoredState {
     pub read_at: Option<Timestamp>,
     /// Time at which the item expired, for a document that stays after that.
     pub expired_at: Option<Timestamp>,
+    /// Digest of the item's key, where two keys may give one id.
+    pub key: Option<KeyDigest>,
+    /// True for a tombstone.
+    pub deleted: bool,
     /// Position of this state.
     pub position: Position,
+}
+
+/// Item that a stored document belongs to, as another item of the same id sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// The same item, or nothing shows another one.
+    Same,
+    /// Another item, which was deleted: its tombstone may be replaced.
+    OtherDeleted,
+    /// Another item, whose document must stay.
+    Other,
+}
+
+impl StoredState {
+    /// Returns the holder of this state, as seen from an id with the digest of its key.
+    #[must_use]
+    pub fn holder(&self, id: &DocumentId) -> Holder {
+        match (id.key(), self.key) {
+            (Some(own), Some(stored)) if own != stored => {
+                if self.deleted {
+                    Holder::OtherDeleted
+                } else {
+                    Holder::Other
+                }
+            }
+            _ => Holder::Same,
+        }
+    }
 }
 
 /// Condition for a write to happen.

@@ -192,6 +192,7 @@ pub(crate) const TABLE_ARN: &str = "arn:aws:dynamodb:us-east-1:000000000000:tabl
 /// Identity of an index of these records.
 pub(crate) fn identity() -> Identity {
     Identity {
+        source: None,
         table: Some(TABLE_ARN.to_owned()),
         partition_key: None,
         generation: Generation(1),

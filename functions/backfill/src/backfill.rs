@@ -187,7 +187,12 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         let mut changes = PageChanges { written: Vec::with_capacity(page.items.len()), ..PageChanges::default() };
         for (key, item) in &page.items {
             let id = match self.read_options.document_id(key.attributes()) {
-                Ok(id) => id,
+                Ok(id) if self.read_options.replication.owns(&id) => id,
+                // An entity of it has an index of its own.
+                Ok(_) => {
+                    changes.left_out += 1;
+                    continue;
+                }
                 Err(RecordError::Configuration(error)) => return Err(error),
                 Err(error) => {
                     changes.rejected.push((None, error));

@@ -20,6 +20,8 @@ pub async fn invoke(
     tables: &LastTable,
     event: LambdaEvent<Value>,
 ) -> Result<BackfillReport, FunctionError> {
+    let (context, payload) = context.requested(event.payload)?;
+    let event = LambdaEvent::new(payload, event.context);
     let result = context.invocation(async || backfill(context, tables, event.clone()).await).await;
     if let Ok(report) = &result {
         tracing::info!(counts = ?report.counts, done = report.done, "backfill");

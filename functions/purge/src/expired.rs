@@ -33,7 +33,7 @@ pub(crate) async fn end_expired<T: Documents>(
 async fn try_all<T: Documents>(target: &T, open: &[ListedDocument], now: Timestamp, deadline: Instant) -> Vec<Try> {
     let ids: Vec<&DocumentId> = open.iter().map(|found| &found.id).collect();
     let states = target.read(&ids, Call::until(deadline)).await;
-    let due: Vec<Result<Due<'_>, Try>> = open.iter().zip(states).map(|(found, state)| Due::new(found, state)).collect();
+    let due: Vec<Result<Due, Try>> = open.iter().zip(states).map(|(found, state)| Due::new(found, state)).collect();
     let writes: Vec<ConditionalWrite<'_>> = due.iter().flatten().map(|due| due.tombstone(now)).collect();
     let written = match writes.is_empty() {
         true => Vec::new(),
@@ -50,22 +50,23 @@ async fn try_all<T: Documents>(target: &T, open: &[ListedDocument], now: Timesta
 }
 
 /// A document that is still as it was found, with what its tombstone takes over.
-struct Due<'f> {
-    id: &'f DocumentId,
+struct Due {
+    /// Id with the digest that the document has.
+    id: DocumentId,
     state: StoredState,
     version: Version,
 }
 
-impl<'f> Due<'f> {
-    fn new(found: &'f ListedDocument, read: Result<Option<StoredState>, Problem>) -> Result<Self, Try> {
+impl Due {
+    fn new(found: &ListedDocument, read: Result<Option<StoredState>, Problem>) -> Result<Self, Try> {
         let state = read.map_err(Try::Problem)?.filter(|state| state.position == found.position).ok_or(Try::Moved)?;
         let version = state.version.clone().ok_or(Try::Moved)?;
-        Ok(Self { id: &found.id, state, version })
+        Ok(Self { id: found.id.clone().with_key(state.key), state, version })
     }
 
     fn tombstone(&self, written_at: Timestamp) -> ConditionalWrite<'_> {
         ConditionalWrite {
-            id: self.id,
+            id: &self.id,
             condition: WriteCondition::IfUnchanged(self.state.position),
             content: &Content::Tombstone,
             version: &self.version,

@@ -15,6 +15,8 @@ use crate::request::PurgeRequest;
 /// # Errors
 /// Fails if the request or the deployment is wrong, or the index cannot be read.
 pub async fn invoke(context: &Context, event: LambdaEvent<Value>) -> Result<PurgeReport, FunctionError> {
+    let (context, payload) = context.requested(event.payload)?;
+    let event = LambdaEvent::new(payload, event.context);
     let result = context.invocation(async || run(context, event.clone()).await).await;
     if let Ok(report) = &result {
         tracing::info!(?report, "purge");

@@ -7,7 +7,7 @@
 //! both readings give the same order. All other documents are undecided. That includes missing documents, because a
 //! raise may come with a new index, which does not know what was removed before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use driftless::change::Change;
 use driftless::document_id::DocumentId;
@@ -42,17 +42,21 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
             return Ok(Ok(BTreeSet::new()));
         }
         let ids: BTreeSet<&DocumentId> = changes.iter().map(|change| &change.id).collect();
-        let ids: Vec<_> = ids.into_iter().collect();
+        let mut by_index: BTreeMap<Option<&str>, Vec<&DocumentId>> = BTreeMap::new();
+        for id in ids {
+            by_index.entry(id.index()).or_default().push(id);
+        }
         let mut undecided = BTreeSet::new();
-        for (id, state) in
-            ids.iter().zip(self.writer.target().read(&ids, Call::until(self.apply_options(run).deadline)).await)
-        {
-            match state {
-                Ok(state) if written_in(state.as_ref()) >= Some(own) => {}
-                Ok(_) => {
-                    undecided.insert((*id).clone());
+        for ids in by_index.values() {
+            let call = Call::until(self.apply_options(run).deadline);
+            for (id, state) in ids.iter().zip(self.writer.of(ids[0]).target().read(ids, call).await) {
+                match state {
+                    Ok(state) if written_in(state.as_ref()) >= Some(own) => {}
+                    Ok(_) => {
+                        undecided.insert((*id).clone());
+                    }
+                    Err(problem) => return problem.unless_configuration().map(Err),
                 }
-                Err(problem) => return problem.unless_configuration().map(Err),
             }
         }
         Ok(Ok(undecided))

@@ -2,7 +2,7 @@
 
 use driftless::change::{Change, ReadOptions, RecordError};
 use driftless::dead_letter::{DeadLetter, Rejection};
-use driftless::outcome::{ConfigurationError, Outcome, Problem};
+use driftless::outcome::{ConfigurationError, OTHER_ITEM_CLASS, Outcome, Problem};
 use driftless::queue::Queue;
 use driftless::source::RecordSource;
 use driftless::stream::range::RangeReader;
@@ -25,7 +25,8 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         dead_letter: &DeadLetter,
         run: &mut RedriveRun<'_>,
     ) -> Result<End, ConfigurationError> {
-        if dead_letter.index != self.sender.index {
+        let is_of_entity = self.read_options.replication.entity_indexes().contains(dead_letter.index.as_str());
+        if dead_letter.index != self.sender.index && !is_of_entity {
             return Ok(End::keep("other_index", format!("the letter is of the index `{}`", dead_letter.index)));
         }
         if let Some(end) = self.end_of_other_table(stream_arn(dead_letter.record.get()).as_deref()) {
@@ -54,7 +55,7 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
                 Err(problem) => return Ok(End::Failed(problem)),
             }
         }
-        let outcome = match self.apply_or_decide(&change, key.as_ref(), run).await? {
+        let outcome = match self.apply_or_decide(&change, key.as_ref(), dead_letter, run).await? {
             Ok(outcome) => outcome,
             Err(end) => return Ok(end),
         };
@@ -68,14 +69,23 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         })
     }
 
-    /// Applies the change. Where its order is in doubt, the item decides: its document is repaired. If the request says
+    /// Applies the change. Where its order is in doubt, or two items have had one document, the item decides: its
+    /// document is repaired. If the request says
     /// so, the change overwrites the document instead.
     async fn apply_or_decide(
         &self,
         change: &Change,
         key: Option<&Key>,
+        dead_letter: &DeadLetter,
         run: &RedriveRun<'_>,
     ) -> Result<Result<Outcome, End>, ConfigurationError> {
+        // Under one id, versions of two items say nothing about each other: what lives decides.
+        if dead_letter.rejected.class == OTHER_ITEM_CLASS
+            && !run.request.dry_run
+            && let Some(items) = self.items
+        {
+            return self.repair(change, key, (items, dead_letter.rejected.clone()), run).await;
+        }
         let outcome = self.apply(std::slice::from_ref(change), |_| key.cloned(), run).await?.remove(0);
         let decides = run.request.apply_order_anomalies || self.items.is_some();
         if outcome != Outcome::OrderAnomaly || !decides {
@@ -85,26 +95,27 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
             return Ok(Ok(Outcome::Applied));
         }
         match self.items {
-            Some(items) if !run.request.apply_order_anomalies => self.repair(change, key, items, run).await,
+            Some(items) if !run.request.apply_order_anomalies => {
+                self.repair(change, key, (items, Rejection::order_anomaly()), run).await
+            }
             _ => self.writer.overrule(change, self.apply_options(run)).await.map(Ok),
         }
     }
 
-    /// Makes the change's document equal to its item.
+    /// Makes the change's document equal to its item. While that cannot be read, the doubt stays.
     async fn repair(
         &self,
         change: &Change,
         key: Option<&Key>,
-        items: &B,
+        (items, doubt): (&B, Rejection),
         run: &RedriveRun<'_>,
     ) -> Result<Result<Outcome, End>, ConfigurationError> {
-        let Some(key) = key else { return Ok(Ok(Outcome::OrderAnomaly)) };
+        let Some(key) = key else { return Ok(Err(End::Keep(doubt))) };
         let documents = [(change.id.clone(), Some(key.clone()))];
         match self.writer.repair(items, &documents, self.repair_options(run)).await {
             Ok(mut report) => Ok(Ok(report.outcomes.remove(0))),
             Err(RepairError::Configuration(error)) => Err(error),
             Err(RepairError::Table(error)) => {
-                let doubt = Rejection::order_anomaly();
                 let reason = format!("{}; the item that decides could not be read: {error}", doubt.reason);
                 Ok(Err(End::Keep(Rejection { reason, ..doubt })))
             }

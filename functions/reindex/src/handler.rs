@@ -16,6 +16,8 @@ use crate::request::ReindexRequest;
 /// # Errors
 /// Fails if the request or the deployment is wrong, or the engine refuses the step. Each step can be repeated.
 pub async fn invoke(context: &Context, event: LambdaEvent<Value>) -> Result<ReindexReport, FunctionError> {
+    let (context, payload) = context.requested(event.payload)?;
+    let event = LambdaEvent::new(payload, event.context);
     let result = reindex(context, event).await;
     match &result {
         Ok(report) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use driftless::function::{FunctionError, Settings, Slice};
 use driftless::opensearch::{
     Engine, EnsureError, Identity, IndexPair, IndexRequirements, OpenSearchTarget, ReindexRecord, ReindexedIndex,
-    Shadowed, StoppedRefresh, Verified,
+    Shadowed, SourceProof, StoppedRefresh, Verified,
 };
 use driftless::outcome::{ConfigurationError, Problem};
 use driftless::replication::Fingerprints;
@@ -17,6 +17,7 @@ use driftless::writer::Writer;
 use serde_json::Value;
 
 use crate::definition;
+use crate::gate::gate;
 use crate::report::{IndexReport, OtherReport, ReindexProgress, ReindexReport};
 use crate::request::{ReindexRequest, VerifyTotals};
 use crate::shadow::{self, Place};
@@ -152,7 +153,8 @@ impl Reindex<'_> {
         let listed = tombstones::copied(self.keeps_expired(), now);
         let (next, counts) = tombstones::copy(&source, writer, (listed, from), self.slice, now).await?;
         if next.is_none() {
-            let record = ReindexRecord { tombstones_copied_at: Some((self.now)()), ..record_of(new) };
+            let copied_at = Some((self.now)());
+            let record = self.proved(new, |proof| SourceProof { tombstones_copied_at: copied_at, ..proof });
             self.keep(new, &record).await?;
         }
         report.done = Some(next.is_none());
@@ -164,7 +166,7 @@ impl Reindex<'_> {
     async fn verified(&self, pair: &IndexPair, verify: VerifyTotals) -> Result<(), FunctionError> {
         let new = filling(pair, "verified")?;
         let verified = Verified { at: (self.now)(), items: verify.items, differences: verify.differences() };
-        self.keep(new, &ReindexRecord { verified: Some(verified), ..record_of(new) }).await
+        self.keep(new, &self.proved(new, |proof| SourceProof { verified: Some(verified), ..proof })).await
     }
 
     async fn shadow(&self, pair: &IndexPair, searches: &str, report: &mut ReindexReport) -> Result<(), FunctionError> {
@@ -190,7 +192,7 @@ impl Reindex<'_> {
         }
         let new = filling(pair, "switch")?;
         if !force {
-            gate(&record_of(new)).map_err(|problem| wrong(&problem))?;
+            gate(&record_of(new), &new.sources()).map_err(|problem| wrong(&problem))?;
         }
         if self.second.is_some() {
             return Err(wrong(TWO_CLUSTERS));
@@ -306,7 +308,7 @@ impl Reindex<'_> {
             Some(index) => {
                 let new = if state == ReindexProgress::Switched { &pair.public } else { index };
                 let engine = self.second.as_ref().unwrap_or(&self.engine);
-                Some(OtherReport::new(self.counted(engine, index).await?, &record_of(new)))
+                Some(OtherReport::new(self.counted(engine, index).await?, &record_of(new), self.engine.source()))
             }
         };
         let next = next(&pair, state, &leftovers);
@@ -333,6 +335,20 @@ impl Reindex<'_> {
 
     async fn refresh(&self, index: &ReindexedIndex) -> Result<(), FunctionError> {
         self.engine.refresh(&index.index.name, self.slice.deadline).await.map_err(FunctionError::from)
+    }
+
+    /// Returns the record with one more proof of this function's table.
+    fn proved(&self, new: &ReindexedIndex, proved: impl FnOnce(SourceProof) -> SourceProof) -> ReindexRecord {
+        let mut record = record_of(new);
+        let proof = proved(record.proof(self.engine.source()));
+        match self.engine.source() {
+            Some(source) => drop(record.sources.insert(source.to_owned(), proof)),
+            None => {
+                let SourceProof { tombstones_copied_at, verified } = proof;
+                record = ReindexRecord { tombstones_copied_at, verified, ..record };
+            }
+        }
+        record
     }
 
     /// Keeps the record in the new index.
@@ -362,33 +378,9 @@ fn filling<'p>(pair: &'p IndexPair, step: &str) -> Result<&'p ReindexedIndex, Fu
     }
 }
 
-/// Checks what is proved of the new index. The error names what is missing.
-pub(crate) fn gate(record: &ReindexRecord) -> Result<(), String> {
-    let missing = match record {
-        ReindexRecord { tombstones_copied_at: None, .. } => {
-            "the tombstones are not copied: run the step tombstones until it is done".to_owned()
-        }
-        ReindexRecord { verified: None, .. } => {
-            "the new index is not verified: verify it as a whole (index other), then run the step verified".to_owned()
-        }
-        ReindexRecord { verified: Some(verified), .. } if verified.differences > 0 => format!(
-            "verify found {} differences in {} items: repair them, and verify again",
-            verified.differences, verified.items
-        ),
-        ReindexRecord { shadow: None, .. } => {
-            "no search was compared: run the step shadow with your own searches".to_owned()
-        }
-        ReindexRecord { shadow: Some(shadow), .. } if shadow.different > 0 => {
-            format!("{} of {} searches answer otherwise: see the step shadow", shadow.different, shadow.searches)
-        }
-        _ => return Ok(()),
-    };
-    Err(format!("{missing}; force switches without it"))
-}
-
 fn next(pair: &IndexPair, state: ReindexProgress, leftovers: &[String]) -> String {
     match (state, &pair.other) {
-        (ReindexProgress::Filling, Some(new)) => match gate(&record_of(new)) {
+        (ReindexProgress::Filling, Some(new)) => match gate(&record_of(new), &new.sources()) {
             Ok(()) => "switch".to_owned(),
             Err(missing) => missing,
         },

@@ -91,13 +91,14 @@ pub struct TombstoneCounts {
 }
 
 impl OtherReport {
-    pub(crate) fn new(index: IndexReport, record: &ReindexRecord) -> Self {
+    pub(crate) fn new(index: IndexReport, record: &ReindexRecord, source: Option<&str>) -> Self {
         let IndexReport { name, documents } = index;
+        let proof = record.proof(source);
         Self {
             name,
             documents,
-            tombstones_copied: record.tombstones_copied_at.is_some(),
-            verified: record.verified,
+            tombstones_copied: proof.tombstones_copied_at.is_some(),
+            verified: proof.verified,
             shadow: record.shadow,
         }
     }

@@ -75,6 +75,8 @@ pub struct VerifyTotals {
     pub tombstone_where_item_lives: u64,
     /// Documents without an item.
     pub orphaned: u64,
+    /// Items whose document is that of another item.
+    pub other_item: u64,
     /// Items that `REPLICATION` gives no document.
     pub unshaped: u64,
     /// Documents that differ and may only wait for a change, because the stream is behind.
@@ -94,6 +96,7 @@ impl VerifyTotals {
             + self.different
             + self.tombstone_where_item_lives
             + self.orphaned
+            + self.other_item
             + self.unshaped
             + self.pending
             + self.rejected

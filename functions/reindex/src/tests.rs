@@ -7,14 +7,14 @@ use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::function::Slice;
 use driftless::memory::MemoryTarget;
-use driftless::opensearch::{ReindexRecord, Shadowed, Verified};
+use driftless::opensearch::{ReindexRecord, Shadowed, SourceProof, Verified};
 use driftless::outcome::Outcome;
 use driftless::time::Timestamp;
 use driftless::version::{Generation, Version};
 use driftless::writer::{ApplyOptions, Writer};
 use tokio::time::Instant;
 
-use crate::reindex::gate;
+use crate::gate::gate;
 use crate::report::TombstoneCounts;
 use crate::tombstones::{copied, copy};
 
@@ -24,7 +24,7 @@ fn the_gate_names_what_is_missing_first() {
     let verified = |differences| Some(Verified { at, items: 9, differences });
     let shadow = |different| Some(Shadowed { at, searches: 3, different });
     let mut record = ReindexRecord::default();
-    let refused = |record: &ReindexRecord| gate(record).expect_err("refused");
+    let refused = |record: &ReindexRecord| gate(record, &[]).expect_err("refused");
     assert!(refused(&record).contains("tombstones"));
     record.tombstones_copied_at = Some(at);
     assert!(refused(&record).contains("not verified"));
@@ -35,7 +35,15 @@ fn the_gate_names_what_is_missing_first() {
     record.shadow = shadow(1);
     assert!(refused(&record).contains("1 of 3 searches"));
     record.shadow = shadow(0);
-    assert_eq!(gate(&record), Ok(()));
+    assert_eq!(gate(&record, &[]), Ok(()));
+    // Another table that shares the index has to be proved, too.
+    let sources = ["orders".to_owned(), "notes".to_owned()];
+    let proof = SourceProof { tombstones_copied_at: Some(at), verified: verified(0) };
+    record.sources.insert("orders".to_owned(), proof);
+    let missing = gate(&record, &sources).expect_err("refused");
+    assert!(missing.contains("the table `notes`") && missing.contains("tombstones"), "{missing}");
+    record.sources.insert("notes".to_owned(), proof);
+    assert_eq!(gate(&record, &sources), Ok(()));
 }
 
 fn change(id: &str, sequence: u64, content: Content) -> Change {

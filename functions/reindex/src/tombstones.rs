@@ -82,7 +82,7 @@ fn copy_of(id: &DocumentId, StoredDocument { state, body }: StoredDocument) -> O
         (StoredBody::Document(_) | StoredBody::Foreign(_), _) => return None,
     };
     Some(Change {
-        id: id.clone(),
+        id: id.clone().with_key(state.key),
         version: state.version?,
         event_time: state.event_time,
         read_at: state.read_at,

@@ -29,6 +29,8 @@ pub enum DifferenceKind {
     Tombstone,
     /// The document has no item.
     Orphaned,
+    /// The document is that of another item, whose key gives the same id.
+    OtherItem,
 }
 
 /// Compares what an item gives with what is stored; `None` if both are equal. A tombstone equals a missing item. The
@@ -124,6 +126,8 @@ mod tests {
                 written_at: None,
                 read_at: None,
                 expired_at,
+                key: None,
+                deleted: body == StoredBody::Tombstone,
                 position: Position { seq_no: 1, primary_term: 1 },
             },
             body,

@@ -20,6 +20,8 @@ pub async fn invoke(
     tables: &LastTable,
     event: LambdaEvent<Value>,
 ) -> Result<VerifyReport, FunctionError> {
+    let (context, payload) = context.requested(event.payload)?;
+    let event = LambdaEvent::new(payload, event.context);
     let mut result = context.invocation(async || verify(context, tables, event.clone()).await).await;
     if let Ok(report) = &mut result {
         report.drift = context.drift().await;

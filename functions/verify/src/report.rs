@@ -69,6 +69,9 @@ pub struct VerifyCounts {
     pub orphaned: u64,
     /// Tombstones where an item lives.
     pub tombstone_where_item_lives: u64,
+    /// Items whose document is that of another item, because both keys give one id.
+    #[serde(default)]
+    pub other_item: u64,
     /// Items that the rules of `REPLICATION` give no document. Their changes are dead letters.
     #[serde(default)]
     pub unshaped: u64,
@@ -109,6 +112,7 @@ impl VerifyReport {
             DifferenceKind::Stale => &mut counts.stale,
             DifferenceKind::Different => &mut counts.different,
             DifferenceKind::Orphaned => &mut counts.orphaned,
+            DifferenceKind::OtherItem => &mut counts.other_item,
             DifferenceKind::Tombstone => &mut counts.tombstone_where_item_lives,
         };
         *slot += 1;
@@ -132,7 +136,7 @@ impl VerifyReport {
         counts.pending += differences;
         counts.in_motion += differences;
         (counts.missing, counts.stale, counts.different) = (0, 0, 0);
-        (counts.orphaned, counts.tombstone_where_item_lives) = (0, 0);
+        (counts.orphaned, counts.tombstone_where_item_lives, counts.other_item) = (0, 0, 0);
         self.examples.clear();
     }
 
@@ -148,7 +152,8 @@ impl VerifyCounts {
     /// Returns the number of differences, repaired ones included.
     #[must_use]
     pub fn differences(&self) -> u64 {
-        self.missing + self.stale + self.different + self.orphaned + self.tombstone_where_item_lives + self.unshaped
+        let named = self.missing + self.stale + self.different + self.orphaned + self.tombstone_where_item_lives;
+        named + self.other_item + self.unshaped
     }
 }
 

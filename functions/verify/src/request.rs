@@ -22,6 +22,8 @@ pub enum Orphans {
     Count,
     /// Lists the index's documents, and looks each up in the table.
     Full,
+    /// As [`Orphans::Full`], and looks for none where ids do not show their keys.
+    Possible,
 }
 
 /// A request. All members are optional: `{}` begins with the whole table.
@@ -73,9 +75,9 @@ impl VerifyRequest {
         if !(self.sample > 0.0 && self.sample <= 1.0) {
             return Err("sample must be more than 0 and at most 1: 0.01 compares one item in a hundred".to_owned());
         }
-        let lists = self.orphans == Orphans::Full;
+        let lists = matches!(self.orphans, Orphans::Full | Orphans::Possible);
         if lists && (*segments > 1 || keys.is_some() || prefix.is_some()) {
-            return Err("orphans is full, which lists the whole index: leave segments, keys and prefix out".to_owned());
+            return Err("orphans lists the whole index: leave segments, keys and prefix out".to_owned());
         }
         if cursor.as_ref().is_some_and(|cursor| matches!(cursor, Cursor::SeqNo(_)) != lists) {
             return Err("the cursor is of another kind of request: send back what the answer before had".to_owned());

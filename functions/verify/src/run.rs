@@ -188,6 +188,8 @@ mod tests {
             written_at: Some(at(written)),
             read_at: None,
             expired_at: None,
+            key: None,
+            deleted: false,
             position: Position { seq_no: 1, primary_term: 1 },
         };
         let lag = |now: u64| longest_lag(&[state(1_000, 1_060), state(1_059, 1_061)], at(now));

@@ -51,12 +51,16 @@ pub(crate) struct Suspects {
 impl Look {
     /// Compares what an item gives with its document; `None` if both are equal.
     pub(crate) fn at(expected: Option<&Document>, stored: Option<&StoredDocument>) -> Option<Self> {
-        let kind = difference(expected, stored)?;
-        Some(Self {
+        Some(Self::of(difference(expected, stored)?, expected, stored))
+    }
+
+    /// Makes the look that shows a difference of this kind.
+    pub(crate) fn of(kind: DifferenceKind, expected: Option<&Document>, stored: Option<&StoredDocument>) -> Self {
+        Self {
             kind,
             version: stored.and_then(|stored| stored.state.version.clone()),
             item: expected.map(|document| Sha256::digest(document.as_bytes()).into()),
-        })
+        }
     }
 }
 

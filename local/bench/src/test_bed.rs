@@ -131,11 +131,13 @@ impl TestBed {
             endpoint: Url::parse(&self.endpoint).context("read the engine's URL")?,
             auth: Auth::None,
             index: index.clone(),
+            source: None,
             request_timeout: ENSURE_LIMIT,
         };
         let engine = Engine::connect(&config).await.context("connect to the engine")?;
         let deadline = tokio::time::Instant::now() + ENSURE_LIMIT;
         let identity = Identity {
+            source: None,
             table: Some("baseline".to_owned()),
             partition_key: None,
             generation: Generation(1),

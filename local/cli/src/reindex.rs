@@ -152,7 +152,7 @@ pub(crate) async fn note_verified(pair: &Pair, summary: &VerifySummary) -> Resul
     let mut sums = json!({
         "items": summary.items, "missing": summary.missing, "stale": summary.stale, "different": summary.different,
         "tombstone_where_item_lives": summary.tombstone_where_item_lives, "orphaned": summary.orphaned,
-        "unshaped": summary.unshaped,
+        "unshaped": summary.unshaped, "other_item": summary.other_item,
         "in_motion": summary.in_motion, "pending": summary.pending, "failed": summary.failed,
         "rejected": summary.rejected,
     });

@@ -174,6 +174,7 @@ fn show(summary: &VerifySummary, json: bool) -> Result<()> {
         (summary.different, "different"),
         (summary.tombstone_where_item_lives, "deleted though their items live"),
         (summary.orphaned, "without an item"),
+        (summary.other_item, "with the document of another item"),
         (summary.unshaped, "refused by the rules of REPLICATION"),
         (summary.in_motion - summary.pending, "in motion"),
         (summary.pending, "pending"),

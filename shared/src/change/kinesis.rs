@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::member::{RecordError, malformed, text};
 use super::record_number::RecordNumber;
-use super::{Change, Origin, RawChange, RawRecord, ReadOptions, Record, damaged, event_time, object, parts, required};
+use super::{Change, Origin, RawChange, ReadOptions, Record, change_of, damaged, object, required};
 use crate::outcome::ConfigurationError;
 use crate::version::{ChangeTime, Version};
 
@@ -96,17 +96,7 @@ fn change(
         return Err(malformed("eventID", "empty".to_owned()));
     }
     let version = Version::from_kinesis(read_options.generation, time(change)?, &event_id);
-    read_change(&record, change, version, read_options)
-}
-
-fn read_change(
-    record: &RawRecord<'_>,
-    change: &RawChange<'_>,
-    version: Version,
-    read_options: &ReadOptions,
-) -> Result<Change, RecordError> {
-    let (id, kind, content) = parts(record, change, read_options)?;
-    Ok(Change { id, version, event_time: event_time(change), read_at: None, kind, content })
+    change_of(&record, change, version, read_options)
 }
 
 fn time(change: &RawChange<'_>) -> Result<ChangeTime, RecordError> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::name::ChangeName;
 use crate::outcome::ConfigurationError;
 use crate::replication::ShapeError;
 
@@ -25,6 +26,14 @@ pub enum RecordError {
     /// A well-formed record whose item has no document under the rules of `REPLICATION`.
     #[error("{0}")]
     Shape(#[from] ShapeError),
+    /// The same, of a record that says which change it is.
+    #[error("{error}")]
+    Unshaped {
+        /// Identification of the change.
+        change: Box<ChangeName>,
+        /// Reason for the lack of a document.
+        error: ShapeError,
+    },
     /// A well-formed record that shows a wrong stream or wrong settings.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),

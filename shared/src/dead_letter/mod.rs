@@ -20,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::change::{Change, ChangeKind, Origin, RecordError};
+use crate::change::{ChangeKind, ChangeName, Origin, RecordError};
 use crate::outcome::{Problem, SHAPE_CLASS};
 use crate::time::Timestamp;
 pub use range::StreamRange;
@@ -68,7 +68,7 @@ impl Rejection {
     #[must_use]
     pub fn from_record_error(error: &RecordError) -> Self {
         let class = match error {
-            RecordError::Shape(_) => SHAPE_CLASS,
+            RecordError::Shape(_) | RecordError::Unshaped { .. } => SHAPE_CLASS,
             _ => "malformed_record",
         };
         Self { class: class.to_owned(), status: None, reason: error.to_string() }
@@ -171,7 +171,7 @@ impl DeadLetter {
     pub fn new(
         record: &RawValue,
         origin: &Origin,
-        change: Option<&Change>,
+        change: Option<&ChangeName>,
         why: Rejection,
         sender: Sender<'_>,
         rejected_at: Timestamp,
@@ -183,7 +183,7 @@ impl DeadLetter {
             document_id: change.map(|change| change.id.to_string()),
             version: change.map(|change| change.version.to_string()),
             table: origin.table().map(str::to_owned),
-            index: sender.index.to_owned(),
+            index: change.and_then(|change| change.id.index()).unwrap_or(sender.index).to_owned(),
             rejected_at,
             function_version: sender.function_version.to_owned(),
             record: record.to_owned(),

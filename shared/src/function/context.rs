@@ -3,9 +3,11 @@
 //! The engine is first called within an invocation. So an outage at the start is retried like any other, and a wrong
 //! configuration is the answer of every invocation instead of a crash.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
@@ -30,6 +32,8 @@ pub struct Context {
     settings: Result<Settings, Misconfigured>,
     queue: Option<SqsQueue>,
     slot: Mutex<Slot>,
+    /// States for the indexes that entities have of their own, by the indexes' names.
+    entity_indexes: BTreeMap<Arc<str>, Self>,
 }
 
 /// Access of a function to its index.
@@ -72,7 +76,47 @@ impl Context {
     #[must_use]
     pub fn new(settings: Result<Settings, Misconfigured>) -> Self {
         let url = settings.as_ref().ok().and_then(|settings| settings.dead_letter_queue_url.as_ref());
-        Self { queue: url.map(SqsQueue::new), settings, slot: Mutex::default() }
+        let queue = url.map(SqsQueue::new);
+        let mut entity_indexes = BTreeMap::new();
+        if let Ok(settings) = &settings {
+            for index in settings.entity_indexes() {
+                let settings = settings.of_index(&index).expect("names in REPLICATION are checked");
+                entity_indexes.insert(index, Self::new(Ok(settings)));
+            }
+        }
+        Self { queue, settings, slot: Mutex::default(), entity_indexes }
+    }
+
+    /// Returns the states for the indexes that entities have of their own.
+    #[must_use]
+    pub fn entity_indexes(&self) -> &BTreeMap<Arc<str>, Self> {
+        &self.entity_indexes
+    }
+
+    /// Takes the member `entity_index` out of a request, and returns the state for the index that it names. Without the
+    /// member, that is the index of all other items.
+    ///
+    /// # Errors
+    /// Fails if no entity has such an index.
+    pub fn requested(&self, mut request: Value) -> Result<(&Self, Value), FunctionError> {
+        let name = request.as_object_mut().and_then(|members| members.remove("entity_index"));
+        let context = match name.unwrap_or_default() {
+            Value::Null => self,
+            name => {
+                self.settings()?;
+                let context = name.as_str().and_then(|name| self.entity_indexes.get(name));
+                context.ok_or_else(|| {
+                    let names: Vec<&str> = self.entity_indexes.keys().map(AsRef::as_ref).collect();
+                    let error = FunctionError::Request(format!(
+                        "entity_index is {name}, and the entities of REPLICATION have these indexes of their own: [{}]",
+                        names.join(", ")
+                    ));
+                    tracing::error!(class = error.kind(), "{error}");
+                    error
+                })?
+            }
+        };
+        Ok((context, request))
     }
 
     /// Returns the settings.
@@ -122,7 +166,7 @@ impl Context {
         self.open(Access::Create, IndexChoice::All, table, deadline).await
     }
 
-    /// Returns the writer on the chosen indexes of this table, found with this access or a wider one.
+    /// Returns the writer on the chosen indexes of this table, and on those of entities if all are written, found with this access or a wider one.
     ///
     /// # Errors
     /// Fails if an index is not ready by the deadline, or there is no second one.
@@ -144,6 +188,7 @@ impl Context {
         self.read_hash_key(deadline).await?;
         let settings = self.settings()?;
         let identity = Identity {
+            source: settings.engine.source.clone(),
             table: table.map(str::to_owned),
             partition_key: settings.read_options.partition_key.clone(),
             generation: settings.read_options.generation,
@@ -178,7 +223,16 @@ impl Context {
         };
         let indexes = std::iter::once(&public.index).chain(other.as_ref().map(|other| &other.index));
         check_rules(settings, &identity, access, &indexes.collect::<Vec<_>>())?;
-        let writer = Arc::new(writer(public, other, choice, identity.generation)?);
+        let writer = writer(public, other, choice, identity.generation)?;
+        let mut entities = BTreeMap::new();
+        if access == Access::Create && choice == IndexChoice::All {
+            for (index, context) in &self.entity_indexes {
+                // Boxed, because a function cannot hold the state of itself.
+                let writer = Box::pin(context.open(access, choice, table, deadline)).await?;
+                entities.insert(Arc::clone(index), writer);
+            }
+        }
+        let writer = Arc::new(writer.with_entities(entities));
         *slot = Slot { writer: Some((access, choice, Arc::clone(&writer))), seen: true, drift };
         Ok(writer)
     }
@@ -213,6 +267,9 @@ impl Context {
     /// looks at the index again.
     pub async fn forget_writer(&self) {
         self.slot.lock().await.writer = None;
+        for context in self.entity_indexes.values() {
+            context.slot.lock().await.writer = None;
+        }
     }
 }
 

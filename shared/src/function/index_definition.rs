@@ -1,24 +1,15 @@
 //! Definition of a new index, from the environment: as JSON, compressed, or in a file.
 
-use std::io::Read as _;
-
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use flate2::read::GzDecoder;
-
+use super::variable_text::{self, VariableText};
 use crate::environment::Environment;
 use crate::opensearch::{IndexDefinition, RefreshInterval};
 
 const DEFINITION: &str = "INDEX_DEFINITION";
 const REFRESH: &str = "REFRESH_INTERVAL";
-/// Base64 of the first bytes of every gzip file.
-pub(super) const GZIP: &str = "H4sI";
-/// Maximum size of what a variable holds compressed.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads `INDEX_DEFINITION` and `REFRESH_INTERVAL`. The definition has the interval, too.
 pub(super) fn from_env(env: &mut Environment<'_>) -> (IndexDefinition, Option<RefreshInterval>) {
-    let definition = env.optional(DEFINITION).map_or_else(|| Ok(IndexDefinition::default()), |value| read(&value));
+    let definition = env.optional(DEFINITION).map_or_else(|| Ok(IndexDefinition::default()), read);
     let definition = definition.unwrap_or_else(|problem| {
         env.problem(DEFINITION, problem);
         IndexDefinition::default()
@@ -37,37 +28,19 @@ fn refresh_interval(env: &mut Environment<'_>) -> Option<RefreshInterval> {
 }
 
 /// Reads the definition that a variable's value holds or names.
-fn read(value: &str) -> Result<IndexDefinition, String> {
-    if value.starts_with('{') {
-        return IndexDefinition::from_json(value).map_err(|problem| format!("holds a definition that {problem}"));
-    }
-    if value.starts_with(GZIP) {
-        let json = inflate(value).ok_or_else(|| {
-            "holds no gzip file in base64, of up to 1 MiB: make it with `gzip -9c index.json | base64 -w0`".to_owned()
-        })?;
-        return IndexDefinition::from_json(&json).map_err(|problem| format!("holds a definition that {problem}"));
-    }
-    let text = std::fs::read_to_string(value).map_err(|error| {
-        format!(
-            "names the file {value}, which cannot be read ({error}): it must be in the deployment package or a layer; or \
-             give the definition itself, as JSON or as `gzip -9c index.json | base64 -w0`"
-        )
-    })?;
-    IndexDefinition::from_json(&text).map_err(|problem| format!("names the file {value}, which {problem}"))
-}
-
-/// Inflates the base64 of a gzip file; `None` for any other text, and from 1 MiB on.
-pub(super) fn inflate(text: &str) -> Option<String> {
-    let bytes = BASE64_STANDARD.decode(text).ok()?;
-    let mut json = String::new();
-    let read = GzDecoder::new(&bytes[..]).take(MAX_BYTES + 1).read_to_string(&mut json).ok()?;
-    (read as u64 <= MAX_BYTES).then_some(json)
+fn read(value: String) -> Result<IndexDefinition, String> {
+    let is_text = value.starts_with('{');
+    let VariableText { text, file } = variable_text::read(value, is_text, "index.json")?;
+    let source = file.map_or_else(|| "holds a definition that".to_owned(), |file| format!("names the file {file}, which"));
+    IndexDefinition::from_json(&text).map_err(|problem| format!("{source} {problem}"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
 
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
     use flate2::Compression;
     use flate2::write::GzEncoder;
 

@@ -16,6 +16,7 @@ pub mod settings;
 pub mod shutdown;
 #[cfg(feature = "table")]
 pub mod table_slice;
+mod variable_text;
 
 pub use clock::{Deadlines, Slice};
 pub use context::{Access, Context, IndexChoice, connect};

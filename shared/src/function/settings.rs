@@ -1,14 +1,16 @@
 //! Settings that all functions share, from the environment.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::FunctionError;
-use super::index_definition::{self, GZIP, inflate};
+use super::index_definition;
+use super::variable_text::{self, VariableText};
 use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
-use crate::opensearch::{EngineConfig, IndexDefinition, RefreshInterval};
+use crate::opensearch::{EngineConfig, IndexDefinition, IndexName, RefreshInterval};
 use crate::replication::{HashKey, Replication};
 use crate::version::Generation;
 
@@ -60,6 +62,26 @@ impl Settings {
         Sender { index: self.engine.index.public(), function_version: &self.function_version }
     }
 
+    /// Returns the indexes that entities have of their own; none for settings of such an index.
+    #[must_use]
+    pub fn entity_indexes(&self) -> BTreeSet<Arc<str>> {
+        self.read_options.replication.entity_indexes()
+    }
+
+    /// Returns the settings for the index of an entity. Its documents have the rules of the same `REPLICATION`.
+    ///
+    /// # Errors
+    /// Fails if the name is no name of an index.
+    pub fn of_index(&self, index: &Arc<str>) -> Result<Self, String> {
+        let mut settings = self.clone();
+        let name = IndexName::new(index)?;
+        for config in std::iter::once(&mut settings.engine).chain(&mut settings.second) {
+            config.index = name.clone();
+        }
+        settings.read_options.replication = Arc::new(self.read_options.replication.of_index(index));
+        Ok(settings)
+    }
+
     /// Returns the name of the table that a request, or else the settings, name.
     ///
     /// # Errors
@@ -76,8 +98,8 @@ impl Settings {
     /// Lists every variable that is missing or wrong.
     pub fn from_env(lookup: Lookup<'_>) -> Result<Self, Misconfigured> {
         let mut env = Environment::new(lookup);
-        let engine = EngineConfig::from_env(&mut env);
-        let second = EngineConfig::second_from_env(&mut env, engine.as_ref());
+        let mut engine = EngineConfig::from_env(&mut env);
+        let mut second = EngineConfig::second_from_env(&mut env, engine.as_ref());
         let (definition, refresh_interval) = index_definition::from_env(&mut env);
         let create_index = create_index(&mut env);
         let generation = env.parsed("GENERATION", Generation::default().0, "a whole number from 0 to 4294967295");
@@ -86,6 +108,19 @@ impl Settings {
         let partition_key = env.optional("PARTITION_KEY");
         let hash_key = hash_key(&mut env);
         let replication = Arc::new(replication(&mut env, hash_key.as_ref()));
+        for config in engine.iter_mut().chain(&mut second) {
+            config.source = replication.source().map(|source| source.name.clone());
+        }
+        if replication.is_routed() && partition_key.is_none() {
+            env.problem(
+                "PARTITION_KEY",
+                "must name the table's partition key, because `routing` in REPLICATION spreads documents by it",
+            );
+        }
+        let own = engine.as_ref().map(|engine: &EngineConfig| engine.index.public());
+        if own.is_some_and(|own| replication.entity_indexes().contains(own)) {
+            env.problem("INDEX", "is also the `index` of an entity in REPLICATION: name another index in one of them");
+        }
         let table_arn = table_arn(&mut env);
         let of_arn = || table_arn.as_deref()?.split_once(":table/").map(|(_, name)| name.to_owned());
         let table_name = env.optional("TABLE_NAME").or_else(of_arn);
@@ -157,21 +192,14 @@ fn hash_key(env: &mut Environment<'_>) -> Option<HashKey> {
 /// Reads `REPLICATION`: TOML text, its gzip in base64, or the name of a file with it.
 fn replication(env: &mut Environment<'_>, hash_key: Option<&HashKey>) -> Replication {
     let Some(value) = env.optional("REPLICATION") else { return Replication::default() };
-    let (text, source) = if value.starts_with(GZIP) {
-        let broken = "holds no gzip file in base64, of up to 1 MiB: make it with `gzip -9c FILE | base64 -w0`";
-        (inflate(&value).ok_or_else(|| broken.to_owned()), String::new())
-    } else if value.contains('=') {
-        // TOML has an equals sign in each line that says something.
-        (Ok(value), String::new())
-    } else {
-        let read = std::fs::read_to_string(&value).map_err(|error| {
-            format!("which cannot be read ({error}): it must be in the deployment package or a layer")
-        });
-        (read, format!("names the file {value}: "))
-    };
-    let read = text.and_then(|text| Replication::from_toml(&text, hash_key).map_err(|error| error.to_string()));
-    read.unwrap_or_else(|problem| {
-        env.problem("REPLICATION", format_args!("{source}{problem}"));
+    // TOML has an equals sign in each line that says something.
+    let is_text = value.contains('=');
+    let compiled = variable_text::read(value, is_text, "FILE").and_then(|VariableText { text, file }| {
+        let source = file.map(|file| format!("names the file {file}: ")).unwrap_or_default();
+        Replication::from_toml(&text, hash_key).map_err(|error| format!("{source}{error}"))
+    });
+    compiled.unwrap_or_else(|problem| {
+        env.problem("REPLICATION", problem);
         Replication::default()
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::change::Content;
-use crate::document_id::DocumentId;
+use crate::document_id::{DocumentId, KeyDigest};
 use crate::target::{
     ConditionalWrite, Listed, Position, StoredBody, StoredDocument, StoredState, WriteCondition, Written,
 };
@@ -24,6 +24,8 @@ pub struct MemoryDocument {
     /// Position of this state.
     pub position: Position,
     event_time: Option<Timestamp>,
+    /// Digest of the item's key, where two keys may give one id.
+    key: Option<KeyDigest>,
     /// Source that a foreign writer left, whatever the content was.
     foreign: Option<Vec<u8>>,
 }
@@ -76,6 +78,8 @@ impl MemoryDocument {
             written_at: self.written_at,
             read_at: self.read_at,
             expired_at: self.content.expired_at().filter(|_| self.foreign.is_none()),
+            key: self.key,
+            deleted: self.is_tombstone(),
             position: self.position,
         }
     }
@@ -114,12 +118,12 @@ impl StoredDocuments {
 
     /// Returns the newest state.
     pub(super) fn stored(&self, id: &DocumentId) -> Option<StoredState> {
-        self.entries.get(id).map(|entry| entry.document.stored())
+        self.entries.get(&in_index(id)).map(|entry| entry.document.stored())
     }
 
     /// Returns the state before the last write.
     pub(super) fn stored_before(&self, id: &DocumentId) -> Option<StoredState> {
-        self.entries.get(id).and_then(|entry| entry.before.clone())
+        self.entries.get(&in_index(id)).and_then(|entry| entry.before.clone())
     }
 
     /// Writes a document if its condition holds.
@@ -140,16 +144,18 @@ impl StoredDocuments {
             read_at: write.read_at,
             position,
             event_time: write.event_time,
+            key: write.id.key(),
             foreign: None,
         };
-        let old = self.entries.remove(write.id);
+        let id = in_index(write.id);
+        let old = self.entries.remove(&id);
         let before = old.as_ref().map(|entry| entry.document.stored());
         match reach {
             // A document is replicated as a whole: with this state, the copies have all before it.
-            Reach::AllCopies => drop(self.behind.remove(write.id)),
-            Reach::Primary => drop(self.behind.entry(write.id.clone()).or_insert(old)),
+            Reach::AllCopies => drop(self.behind.remove(&id)),
+            Reach::Primary => drop(self.behind.entry(id.clone()).or_insert(old)),
         }
-        self.entries.insert(write.id.clone(), Entry { document, before });
+        self.entries.insert(id, Entry { document, before });
         Written::Done(position)
     }
 
@@ -157,15 +163,15 @@ impl StoredDocuments {
     pub(super) fn put_foreign(&mut self, id: DocumentId) {
         let position = self.next_position();
         let content = Content::Tombstone;
-        let (version, written_at, read_at, event_time, foreign) = (None, None, None, None, None);
-        let document = MemoryDocument { content, version, written_at, read_at, position, event_time, foreign };
+        let (version, written_at, read_at, event_time, key, foreign) = (None, None, None, None, None, None);
+        let document = MemoryDocument { content, version, written_at, read_at, position, event_time, key, foreign };
         self.entries.insert(id, Entry { document, before: None });
     }
 
     /// Replaces a document's source and keeps its version, as a foreign writer's partial update does.
     pub(super) fn disfigure(&mut self, id: &DocumentId, source: &[u8]) {
         let position = self.next_position();
-        if let Some(entry) = self.entries.get_mut(id) {
+        if let Some(entry) = self.entries.get_mut(&in_index(id)) {
             entry.before = Some(entry.document.stored());
             entry.document.foreign = Some(source.to_vec());
             entry.document.position = position;
@@ -176,8 +182,8 @@ impl StoredDocuments {
     pub(super) fn delete(&mut self, id: &DocumentId, state: Position) -> bool {
         let is_there = self.position(id) == Some(state);
         if is_there {
-            self.entries.remove(id);
-            self.behind.remove(id);
+            self.entries.remove(&in_index(id));
+            self.behind.remove(&in_index(id));
         }
         is_there
     }
@@ -185,7 +191,7 @@ impl StoredDocuments {
     /// Brings the copies up to the primary for one document, if it is still in this state.
     pub(super) fn replicate(&mut self, id: &DocumentId, state: Position) {
         if self.position(id) == Some(state) {
-            self.behind.remove(id);
+            self.behind.remove(&in_index(id));
         }
     }
 
@@ -201,11 +207,16 @@ impl StoredDocuments {
     }
 
     fn position(&self, id: &DocumentId) -> Option<Position> {
-        self.entries.get(id).map(|entry| entry.document.position)
+        self.entries.get(&in_index(id)).map(|entry| entry.document.position)
     }
 
     fn next_position(&mut self) -> Position {
         self.writes += 1;
         Position { seq_no: self.writes, primary_term: 1 + self.failovers }
     }
+}
+
+/// Returns the id as an index knows it: the text alone.
+fn in_index(id: &DocumentId) -> DocumentId {
+    DocumentId::from_stored(id.as_str().to_owned())
 }

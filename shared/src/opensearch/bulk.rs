@@ -27,7 +27,7 @@ impl Engine {
         let wait = Wait { deadline: call.deadline, doublings: call.doublings };
         let probe = call.with_probe.then(Probe::draw);
         let mut results = Vec::with_capacity(writes.len());
-        for body in bodies(writes, call.max_documents) {
+        for body in bodies(writes, call.max_documents, self.source()) {
             results.extend(self.bulk_or_halves(path, writes, body, (wait, probe.as_ref())).await);
         }
         results
@@ -61,8 +61,8 @@ impl Engine {
                         results.push(Err(shown.err().unwrap_or(Problem::Item(refusal))));
                     } else {
                         let middle = places.start + count / 2;
-                        bodies.push(Body::of(writes, middle..places.end));
-                        bodies.push(Body::of(writes, places.start..middle));
+                        bodies.push(Body::of(writes, middle..places.end, self.source()));
+                        bodies.push(Body::of(writes, places.start..middle, self.source()));
                     }
                 }
                 // The problem of one half would be that of the other, after another time-out.
@@ -84,7 +84,7 @@ impl Engine {
         probe: &Probe,
         wait: Wait,
     ) -> Result<Vec<Result<Written, Problem>>, Problem> {
-        write_operation(&probe.impossible_write(), &mut body);
+        write_operation(&probe.impossible_write(), self.source(), &mut body);
         let mut answers = self.bulk_once(path, body, count + 1, wait).await?;
         if let Some(Err(shown)) = answers.pop().map(shown) {
             let refused = |answer: &&mut Result<_, Problem>| {
@@ -96,7 +96,7 @@ impl Engine {
     }
 
     async fn probe_alone(&self, path: &str, probe: &Probe, wait: Wait) -> Result<(), Problem> {
-        let body = Body::of(&[probe.impossible_write()], 0..1);
+        let body = Body::of(&[probe.impossible_write()], 0..1, self.source());
         shown(self.bulk_once(path, body.bytes, 1, wait).await?.remove(0))
     }
 
@@ -120,23 +120,23 @@ struct Body {
 }
 
 impl Body {
-    fn of(writes: &[ConditionalWrite<'_>], places: Range<usize>) -> Self {
+    fn of(writes: &[ConditionalWrite<'_>], places: Range<usize>, source: Option<&str>) -> Self {
         let mut bytes = Vec::with_capacity(1024 * places.len());
         for write in &writes[places.clone()] {
-            write_operation(write, &mut bytes);
+            write_operation(write, source, &mut bytes);
         }
         Self { places, bytes }
     }
 }
 
 /// Returns bodies of at most this many documents, each below the limit.
-fn bodies(writes: &[ConditionalWrite<'_>], max_documents: usize) -> Vec<Body> {
+fn bodies(writes: &[ConditionalWrite<'_>], max_documents: usize, source: Option<&str>) -> Vec<Body> {
     let documents = max_documents.max(1);
     let mut bodies = Vec::with_capacity(1);
-    let mut open = Body::of(writes, 0..0);
+    let mut open = Body::of(writes, 0..0, source);
     for (place, write) in writes.iter().enumerate() {
         let before = open.bytes.len();
-        write_operation(write, &mut open.bytes);
+        write_operation(write, source, &mut open.bytes);
         let is_full = open.places.len() == documents || open.bytes.len() > MAX_BODY_BYTES;
         if is_full && before > 0 {
             let bytes = open.bytes.split_off(before);
@@ -148,28 +148,32 @@ fn bodies(writes: &[ConditionalWrite<'_>], max_documents: usize) -> Vec<Body> {
     bodies
 }
 
-fn write_operation(write: &ConditionalWrite<'_>, out: &mut Vec<u8>) {
+fn write_operation(write: &ConditionalWrite<'_>, source: Option<&str>, out: &mut Vec<u8>) {
+    out.extend_from_slice(match write.condition {
+        WriteCondition::IfAbsent => br#"{"create":{"_id":"#.as_slice(),
+        WriteCondition::IfUnchanged(_) => br#"{"index":{"_id":"#,
+    });
+    write_string(write.id.as_str(), out);
+    if let Some(routing) = write.id.routing() {
+        out.extend_from_slice(br#","routing":"#);
+        write_string(routing, out);
+    }
     match write.condition {
-        WriteCondition::IfAbsent => {
-            out.extend_from_slice(br#"{"create":{"_id":"#);
-            write_string(write.id.as_str(), out);
-        }
+        WriteCondition::IfAbsent => {}
         WriteCondition::IfUnchanged(position) => {
-            out.extend_from_slice(br#"{"index":{"_id":"#);
-            write_string(write.id.as_str(), out);
             out.extend_from_slice(
                 format!(r#","if_seq_no":{},"if_primary_term":{}"#, position.seq_no, position.primary_term).as_bytes(),
             );
         }
     }
     out.extend_from_slice(b"}}\n");
-    write_source(write, out);
+    write_source(write, source, out);
     out.push(b'\n');
 }
 
-/// Writes the document with `_driftless` as its last field. A tombstone is `_driftless` alone. Only tombstones and
-/// documents of expired items have indexed members.
-fn write_source(write: &ConditionalWrite<'_>, out: &mut Vec<u8>) {
+/// Writes the document with `_driftless` as its last field. A tombstone is `_driftless` alone. Only tombstones,
+/// documents of expired items, and those of an index with several tables have indexed members.
+fn write_source(write: &ConditionalWrite<'_>, source: Option<&str>, out: &mut Vec<u8>) {
     let tombstone = match write.content.document() {
         Some(document) => {
             let json = document.as_bytes();
@@ -193,6 +197,13 @@ fn write_source(write: &ConditionalWrite<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(format!(r#","written_at":{written_at}"#).as_bytes());
     if let Some(read_at) = write.read_at {
         out.extend_from_slice(format!(r#","read_at":{}"#, read_at.as_millis()).as_bytes());
+    }
+    if let Some(source) = source {
+        out.extend_from_slice(br#","source":"#);
+        write_string(source, out);
+    }
+    if let Some(key) = write.id.key() {
+        out.extend_from_slice(format!(r#","key":"{key}""#).as_bytes());
     }
     if let Some(expired_at) = write.content.expired_at() {
         out.extend_from_slice(format!(r#","expired_at":{}"#, expired_at.as_millis()).as_bytes());
@@ -258,6 +269,7 @@ fn result(done: Operation) -> Result<Written, Problem> {
 mod tests {
     use super::*;
     use crate::change::Content;
+    use crate::document_id::KeyDigest;
     use crate::fixtures::{change, remove};
     use crate::time::Timestamp;
 
@@ -272,7 +284,7 @@ mod tests {
             read_at: change.read_at,
         };
         let mut out = Vec::new();
-        write_operation(&write, &mut out);
+        write_operation(&write, None, &mut out);
         String::from_utf8(out).expect("UTF-8")
     }
 
@@ -325,14 +337,30 @@ mod tests {
     }
 
     #[test]
+    fn an_operation_carries_what_the_id_and_the_index_say() {
+        let plain = change("a", 7);
+        let id =
+            plain.id.clone().with_key(KeyDigest::from_hash("00000000000000ff")).with_routing(Some("p\"".to_owned()));
+        let change = crate::change::Change { id, ..plain };
+        let writes = writes(std::slice::from_ref(&change));
+        let mut out = Vec::new();
+        write_operation(&writes[0], Some("orders"), &mut out);
+        let expect = format!(
+            "{{\"create\":{{\"_id\":\"a\",\"routing\":\"p\\\"\"}}}}\n{{\"n\":7,\"_driftless\":{{\"version\":\"{VERSION}\",\
+             \"written_at\":99,\"source\":\"orders\",\"key\":\"00000000000000ff\"}}}}\n"
+        );
+        assert_eq!(String::from_utf8(out).expect("UTF-8"), expect);
+    }
+
+    #[test]
     fn a_bulk_has_no_more_documents_and_bytes_than_it_may() {
         let changes: Vec<_> = (0..7).map(|n| change(&format!("k{n}"), n)).collect();
         let large = "x".repeat(2 * 1024 * 1024);
         let large = [insert_of("a", &large), insert_of("b", &large), insert_of("c", &large)];
         let lens = |writes: &[ConditionalWrite<'_>], max_documents| {
-            let bodies = bodies(writes, max_documents);
+            let bodies = bodies(writes, max_documents, None);
             for body in &bodies {
-                assert_eq!(body.bytes, Body::of(writes, body.places.clone()).bytes);
+                assert_eq!(body.bytes, Body::of(writes, body.places.clone(), None).bytes);
             }
             bodies.iter().map(|body| body.places.len()).collect::<Vec<_>>()
         };

@@ -37,6 +37,8 @@ pub struct EngineConfig {
     pub auth: Auth,
     /// Public name of the index.
     pub index: IndexName,
+    /// Name of the table among those that share the index, if there are several.
+    pub source: Option<String>,
     /// Time-out of one request, connecting included.
     pub request_timeout: Duration,
 }
@@ -61,6 +63,7 @@ impl EngineConfig {
             endpoint: endpoint?,
             auth: auth?,
             index: index?,
+            source: None,
             request_timeout: Duration::from_millis(request_timeout),
         })
     }

@@ -2,11 +2,12 @@
 
 use opensearch::http::Method;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::engine::{Engine, Request, Wait};
 use super::index::{EnsureError, ensure_error};
+use super::mget::ids_body;
 use crate::document_id::DocumentId;
 use crate::outcome::Problem;
 
@@ -70,8 +71,8 @@ impl Engine {
 
     async fn state_in(&self, index: &str, id: &DocumentId, deadline: Instant) -> Result<CopyState, EnsureError> {
         let path = format!("/{index}/_mget?_source=_driftless.deleted");
-        let body = json!({"ids": [id.as_str()]}).to_string().into();
-        let answer = self.send(Request { method: Method::Post, path: &path, body: Some(body) }, Wait::until(deadline));
+        let body = Some(ids_body(&[id]));
+        let answer = self.send(Request { method: Method::Post, path: &path, body }, Wait::until(deadline));
         let answer: Value = match answer.await {
             Ok(body) => serde_json::from_slice(&body).unwrap_or_default(),
             // A closed index, for example.

@@ -131,7 +131,8 @@ impl IndexDefinition {
     ///
     /// Only what is searched is mapped: the public alias filters by `deleted`, and `purge` finds old tombstones by
     /// `deleted_at`, and documents of expired items by `expired_at`. Documents of items carry none of them, so their
-    /// metadata costs no more than its bytes in `_source`.
+    /// metadata costs no more than its bytes in `_source`. Where several tables share the index, each document carries
+    /// the name of its table, so that verify and `purge` find those of their own.
     pub(super) fn create_body(&self, public: &str, write: &str, meta: Value) -> Value {
         let mut body = self.create_body_without_aliases(meta);
         body["aliases"] = json!({public: {"filter": hides_tombstones()}, write: {"is_write_index": true}});
@@ -141,6 +142,7 @@ impl IndexDefinition {
     /// Returns the body that creates an index which nobody reads or writes yet.
     pub(super) fn create_body_without_aliases(&self, meta: Value) -> Value {
         let mut mappings = self.mappings.clone();
+        let has_sources = meta.get("sources").is_some();
         mappings["_meta"]["driftless"] = meta;
         mappings["properties"]["_driftless"] = json!({
             "dynamic": false,
@@ -150,6 +152,9 @@ impl IndexDefinition {
                 "expired_at": expired_at()
             }
         });
+        if has_sources {
+            mappings["properties"]["_driftless"]["properties"]["source"] = json!({"type": "keyword"});
+        }
         json!({"settings": self.settings, "mappings": mappings})
     }
 }

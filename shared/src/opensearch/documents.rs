@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::engine::{Engine, EngineError, Request, Wait};
 use super::index_name::WriteAlias;
-use super::mget::{Ids, Metadata, Source, read_docs};
+use super::mget::{Metadata, Source, ids_body, read_docs};
 use crate::document_id::DocumentId;
 use crate::outcome::{Problem, Refusal};
 use crate::target::{Call, Deleted, DocumentPage, Listed, ListedDocument, Position, StoredBody, StoredDocument};
@@ -48,10 +48,21 @@ struct Hits {
 struct Hit {
     #[serde(rename = "_id")]
     id: String,
+    #[serde(default, rename = "_routing")]
+    routing: Option<String>,
     #[serde(rename = "_seq_no")]
     seq_no: u64,
     #[serde(rename = "_primary_term")]
     primary_term: u64,
+}
+
+impl Hit {
+    fn into_listed(self) -> ListedDocument {
+        ListedDocument {
+            id: DocumentId::from_stored(self.id).with_routing(self.routing),
+            position: Position { seq_no: self.seq_no, primary_term: self.primary_term },
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -89,16 +100,15 @@ impl Engine {
         if ids.is_empty() {
             return Vec::new();
         }
-        let body = serde_json::to_vec(&Ids { ids: ids.iter().map(|id| id.as_str()).collect() });
-        let body = body.expect("writing strings to memory does not fail");
-        let request = Request { method: Method::Post, path: alias.whole_documents_path(), body: Some(body.into()) };
+        let body = Some(ids_body(ids));
+        let request = Request { method: Method::Post, path: alias.whole_documents_path(), body };
         let answer = self.send(request, wait).await.and_then(|answer| read_docs(&answer, ids.len(), document));
         answer.unwrap_or_else(|problem| vec![Err(problem); ids.len()])
     }
 
     /// Counts documents of this kind.
     pub(super) async fn count(&self, alias: &WriteAlias, counted: Listed, deadline: Instant) -> Result<u64, Problem> {
-        let body = json!({"query": query(counted, None)}).to_string().into();
+        let body = json!({"query": query(counted, None, self.source())}).to_string().into();
         let request = Request { method: Method::Post, path: alias.count_path(), body: Some(body) };
         let counted: Counted = parsed(&self.send(request, Wait::until(deadline)).await?, "count")?;
         if counted.shards.failed > 0 {
@@ -117,14 +127,10 @@ impl Engine {
     ) -> Result<DocumentPage, Problem> {
         let body = json!({
             "size": PAGE, "track_total_hits": false, "_source": false, "seq_no_primary_term": true,
-            "query": query(listed, Some(from)), "sort": [{"_seq_no": "asc"}],
+            "query": query(listed, Some(from), self.source()), "sort": [{"_seq_no": "asc"}],
         });
         let listing = self.search(alias, body, deadline).await?;
-        let found = listing.hits.hits.into_iter().map(|hit| ListedDocument {
-            id: DocumentId::from_stored(hit.id),
-            position: Position { seq_no: hit.seq_no, primary_term: hit.primary_term },
-        });
-        page(found.collect(), PAGE)
+        page(listing.hits.hits.into_iter().map(Hit::into_listed).collect(), PAGE)
     }
 
     /// Lists the documents that were written last.
@@ -136,10 +142,10 @@ impl Engine {
     ) -> Result<Vec<DocumentId>, Problem> {
         let body = json!({
             "size": most, "track_total_hits": false, "_source": false, "seq_no_primary_term": true,
-            "sort": [{"_seq_no": "desc"}],
+            "query": {"bool": {"filter": of_source(self.source())}}, "sort": [{"_seq_no": "desc"}],
         });
         let listing = self.search(alias, body, deadline).await?;
-        Ok(listing.hits.hits.into_iter().map(|hit| DocumentId::from_stored(hit.id)).collect())
+        Ok(listing.hits.hits.into_iter().map(|hit| hit.into_listed().id).collect())
     }
 
     async fn search(&self, alias: &WriteAlias, body: Value, deadline: Instant) -> Result<Listing, Problem> {
@@ -163,9 +169,12 @@ impl Engine {
         for part in found.chunks(call.max_documents.clamp(1, PAGE)) {
             let mut body = String::new();
             for ListedDocument { id, position } in part {
-                let condition = json!({
+                let mut condition = json!({
                     "_id": id.as_str(), "if_seq_no": position.seq_no, "if_primary_term": position.primary_term,
                 });
+                if let Some(routing) = id.routing() {
+                    condition["routing"] = routing.into();
+                }
                 body.push_str(&json!({"delete": condition}).to_string());
                 body.push('\n');
             }
@@ -178,8 +187,13 @@ impl Engine {
     }
 }
 
-fn query(listed: Listed, from: Option<u64>) -> Value {
-    let mut filter = Vec::new();
+/// Returns the filters that leave out the documents of other tables in the index.
+fn of_source(source: Option<&str>) -> Vec<Value> {
+    source.map(|source| json!({"term": {"_driftless.source": source}})).into_iter().collect()
+}
+
+fn query(listed: Listed, from: Option<u64>, source: Option<&str>) -> Value {
+    let mut filter = of_source(source);
     let mut must_not = Vec::new();
     let deleted = json!({"term": {"_driftless.deleted": true}});
     let expired = json!({"exists": {"field": "_driftless.expired_at"}});

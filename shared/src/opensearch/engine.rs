@@ -19,6 +19,7 @@ pub(super) use super::http::Request;
 pub struct Engine {
     client: HttpClient,
     index: IndexName,
+    source: Option<String>,
     request_timeout: Duration,
 }
 
@@ -45,13 +46,20 @@ impl Engine {
     /// Fails if credentials are needed and there are none.
     pub async fn connect(config: &EngineConfig) -> Result<Self, AuthError> {
         let client = HttpClient::new(config.endpoint.clone(), signing(&config.auth).await?);
-        Ok(Self { client, index: config.index.clone(), request_timeout: config.request_timeout })
+        let EngineConfig { index, source, request_timeout, .. } = config.clone();
+        Ok(Self { client, index, source, request_timeout })
     }
 
     /// Returns the names of the index.
     #[must_use]
     pub fn index(&self) -> &IndexName {
         &self.index
+    }
+
+    /// Returns the name of the table among those that share the index; `None` if the index has one table.
+    #[must_use]
+    pub fn source(&self) -> Option<&str> {
+        self.source.as_deref()
     }
 
     /// Sends a request and waits for its answer, signing included.

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::definition::{FORMAT, IndexDefinition, changes_source, hides_tombstones, maps_expired_at};
 use super::engine::{Engine, Request, Wait};
 use super::flat_settings::flat_settings;
-use super::identity::{Identity, IdentityComparison};
+use super::identity::{Identities, Identity, IdentityComparison, set};
 use super::index_name::WriteAlias;
 use crate::outcome::{ConfigurationError, Problem};
 use crate::replication::Fingerprints;
@@ -36,7 +36,7 @@ pub enum EnsureError {
 pub struct IndexRequirements<'a> {
     /// Identity of the function.
     pub identity: &'a Identity,
-    /// Definition for a missing index; with `None`, nothing is created.
+    /// Definition for a missing index; with `None`, nothing is created, and no table joins an index of others.
     pub create: Option<&'a IndexDefinition>,
     /// Lets a raised generation take the index over. Without it, the index is used as it is.
     pub takes_over: bool,
@@ -69,7 +69,7 @@ pub struct WrittenIndexes {
 /// An index with the content of its `_meta.driftless`.
 pub(super) struct FoundIndex {
     pub(super) index: PhysicalIndex,
-    pub(super) identity: Identity,
+    pub(super) identities: Identities,
     /// The whole `_meta` of the mapping.
     pub(super) meta: Value,
     /// `true` if documents of expired items are found by their time.
@@ -133,19 +133,29 @@ impl Engine {
         deadline: Instant,
     ) -> Result<PhysicalIndex, EnsureError> {
         let own = wanted.identity;
-        match own.compare(&found.identity) {
+        match own.compare(&found.identities) {
             IdentityComparison::Same => Ok(found.index),
             IdentityComparison::Raised if !wanted.takes_over => Ok(found.index),
             IdentityComparison::Contradiction(problem) => Err(self.contradicted(problem)),
-            IdentityComparison::Raised => {
-                let table = own.table.clone().or(found.identity.table);
-                // The documents stay as the rules of their time made them.
-                let raised = Identity { table, rules: found.identity.rules, ..own.clone() };
-                self.put_meta(&found.index.name, found.meta, raised.to_meta(), deadline).await.map_err(ensure_error)?;
+            IdentityComparison::Joins if wanted.create.is_none() => {
+                Err(self.contradicted(found.identities.lack(own.source.as_deref())))
+            }
+            IdentityComparison::Raised | IdentityComparison::Joins => {
+                let written = match found.identities.of(own.source.as_deref()) {
+                    // The documents stay as the rules of their time made them.
+                    Some(stored) => Identity {
+                        table: own.table.clone().or(stored.table.clone()),
+                        rules: stored.rules.clone(),
+                        ..own.clone()
+                    },
+                    None => own.clone(),
+                };
+                let members = written.members();
+                self.put_meta(&found.index.name, found.meta, &members, deadline).await.map_err(ensure_error)?;
                 // Another process may have raised it further at the same moment.
                 let now = self.find(deadline).await?.and_then(|now| now.named(&found.index.name));
                 match now {
-                    Some(now) if own.compare(&now.identity) == IdentityComparison::Same => Ok(now.index),
+                    Some(now) if own.compare(&now.identities) == IdentityComparison::Same => Ok(now.index),
                     Some(_) => {
                         Err(EnsureError::Problem(Problem::Protocol("the generation moved while it was raised".into())))
                     }
@@ -155,7 +165,7 @@ impl Engine {
         }
     }
 
-    /// Writes members of `_meta.driftless`, and keeps the others. Returns once they stay.
+    /// Writes members of `_meta.driftless`, by their JSON pointers, and keeps the others. Returns once they stay.
     ///
     /// A document with a new field updates the mapping, too, and that update carries the `_meta` that its shard knew.
     /// One that was under way sets `_meta` back (seen on OpenSearch 3.8). So the members are read again for a second.
@@ -163,24 +173,24 @@ impl Engine {
         &self,
         index: &str,
         mut meta: Value,
-        members: Value,
+        members: &[(String, Value)],
         deadline: Instant,
     ) -> Result<(), Problem> {
         let before = meta["driftless"].clone();
         'writing: loop {
-            for (name, value) in members.as_object().into_iter().flatten() {
-                meta["driftless"][name] = value.clone();
+            for (pointer, value) in members {
+                set(&mut meta["driftless"], pointer, value.clone());
             }
             self.put_mapping(index, &json!({"_meta": meta}), deadline).await?;
             for pause in META_PAUSES {
                 sleep(pause).await;
                 meta = self.meta(index, deadline).await?;
                 // What another process has written meanwhile is another value, and stays.
-                let is_set_back = |(name, value): (&String, &Value)| {
-                    let now = &meta["driftless"][name];
-                    now != value && *now == before[name]
+                let is_set_back = |(pointer, value): &(String, Value)| {
+                    let now = meta["driftless"].pointer(pointer);
+                    now != Some(value) && now == before.pointer(pointer)
                 };
-                if members.as_object().into_iter().flatten().any(is_set_back) {
+                if members.iter().any(is_set_back) {
                     tracing::debug!(index, "a mapping update has set _meta back: it is written again");
                     continue 'writing;
                 }
@@ -291,7 +301,7 @@ impl Engine {
                 "`{physical}` does not carry driftless format {FORMAT} in its mapping's _meta: driftless did not make it; choose another INDEX"
             ));
         }
-        let Some(identity) = Identity::from_meta(meta) else {
+        let Some(identities) = Identities::from_meta(meta) else {
             return Err(format!(
                 "`{physical}` does not say its table and generation in its mapping's _meta.driftless: choose another INDEX"
             ));
@@ -311,11 +321,12 @@ impl Engine {
                 self.index().write_prefix()
             ));
         };
-        let table = identity.table.clone().unwrap_or_default();
-        let rules = identity.rules.clone();
+        let own = identities.of(self.source());
+        let table = own.and_then(|own| own.table.clone()).unwrap_or_default();
+        let rules = own.map(|own| own.rules.clone()).unwrap_or_default();
         let index = PhysicalIndex { name: physical.to_owned(), alias, table, rules };
         let maps_expired_at = !mappings["properties"]["_driftless"]["properties"]["expired_at"].is_null();
-        Ok(FoundIndex { index, identity, meta: mappings["_meta"].clone(), maps_expired_at })
+        Ok(FoundIndex { index, identities, meta: mappings["_meta"].clone(), maps_expired_at })
     }
 
     async fn create(
@@ -325,7 +336,7 @@ impl Engine {
         deadline: Instant,
     ) -> Result<(), Problem> {
         let alias = WriteAlias::draw(self.index());
-        let body = definition.create_body(self.index().public(), alias.name(), identity.to_meta());
+        let body = definition.create_body(self.index().public(), alias.name(), Identities::alone(identity).to_meta());
         let request = Request { method: Method::Put, path: self.index().first(), body: Some(body.to_string().into()) };
         self.send(request, Wait::until(deadline)).await.map(drop)
     }
@@ -350,7 +361,7 @@ impl Engine {
         self.contradicted(problem.to_owned())
     }
 
-    fn contradicted(&self, problem: String) -> EnsureError {
+    pub(super) fn contradicted(&self, problem: String) -> EnsureError {
         ConfigurationError::Identity { index: self.index().public().to_owned(), problem }.into()
     }
 

@@ -15,7 +15,8 @@ const MGET_FILTER: &str =
 const SEARCH_PREFERENCE: &str = "driftless";
 
 /// Filter for the listing of documents.
-const SEARCH_FILTER: &str = "timed_out%2C_shards.failed%2Chits.hits._id%2Chits.hits._seq_no%2Chits.hits._primary_term";
+const SEARCH_FILTER: &str =
+    "timed_out%2C_shards.failed%2Chits.hits._id%2Chits.hits._routing%2Chits.hits._seq_no%2Chits.hits._primary_term";
 
 /// Public name of an index, and the names derived from it.
 #[derive(Debug, Clone, PartialEq, Eq)]

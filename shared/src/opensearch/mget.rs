@@ -7,16 +7,36 @@ use serde_json::value::RawValue;
 
 use super::engine::{Engine, EngineError, Request, Wait};
 use super::index_name::WriteAlias;
-use crate::document_id::DocumentId;
+use crate::document_id::{DocumentId, KeyDigest};
 use crate::outcome::Problem;
 use crate::target::{Position, StoredState};
 use crate::time::Timestamp;
 use crate::version::Version;
 
+/// Document of a read, with its routing.
+#[derive(Serialize)]
+struct RoutedId<'a> {
+    #[serde(rename = "_id")]
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    routing: Option<&'a str>,
+}
+
 /// Body of a read.
 #[derive(Serialize)]
-pub(super) struct Ids<'a> {
-    pub(super) ids: Vec<&'a str>,
+#[serde(rename_all = "lowercase")]
+enum Ids<'a> {
+    Ids(Vec<&'a str>),
+    Docs(Vec<RoutedId<'a>>),
+}
+
+/// Returns the body of a read of documents.
+pub(super) fn ids_body(ids: &[&DocumentId]) -> Bytes {
+    let body = match ids.iter().any(|id| id.routing().is_some()) {
+        false => Ids::Ids(ids.iter().map(|id| id.as_str()).collect()),
+        true => Ids::Docs(ids.iter().map(|id| RoutedId { id: id.as_str(), routing: id.routing() }).collect()),
+    };
+    Bytes::from(serde_json::to_vec(&body).expect("writing strings to memory does not fail"))
 }
 
 /// Answer to a read, whose documents have sources of this type.
@@ -69,6 +89,8 @@ pub(super) struct Metadata {
     read_at: Option<Timestamp>,
     #[serde(default)]
     expired_at: Option<Timestamp>,
+    #[serde(default)]
+    key: Option<KeyDigest>,
     /// True in a tombstone.
     #[serde(default)]
     pub(super) deleted: bool,
@@ -77,8 +99,8 @@ pub(super) struct Metadata {
 impl Metadata {
     /// Returns the state of the document that carries this.
     pub(super) fn state(self, position: Position) -> StoredState {
-        let Self { version, event_time, written_at, read_at, expired_at, .. } = self;
-        StoredState { version, event_time, written_at, read_at, expired_at, position }
+        let Self { version, event_time, written_at, read_at, expired_at, key, deleted } = self;
+        StoredState { version, event_time, written_at, read_at, expired_at, key, deleted, position }
     }
 
     /// Returns `true` if the document carries a version.
@@ -107,9 +129,7 @@ impl Engine {
         ids: &[&DocumentId],
         wait: Wait,
     ) -> Result<Vec<Result<Option<StoredState>, Problem>>, Problem> {
-        let body = Ids { ids: ids.iter().map(|id| id.as_str()).collect() };
-        let body = serde_json::to_vec(&body).expect("writing strings to memory does not fail");
-        let request = Request { method: Method::Post, path, body: Some(Bytes::from(body)) };
+        let request = Request { method: Method::Post, path, body: Some(ids_body(ids)) };
         read_docs(&self.send(request, wait).await?, ids.len(), state)
     }
 }
@@ -156,8 +176,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_read_names_routings_where_there_are_some() {
+        let id = |text: &str| DocumentId::from_stored(text.to_owned());
+        let routed = id("b").with_routing(Some("p".to_owned()));
+        assert_eq!(ids_body(&[&id("a"), &id("b")]), r#"{"ids":["a","b"]}"#);
+        assert_eq!(ids_body(&[&id("a"), &routed]), r#"{"docs":[{"_id":"a"},{"_id":"b","routing":"p"}]}"#);
+    }
+
+    #[test]
     fn every_answer_is_typed() {
-        let body = br#"{"docs":[{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":"v","event_time":5,"written_at":6,"read_at":7,"expired_at":8}}},
+        let body = br#"{"docs":[{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":"v","event_time":5,"written_at":6,"read_at":7,"expired_at":8,"key":"00000000000000ff","deleted":true}}},
             {"_index":"i-000001","found":false},{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{}},
             {"_index":"i","error":{"type":"index_not_found_exception","reason":"no such index"}},{"_index":"i","error":{"type":"other"}},
             {"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":1}}}]}"#;
@@ -170,6 +198,8 @@ mod tests {
                 written_at: event_time.map(|_| Timestamp::from_millis(6)),
                 read_at: event_time.map(|_| Timestamp::from_millis(7)),
                 expired_at: event_time.map(|_| Timestamp::from_millis(8)),
+                key: event_time.and_then(|_| KeyDigest::from_hash("00000000000000ff")),
+                deleted: event_time.is_some(),
                 position,
             }))
         };

@@ -35,5 +35,5 @@ pub use identity::Identity;
 pub use index::{EnsureError, IndexRequirements, PhysicalIndex, WrittenIndexes};
 pub use index_name::{IndexName, WriteAlias};
 pub use refresh_interval::RefreshInterval;
-pub use reindex::{IndexPair, ReindexRecord, ReindexedIndex, Shadowed, StoppedRefresh, Verified};
+pub use reindex::{IndexPair, ReindexRecord, ReindexedIndex, Shadowed, SourceProof, StoppedRefresh, Verified};
 pub use target::OpenSearchTarget;

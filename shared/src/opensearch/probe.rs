@@ -101,7 +101,8 @@ impl Engine {
     ) -> Result<(), Problem> {
         let probe = Probe::draw();
         let write = probe.write(WriteCondition::IfAbsent);
-        let routed: String = url::form_urlencoded::byte_serialize(beside.as_str().as_bytes()).collect();
+        let routed: String =
+            url::form_urlencoded::byte_serialize(beside.routing().unwrap_or(beside.as_str()).as_bytes()).collect();
         let (bulk, mget) =
             (format!("{}&routing={routed}", alias.bulk_path()), format!("{}&routing={routed}", alias.mget_path(1)));
         let position = match self.bulk(&bulk, &[write], Call::until(deadline)).await.remove(0).map_err(of_deployment)? {

@@ -9,6 +9,8 @@
 //! [`ReindexRecord`] keeps what was done and proved, in `_meta.driftless.reindex` of the new index. So a process that
 //! dies in the middle of any step leaves nothing behind that its successor does not find.
 
+use std::collections::BTreeMap;
+
 use opensearch::http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -16,7 +18,7 @@ use tokio::time::Instant;
 
 use super::definition::{IndexDefinition, hides_tombstones};
 use super::engine::{Engine, Request, Wait};
-use super::identity::Identity;
+use super::identity::{Identities, Identity};
 use super::index::{EnsureError, FoundIndex, FoundIndexes, PhysicalIndex, ensure_error, refresh_hint};
 use super::index_name::WriteAlias;
 use crate::outcome::Problem;
@@ -42,6 +44,7 @@ pub struct ReindexedIndex {
     /// The whole `_meta` of the mapping.
     meta: Value,
     identity: Identity,
+    identities: Identities,
 }
 
 impl ReindexedIndex {
@@ -49,6 +52,12 @@ impl ReindexedIndex {
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.identity.clone()
+    }
+
+    /// Returns the names of the tables that share the index; none if it has one table.
+    #[must_use]
+    pub fn sources(&self) -> Vec<String> {
+        self.identities.names()
     }
 }
 
@@ -65,12 +74,26 @@ pub struct ReindexRecord {
     /// Result of the last whole verify.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<Verified>,
+    /// Proofs of the tables that share the index, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, SourceProof>,
     /// Result of the last shadow reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadowed>,
     /// Index whose refreshes a switch has stopped, and its setting before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_refresh: Option<StoppedRefresh>,
+}
+
+/// Proof of one table's documents, among those that share the index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceProof {
+    /// Time at which all tombstones of the table were copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tombstones_copied_at: Option<Timestamp>,
+    /// Result of the last whole verify of the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
 }
 
 /// Result of a whole verify of the new index.
@@ -104,6 +127,17 @@ pub struct StoppedRefresh {
     pub before: Option<String>,
 }
 
+impl ReindexRecord {
+    /// Returns the proofs of a table; of the only one without a name.
+    #[must_use]
+    pub fn proof(&self, source: Option<&str>) -> SourceProof {
+        match source {
+            Some(name) => self.sources.get(name).copied().unwrap_or_default(),
+            None => SourceProof { tombstones_copied_at: self.tombstones_copied_at, verified: self.verified },
+        }
+    }
+}
+
 impl Engine {
     /// Describes the public index and the second one.
     ///
@@ -111,7 +145,14 @@ impl Engine {
     /// Fails if there is no public index, or one of them is not as it should be.
     pub async fn index_pair(&self, deadline: Instant) -> Result<IndexPair, EnsureError> {
         let FoundIndexes { public, other } = self.find(deadline).await?.ok_or_else(|| self.missing())?;
-        Ok(IndexPair { public: reindexed(public), other: other.map(reindexed) })
+        let reindexed = |found: FoundIndex| {
+            let record = serde_json::from_value(found.meta["driftless"]["reindex"].clone()).ok();
+            let FoundIndex { index, identities, meta, .. } = found;
+            let identity = identities.of(self.source()).cloned();
+            let identity = identity.ok_or_else(|| self.contradicted(identities.lack(self.source())))?;
+            Ok::<_, EnsureError>(ReindexedIndex { index, record, meta, identity, identities })
+        };
+        Ok(IndexPair { public: reindexed(public)?, other: other.map(reindexed).transpose()? })
     }
 
     /// Creates a second index with the source of the public one, and lets both be written. Returns its name. `rules`
@@ -144,7 +185,8 @@ impl Engine {
         })?;
         let record =
             ReindexRecord { from: public.index.name.clone(), created_at: Some(now), ..ReindexRecord::default() };
-        let mut meta = Identity { rules, ..public.identity.clone() }.to_meta();
+        let own = Identity { rules, ..public.identity.clone() };
+        let mut meta = public.identities.with(&own).to_meta();
         meta["reindex"] = record_json(&record);
         let body = definition.create_body_without_aliases(meta).to_string().into();
         let path = format!("/{name}");
@@ -233,8 +275,8 @@ impl Engine {
         record: &ReindexRecord,
         deadline: Instant,
     ) -> Result<(), Problem> {
-        let members = json!({"reindex": record_json(record)});
-        self.put_meta(&index.index.name, index.meta.clone(), members, deadline).await
+        let members = [("/reindex".to_owned(), record_json(record))];
+        self.put_meta(&index.index.name, index.meta.clone(), &members, deadline).await
     }
 
     /// Notes the rules that made the index's documents.
@@ -247,7 +289,8 @@ impl Engine {
         rules: &Fingerprints,
         deadline: Instant,
     ) -> Result<(), Problem> {
-        self.put_meta(&index.index.name, index.meta.clone(), json!({"rules": rules}), deadline).await
+        let members = [(index.identity.rules_pointer(), json!(rules))];
+        self.put_meta(&index.index.name, index.meta.clone(), &members, deadline).await
     }
 
     /// Makes everything that was written to the index searchable.
@@ -353,11 +396,6 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-fn reindexed(found: FoundIndex) -> ReindexedIndex {
-    let record = serde_json::from_value(found.meta["driftless"]["reindex"].clone()).ok();
-    ReindexedIndex { index: found.index, record, meta: found.meta, identity: found.identity }
 }
 
 fn record_json(record: &ReindexRecord) -> Value {

@@ -1,6 +1,8 @@
 //! A configuration's keys, checked together and compiled.
 
+mod entity_index;
 mod expiry;
+mod source;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -14,7 +16,7 @@ use super::derive::Derivation;
 use super::filter::Filter;
 use super::id::{IdRules, Omission};
 use super::keyed_hash::HashKey;
-use super::plan::{Plan, Replication, RulesText};
+use super::plan::{Plan, Replication, RulesText, SharedSource};
 use super::shape::{Entities, Entity, EntityTest, Shape};
 
 /// Limit for an inflated attribute, unless `inflate_limit` sets another.
@@ -29,7 +31,7 @@ impl Replication {
         let section = config::parse(text)?;
         let mut compiler = Compiler { problems: Problems::new(text), hash_key };
         let plan = compiler.plan(&section);
-        compiler.problems.finish(Self(Some(Box::new(plan))))
+        compiler.problems.finish(Self::of_plan(plan))
     }
 }
 
@@ -44,24 +46,29 @@ impl Compiler<'_> {
         self.refuse_entity_keys(section);
         let inflated = section.inflate.iter().filter_map(|(path, form)| Some((self.path(path)?, *form))).collect();
         let shared = self.derivations(&section.derive);
+        let source = section.source.as_ref().map(|source| self.source(source.get_ref(), section));
         Plan {
-            id_rules: self.id_rules(section),
+            id_rules: self.id_rules(section, &shared),
             document_rules: self.document_rules(section),
             changed: section.changed.as_ref().map(|changed| *changed.get_ref()).unwrap_or_default(),
             inflated,
             inflate_limit: section.inflate_limit.as_ref().map_or(DEFAULT_INFLATE_LIMIT, |limit| *limit.get_ref()),
-            ids: section.id.as_ref().map(|id| self.ids(id, &shared)).unwrap_or_default(),
-            shape: self.shape(section, &[]),
-            entities: self.entities(section),
+            ids: IdRules {
+                prefix: source.as_ref().map(SharedSource::prefix).unwrap_or_default(),
+                ..section.id.as_ref().map(|id| self.ids(id, &shared)).unwrap_or_default()
+            },
+            source,
+            shape: self.shape(section, shared.clone()),
+            indexes: self.entity_indexes(&section.entity),
+            entities: self.entities(section, &shared),
             expiry: section.expiry.as_ref().and_then(|expiry| self.expiry(expiry.get_ref())),
         }
     }
 
-    fn shape(&mut self, section: &Section, shared: &[DeriveSection]) -> Shape {
+    /// Returns the rules of a section, with all its derivations.
+    fn shape(&mut self, section: &Section, derivations: Vec<Derivation>) -> Shape {
         let paths = self.paths(section);
         self.check_paths(&paths);
-        let mut derivations = self.derivations(shared);
-        derivations.extend(self.derivations(&section.derive));
         self.check_fields(section, &derivations);
         Shape {
             condition: section.condition.as_ref().and_then(|code| self.filter(code)),
@@ -169,10 +176,11 @@ impl Compiler<'_> {
                 }),
             }
         }
-        IdRules { omissions, hash: if section.hash { self.key(id) } else { None } }
+        let hash = if section.hash { self.key(id) } else { None };
+        IdRules { prefix: String::new(), omissions, hash, routed: section.routing }
     }
 
-    fn entities(&mut self, section: &Section) -> Entities {
+    fn entities(&mut self, section: &Section, shared: &[Derivation]) -> Entities {
         let mut names = BTreeSet::new();
         let mut list = Vec::with_capacity(section.entity.len());
         for one in &section.entity {
@@ -185,16 +193,13 @@ impl Compiler<'_> {
             if !names.insert(name.get_ref().clone()) {
                 self.problems.at(name, format_args!("two entities have the name `{}`", name.get_ref()));
             }
-            let test = match (&entity.equals, &entity.prefix) {
-                (Some(text), None) => EntityTest::Equals(text.get_ref().clone()),
-                (None, Some(text)) => EntityTest::Prefix(text.get_ref().clone()),
-                _ => {
-                    self.problems.at(name, "an entity needs one of `equals` and `prefix`");
-                    continue;
-                }
+            let Some(test) = EntityTest::of(entity) else {
+                self.problems.at(name, "an entity needs one of `equals` and `prefix`");
+                continue;
             };
             let Some(attribute) = self.path(attribute) else { continue };
-            let shape = self.shape(entity, &section.derive);
+            let derivations = [shared, &self.derivations(&entity.derive)].concat();
+            let shape = self.shape(entity, derivations);
             list.push(Entity { name: name.get_ref().clone(), attribute, test, shape });
         }
         if list.is_empty() {
@@ -208,8 +213,9 @@ impl Compiler<'_> {
     }
 
     fn refuse_entity_keys(&mut self, section: &Section) {
-        let Section { name, attribute, equals, prefix, .. } = section;
-        for (key, text) in [("name", name), ("attribute", attribute), ("equals", equals), ("prefix", prefix)] {
+        let Section { name, attribute, equals, prefix, index, .. } = section;
+        let keys = [("name", name), ("attribute", attribute), ("equals", equals), ("prefix", prefix), ("index", index)];
+        for (key, text) in keys {
             if let Some(text) = text {
                 self.problems.at(text, format_args!("`{key}` belongs under [[entity]]"));
             }
@@ -220,6 +226,7 @@ impl Compiler<'_> {
         let spans = [
             ("inflate", entity.inflate.keys().next().map(Spanned::span)),
             ("inflate_limit", entity.inflate_limit.as_ref().map(Spanned::span)),
+            ("source", entity.source.as_ref().map(Spanned::span)),
             ("id", entity.id.as_ref().map(Spanned::span)),
             ("entity_field", entity.entity_field.as_ref().map(Spanned::span)),
             ("others", entity.others.as_ref().map(Spanned::span)),
@@ -254,19 +261,25 @@ impl Compiler<'_> {
     }
 
     /// Returns the rules that make ids, as JSON; `None` if there are none. Other rules of the text do not count.
-    fn id_rules(&self, section: &Section) -> Option<RulesText> {
-        let id = section.id.as_ref()?.get_ref();
-        let names = |text: &Text| {
-            let pattern = Regex::new(text.get_ref()).ok()?;
-            Some(pattern.capture_names().flatten().map(str::to_owned).collect::<Vec<String>>())
+    fn id_rules(&self, section: &Section, derivations: &[Derivation]) -> Option<RulesText> {
+        let default = IdSection::default();
+        let id = match (&section.id, &section.source) {
+            (Some(id), _) => id.get_ref(),
+            (None, Some(_)) => &default,
+            (None, None) => return None,
         };
+        let is_cut = |name: &str| id.leave_out.iter().any(|group| group.get_ref() == name);
         let cuts = |derive: &&DeriveSection| {
-            let names = names(&derive.pattern).unwrap_or_default();
-            id.leave_out.iter().any(|group| names.contains(group.get_ref()))
+            let compiled = derivations.iter().find(|one| one.pattern.as_str() == derive.pattern.get_ref());
+            compiled.is_some_and(|one| one.pattern.capture_names().flatten().any(is_cut))
         };
         let patterns = section.derive.iter().filter(cuts).map(|derive| (&derive.from, &derive.pattern));
         let patterns: Vec<(&Text, &Text)> = patterns.collect();
-        Some(RulesText { rules: json(&(id, patterns)), key: self.hash_key.filter(|_| id.hash).cloned() })
+        let rules = match &section.source {
+            None => json(&(id, patterns)),
+            Some(source) => json(&(id, patterns, &source.get_ref().name)),
+        };
+        Some(RulesText { rules, key: self.hash_key.filter(|_| id.hash).cloned() })
     }
 
     fn document_rules(&self, section: &Section) -> RulesText {

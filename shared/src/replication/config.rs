@@ -77,6 +77,9 @@ pub(super) struct Section {
     /// Limit for an inflated attribute, in bytes. Of the whole text only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) inflate_limit: Option<Spanned<u64>>,
+    /// Table among those that share the index. Of the whole text only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) source: Option<Spanned<SourceSection>>,
     /// Form of document ids. Of the whole text only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<Spanned<IdSection>>,
@@ -109,6 +112,9 @@ pub(super) struct Section {
     /// First characters of that attribute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) prefix: Option<Text>,
+    /// Index of the entity's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) index: Option<Text>,
 }
 
 /// Fields taken out of a text by the named groups of a regular expression.
@@ -127,6 +133,16 @@ pub(super) struct DeriveSection {
     pub(super) otherwise: Otherwise,
 }
 
+/// Name of a table among those that share one index.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SourceSection {
+    /// Name, which every id of the table begins with.
+    pub(super) name: Text,
+    /// Field of every document that gets the name.
+    pub(super) field: Text,
+}
+
 /// Form of document ids.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -136,6 +152,9 @@ pub(super) struct IdSection {
     /// Named groups of derivations from key attributes that ids do not hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) leave_out: Vec<Text>,
+    /// `true` if the partition key decides the shard of a document.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) routing: bool,
 }
 
 /// Policy for a text that a pattern does not match.
@@ -194,7 +213,7 @@ impl<'t> Problems<'t> {
         if self.found.is_empty() {
             return Ok(value);
         }
-        // A shared pattern is compiled once per entity.
+        // A path may be read for several keys.
         self.found.sort();
         self.found.dedup();
         Err(ConfigError(self.found.into_iter().map(|(at, problem)| located(self.text, at, problem)).collect()))

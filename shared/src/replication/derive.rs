@@ -9,7 +9,7 @@ use super::path::AttributePath;
 use crate::attribute::{AttributeValue, Item};
 
 /// Fields that one pattern takes out of one attribute.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Derivation {
     pub(super) from: AttributePath,
     pub(super) pattern: Regex,

@@ -1,20 +1,25 @@
-//! Rules for document ids: parts of keys that are left out, and keyed hashes.
+//! Rules for document ids: the prefix of a table, parts of keys that are left out, keyed hashes, and the routing.
 
 use std::borrow::Cow;
 
 use regex::Regex;
+use sha2::{Digest as _, Sha256};
 
 use super::keyed_hash::HashKey;
 use crate::attribute::Item;
-use crate::document_id::{DocumentId, KeyError};
+use crate::document_id::{DocumentId, KeyDigest, KeyError, key_parts};
 
 /// Rules that make an id of an item's key.
 #[derive(Debug, Default)]
 pub(super) struct IdRules {
+    /// First characters of every id: what tells the tables of one index apart. Empty if there is one table.
+    pub(super) prefix: String,
     /// Parts of keys that ids do not hold.
     pub(super) omissions: Vec<Omission>,
     /// Key of the ids' hashes, if they are hashed.
     pub(super) hash: Option<HashKey>,
+    /// `true` if the partition key decides the shard.
+    pub(super) routed: bool,
 }
 
 /// Named groups that are cut out of one key attribute.
@@ -33,10 +38,33 @@ impl IdRules {
 
     /// Returns the id of a key's document.
     pub(super) fn document_id(&self, keys: &Item<'_>, partition_key: Option<&str>) -> Result<DocumentId, KeyError> {
-        let id = DocumentId::from_parts(keys, partition_key, |name, text| self.part(name, text))?;
-        Ok(match &self.hash {
-            Some(key) => DocumentId::from_stored(key.hash(id.as_str().as_bytes())),
-            None => id,
+        let parts = key_parts(keys, partition_key, |name, text| self.part(name, text))?;
+        if self.routed && parts.len() < 2 {
+            return Err(KeyError::NoSortKey);
+        }
+        let id = match &self.hash {
+            Some(key) => {
+                let hash = key.hash(DocumentId::from_parts("", &parts).as_str().as_bytes());
+                DocumentId::from_stored(format!("{}{hash}", self.prefix))
+            }
+            None => DocumentId::from_parts(&self.prefix, &parts),
+        };
+        let digest = match self.omissions.is_empty() {
+            true => None,
+            false => self.digest(&DocumentId::from_keys(keys, partition_key)?),
+        };
+        let routing = self.routed.then(|| match &self.hash {
+            Some(key) => key.hash(parts[0].as_bytes()),
+            None => parts[0].clone(),
+        });
+        Ok(id.with_key(digest).with_routing(routing))
+    }
+
+    /// Returns the digest of a whole key: keyed where ids are, as it must not show the key either.
+    fn digest(&self, whole: &DocumentId) -> Option<KeyDigest> {
+        KeyDigest::from_hash(&match &self.hash {
+            Some(key) => key.hash(format!("whole key/{whole}").as_bytes()),
+            None => format!("{:x}", Sha256::digest(whole.as_str())),
         })
     }
 

@@ -16,6 +16,7 @@ mod compile;
 pub mod config;
 mod date;
 mod derive;
+mod entity_index;
 mod expiry;
 pub mod filter;
 mod id;
@@ -28,7 +29,7 @@ mod section_paths;
 mod shape;
 
 pub use keyed_hash::HashKey;
-pub use plan::{Fingerprints, Replication};
+pub use plan::{Fingerprints, Replication, SharedSource};
 pub use shape::ShapeError;
 
 #[cfg(test)]

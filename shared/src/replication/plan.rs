@@ -1,11 +1,14 @@
 //! A configuration, compiled: what its keys mean together, and the content that it gives to items.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::config::{Others, WhenChanged};
+use super::entity_index::EntityIndex;
 use super::expiry::Expiry;
 use super::id::IdRules;
 use super::inflate::{InflatedForm, inflate};
@@ -17,9 +20,14 @@ use crate::document::{Content, Document};
 use crate::document_id::{DocumentId, KeyError};
 use crate::time::Timestamp;
 
-/// Rules that make documents and ids. The default has none: the document is the whole item.
-#[derive(Debug, Default)]
-pub struct Replication(pub(super) Option<Box<Plan>>);
+/// Rules that make documents and ids, as one of their indexes sees them. The default has none: the document is the whole
+/// item. Clones share the rules.
+#[derive(Debug, Clone, Default)]
+pub struct Replication {
+    plan: Option<Arc<Plan>>,
+    /// Index of an entity; `None` for the index of all other items.
+    index: Option<Arc<str>>,
+}
 
 /// Characters of a fingerprint: 64 bits, for a comparison of two.
 const FINGERPRINT_DIGITS: usize = 16;
@@ -53,6 +61,22 @@ impl RulesText {
     }
 }
 
+/// Table among those that share one index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedSource {
+    /// Name, which every id of the table begins with.
+    pub name: String,
+    /// Field of every document that gets the name.
+    pub(super) field: String,
+}
+
+impl SharedSource {
+    /// Returns the first characters of every id of the table. No name holds the colon, so no prefix begins another one.
+    pub(super) fn prefix(&self) -> String {
+        format!("{}:", self.name)
+    }
+}
+
 /// Configuration in the form that is applied.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -63,22 +87,53 @@ pub(super) struct Plan {
     /// Limit for an inflated attribute, in bytes.
     pub(super) inflate_limit: u64,
     pub(super) ids: IdRules,
+    /// Name of the table, if the index has several.
+    pub(super) source: Option<SharedSource>,
     /// Rules for items of no entity. Their `where` is for all items.
     pub(super) shape: Shape,
     pub(super) entities: Entities,
+    /// Entities with an index of their own.
+    pub(super) indexes: Vec<EntityIndex>,
     /// Rules for documents of expired items; absent if they are deleted.
     pub(super) expiry: Option<Expiry>,
 }
 
 impl Replication {
+    pub(super) fn of_plan(plan: Plan) -> Self {
+        Self { plan: Some(Arc::new(plan)), index: None }
+    }
+
+    /// Returns the indexes that entities have of their own, each once; none as such an index sees the rules.
+    #[must_use]
+    pub fn entity_indexes(&self) -> BTreeSet<Arc<str>> {
+        let plan = self.plan.iter().filter(|_| self.index.is_none());
+        let indexes = plan.flat_map(|plan| &plan.indexes);
+        indexes.map(|entity| Arc::clone(&entity.index)).collect()
+    }
+
+    /// Returns the same rules, as the index of an entity sees them.
+    #[must_use]
+    pub fn of_index(&self, index: &Arc<str>) -> Self {
+        Self { plan: self.plan.clone(), index: Some(Arc::clone(index)) }
+    }
+
+    /// Returns `true` if the item of an id, made of its key by these rules, has its document in this index.
+    #[must_use]
+    pub fn owns(&self, id: &DocumentId) -> bool {
+        id.index() == self.index.as_deref()
+    }
+
     /// Returns the id of a key's document. `partition_key` is as in [`DocumentId::from_keys`].
     ///
     /// # Errors
     /// Fails for keys that no table can have, that contradict `partition_key`, or that a pattern does not match.
     pub fn document_id(&self, keys: &Item<'_>, partition_key: Option<&str>) -> Result<DocumentId, KeyError> {
-        match &self.0 {
+        match &self.plan {
             None => DocumentId::from_keys(keys, partition_key),
-            Some(plan) => plan.ids.document_id(keys, partition_key),
+            Some(plan) => {
+                let id = plan.ids.document_id(keys, partition_key)?;
+                Ok(id.with_index(EntityIndex::of(&plan.indexes, keys)?))
+            }
         }
     }
 
@@ -87,7 +142,7 @@ impl Replication {
     /// # Errors
     /// Names the attribute or the filter that has no result.
     pub fn content(&self, item: &Item<'_>) -> Result<Content, ShapeError> {
-        match &self.0 {
+        match &self.plan {
             None => Ok(Content::Document(Document::from_item(item))),
             Some(plan) => plan.content(item),
         }
@@ -121,13 +176,32 @@ impl Replication {
     }
 
     fn expiry(&self) -> Option<&Expiry> {
-        self.0.as_ref()?.expiry.as_ref()
+        self.plan.as_ref()?.expiry.as_ref()
+    }
+
+    /// Returns the table's name among those that share the index; `None` if the index has one table.
+    #[must_use]
+    pub fn source(&self) -> Option<&SharedSource> {
+        self.plan.as_ref()?.source.as_ref()
+    }
+
+    /// Returns `true` if the partition key decides the shard of a document.
+    #[must_use]
+    pub fn is_routed(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.ids.routed)
+    }
+
+    /// Returns the id of a document as it is without the prefix of its table; `None` for an id of another table.
+    #[must_use]
+    pub fn without_prefix(&self, id: &DocumentId) -> Option<DocumentId> {
+        let prefix = self.plan.as_ref().map_or("", |plan| &plan.ids.prefix);
+        Some(DocumentId::from_stored(id.as_str().strip_prefix(prefix)?.to_owned()))
     }
 
     /// Returns `true` if a document's id shows the key of its item.
     #[must_use]
     pub fn shows_keys(&self) -> bool {
-        self.0.as_ref().is_none_or(|plan| plan.ids.shows_keys())
+        self.plan.as_ref().is_none_or(|plan| plan.ids.shows_keys())
     }
 
     /// Returns the fingerprints of the rules.
@@ -136,7 +210,7 @@ impl Replication {
     /// Panics if a key of keyed hashes is not read yet.
     #[must_use]
     pub fn fingerprints(&self) -> Fingerprints {
-        let Some(plan) = &self.0 else { return Fingerprints::default() };
+        let Some(plan) = &self.plan else { return Fingerprints::default() };
         Fingerprints {
             ids: plan.id_rules.as_ref().map(RulesText::fingerprint),
             documents: Some(plan.document_rules.fingerprint()),
@@ -147,13 +221,15 @@ impl Replication {
     #[must_use]
     pub fn hashes(&self) -> bool {
         let has_key = |rules: &RulesText| rules.key.is_some();
-        self.0.as_ref().is_some_and(|plan| has_key(&plan.document_rules) || plan.id_rules.as_ref().is_some_and(has_key))
+        self.plan
+            .as_ref()
+            .is_some_and(|plan| has_key(&plan.document_rules) || plan.id_rules.as_ref().is_some_and(has_key))
     }
 
     /// Returns the policy for an index whose documents were made by other rules.
     #[must_use]
     pub fn when_changed(&self) -> WhenChanged {
-        self.0.as_ref().map(|plan| plan.changed).unwrap_or_default()
+        self.plan.as_ref().map(|plan| plan.changed).unwrap_or_default()
     }
 }
 
@@ -162,15 +238,17 @@ impl Plan {
         let item = self.inflate(item)?;
         let Entities { list, field, others } = &self.entities;
         let found = list.iter().find(|entity| entity.matches(&item));
+        let mut added: Vec<(&str, &str)> = Vec::new();
+        added.extend(self.source.as_ref().map(|source| (source.field.as_str(), source.name.as_str())));
         match (found, others) {
             (Some(entity), _) => {
                 if !self.shape.wants(&item)? {
                     return Ok(Content::Tombstone);
                 }
-                let added = field.as_deref().map(|field| (field, entity.name.as_str()));
-                entity.shape.content(&item, added)
+                added.extend(field.as_deref().map(|field| (field, entity.name.as_str())));
+                entity.shape.content(&item, &added)
             }
-            (None, Others::Keep) => self.shape.content(&item, None),
+            (None, Others::Keep) => self.shape.content(&item, &added),
             (None, Others::LeaveOut) => Ok(Content::Tombstone),
             (None, Others::Reject) => Err(ShapeError {
                 place: "item".to_owned(),

@@ -43,7 +43,7 @@ pub(super) struct Entity {
 }
 
 /// Test of the attribute that tells an entity.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum EntityTest {
     /// Comparison with the whole text.
     Equals(String),
@@ -63,9 +63,15 @@ pub(super) struct Entities {
 impl Entity {
     pub(super) fn matches(&self, item: &Item<'_>) -> bool {
         let Some(AttributeValue::String(text)) = self.attribute.find(item) else { return false };
-        match &self.test {
-            EntityTest::Equals(whole) => text == whole,
-            EntityTest::Prefix(first) => text.starts_with(first.as_str()),
+        self.test.matches(text)
+    }
+}
+
+impl EntityTest {
+    pub(super) fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Equals(whole) => text == whole,
+            Self::Prefix(first) => text.starts_with(first.as_str()),
         }
     }
 }
@@ -79,8 +85,8 @@ impl Shape {
         }
     }
 
-    /// Returns the content of an item's document; `added` is one more field.
-    pub(super) fn content(&self, item: &Item<'_>, added: Option<(&str, &str)>) -> Result<Content, ShapeError> {
+    /// Returns the content of an item's document with further fields.
+    pub(super) fn content(&self, item: &Item<'_>, added: &[(&str, &str)]) -> Result<Content, ShapeError> {
         if !self.wants(item)? {
             return Ok(Content::Tombstone);
         }
@@ -96,9 +102,9 @@ impl Shape {
                 add(&mut shaped, Cow::Borrowed(name), value, "a derived field")?;
             }
         }
-        if let Some((name, value)) = added {
+        for (name, value) in added {
             let value = AttributeValue::String(Cow::Borrowed(value));
-            add(&mut shaped, Cow::Borrowed(name), value, "`entity_field`")?;
+            add(&mut shaped, Cow::Borrowed(name), value, "`entity_field` or `source.field`")?;
         }
         Ok(Content::Document(match &self.document {
             Some(filter) => filter.document(&shaped).map_err(|failure| failed("document", &failure))?,

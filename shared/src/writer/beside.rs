@@ -34,6 +34,9 @@ impl<T: Target> Writer<T> {
     /// # Errors
     /// Fails if the deployment is wrong. Some changes may have been applied, and none has been rejected for it.
     pub async fn apply(&self, changes: &[Change], options: ApplyOptions) -> Result<ApplyReport, ConfigurationError> {
+        if let Some(places) = self.by_index(changes.iter().map(|change| &change.id)) {
+            return self.apply_by_index(changes, places, options).await;
+        }
         let Some(Beside { writer, names }) = &self.beside else { return self.apply_alone(changes, options).await };
         // Not `try_join`: it would drop what is still under way to the other index.
         let (own, second) = join(self.apply_alone(changes, options), writer.apply_alone(changes, options)).await;
@@ -51,6 +54,9 @@ impl<T: Target> Writer<T> {
     /// # Errors
     /// As for [`Writer::apply`].
     pub async fn preview(&self, changes: &[Change], options: ApplyOptions) -> Result<Vec<Outcome>, ConfigurationError> {
+        if let Some(places) = self.by_index(changes.iter().map(|change| &change.id)) {
+            return self.preview_by_index(changes, places, options).await;
+        }
         let Some(Beside { writer, names }) = &self.beside else { return self.preview_alone(changes, options).await };
         let (own, second) = join(self.preview_alone(changes, options), writer.preview_alone(changes, options)).await;
         Ok(names.combined(own?, second?))
@@ -62,8 +68,9 @@ impl<T: Target> Writer<T> {
     /// # Errors
     /// Fails if the deployment is wrong.
     pub async fn overrule(&self, change: &Change, options: ApplyOptions) -> Result<Outcome, ConfigurationError> {
-        let own = self.overrule_alone(change, options).await?;
-        let Some(Beside { writer, names }) = &self.beside else { return Ok(own) };
+        let index = self.of(&change.id);
+        let own = index.overrule_alone(change, options).await?;
+        let Some(Beside { writer, names }) = &index.beside else { return Ok(own) };
         Ok(names.both(own, writer.overrule_alone(change, options).await?))
     }
 
@@ -82,13 +89,16 @@ impl<T: Target> Writer<T> {
         self.repair_both(table, &requests.collect::<Vec<_>>(), options).await
     }
 
-    /// Repairs documents in both indexes.
+    /// Repairs documents in both indexes, and those of entities in theirs.
     pub(super) async fn repair_both<B: Table>(
         &self,
         table: &B,
         requests: &[RepairRequest<'_>],
         options: RepairOptions<'_>,
     ) -> Result<RepairReport, RepairError> {
+        if let Some(places) = self.by_index(requests.iter().map(|request| request.id)) {
+            return self.repair_by_index(table, requests, places, options).await;
+        }
         let own = self.repair_alone(table, requests, options).await?;
         let Some(Beside { writer, names }) = &self.beside else { return Ok(own) };
         let second = writer.repair_alone(table, requests, options).await?;

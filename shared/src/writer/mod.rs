@@ -10,12 +10,15 @@ mod apply;
 mod beside;
 mod cache;
 mod decide;
+mod entities;
 mod overrule;
 mod part;
 mod pending;
 pub mod repair;
 mod second;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -44,6 +47,8 @@ pub struct Writer<T> {
     doublings: AtomicU32,
     /// Writer on a second index, which gets the same changes.
     beside: Option<Beside<Self>>,
+    /// Writers on the indexes that entities have of their own, by the indexes' names.
+    entities: BTreeMap<Arc<str>, Arc<Self>>,
 }
 
 /// Options for one call of [`Writer::apply`].
@@ -77,6 +82,7 @@ impl<T: Target> Writer<T> {
             shows_versions: AtomicBool::new(false),
             doublings: AtomicU32::new(0),
             beside: None,
+            entities: BTreeMap::new(),
         }
     }
 

@@ -10,7 +10,7 @@ use super::pending::is_anomaly;
 use super::{ApplyOptions, Writer};
 use crate::change::Change;
 use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
-use crate::target::{Call, ConditionalWrite, Position, StoredState, Target, WriteCondition, Written};
+use crate::target::{Call, ConditionalWrite, Holder, Position, StoredState, Target, WriteCondition, Written};
 use crate::version::Version;
 
 /// Consecutive conflicts after which the change is left to a later run.
@@ -60,6 +60,9 @@ impl<T: Target> Writer<T> {
 
 /// Returns version and position of a document to which the change is an order anomaly.
 fn overruled(change: &Change, stored: StoredState) -> Option<(Version, Position)> {
+    if stored.holder(&change.id) != Holder::Same {
+        return None;
+    }
     let version = stored.version.filter(|version| *version > change.version)?;
     is_anomaly(change.event_time, stored.event_time).then_some((version, stored.position))
 }

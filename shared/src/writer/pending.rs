@@ -1,11 +1,11 @@
 //! One document in progress: its known state, its open changes, and the conclusions from its failures.
 
 use super::cache::StateCache;
-use crate::change::{Change, ChangeKind};
+use crate::change::{Change, ChangeKind, Content};
 use crate::document_id::DocumentId;
 use crate::fold::Folded;
 use crate::outcome::{Outcome, Problem};
-use crate::target::{Position, StoredState, WriteCondition};
+use crate::target::{Holder, Position, StoredState, WriteCondition};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -22,6 +22,8 @@ const SUSPECT_AFTER_TIMEOUTS: u32 = 2;
 const SUSPECT_AFTER_ERRORS: u32 = 8;
 /// Limit for the doublings of the request time-out.
 const MAX_DOUBLINGS: u32 = 6;
+/// Looks at a document of another item before its holder is believed: the change that deletes it may be on its way.
+const LOOKS_AT_OTHER_ITEM: u32 = 4;
 
 /// Knowledge of a document's state.
 pub(super) enum Known {
@@ -40,6 +42,8 @@ pub(super) struct DocumentState {
     written_at: Option<Timestamp>,
     read_at: Option<Timestamp>,
     pub(super) position: Position,
+    /// Item that the document belongs to.
+    holder: Holder,
     /// True if the engine acknowledged this very write to this process.
     acknowledged: bool,
 }
@@ -55,6 +59,8 @@ pub(super) struct Pending<'c> {
     /// True after a refusal of the newest open change: the next write carries a probe.
     pub(super) is_in_doubt: bool,
     pub(super) conflicts: u32,
+    /// Number of looks that found the document of another item.
+    looks_at_other: u32,
     /// Problem of the last try.
     pub(super) problem: Option<Problem>,
     pub(super) retry_plan: RetryPlan,
@@ -109,6 +115,7 @@ impl<'c> Pending<'c> {
                 written_at: None,
                 read_at: None,
                 position,
+                holder: Holder::Same,
                 acknowledged: true,
             }),
             // Not newer by the cache: read it, because a restored index may know less than this process.
@@ -124,6 +131,7 @@ impl<'c> Pending<'c> {
             presumed: true,
             is_in_doubt: false,
             conflicts: 0,
+            looks_at_other: 0,
             problem: None,
             retry_plan,
         }
@@ -154,12 +162,13 @@ impl<'c> Pending<'c> {
     pub(super) fn learn(&mut self, found: Option<StoredState>, states: &StateCache) {
         self.problem = None;
         self.presumed = false;
+        let holder = found.as_ref().map_or(Holder::Same, |state| state.holder(self.id));
         self.known = match found {
             None => Known::Absent,
             Some(StoredState { version, event_time, written_at, read_at, position, .. }) => {
                 let ours = states.get(self.id);
                 let acknowledged = ours.is_some_and(|(ours, at)| Some(&ours) == version.as_ref() && at == position);
-                Known::At(DocumentState { version, event_time, written_at, read_at, position, acknowledged })
+                Known::At(DocumentState { version, event_time, written_at, read_at, position, holder, acknowledged })
             }
         };
     }
@@ -181,6 +190,9 @@ impl<'c> Pending<'c> {
             }
             return;
         };
+        if state.holder != Holder::Same {
+            return self.settle_beside(changes, now, outcomes);
+        }
         // From the newest on, as each of them would be written.
         while let Some(&newest) = self.open.last()
             && state.includes(&changes[newest], stored)
@@ -202,6 +214,30 @@ impl<'c> Pending<'c> {
         }
         for place in self.open.drain(..) {
             outcomes[place] = Some(state.outcome_of(&changes[place], stored));
+        }
+    }
+
+    /// Ends the changes under a document of another item, which has the same id. A removal has nothing to remove then.
+    /// Any other change is rejected: whichever order the versions show, only the table knows which item lives. A newer
+    /// change replaces a tombstone.
+    fn settle_beside(&mut self, changes: &[Change], now: Option<Timestamp>, outcomes: &mut [Option<Outcome>]) {
+        let (Known::At(state), Some(&newest)) = (&self.known, self.open.last()) else { return };
+        let is_newer = state.version.as_ref().is_none_or(|stored| changes[newest].version.is_after(stored));
+        let is_free = state.holder == Holder::OtherDeleted;
+        if is_free && is_newer {
+            return;
+        }
+        if changes[newest].content != Content::Tombstone {
+            self.looks_at_other += 1;
+            if !is_free && now.is_some() && self.looks_at_other < LOOKS_AT_OTHER_ITEM {
+                self.forget();
+                self.problem = Some(Problem::OtherItem);
+                return;
+            }
+            self.reject(Problem::OtherItem, outcomes);
+        }
+        for place in self.open.drain(..) {
+            outcomes[place] = Some(if is_free { Outcome::Stale } else { Outcome::Superseded });
         }
     }
 

@@ -17,7 +17,7 @@ use crate::document_id::DocumentId;
 use crate::outcome::{ConfigurationError, Outcome, Problem, Treatment};
 use crate::replication::Replication;
 use crate::table::{Consistency, FoundItems, Key, Table, TableError};
-use crate::target::{Call, ConditionalWrite, StoredState, Target, WriteCondition, Written};
+use crate::target::{Call, ConditionalWrite, Holder, StoredState, Target, WriteCondition, Written};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -218,6 +218,11 @@ impl<T: Target> Writer<T> {
         replication: &Replication,
     ) -> RepairStep {
         let included = request.included;
+        let item = item.filter(|_| replication.owns(request.id));
+        let holder = state.as_ref().map_or(Holder::Same, |state| state.holder(request.id));
+        if holder != Holder::Same {
+            return self.step_beside(holder, state, item, replication);
+        }
         if let (Some(StoredState { version: Some(stored), .. }), Some(included)) = (&state, included)
             && stored.is_after(&included.version)
         {
@@ -235,6 +240,25 @@ impl<T: Target> Writer<T> {
             Ok(Content::Tombstone) if state.is_none() && request.key.is_none() => RepairStep::End(Outcome::Duplicate),
             Ok(content) => RepairStep::Write(self.replacement(state, included, content)),
             Err(error) => RepairStep::End(Outcome::Rejected(Problem::Shape(error.into()))),
+        }
+    }
+
+    /// Decides what becomes of the document of another item, which has the same id.
+    fn step_beside(
+        &self,
+        holder: Holder,
+        state: Option<StoredState>,
+        item: Option<&Item<'_>>,
+        replication: &Replication,
+    ) -> RepairStep {
+        let content = item.map_or(Ok(Content::Tombstone), |item| replication.content(item));
+        match content {
+            Err(error) => RepairStep::End(Outcome::Rejected(Problem::Shape(error.into()))),
+            // Nothing of this item is there.
+            Ok(Content::Tombstone) => RepairStep::End(Outcome::Duplicate),
+            // To take it over would leave the other item without a document.
+            Ok(_) if holder == Holder::Other => RepairStep::End(Outcome::Rejected(Problem::OtherItem)),
+            Ok(content) => RepairStep::Write(self.replacement(state, None, content)),
         }
     }
 

@@ -3,6 +3,7 @@
 mod beside;
 pub(super) mod busy;
 mod doubt;
+mod other_item;
 mod read_at;
 mod rounds;
 

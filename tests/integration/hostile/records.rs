@@ -1,7 +1,7 @@
 //! Records with missing, odd, doubled or additional members.
 
 use super::{Hostile, POISON};
-use crate::support::with_image;
+use crate::support::{HELD, Index, ReplicateFunction, remove, with_image};
 
 /// A right record, with a part of its text replaced.
 fn edited(from: &str, to: &str) -> impl Fn(u64) -> String {
@@ -144,4 +144,15 @@ async fn a_record_of_another_kind_of_stream_fails_the_invocation_and_is_taken_fo
         assert_eq!((error.kind(), ended.letters.len()), ("Configuration", 0));
         super::documented(&error.to_string().replace('\n', " "));
     }
+}
+
+#[tokio::test]
+async fn an_expiry_without_its_old_image_fails_the_invocation_where_documents_are_kept() {
+    let index = Index::new("no-old-image");
+    let mut settings = index.settings();
+    settings.push(("REPLICATION".to_owned(), "[expiry]\nattribute = \"t\"\nthen = \"keep\"".to_owned()));
+    let service = r#""userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"},"eventName""#;
+    let expired = remove("a", 1).replace("\"eventName\"", service);
+    let error = ReplicateFunction::new(settings).timeout(HELD).invoke(&[expired]).await.expect_err("refused");
+    super::documented(&error.to_string());
 }

@@ -107,6 +107,8 @@ async fn refuse_then_redrive(refusing: &str, place: &str) {
     assert_eq!(letters.len(), 1, "{refusing}");
     let rejected = &letters[0].rejected;
     assert_eq!((rejected.class.as_str(), rejected.status), (SHAPE_CLASS, None), "{refusing}: {rejected:?}");
+    let named = (letters[0].document_id.as_deref(), letters[0].version.is_some(), letters[0].event_name.as_deref());
+    assert_eq!(named, (Some("planted-key|s"), true, Some("INSERT")), "{refusing}");
     assert!(rejected.reason.contains(place) && !rejected.reason.contains(PLANTED), "{refusing}: {rejected:?}");
     assert!(letters[0].record.get().contains("planted-at"), "the dead letter holds the whole record");
     let kept = scene.redrive().await;

@@ -4,12 +4,18 @@
 //! - `paths`: each rule through stream, backfill, redrive, repair and verify.
 //! - `changes`: items that stop matching, records that the rules refuse, rules that change.
 //! - `hashed_ids`: keys that are personal data, searched for in everything that comes out.
+//! - `one_id`: two items whose keys give one id. `routing`: documents in the shard of their partition.
+//! - `shared_index`: several tables in one index. `entity_indexes`: one table in several indexes.
 //! - `examples`: the folders of `examples/`, loaded and searched.
 
 mod changes;
+mod entity_indexes;
 mod examples;
 mod hashed_ids;
+mod one_id;
 mod paths;
+mod routing;
+mod shared_index;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +58,7 @@ struct RulesScene {
     queue: String,
     /// File with all that the functions print.
     log: PathBuf,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl RulesScene {
@@ -81,13 +87,27 @@ impl RulesScene {
             table_arn,
             queue,
             log,
-            _folder: folder,
+            folder,
         }
     }
 
     /// The same with other rules.
     fn with(&mut self, rules: &str) {
         rules.clone_into(&mut self.rules);
+    }
+
+    /// Another look at the same table and the same index, by other rules.
+    async fn beside_in_same_index(&self, rules: &str) -> Self {
+        let Scene { tables, table, index } = &self.scene;
+        let index = index.seen_at(crate::support::engine_url());
+        Self::on(Scene { tables: tables.clone(), table: table.clone(), index }, rules).await
+    }
+
+    /// Gives the index this definition, if it is not there yet.
+    fn define(&mut self, definition: &Value) {
+        let file = self.folder.path().join("definition.json");
+        fs::write(&file, definition.to_string()).expect("written");
+        self.definition = Some(file);
     }
 
     /// A function's settings with the rules.

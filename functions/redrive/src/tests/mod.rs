@@ -10,7 +10,7 @@ mod runs;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use driftless::change::{ReadOptions, Record};
+use driftless::change::{Change, ReadOptions, Record};
 use driftless::dead_letter::range::BatchInfo;
 use driftless::dead_letter::{DeadLetter, Rejection, Sender};
 use driftless::function::FunctionError;
@@ -90,7 +90,8 @@ impl Scene {
     async fn dead_letter(&self, raw: &RawValue, class: &str) {
         let Record { origin, change } = Record::read(raw.get(), &self.read_options);
         let why = Rejection { class: class.to_owned(), status: Some(400), reason: "a reason".to_owned() };
-        let dead_letter = DeadLetter::new(raw, &origin, change.as_ref().ok(), why, SENDER, now());
+        let name = change.as_ref().ok().map(Change::name);
+        let dead_letter = DeadLetter::new(raw, &origin, name.as_ref(), why, SENDER, now());
         self.queue.send(&dead_letter.message().expect("fits"), Instant::now()).await.expect("sent");
     }
 

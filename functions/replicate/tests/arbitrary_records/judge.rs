@@ -93,7 +93,9 @@ impl Judge {
         match &record.change {
             Ok(_) => self.ends.changes += 1,
             Err(RecordError::Configuration(_)) => self.ends.configuration += 1,
-            Err(RecordError::Shape(error)) => unreachable!("without rules every item has a document: {error}"),
+            Err(RecordError::Shape(error) | RecordError::Unshaped { error, .. }) => {
+                unreachable!("without rules every item has a document: {error}")
+            }
             Err(RecordError::Malformed { field, problem }) => {
                 self.ends.malformed += 1;
                 assert!(!field.is_empty() && field.len() <= MAX_WORDS, "{field}");

@@ -52,7 +52,8 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         let mut sought: Vec<(DocumentId, Key)> = Vec::with_capacity(ids.len());
         for (id, key) in ids.into_iter().zip(keys) {
             match key {
-                Some(key) => sought.push((id, key)),
+                // The id of the key says more than that of the listing.
+                Some(key) => sought.push((self.read_options.document_id(key.attributes()).unwrap_or(id), key)),
                 None => suspicious.push((id, None)),
             }
         }
@@ -61,7 +62,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
             let found = self.get(&wanted, Consistency::Eventual, run.deadline).await?;
             run.report.counts.rcu += found.capacity;
             for ((id, key), item) in part.iter().zip(found.items) {
-                match self.expected(item.as_ref()) {
+                match self.expected(id, item.as_ref()) {
                     Ok(Some(_)) => run.report.counts.items += 1,
                     Ok(None) => suspicious.push((id.clone(), Some(key.clone()))),
                     Err(error) => run.report.note_unshaped(1, &error),
@@ -82,8 +83,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
     /// Returns the keys of documents, from their ids or, of hashed ids, from their fields. `None` if no item can have
     /// the document.
     async fn keys(&self, ids: &[DocumentId], deadline: Instant) -> Result<Vec<Option<Key>>, FunctionError> {
-        let partition_key = self.read_options.partition_key.as_deref();
-        let of_id = |id: &DocumentId| Key::from_document_id(id, self.schema, partition_key);
+        let of_id = |id: &DocumentId| self.read_options.key(id, self.schema);
         let mut keys: Vec<Option<Key>> = ids.iter().map(of_id).collect();
         let hashed: Vec<usize> = (0..ids.len()).filter(|&at| keys[at].is_none() && is_hashed(&ids[at])).collect();
         let whole: Vec<&DocumentId> = hashed.iter().map(|&at| &ids[at]).collect();
@@ -92,7 +92,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
                 let body = stored.map(|stored| stored.body);
                 let Some(StoredBody::Document(json) | StoredBody::Foreign(json)) = body else { continue };
                 let key = Key::from_document(&json, self.schema);
-                keys[at] = key.filter(|key| key.document_id(partition_key).as_ref() == Ok(&ids[at]));
+                keys[at] = key.filter(|key| self.read_options.has_id(key, &ids[at]));
             }
         }
         Ok(keys)

@@ -92,11 +92,11 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         let found = self.get(&keys, Consistency::Strong, run.deadline).await?;
         run.report.counts.rcu += found.capacity;
         let mut items = found.items.into_iter();
-        let looks = documents.iter().zip(stored).map(|((_, key), stored)| {
+        let looks = documents.iter().zip(stored).map(|((id, key), stored)| {
             let item = key.as_ref().and_then(|_| items.next().flatten());
             // An item that the rules give no document was counted where it was read.
-            let document = self.expected(item.as_ref()).ok()?;
-            let look = self.compared(document.as_ref(), stored.as_ref())?;
+            let document = self.expected(id, item.as_ref()).ok()?;
+            let look = self.compared(id, document.as_ref(), stored.as_ref())?;
             Some((look, paths(document.as_ref(), stored.as_ref().map(|stored| &stored.body))))
         });
         Ok(looks.collect())

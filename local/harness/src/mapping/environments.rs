@@ -65,12 +65,17 @@ impl Environments {
     /// Ends those that are idle, all at the same time: also those of lanes that have nothing to deliver.
     pub(super) async fn end_idle(&self) {
         let mut idle = std::mem::take(&mut *self.idle());
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for slot in slots.iter().filter_map(Weak::upgrade) {
+        for slot in self.held_by_lanes() {
             // One that is locked is at work.
             idle.extend(slot.try_lock().ok().and_then(|mut environment| environment.take()));
         }
         join_all(idle.into_iter().map(|mut environment| async move { environment.end().await })).await;
+    }
+
+    /// Returns the places of all lanes. Whoever holds them keeps their environments alive when the lanes end.
+    pub(super) fn held_by_lanes(&self) -> Vec<LaneEnvironment> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.iter().filter_map(Weak::upgrade).collect()
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Box<dyn Invoke>>> {

@@ -174,10 +174,13 @@ impl EventSourceMapping {
     ///
     /// To lose nothing, [`wait_until_drained`](Self::wait_until_drained) first.
     pub async fn shutdown(mut self) -> MappingStats {
+        // Lanes end with the supervisor, and idle processes must not be killed with them: they still hold metrics.
+        let held = self.shared.environments.held_by_lanes();
         self.supervisor.abort();
         // Cancelled, as asked; its readers and lanes end with it.
         let _ = (&mut self.supervisor).await;
         self.shared.environments.end_idle().await;
+        drop(held);
         self.stats()
     }
 }

@@ -102,6 +102,8 @@ pub struct VerifySummary {
     pub tombstone_where_item_lives: u64,
     /// Documents without an item.
     pub orphaned: u64,
+    /// Items whose document is that of another item, because both keys give one id.
+    pub other_item: u64,
     /// Items that `REPLICATION` gives no document.
     pub unshaped: u64,
     /// Undecided, because they kept changing.
@@ -220,6 +222,7 @@ impl Verification {
             different: items.different + documents.different,
             tombstone_where_item_lives: items.tombstone_where_item_lives + documents.tombstone_where_item_lives,
             orphaned: items.orphaned + documents.orphaned,
+            other_item: items.other_item + documents.other_item,
             unshaped: items.unshaped + documents.unshaped,
             in_motion: items.in_motion + documents.in_motion,
             pending: items.pending + documents.pending,
@@ -311,7 +314,8 @@ impl VerifySummary {
     /// Returns the number of differences, repaired ones included.
     #[must_use]
     pub fn differences(&self) -> u64 {
-        self.missing + self.stale + self.different + self.orphaned + self.tombstone_where_item_lives + self.unshaped
+        let named = self.missing + self.stale + self.different + self.orphaned + self.tombstone_where_item_lives;
+        named + self.other_item + self.unshaped
     }
 
     /// Returns `true` if nothing differs, nothing is undecided, and nothing that was asked for stayed unknown.

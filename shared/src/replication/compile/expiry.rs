@@ -25,7 +25,7 @@ impl Compiler<'_> {
             (AfterExpiry::Mark, None) => {
                 self.problems.at(attribute, "\"mark\" needs `field`, the name of a boolean field of the document");
             }
-            (AfterExpiry::Mark, Some(name)) => self.check_mark(name),
+            (AfterExpiry::Mark, Some(name)) => self.check_added_field(name, "the mark"),
             (AfterExpiry::Delete | AfterExpiry::Keep, Some(name)) => {
                 self.problems.at(name, "has no effect without `then = \"mark\"`");
             }
@@ -38,12 +38,15 @@ impl Compiler<'_> {
         })
     }
 
-    fn check_mark(&mut self, name: &Text) {
+    /// Refuses the name of an added field that no document can have.
+    pub(super) fn check_added_field(&mut self, name: &Text, what: &str) {
         let field = name.get_ref();
         if field.trim().is_empty() || field.starts_with('_') || field.contains(['.', '%']) {
             self.problems.at(
                 name,
-                format_args!("`{field}` is no name for the mark: give one without dots, `%` and a leading underscore"),
+                format_args!(
+                    "`{field}` is no name of a field for {what}: give one without dots, `%` and a leading underscore"
+                ),
             );
         }
     }
