@@ -76,7 +76,7 @@ CASES = {
                                             "PolledEventCount": each(0, 30, 30) + each(70, 90, 30)}, fires(45, 76)),
                 Case("nobody writes", {"PolledEventCount": each(0, 30, 30)}),
                 Case("a stream that is read", OUTAGE)],
-    "Errors": [Case("a wrong configuration", {"Errors": [*each(0, 30, 0), *each(30, 50, 1, step=5), *each(50, 90, 0)]}, fires(31, 61))],
+    "Errors": [Case("a wrong configuration", {"Errors": [*each(0, 30, 0), *each(30, 50, 1, step=5), *each(50, 90, 0)]}, fires(31, 63))],
     "Throttles": [Case("a busy account", {"Throttles": each(30, 40, 4)}, fires(35, 53)),
                   Case("four minutes", {"Throttles": each(0, 30, 0) + each(30, 34, 4) + each(34, 90, 0)})],
     "Duration": [Case("an outage with one lane", OUTAGE, fires(21, 53)),
