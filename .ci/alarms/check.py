@@ -3,6 +3,7 @@
   the evaluation    gives what AWS publishes for missing data
   the cases         of cases.py change the state of each alarm exactly when they say
   the names         metrics are those that the code writes, sections of the runbook those of the alarms
+  the commands      of the runbook and its neighbours exist, with their options and requests
   broken copies     of each alarm, one fault each, change what its cases say, or the check could not fail
 """
 
@@ -10,6 +11,7 @@ import copy
 import sys
 
 import alarm_state
+import commands
 import names
 import templates
 from cases import CASES
@@ -111,7 +113,8 @@ def main():
     if sys.argv[1:]:
         print("usage: .ci/monitoring [states]", file=sys.stderr)
         return 2
-    problems = [*check_evaluation(), *check_cases(template, alarms), *names.check(), *check_check(template, alarms)]
+    problems = [*check_evaluation(), *check_cases(template, alarms), *names.check(), *commands.check(),
+                *check_check(template, alarms)]
     print("\n".join(problems) or f"{len(alarms)} alarms fire and clear, and all names exist")
     return 1 if problems else 0
 
