@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 
 import metric_math
 from templates import ROOT, alarms, load, resolve, values
@@ -150,6 +151,27 @@ def check_parameters(parent, child):
             yield f"{name}: grouped or labelled, and no parameter"
 
 
+def check_environments(template):
+    """Each environment of samconfig.toml builds and deploys, and gives parameters that the template takes."""
+    environments = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+    del environments["version"]
+    for name, commands in environments.items():
+        for command in ("build", "deploy"):
+            if commands.get(command, {}).get("parameters", {}).keys() != environments["default"][command]["parameters"].keys() | (
+                    {"tags"} if command == "deploy" and name != "default" else set()):
+                yield f"samconfig.toml: {name} has other settings of {command} than default"
+        given = dict(pair.split("=", 1) for pair in commands["global"]["parameters"].get("parameter_overrides", []))
+        for parameter, value in given.items():
+            known, value = template["Parameters"].get(parameter), value.strip("'")
+            if known is None:
+                yield f"samconfig.toml: {name} gives {parameter}, which is no parameter"
+            elif value not in map(str, known.get("AllowedValues", [value])) or not re.fullmatch(known.get("AllowedPattern", ".*"), value):
+                yield f"samconfig.toml: {name} gives {parameter}={value}, which the template refuses"
+        required = {parameter for parameter, known in template["Parameters"].items() if "Default" not in known}
+        if given and not required <= given.keys():
+            yield f"samconfig.toml: {name} lacks {', '.join(required - given.keys())}"
+
+
 def check_permissions(template):
     """No role may do to everything what AWS can limit."""
     for name, resource in template["Resources"].items():
@@ -173,3 +195,4 @@ def check(parent_name="template.yaml", child_name="monitoring.yaml"):
     yield from check_runbook(found)
     yield from check_parameters(parent, child)
     yield from check_permissions(parent)
+    yield from check_environments(parent)
