@@ -94,8 +94,8 @@ def free_port():
 
 
 @contextlib.contextmanager
-def ministack(scratch, dynamodb):
-    """MiniStack, whose functions reach the given DynamoDB; gives its endpoint."""
+def ministack(scratch, dynamodb=None):
+    """MiniStack, whose functions reach the given DynamoDB, or its own; gives its endpoint."""
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     folders = {"STATE_DIR": "state", "S3_DATA_DIR": "s3", "TMPDIR": "tmp"}
@@ -109,8 +109,9 @@ def ministack(scratch, dynamodb):
         "MINISTACK_REGION": REGION, "AWS_DEFAULT_REGION": REGION, "LOG_LEVEL": "WARNING",
         "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
         "SFN_WAIT_SCALE": "0.001",  # Retries wait for milliseconds.
-        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb,  # Functions inherit the server's environment.
     }
+    if dynamodb:
+        environment["AWS_ENDPOINT_URL_DYNAMODB"] = dynamodb  # Functions inherit the server's environment.
     log = scratch / "ministack.log"
     command = [str(pathlib.Path(sys.executable).parent / "ministack")]
     with process(command, log, environment, stdout=subprocess.DEVNULL) as child:
@@ -125,14 +126,14 @@ def ministack(scratch, dynamodb):
         yield endpoint
 
 
-def packaged(endpoint, archives):
-    """The template with its files in S3, as `sam package` leaves it. `archives` are the functions' by logical id."""
+def packaged(endpoint, code):
+    """The template with its files in S3, as `sam package` leaves it. `code` has the functions' archives by logical id."""
     s3, stack = client("s3", endpoint), template()
     s3.create_bucket(Bucket=BUCKET)
     for name, resource in stack["Resources"].items():
         properties = resource["Properties"]
         if resource["Type"] == "AWS::Serverless::Function":
-            s3.upload_file(str(archives[name]), BUCKET, f"{name}.zip")
+            s3.upload_file(str(code[name]), BUCKET, f"{name}.zip")
             properties["CodeUri"] = {"Bucket": BUCKET, "Key": f"{name}.zip"}
         if resource["Type"] == "AWS::Serverless::StateMachine":
             s3.upload_file(str(ROOT / properties["DefinitionUri"]), BUCKET, f"{name}.json")
@@ -184,13 +185,17 @@ def change(endpoint, verb, stack, given):
 
 def deploy(endpoint, binaries, scratch, parameters):
     """Deploys the template as `sam deploy` does: code and definitions to S3, then the stack; gives its outputs."""
-    archives = {name: zipped(binaries[binary], scratch) for name, binary in function_binaries().items()}
-    stack = packaged(endpoint, archives)
+    stack = packaged(endpoint, archives(binaries, scratch))
     # Its stream is not MiniStack's, and nothing here replicates. What names the mapping gets a name.
     del stack["Resources"]["StreamMapping"]
     stack["Resources"]["MonitoringStack"]["Properties"]["Parameters"]["MappingId"] = "mapping"
     del stack["Outputs"]["MappingId"]
     return change(endpoint, "create", stack, parameters)
+
+
+def archives(binaries, scratch):
+    """Archives of the functions by logical id."""
+    return {name: zipped(binaries[binary], scratch) for name, binary in function_binaries().items()}
 
 
 def zipped(binary, scratch):

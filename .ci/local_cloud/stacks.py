@@ -11,7 +11,6 @@ math: `.ci/monitoring` evaluates those.
 
 import contextlib
 import json
-import os
 import pathlib
 import sys
 import tempfile
@@ -188,8 +187,7 @@ def main():
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="stacks-") as folder:
         scratch = pathlib.Path(folder)
-        # No DynamoDB but MiniStack's own: nothing reads it.
-        with ministack(scratch, os.environ.get("AWS_ENDPOINT_URL_DYNAMODB", "")) as endpoint:
+        with ministack(scratch) as endpoint:
             cloud = Cloud(endpoint, scratch)
             for scenario in SCENARIOS:
                 scenario(cloud)
