@@ -94,8 +94,8 @@ def free_port():
 
 
 @contextlib.contextmanager
-def ministack(scratch, dynamodb):
-    """MiniStack, whose functions reach the given DynamoDB; gives its endpoint."""
+def ministack(scratch, dynamodb=None):
+    """MiniStack, whose functions reach the given DynamoDB, or its own; gives its endpoint."""
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     folders = {"STATE_DIR": "state", "S3_DATA_DIR": "s3", "TMPDIR": "tmp"}
@@ -109,8 +109,9 @@ def ministack(scratch, dynamodb):
         "MINISTACK_REGION": REGION, "AWS_DEFAULT_REGION": REGION, "LOG_LEVEL": "WARNING",
         "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
         "SFN_WAIT_SCALE": "0.001",  # Retries wait for milliseconds.
-        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb,  # Functions inherit the server's environment.
     }
+    if dynamodb:
+        environment["AWS_ENDPOINT_URL_DYNAMODB"] = dynamodb  # Functions inherit the server's environment.
     log = scratch / "ministack.log"
     command = [str(pathlib.Path(sys.executable).parent / "ministack")]
     with process(command, log, environment, stdout=subprocess.DEVNULL) as child:
@@ -125,37 +126,76 @@ def ministack(scratch, dynamodb):
         yield endpoint
 
 
-def deploy(endpoint, binaries, scratch, parameters):
-    """Deploys the template as `sam deploy` does: code and definitions to S3, then the stack; gives its outputs."""
+def packaged(endpoint, code):
+    """The template with its files in S3, as `sam package` leaves it. `code` has the functions' archives by logical id."""
     s3, stack = client("s3", endpoint), template()
     s3.create_bucket(Bucket=BUCKET)
     for name, resource in stack["Resources"].items():
         properties = resource["Properties"]
         if resource["Type"] == "AWS::Serverless::Function":
-            binary = resource["Metadata"]["BuildProperties"]["Binary"]
-            s3.upload_file(str(zipped(binaries[binary], scratch)), BUCKET, f"{binary}.zip")
-            properties["CodeUri"] = {"Bucket": BUCKET, "Key": f"{binary}.zip"}
+            s3.upload_file(str(code[name]), BUCKET, f"{name}.zip")
+            properties["CodeUri"] = {"Bucket": BUCKET, "Key": f"{name}.zip"}
         if resource["Type"] == "AWS::Serverless::StateMachine":
             s3.upload_file(str(ROOT / properties["DefinitionUri"]), BUCKET, f"{name}.json")
             properties["DefinitionUri"] = {"Bucket": BUCKET, "Key": f"{name}.json"}
-    # Its stream is not MiniStack's, and nothing here replicates.
-    del stack["Resources"]["Replicate"]["Properties"]["Events"]
+        if resource["Type"] == "AWS::CloudFormation::Stack":
+            nested = without_unknown(template(properties["TemplateURL"]))
+            s3.put_object(Bucket=BUCKET, Key=f"{name}.json", Body=json.dumps(nested))
+            properties["TemplateURL"] = f"{endpoint}/{BUCKET}/{name}.json"
+    return stack
+
+
+def without_unknown(nested):
+    """A template without what MiniStack refuses: saved queries, and alarms with metric math."""
+    nested["Resources"] = {
+        name: resource for name, resource in nested["Resources"].items()
+        if resource["Type"] != "AWS::Logs::QueryDefinition" and "Metrics" not in resource["Properties"]}
+    return nested
+
+
+def parameters_of(given):
     architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-    given = parameters | {"Architecture": architecture, "LogLevel": "warn"}
+    given = {"Architecture": architecture, "LogLevel": "warn"} | given
+    return [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+
+
+def settled(endpoint, wanted):
+    """Waits until the stack has the status; gives its outputs."""
     cloudformation = client("cloudformation", endpoint)
-    cloudformation.create_stack(
-        StackName=STACK, TemplateBody=json.dumps(stack), Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()])
     deadline = time.monotonic() + START_SECONDS
     while True:
         described = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
-        if described["StackStatus"] == "CREATE_COMPLETE":
-            return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-        if described["StackStatus"] != "CREATE_IN_PROGRESS" or time.monotonic() > deadline:
+        if described["StackStatus"] == wanted:
+            return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+        if not described["StackStatus"].endswith("_IN_PROGRESS") or time.monotonic() > deadline:
             events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
             reasons = [event.get("ResourceStatusReason") for event in events if "FAILED" in event["ResourceStatus"]]
             raise RuntimeError(f"the stack is {described['StackStatus']}: {described.get('StackStatusReason')} {reasons}")
         time.sleep(0.2)
+
+
+def change(endpoint, verb, stack, given):
+    """Creates or updates the stack, and gives its outputs. A template of this size has to come from S3."""
+    client("s3", endpoint).put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(stack))
+    getattr(client("cloudformation", endpoint), f"{verb}_stack")(
+        StackName=STACK, TemplateURL=f"{endpoint}/{BUCKET}/template.json", Parameters=parameters_of(given),
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
+    return settled(endpoint, f"{verb.upper()}_COMPLETE")
+
+
+def deploy(endpoint, binaries, scratch, parameters):
+    """Deploys the template as `sam deploy` does: code and definitions to S3, then the stack; gives its outputs."""
+    stack = packaged(endpoint, archives(binaries, scratch))
+    # Its stream is not MiniStack's, and nothing here replicates. What names the mapping gets a name.
+    del stack["Resources"]["StreamMapping"]
+    stack["Resources"]["MonitoringStack"]["Properties"]["Parameters"]["MappingId"] = "mapping"
+    del stack["Outputs"]["MappingId"]
+    return change(endpoint, "create", stack, parameters)
+
+
+def archives(binaries, scratch):
+    """Archives of the functions by logical id."""
+    return {name: zipped(binaries[binary], scratch) for name, binary in function_binaries().items()}
 
 
 def zipped(binary, scratch):

@@ -9,9 +9,9 @@ from samtranslator.yaml_helper import yaml_parse
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def template():
-    """The SAM template, with its short forms (`!Ref`) written out."""
-    return yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+def template(name="template.yaml"):
+    """The SAM template, or another one, with its short forms (`!Ref`) written out."""
+    return yaml_parse((ROOT / name).read_text(encoding="utf-8"))
 
 
 def machines(resources):
