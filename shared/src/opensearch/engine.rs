@@ -44,7 +44,7 @@ impl Engine {
     /// # Errors
     /// Fails if credentials are needed and there are none.
     pub async fn connect(config: &EngineConfig) -> Result<Self, AuthError> {
-        let client = HttpClient::new(config.endpoint.clone(), signing(&config.auth).await?);
+        let client = HttpClient::new(config.endpoint.clone(), signing(&config.auth, &config.endpoint).await?);
         Ok(Self { client, index: config.index.clone(), request_timeout: config.request_timeout })
     }
 
