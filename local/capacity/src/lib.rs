@@ -23,7 +23,7 @@ pub use price::{Cost, Prices};
 pub use render::{markdown, text};
 pub use scenario::Scenario;
 pub use simulation::{
-    BoundLimit, ClusterSize, Course, Experiment, LagFigures, LagWindow, LimitKind, SimulatedRun, simulated_row,
-    simulated_text, simulated_title,
+    BoundLimit, ClusterSize, Course, Experiment, LagFigures, LagWindow, LimitKind, SimulatedRun, simulate_load,
+    simulated_row, simulated_text, simulated_title,
 };
 pub use timing::Timing;

@@ -25,8 +25,9 @@ const SECOND: &str = "SECOND_";
 /// Compare two indexes with each other, document by document, while writes go on
 ///
 /// For the indexes of two Regions, each fed by its own replica's stream. Contents are compared, versions are not. The
-/// first engine is OPENSEARCH_ENDPOINT, or the one of `cargo local up`; the second is SECOND_OPENSEARCH_ENDPOINT, or the
-/// first one. OPENSEARCH_AUTH and SECOND_OPENSEARCH_AUTH sign. The exit code is 1 where anything differs. Changes nothing.
+/// first engine is OPENSEARCH_ENDPOINT, or the one of `cargo local up`; the second is SECOND_OPENSEARCH_ENDPOINT, or
+/// the first one. OPENSEARCH_AUTH and SECOND_OPENSEARCH_AUTH sign. The exit code is 1 where anything differs. Changes
+/// nothing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The index's public name in the first engine

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use driftless_capacity::{
-    ClusterSize, Course, Experiment, LagWindow, Plan, Scenario, SimulatedRun, Timing, simulated_row, simulated_text,
-    simulated_title,
+    ClusterSize, Course, Experiment, LagWindow, Plan, Scenario, SimulatedRun, Timing, simulate_load, simulated_row,
+    simulated_text, simulated_title,
 };
 use driftless_display::chart::{Axis, Chart, Series};
 use driftless_display::console::{self, ProgressLine};
@@ -89,7 +89,7 @@ impl OverTimeArgs {
             for course in &self.scenario {
                 let experiment = self.experiment(scenario, timing, course.course(), plan);
                 let progress = ProgressLine::bar(STEPS, course.course().words());
-                let run = experiment.simulate(|share| progress.reach(percent(share)));
+                let run = simulate_load(&experiment, |share| progress.reach(percent(share)));
                 drop(progress);
                 match form {
                     RunForm::Text => simulated_text(&run).into_iter().for_each(console::result),
@@ -164,7 +164,7 @@ mod tests {
     fn simulated(course: Course) -> SimulatedRun {
         let scenario = Scenario { rate: 500.0, average: 500.0, ..Scenario::default() };
         let planned = Experiment::new(scenario, Timing::PUBLISHED, course, 10, 2);
-        Experiment { seconds: 20.0, ..planned }.simulate(|_| {})
+        simulate_load(&Experiment { seconds: 20.0, ..planned }, |_| {})
     }
 
     #[test]

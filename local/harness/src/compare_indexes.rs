@@ -1,8 +1,8 @@
 //! Compares two indexes with each other, document by document: those of two Regions, or of two clusters.
 //!
-//! Both are listed, and each listed document is read in both, refreshed or not. Versions are not compared: each Region's
-//! stream has numbers of its own. What differs is looked at again after a settling time, because a change may have
-//! arrived in one index only; what keeps changing is in motion. Nothing is written.
+//! Both are listed, and each listed document is read in both, refreshed or not. Versions are not compared: the stream
+//! of each Region has numbers of its own. What differs is looked at again after a settling time, because a change may
+//! have arrived in one index only; what keeps changing is in motion. Nothing is written.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -72,9 +72,9 @@ pub enum IndexDifferenceKind {
 /// Two indexes that are compared.
 #[derive(Clone, Copy, Debug)]
 pub struct IndexesToCompare<'a, D> {
-    /// The first index.
+    /// Documents of the first index.
     pub first: &'a D,
-    /// The second index.
+    /// Documents of the second index.
     pub second: &'a D,
     /// Time between two looks at what differs.
     pub settle: Duration,

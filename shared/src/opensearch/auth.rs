@@ -78,8 +78,8 @@ fn sigv4(sdk: &SdkConfig, endpoint: &Url) -> Result<Credentials, AuthError> {
     Ok(Credentials::AwsSigV4(provider, region))
 }
 
-/// Returns the Region that AWS's own host name of a domain or a collection shows. A domain's custom endpoint shows none.
-/// So a process may talk to the domains of two Regions.
+/// Returns the Region that AWS's own host name of a domain or a collection shows; a custom endpoint shows none. So a
+/// process may talk to the domains of two Regions.
 fn region_in(host: &str) -> Option<&str> {
     let before = |service| host.split_once(service).and_then(|(front, _)| front.rsplit('.').next());
     let dual_stack = || host.split_once(".aos.").and_then(|(_, rest)| rest.strip_suffix(".on.aws"));

@@ -56,10 +56,10 @@ impl LimitKind {
     }
 }
 
-/// Limit that bound in a run.
+/// Limit that bound during a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BoundLimit {
-    /// The limit.
+    /// Kind of the limit.
     pub limit: LimitKind,
     /// Seconds from the beginning until it bound first.
     pub first_s: f64,

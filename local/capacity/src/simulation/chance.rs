@@ -27,12 +27,12 @@ impl RandomCounts {
         count
     }
 
-    /// Index below `count`.
+    /// Random index that is below `count`.
     pub(super) fn below(&mut self, count: usize) -> usize {
         self.0.usize(..count)
     }
 
-    /// Share from 0 to 1.
+    /// Random share from 0 to 1.
     pub(super) fn share(&mut self) -> f64 {
         self.0.f64()
     }

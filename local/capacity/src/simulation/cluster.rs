@@ -73,7 +73,7 @@ impl SearchCluster {
         }
     }
 
-    /// Number of nodes.
+    /// Number of nodes in the cluster.
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
     }

@@ -78,7 +78,7 @@ impl Executions {
         Ok(started)
     }
 
-    /// Ends an execution.
+    /// Ends an execution, and keeps its environment.
     pub(super) fn end(&mut self) {
         self.running -= 1;
     }

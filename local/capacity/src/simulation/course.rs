@@ -50,7 +50,7 @@ pub(super) struct LoadNow {
 }
 
 impl Course {
-    /// Every course.
+    /// Every course, in the order of the documentation.
     pub const ALL: [Self; 5] = [Self::Steady, Self::Day, Self::HotTenant, Self::SlowNode, Self::NewTable];
 
     /// Words that a reader sees.

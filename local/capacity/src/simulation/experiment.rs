@@ -2,8 +2,6 @@
 
 use super::cluster::ClusterSize;
 use super::course::Course;
-use super::result::SimulatedRun;
-use super::run::Run;
 use crate::lanes::Lanes;
 use crate::limits::POLLS_PER_SECOND;
 use crate::scenario::Scenario;
@@ -62,11 +60,6 @@ impl Experiment {
         let planned = Self { cluster, ..self };
         let nodes = (1..MOST_NODES).find(|&nodes| planned.busy_processors(nodes) <= BUSY_NODES);
         Self { cluster: ClusterSize { nodes: nodes.unwrap_or(MOST_NODES), ..cluster }, ..planned }
-    }
-
-    /// Plays the run. `progress` is called with the share that is done.
-    pub fn simulate(&self, progress: impl FnMut(f64)) -> SimulatedRun {
-        Run::new(self).play(progress)
     }
 
     /// Share of their time that the processors of so many nodes are busy at the peak.

@@ -28,9 +28,9 @@ pub struct LagFigures {
 pub struct LagWindow {
     /// Middle of the window, in seconds from the beginning.
     pub at_s: f64,
-    /// Changes per second.
+    /// Changes per second within the window.
     pub rate: f64,
-    /// Their lag.
+    /// Lag of these changes.
     #[serde(flatten)]
     pub lag: LagFigures,
 }
@@ -64,7 +64,7 @@ impl LagWindows {
         }
     }
 
-    /// Lag over time.
+    /// Lag of each window with changes.
     pub(super) fn over_time(&self) -> Vec<LagWindow> {
         let window_s = self.window_us / 1e6;
         let windows = self.windows.iter().enumerate().filter(|(_, lags)| !lags.is_empty());

@@ -4,7 +4,7 @@
 //! queue holds spans of changes that came evenly. Guards and faults are the business of the room `simulate`.
 //!
 //! # Layout
-//! - `experiment`: the input; `course`: load and cluster over time; `result`: what came out, `report`: as text.
+//! - `experiment`: the input; `course`: load and cluster over time; `result`: the figures, `report`: as text.
 //! - `run`: the event loop; `shard`: a shard with its lanes; `span`: changes that wait.
 //! - `concurrency`: Lambda's limits; `cluster`: nodes, their queues and refusals.
 //! - `bottleneck`: limits that bound; `lag_windows`: lag over time; `chance`: random numbers.
@@ -32,3 +32,4 @@ pub use experiment::Experiment;
 pub use lag_windows::{LagFigures, LagWindow};
 pub use report::{simulated_row, simulated_text, simulated_title};
 pub use result::SimulatedRun;
+pub use run::simulate_load;

@@ -41,7 +41,11 @@ pub fn simulated_text(run: &SimulatedRun) -> Vec<String> {
     for (nth, bound) in run.bound.iter().enumerate() {
         let (limit, counted) = bound.limit.words();
         let first = if nth == 0 { "bound first" } else { "then" };
-        lines.push(format!("  {first}: {limit}, at {}: {} {counted}", time(bound.first_s), thousands(bound.times as f64)));
+        lines.push(format!(
+            "  {first}: {limit}, at {}: {} {counted}",
+            time(bound.first_s),
+            thousands(bound.times as f64)
+        ));
     }
     if run.bound.is_empty() {
         lines.push("  no limit bound".to_owned());

@@ -1,4 +1,4 @@
-//! What came out of a simulated run.
+//! Figures of a simulated run.
 
 use serde::Serialize;
 
@@ -15,11 +15,11 @@ pub struct SimulatedRun {
     pub rate: f64,
     /// Most records of one invocation.
     pub batch_size: u64,
-    /// Lanes per shard.
+    /// Lanes per shard: the parallelization factor.
     pub factor: u64,
     /// Open shards at the beginning, and at the end.
     pub shards: [u64; 2],
-    /// Data nodes.
+    /// Number of data nodes.
     pub nodes: u32,
     /// Processors of each node.
     pub processors: u32,
@@ -27,7 +27,7 @@ pub struct SimulatedRun {
     pub changes: u64,
     /// Invocations, without those that were throttled.
     pub invocations: u64,
-    /// Most concurrent executions.
+    /// Highest number of concurrent executions.
     pub highest_concurrency: u32,
     /// Share of the nodes' processor time that was used.
     pub busy_nodes: f64,
@@ -37,7 +37,7 @@ pub struct SimulatedRun {
     pub drained_s: Option<f64>,
     /// Limits that bound, the first one first.
     pub bound: Vec<BoundLimit>,
-    /// Lag over time.
+    /// Lag of each window of time.
     pub windows: Vec<LagWindow>,
 }
 

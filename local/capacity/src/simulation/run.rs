@@ -25,14 +25,14 @@ const THROTTLED_MS: (f64, f64) = (200.0, 10_000.0);
 const REFUSED_MS: (f64, f64) = (40.0, 2_000.0);
 /// Factor on its measured time from which a bulk request is late.
 const LATE: f64 = 10.0;
-/// Calls of `progress`.
+/// Most calls of `progress` in a run.
 const STEPS: f64 = 500.0;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Happening {
-    /// Another minute begins.
+    /// A minute of the run begins.
     Minute,
-    /// Lambda polls a shard.
+    /// Lambda's poll of a shard.
     Poll(usize),
     /// A lane invokes the function.
     Invoke(usize),
@@ -55,8 +55,13 @@ struct SimulatedLane {
     refused: i32,
 }
 
+/// Simulates a run. `progress` is called with the share that is done.
+pub fn simulate_load(experiment: &Experiment, progress: impl FnMut(f64)) -> SimulatedRun {
+    Run::new(experiment).play(progress)
+}
+
 /// State of a run.
-pub(super) struct Run<'a> {
+struct Run<'a> {
     experiment: &'a Experiment,
     shards: Vec<SimulatedShard>,
     lanes: Vec<SimulatedLane>,
@@ -79,7 +84,7 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of records")]
-    pub(super) fn new(experiment: &'a Experiment) -> Self {
+    fn new(experiment: &'a Experiment) -> Self {
         let Experiment { scenario, batch_size, factor, .. } = experiment;
         let record_bytes = scenario.record_bytes();
         let payload = (PAYLOAD_BYTES / record_bytes).max(1.0);
@@ -113,7 +118,7 @@ impl<'a> Run<'a> {
     }
 
     /// Plays until all changes are applied, or as long again as changes came.
-    pub(super) fn play(mut self, mut progress: impl FnMut(f64)) -> SimulatedRun {
+    fn play(mut self, mut progress: impl FnMut(f64)) -> SimulatedRun {
         let end_us = self.experiment.seconds * SECOND_US;
         let mut next_step_us = 0.0;
         while let Some(Reverse((at_us, happening))) = self.happenings.pop() {
