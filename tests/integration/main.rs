@@ -23,6 +23,7 @@ mod loading;
 mod proposal;
 mod purge;
 mod readme;
+mod regions;
 mod reindex;
 mod replication;
 mod scale;

@@ -56,9 +56,16 @@ pub fn paths(expected: Option<&Document>, stored: Option<&StoredBody>) -> Vec<St
     let (Some(expected), Some(StoredBody::Document(stored) | StoredBody::Foreign(stored))) = (expected, stored) else {
         return Vec::new();
     };
+    paths_between(expected.as_bytes(), stored)
+}
+
+/// Returns the paths of fields that differ between two JSON objects, `_driftless` aside.
+#[must_use]
+pub fn paths_between(expected: &[u8], stored: &[u8]) -> Vec<String> {
     let mut paths = Vec::new();
     let fields = |json: &[u8]| std::str::from_utf8(json).ok().and_then(object).map(own);
-    if let (Some(expected), Some(mut stored)) = (fields(expected.as_bytes()), fields(stored)) {
+    if let (Some(mut expected), Some(mut stored)) = (fields(expected), fields(stored)) {
+        expected.remove("_driftless");
         stored.remove("_driftless");
         note(&expected, &stored, "", 0, &mut paths);
     }

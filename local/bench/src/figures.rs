@@ -67,6 +67,10 @@ pub enum RowId {
     #[value(alias = "B15")]
     #[serde(rename = "B15")]
     Rules,
+    /// B16: records with the new image alone
+    #[value(alias = "B16")]
+    #[serde(rename = "B16")]
+    ViewType,
 }
 
 /// Bound of a figure.

@@ -134,6 +134,7 @@ async fn measure_row(bed: &TestBed, id: RowId) -> Result<(Row, Vec<report::Drawi
         RowId::Proof => without_drawings(rows::proof::run(bed).await?),
         RowId::Cost => without_drawings(rows::cost::run(bed).await?),
         RowId::Rules => without_drawings(rows::rules::run(bed).await?),
+        RowId::ViewType => without_drawings(rows::view_type::run(bed).await?),
         RowId::Newcomer => anyhow::bail!("`.ci/newcomer` measures this row"),
     })
 }

@@ -17,7 +17,15 @@ pub(crate) const PARALLELIZATION_FACTOR: u64 = 10;
 /// Concurrent executions of an account in one region, by default; new accounts start with less.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 pub(crate) const CONCURRENT_EXECUTIONS: f64 = 1_000.0;
-/// Most bytes of an event. The same page.
+/// Invocations per second of an account, as a multiple of its concurrent executions.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html>
+pub(crate) const INVOCATIONS_PER_EXECUTION: f64 = 10.0;
+/// Execution environments that Lambda adds to a function within an interval.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html>
+pub(crate) const SCALING_ENVIRONMENTS: f64 = 1_000.0;
+/// Seconds of that interval.
+pub(crate) const SCALING_INTERVAL_S: f64 = 10.0;
+/// Most bytes of an event. The page of the concurrent executions.
 pub(crate) const PAYLOAD_BYTES: f64 = 6e6;
 /// Polls of a shard by Lambda, per second.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::lanes::Lanes;
 use crate::limits::{
-    PARALLELIZATION_FACTOR, PARTITION_WRITE_UNITS, PAYLOAD_BYTES, POLL_BYTES, POLL_RECORDS, POLLS_PER_SECOND,
-    TABLE_WRITE_UNITS,
+    INVOCATIONS_PER_EXECUTION, PARALLELIZATION_FACTOR, PARTITION_WRITE_UNITS, PAYLOAD_BYTES, POLL_BYTES, POLL_RECORDS,
+    POLLS_PER_SECOND, TABLE_WRITE_UNITS,
 };
 use crate::price::{Cost, Prices};
 use crate::scenario::Scenario;
@@ -118,6 +118,8 @@ fn limits(scenario: &Scenario, peak: &Lanes, shards: u64, concurrency: u64, fact
     let units = scenario.write_units();
     // If the greatest factor is not enough, more lanes than a shard can have would be needed.
     let lanes = factor as f64 * if peak.busy > BUSY { peak.busy / BUSY } else { 1.0 };
+    let invocations = peak.invocations_per_poll * POLLS_PER_SECOND * concurrency as f64;
+    let invocations_limit = scenario.concurrency * INVOCATIONS_PER_EXECUTION;
     let limit = |name: &str, used: f64, adjustable| LimitUse { name: name.to_owned(), used, adjustable };
     let mut limits = vec![
         limit("1,000 write units/s per partition", per_shard * units / PARTITION_WRITE_UNITS, false),
@@ -128,6 +130,7 @@ fn limits(scenario: &Scenario, peak: &Lanes, shards: u64, concurrency: u64, fact
             concurrency as f64 / scenario.concurrency,
             true,
         ),
+        limit("10 invocations/s per concurrent execution", invocations / invocations_limit, true),
         limit("6 MB per event", peak.records_per_invocation * scenario.record_bytes() / PAYLOAD_BYTES, false),
         limit("1,000 records per poll", per_shard / POLLS_PER_SECOND / POLL_RECORDS, false),
         limit("1 MB per poll", per_shard / POLLS_PER_SECOND * scenario.item_bytes as f64 * 2.0 / POLL_BYTES, false),
@@ -206,8 +209,12 @@ mod tests {
     #[test]
     fn the_limit_that_binds_first_stands_in_front() {
         let first = |scenario: &Scenario| planned(scenario)[0].limits[0].clone();
-        assert_eq!(first(&scenario(100_000.0)).name, "40,000 write units/s per table");
-        assert!((first(&scenario(100_000.0)).used - 2.5).abs() < 1e-9);
+        let tenths = Scenario { batch_size: Some(100), ..scenario(100_000.0) };
+        assert_eq!(first(&tenths).name, "40,000 write units/s per table");
+        assert!((first(&tenths).used - 2.5).abs() < 1e-9);
+        // Batches of one are 100,000 invocations; an account with 1,000 executions starts 10,000 per second.
+        assert_eq!(first(&scenario(100_000.0)).name, "10 invocations/s per concurrent execution");
+        assert!((first(&scenario(100_000.0)).used - 10.0).abs() < 1e-9);
         let hot = Scenario { shards: Some(1), ..scenario(3_000.0) };
         assert!(planned(&hot).iter().all(|plan| !plan.fits), "no batch size mends a partition that is too hot");
         let slow = Scenario { overhead_ms: 100.0, shards: Some(1), ..scenario(500.0) };

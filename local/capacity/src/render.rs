@@ -111,7 +111,7 @@ fn dollars(plan: &Plan, amount: f64) -> String {
 }
 
 /// Whole number with commas.
-fn thousands(value: f64) -> String {
+pub(crate) fn thousands(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

@@ -2,21 +2,24 @@
 //!
 //! # Layout
 //! - `up`, `down`, `status`, `serve`: the services in the background, which `daemon` finds and holds.
-//! - `load`, `mapping`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`, `size`: around the
-//!   rooms of those names.
-//! - `check`: a configuration of documents, without writing; `find`: the places where an item's data still is.
+//! - `load`, `mapping`, `replay`, `letters`, `redrive`: commands around the harness; `simulate`: around its room;
+//!   `size` and `load_over_time`: around capacity.
+//! - `check`: a configuration of documents, without writing; `find`: the places where an item's data still is;
+//!   `compare`: two indexes with each other.
 //! - `replicate`, `backfill`, `verify`, `purge`, `reindex`: commands on a table and its index, which `pair` finds;
 //!   `selection`: their items and progress; `resumed`: work that Ctrl-C does not lose.
 //! - `demo` and `bench` are whole in their own crates, arguments included.
 
 mod backfill;
 mod check;
+mod compare;
 mod daemon;
 mod down;
 mod find;
 mod kinesis;
 mod letters;
 mod load;
+mod load_over_time;
 mod mapping;
 mod pair;
 mod purge;
@@ -69,6 +72,7 @@ enum Command {
     Replicate(replicate::Args),
     Backfill(backfill::Args),
     Verify(verify::Args),
+    Compare(compare::Args),
     Purge(purge::Args),
     Reindex(reindex::Args),
     Simulate(simulate::Args),
@@ -126,6 +130,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Replicate(args) => replicate::run(args, &daemon).await,
         Command::Backfill(args) => backfill::run(args, &daemon).await,
         Command::Verify(args) => verify::run(args, &daemon).await,
+        Command::Compare(args) => compare::run(args, &daemon).await,
         Command::Purge(args) => purge::run(args, &daemon).await,
         Command::Reindex(args) => reindex::run(args, &daemon).await,
         Command::Simulate(args) => simulate::run(args).await,

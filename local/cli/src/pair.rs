@@ -25,7 +25,7 @@ use serde_json::Value;
 use crate::daemon::{Daemon, DaemonState};
 
 const QUEUE: &str = "DEAD_LETTER_QUEUE_URL";
-const AUTH: &str = "OPENSEARCH_AUTH";
+pub(crate) const AUTH: &str = "OPENSEARCH_AUTH";
 /// Variables that an account's table has no use for.
 const LOCAL_TABLES: [&str; 2] = [DYNAMODB_ENDPOINT, STREAMS_ENDPOINT];
 /// Beginnings of the URLs of engines on this machine, which need no credentials.
@@ -86,7 +86,7 @@ impl Pair {
         let engine = environment.get(OPENSEARCH_ENDPOINT).with_context(|| {
             format!("find a search engine: start one with `cargo local up`, or set {OPENSEARCH_ENDPOINT}")
         })?;
-        if !environment.contains_key(AUTH) && LOOPBACK.iter().any(|start| engine.starts_with(start)) {
+        if !environment.contains_key(AUTH) && is_loopback(engine) {
             environment.insert(AUTH.to_owned(), "none".to_owned());
         }
         let index = args.index.clone().unwrap_or_else(|| args.table.to_lowercase());
@@ -200,6 +200,11 @@ impl Pair {
         let queue = queue_at(endpoint.as_deref(), &url);
         Ok(Some((url, Arc::new(queue))))
     }
+}
+
+/// True for the URL of an engine on this machine.
+pub(crate) fn is_loopback(engine: &str) -> bool {
+    LOOPBACK.iter().any(|start| engine.starts_with(start))
 }
 
 /// Returns the variables that name services: of `--env`, else the caller's, else those of the running services.

@@ -1,10 +1,12 @@
-//! `local size`: which factor, batch size, shards and concurrency a load needs.
+//! `local size`: which factor, batch size, shards and concurrency a load needs, computed, or simulated over time.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use driftless_capacity::{Plan, Prices, Scenario, Timing, markdown, plans, text};
 use driftless_display::console;
+
+use crate::load_over_time::{OverTimeArgs, RunForm};
 
 /// Compute the batch size, factor, concurrency, lag and cost of a load, and the limit that binds first
 #[derive(Debug, clap::Args)]
@@ -53,6 +55,8 @@ pub(crate) struct Args {
     timing: Option<PathBuf>,
     #[command(flatten)]
     prices: PriceArgs,
+    #[command(flatten)]
+    over_time: OverTimeArgs,
     /// Print every plan as one JSON line
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
@@ -86,6 +90,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             (scenario, plans)
         })
         .collect();
+    if args.over_time.simulate {
+        return args.over_time.run(&computed, &timing, args.form());
+    }
     if args.markdown {
         console::result(markdown(&computed));
         return Ok(());
@@ -107,6 +114,14 @@ impl PriceArgs {
 }
 
 impl Args {
+    fn form(&self) -> RunForm {
+        match (self.json, self.markdown) {
+            (true, _) => RunForm::Json,
+            (_, true) => RunForm::Markdown,
+            _ => RunForm::Text,
+        }
+    }
+
     fn scenario(&self, rate: f64) -> Result<Scenario> {
         let average = self.average.unwrap_or(rate);
         for (name, value, least, most) in [

@@ -11,12 +11,13 @@
 //! - [`sample`]: records and items, as a configuration of documents makes them.
 //! - [`slices`]: long work of a function, slice after slice: backfill, verify, purge, and the steps of a re-index.
 //! - [`list_dead_letters`]: what waits in the dead-letter queue; [`compare`](mod@compare): whether table and index hold
-//!   the same.
+//!   the same; [`compare_indexes`](mod@compare_indexes): whether two indexes do.
 //! - [`proposal`]: a definition of the index, proposed from sampled items.
 //! - [`stable_hash`]: what keys and seeds decide by; [`words`]: numbers with their nouns.
 
 pub mod activity;
 pub mod compare;
+pub mod compare_indexes;
 pub mod function;
 pub mod lag;
 pub mod list_dead_letters;

@@ -1,9 +1,10 @@
 //! Credentials for the engine, fetched only if they are used.
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use opensearch::auth::Credentials;
 use serde::Deserialize;
+use url::Url;
 
 use super::config::Auth;
 use crate::replication::HashKey;
@@ -56,11 +57,11 @@ struct UserAndPassword {
     password: String,
 }
 
-pub(super) async fn signing(auth: &Auth) -> Result<Signing, AuthError> {
+pub(super) async fn signing(auth: &Auth, endpoint: &Url) -> Result<Signing, AuthError> {
     let service = if *auth == Auth::SigV4Serverless { "aoss" } else { "es" };
     let credentials = match auth {
         Auth::None => None,
-        Auth::SigV4 | Auth::SigV4Serverless => Some(sigv4(&load().await)?),
+        Auth::SigV4 | Auth::SigV4Serverless => Some(sigv4(&load().await, endpoint)?),
         Auth::Basic { secret_arn } => Some(basic(&load().await, secret_arn).await?),
     };
     Ok(Signing { credentials, service })
@@ -70,10 +71,19 @@ async fn load() -> SdkConfig {
     aws_config::load_defaults(BehaviorVersion::latest()).await
 }
 
-fn sigv4(sdk: &SdkConfig) -> Result<Credentials, AuthError> {
+fn sigv4(sdk: &SdkConfig, endpoint: &Url) -> Result<Credentials, AuthError> {
     let provider = sdk.credentials_provider().ok_or(AuthError::Missing("AWS credentials"))?;
-    let region = sdk.region().cloned().ok_or(AuthError::Missing("AWS_REGION"))?;
+    let region = endpoint.host_str().and_then(region_in).map(|region| Region::new(region.to_owned()));
+    let region = region.or_else(|| sdk.region().cloned()).ok_or(AuthError::Missing("AWS_REGION"))?;
     Ok(Credentials::AwsSigV4(provider, region))
+}
+
+/// Returns the Region that AWS's own host name of a domain or a collection shows; a custom endpoint shows none. So a
+/// process may talk to the domains of two Regions.
+fn region_in(host: &str) -> Option<&str> {
+    let before = |service| host.split_once(service).and_then(|(front, _)| front.rsplit('.').next());
+    let dual_stack = || host.split_once(".aos.").and_then(|(_, rest)| rest.strip_suffix(".on.aws"));
+    before(".es.amazonaws.com").or_else(|| before(".aoss.amazonaws.com")).or_else(dual_stack)
 }
 
 async fn basic(sdk: &SdkConfig, secret_arn: &str) -> Result<Credentials, AuthError> {
@@ -111,4 +121,23 @@ fn words_of(error: &(impl ProvideErrorMetadata + std::error::Error)) -> String {
         source = cause.source();
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_signed_for_the_region_that_the_host_shows() {
+        for (host, region) in [
+            ("search-activity-abc.ap-northeast-1.es.amazonaws.com", Some("ap-northeast-1")),
+            ("vpc-activity-abc.cn-north-1.es.amazonaws.com.cn", Some("cn-north-1")),
+            ("abc.us-east-1.aoss.amazonaws.com", Some("us-east-1")),
+            ("search-activity-abc.aos.eu-west-1.on.aws", Some("eu-west-1")),
+            ("search.example.com", None),
+            ("127.0.0.1", None),
+        ] {
+            assert_eq!(region_in(host), region, "{host}");
+        }
+    }
 }

@@ -45,7 +45,7 @@ impl Engine {
     /// # Errors
     /// Fails if credentials are needed and there are none.
     pub async fn connect(config: &EngineConfig) -> Result<Self, AuthError> {
-        let client = HttpClient::new(config.endpoint.clone(), signing(&config.auth).await?);
+        let client = HttpClient::new(config.endpoint.clone(), signing(&config.auth, &config.endpoint).await?);
         let EngineConfig { index, source, request_timeout, .. } = config.clone();
         Ok(Self { client, index, source, request_timeout })
     }

@@ -22,6 +22,7 @@ pub(super) mod searchable;
 pub(super) mod shard_limit;
 pub(super) mod start;
 pub(super) mod unguarded;
+pub(super) mod view_type;
 
 impl RowId {
     /// Texts of the row.
@@ -42,6 +43,7 @@ impl RowId {
             Self::Cost => &cost::ABOUT,
             Self::Newcomer => &newcomer::ABOUT,
             Self::Rules => &rules::ABOUT,
+            Self::ViewType => &view_type::ABOUT,
         }
     }
 }
