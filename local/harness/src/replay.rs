@@ -28,7 +28,7 @@ use crate::function::{
 const LAST_LINES: Duration = Duration::from_millis(20);
 
 /// Variables of the caller that the function sees, if they are set.
-const PASSED_ON: [&str; 21] = [
+const PASSED_ON: [&str; 22] = [
     "ANSWER_MARGIN_MS",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
@@ -43,6 +43,7 @@ const PASSED_ON: [&str; 21] = [
     "INDEX",
     "INDEX_DEFINITION",
     "OPENSEARCH_AUTH",
+    "OPENSEARCH_CA",
     "OPENSEARCH_ENDPOINT",
     "OPENSEARCH_SECRET_ARN",
     "PARTITION_KEY",

@@ -44,7 +44,8 @@ impl Engine {
     /// # Errors
     /// Fails if credentials are needed and there are none.
     pub async fn connect(config: &EngineConfig) -> Result<Self, AuthError> {
-        let client = HttpClient::new(config.endpoint.clone(), signing(&config.auth).await?);
+        let signing = signing(&config.auth).await?;
+        let client = HttpClient::new(config.endpoint.clone(), signing, config.authorities.as_ref());
         Ok(Self { client, index: config.index.clone(), request_timeout: config.request_timeout })
     }
 
