@@ -130,6 +130,7 @@ impl TestBed {
         let config = EngineConfig {
             endpoint: Url::parse(&self.endpoint).context("read the engine's URL")?,
             auth: Auth::None,
+            authorities: None,
             index: index.clone(),
             source: None,
             request_timeout: ENSURE_LIMIT,

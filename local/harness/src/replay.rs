@@ -28,7 +28,7 @@ use crate::function::{
 const LAST_LINES: Duration = Duration::from_millis(20);
 
 /// Variables of the caller that the function sees, if they are set.
-const PASSED_ON: [&str; 24] = [
+const PASSED_ON: [&str; 25] = [
     "ANSWER_MARGIN_MS",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
@@ -44,6 +44,7 @@ const PASSED_ON: [&str; 24] = [
     "INDEX",
     "INDEX_DEFINITION",
     "OPENSEARCH_AUTH",
+    "OPENSEARCH_CA",
     "OPENSEARCH_ENDPOINT",
     "OPENSEARCH_SECRET_ARN",
     "PARTITION_KEY",

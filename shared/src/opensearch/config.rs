@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
+use super::authorities::Authorities;
 use super::index_name::IndexName;
 use crate::environment::Environment;
 
@@ -35,6 +36,8 @@ pub struct EngineConfig {
     pub endpoint: Url,
     /// Authentication of each request to the engine.
     pub auth: Auth,
+    /// Authorities that the engine's certificate must come from; the public ones without.
+    pub authorities: Option<Authorities>,
     /// Public name of the index.
     pub index: IndexName,
     /// Name of the table among those that share the index, if there are several.
@@ -44,8 +47,8 @@ pub struct EngineConfig {
 }
 
 impl EngineConfig {
-    /// Reads `OPENSEARCH_ENDPOINT`, `INDEX`, `OPENSEARCH_AUTH`, `OPENSEARCH_SECRET_ARN` and `REQUEST_TIMEOUT_MS`.
-    /// `None` if a problem was noted.
+    /// Reads `OPENSEARCH_ENDPOINT`, `INDEX`, `OPENSEARCH_AUTH`, `OPENSEARCH_SECRET_ARN`, `OPENSEARCH_CA` and
+    /// `REQUEST_TIMEOUT_MS`. `None` if a problem was noted.
     pub fn from_env(env: &mut Environment<'_>) -> Option<Self> {
         let endpoint = env
             .required("OPENSEARCH_ENDPOINT", "the engine's URL, such as https://search-….es.amazonaws.com")
@@ -54,6 +57,7 @@ impl EngineConfig {
             .required("INDEX", "the index's public name, such as activity-history")
             .and_then(|text| IndexName::new(&text).map_err(|problem| env.problem_of("INDEX", &text, problem)).ok());
         let auth = auth(env, "");
+        let authorities = Authorities::from_env(env, "");
         let request_timeout =
             env.parsed("REQUEST_TIMEOUT_MS", DEFAULT_REQUEST_TIMEOUT_MS, "a whole number of milliseconds");
         if request_timeout == 0 {
@@ -62,18 +66,21 @@ impl EngineConfig {
         Some(Self {
             endpoint: endpoint?,
             auth: auth?,
+            authorities,
             index: index?,
             source: None,
             request_timeout: Duration::from_millis(request_timeout),
         })
     }
 
-    /// Reads `SECOND_OPENSEARCH_ENDPOINT`, `SECOND_OPENSEARCH_AUTH` and `SECOND_OPENSEARCH_SECRET_ARN`: a second
-    /// cluster, which gets the same index. `None` without one, or if a problem was noted.
+    /// Reads `SECOND_OPENSEARCH_ENDPOINT`, `SECOND_OPENSEARCH_AUTH`, `SECOND_OPENSEARCH_SECRET_ARN` and
+    /// `SECOND_OPENSEARCH_CA`: a second cluster, which gets the same index. `None` without one, or if a problem was
+    /// noted.
     pub fn second_from_env(env: &mut Environment<'_>, first: Option<&Self>) -> Option<Self> {
         let text = env.optional("SECOND_OPENSEARCH_ENDPOINT")?;
         let endpoint = endpoint(env, "SECOND_OPENSEARCH_ENDPOINT", &text);
-        let (endpoint, auth, first) = (endpoint, auth(env, "SECOND_"), first?);
+        let (auth, authorities) = (auth(env, "SECOND_"), Authorities::from_env(env, "SECOND_"));
+        let first = first?;
         let endpoint = endpoint?;
         if endpoint == first.endpoint {
             env.problem(
@@ -81,7 +88,7 @@ impl EngineConfig {
                 "is OPENSEARCH_ENDPOINT: set it to another cluster, or remove it",
             );
         }
-        Some(Self { endpoint, auth: auth?, ..first.clone() })
+        Some(Self { endpoint, auth: auth?, authorities, ..first.clone() })
     }
 }
 

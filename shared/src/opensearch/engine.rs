@@ -45,7 +45,8 @@ impl Engine {
     /// # Errors
     /// Fails if credentials are needed and there are none.
     pub async fn connect(config: &EngineConfig) -> Result<Self, AuthError> {
-        let client = HttpClient::new(config.endpoint.clone(), signing(&config.auth, &config.endpoint).await?);
+        let signing = signing(&config.auth, &config.endpoint).await?;
+        let client = HttpClient::new(config.endpoint.clone(), signing, config.authorities.as_ref());
         let EngineConfig { index, source, request_timeout, .. } = config.clone();
         Ok(Self { client, index, source, request_timeout })
     }

@@ -5,16 +5,16 @@ use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::ProvideCredentials as _;
-use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use opensearch::auth::Credentials;
 use opensearch::http::Method;
-use opensearch::http::headers::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use opensearch::http::headers::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use url::Url;
 
 use super::auth::Signing;
+use super::authorities::Authorities;
+use super::signature::{Scope, sign};
 use crate::outcome::Problem;
 
 /// Time-out of a connection attempt. The next address is tried afterwards.
@@ -48,7 +48,8 @@ pub(super) struct HttpAnswer {
 }
 
 impl HttpClient {
-    pub(super) fn new(endpoint: Url, signing: Signing) -> Self {
+    /// Builds the client. Certificates are always verified: against `authorities`, or else the public ones.
+    pub(super) fn new(endpoint: Url, signing: Signing, authorities: Option<&Authorities>) -> Self {
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_keepalive(KEEPALIVE)
@@ -57,7 +58,11 @@ impl HttpClient {
             .redirect(Policy::none());
         #[cfg(target_os = "linux")]
         let client = client.tcp_user_timeout(UNRECEIVED_TIMEOUT);
-        let client = client.build().expect("invariant: a client without certificates of its own can be built");
+        let client = match authorities {
+            Some(authorities) => client.tls_certs_only(authorities.certificates()),
+            None => client,
+        };
+        let client = client.build().expect("invariant: `Authorities` has only certificates that a client can trust");
         Self { client, endpoint, signing }
     }
 
@@ -88,42 +93,19 @@ impl HttpClient {
                 let builder = reqwest::RequestBuilder::from_parts(self.client.clone(), sent);
                 builder.basic_auth(user, Some(password)).build().map_err(|error| unreachable(&self.endpoint, error))
             }
-            Some(_) => {
-                self.sign(&mut sent).await.map_err(|error| Problem::Unreachable(error.into()))?;
+            Some(Credentials::AwsSigV4(provider, region)) => {
+                let credentials = provider.provide_credentials().await;
+                credentials
+                    .map_err(|error| format!("no credentials: {error}"))
+                    .and_then(|credentials| {
+                        let scope = Scope { service: self.signing.service, region: region.as_ref() };
+                        sign(&mut sent, credentials, scope, SystemTime::now())
+                    })
+                    .map_err(|error| Problem::Unreachable(error.into()))?;
                 Ok(sent)
             }
+            Some(_) => Err(Problem::Unreachable("`auth` makes no such credentials".into())),
         }
-    }
-
-    async fn sign(&self, request: &mut reqwest::Request) -> Result<(), String> {
-        let Some(Credentials::AwsSigV4(provider, region)) = &self.signing.credentials else { return Ok(()) };
-        let credentials = provider.provide_credentials().await.map_err(|error| format!("no credentials: {error}"))?;
-        let identity = credentials.into();
-        let mut settings = SigningSettings::default();
-        // A serverless collection refuses a request without it.
-        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .name(self.signing.service)
-            .region(region.as_ref())
-            .time(SystemTime::now())
-            .settings(settings)
-            .build()
-            .map_err(|error| format!("the request cannot be signed: {error}"))?;
-        let headers = request.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-        let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
-        let (method, url) = (request.method().as_str(), request.url().as_str());
-        let signed = SignableRequest::new(method, url, headers, SignableBody::Bytes(body))
-            .and_then(|signable| sign(signable, &parameters.into()))
-            .map_err(|error| format!("the request cannot be signed: {error}"))?;
-        let (headers, _) = signed.into_parts().0.into_parts();
-        for header in headers {
-            let name = HeaderName::from_static(header.name());
-            let mut value = HeaderValue::from_str(header.value()).map_err(|error| error.to_string())?;
-            value.set_sensitive(header.sensitive());
-            request.headers_mut().insert(name, value);
-        }
-        Ok(())
     }
 }
 
@@ -172,7 +154,7 @@ mod tests {
 
     fn client(port: u16) -> HttpClient {
         let endpoint = Url::parse(&format!("http://127.0.0.1:{port}/")).expect("a URL");
-        HttpClient::new(endpoint, Signing { credentials: None, service: "es" })
+        HttpClient::new(endpoint, Signing { credentials: None, service: "es" }, None)
     }
 
     async fn fails_within(client: &HttpClient, body: usize, limit: Duration) {
@@ -207,7 +189,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
         });
         let endpoint = Url::parse(&format!("https://127.0.0.1:{port}/")).expect("a URL");
-        let client = HttpClient::new(endpoint, Signing { credentials: None, service: "es" });
+        let client = HttpClient::new(endpoint, Signing { credentials: None, service: "es" }, None);
         let request = Request { method: Method::Get, path: "/", body: None };
         let Err(problem) = client.send(request).await else { panic!("no TLS there") };
         assert!(problem.to_string().contains("does not speak TLS"), "{problem}");

@@ -5,6 +5,7 @@
 //! on it. No write ever creates an index (`require_alias`).
 
 mod auth;
+mod authorities;
 mod bulk;
 mod config;
 mod copies;
@@ -21,11 +22,13 @@ mod mget;
 mod probe;
 mod refresh_interval;
 mod reindex;
+mod signature;
 mod target;
 
 pub use auth::AuthError;
 #[cfg(feature = "function")]
 pub(crate) use auth::read_hash_key;
+pub use authorities::Authorities;
 pub use config::{Auth, EngineConfig};
 pub use copies::{CopyState, DocumentCopy, IndexRole};
 pub use definition::IndexDefinition;
