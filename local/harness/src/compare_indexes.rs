@@ -251,6 +251,8 @@ mod tests {
             written_at: None,
             read_at: None,
             expired_at: None,
+            key: None,
+            deleted: body == StoredBody::Tombstone,
             position,
         };
         Some(StoredDocument { state, body })

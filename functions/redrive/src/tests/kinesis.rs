@@ -13,7 +13,8 @@ impl Scene {
         let source = RecordSource::Kinesis { table_arn: TABLE_ARN };
         let Record { origin, change } = source.read(raw.get(), &self.read_options);
         let why = Rejection { class: "x".to_owned(), status: Some(400), reason: "a reason".to_owned() };
-        let dead_letter = DeadLetter::new(&raw, &origin, change.as_ref().ok(), why, SENDER, now());
+        let dead_letter =
+            DeadLetter::new(&raw, &origin, change.as_ref().ok().map(Change::name).as_ref(), why, SENDER, now());
         self.queue.send(&dead_letter.message().expect("fits"), Instant::now()).await.expect("sent");
     }
 
