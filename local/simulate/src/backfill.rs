@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::guard::Guard;
 use crate::index::SimulatedIndex;
-use crate::items::{MOST_KEYS, ModelItems, identified};
+use crate::items::{MOST_KEYS, ModelItems, clock, identified};
 use crate::process::Processes;
 use crate::table::image;
 use crate::world::World;
@@ -79,15 +79,6 @@ fn read_page<I: SimulatedIndex>(world: &World<I>, keys: &[u8]) -> Vec<Change> {
         }
     };
     items.map(change).collect()
-}
-
-/// Limit for the error of the clocks of processes that read the table: within the margin of the guard.
-const MOST_SKEW_MS: u32 = 30_000;
-
-/// Returns the time by the clock of a process that reads the table.
-fn clock<I: SimulatedIndex>(world: &World<I>, nth: u64) -> Timestamp {
-    let skew = u64::from(world.scenario.skew_ms.min(MOST_SKEW_MS));
-    Timestamp::from_millis(world.clock.now_ms() - skew + world.chance(7_000, nth, 2 * skew + 1))
 }
 
 /// Makes every document equal to its item. Returns `true` if the engine took all of them.

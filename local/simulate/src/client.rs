@@ -86,7 +86,15 @@ impl<I: SimulatedIndex> Client<I> {
         answered: bool,
     ) -> Vec<Result<Written, Problem>> {
         let written_at = self.clock();
-        let stamped: Vec<_> = writes.iter().map(|write| ConditionalWrite { written_at, ..*write }).collect();
+        let stamped: Vec<_> = writes
+            .iter()
+            .map(|write| {
+                // A function decides by the real clock, which is not the run's.
+                let decided_at = || self.world.ledger().decided_at(self.process, write.id);
+                let read_at = write.read_at.map(|read_at| decided_at().unwrap_or(read_at));
+                ConditionalWrite { written_at, read_at, ..*write }
+            })
+            .collect();
         let index = &self.world.index;
         let forced = self.forced || !self.world.stands(Guard::AtomicWrite);
         let answers = match (forced, answered) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use driftless::document_id::DocumentId;
+use driftless::time::Timestamp;
 use driftless::version::Version;
 
 use crate::table::WrittenChange;
@@ -42,6 +43,8 @@ pub(crate) struct Ledger {
     last: BTreeMap<String, Ordinal>,
     /// Newest change that the last read of each item from the table included.
     read: BTreeMap<String, Ordinal>,
+    /// Time of the last read by which a process decided between changes of an item, by its clock.
+    decided_at: BTreeMap<(u64, String), Timestamp>,
 }
 
 impl Ledger {
@@ -86,6 +89,16 @@ impl Ledger {
         if let Some(last) = self.last.get(id) {
             self.read.insert(id.to_owned(), *last);
         }
+    }
+
+    /// Notes that a process read an item at this time, to decide between changes.
+    pub(crate) fn note_decision(&mut self, process: u64, id: &str, at: Timestamp) {
+        self.decided_at.insert((process, id.to_owned()), at);
+    }
+
+    /// Returns the time of the last such read.
+    pub(crate) fn decided_at(&self, process: u64, id: &DocumentId) -> Option<Timestamp> {
+        self.decided_at.get(&(process, id.as_str().to_owned())).copied()
     }
 
     /// Notes that the content of the last read was written to the index, with all changes that it includes.

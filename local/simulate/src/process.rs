@@ -34,7 +34,7 @@ pub(crate) const SENDER: Sender<'_> = Sender { index: "i", function_version: "si
 
 /// An execution environment of Lambda.
 pub(crate) struct Process<I> {
-    number: u64,
+    pub(crate) number: u64,
     pub(crate) writer: Writer<Client<I>>,
     mailbox: Mailbox<I>,
     /// Notified when the process is killed at work.
@@ -112,7 +112,7 @@ impl<I: SimulatedIndex> Processes<I> {
         let mut metrics = Metrics::new(records.len());
         let function = Function {
             source: source_of(records),
-            items: Some(&ModelItems::deciding(&self.world)),
+            items: Some(&ModelItems::deciding(&self.world, process.number)),
             read_options: &self.world.reading(),
             writer: Some(&process.writer),
             queue: Some(&process.mailbox),

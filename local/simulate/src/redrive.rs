@@ -39,7 +39,7 @@ pub(crate) async fn redrive<I: SimulatedIndex>(processes: Arc<Processes<I>>, is_
         writer: &process.writer,
         queue: &mailbox,
         ranges: &ModelRanges(world),
-        items: Some(&ModelItems::deciding(world)),
+        items: Some(&ModelItems::deciding(world, process.number)),
         sender: SENDER,
         table: Some(TABLE_ARN),
         patience: PATIENCE,
