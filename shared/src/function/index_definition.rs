@@ -31,7 +31,8 @@ fn refresh_interval(env: &mut Environment<'_>) -> Option<RefreshInterval> {
 fn read(value: String) -> Result<IndexDefinition, String> {
     let is_text = value.starts_with('{');
     let VariableText { text, file } = variable_text::read(value, is_text, "index.json")?;
-    let source = file.map_or_else(|| "holds a definition that".to_owned(), |file| format!("names the file {file}, which"));
+    let source =
+        file.map_or_else(|| "holds a definition that".to_owned(), |file| format!("names the file {file}, which"));
     IndexDefinition::from_json(&text).map_err(|problem| format!("{source} {problem}"))
 }
 
