@@ -75,7 +75,8 @@ async fn mapping(scene: &Scene, arguments: &[&str]) -> (String, String) {
 async fn a_proposal_takes_every_item_and_makes_searches_right() {
     let scene = Scene::new("proposed").await;
     fill(&scene).await;
-    let (stdout, _) = mapping(&scene, &["--json"]).await;
+    let (engine, flat_type) = scene.index.flat_type().await;
+    let (stdout, _) = mapping(&scene, &["--json", "--engine", engine]).await;
     assert!(!stdout.contains(PRIVATE), "{stdout}");
     let proposal: Value = serde_json::from_str(stdout.lines().last().expect("a line")).expect("JSON");
     assert_eq!(proposal["items"], ITEMS);
@@ -86,6 +87,7 @@ async fn a_proposal_takes_every_item_and_makes_searches_right() {
             format!("{} {}", field["path"].as_str().expect("a path"), field["type"].as_str().expect("a type"))
         })
         .collect();
+    let stock = format!("stock {flat_type}");
     let expected = [
         "a%2Eb keyword",
         "bytes binary",
@@ -105,7 +107,7 @@ async fn a_proposal_takes_every_item_and_makes_searches_right() {
         "sk keyword",
         "snowflake keyword",
         "status keyword",
-        "stock flat_object",
+        &stock,
         "title text",
         "total double",
         "updatedAt date",

@@ -80,6 +80,15 @@ impl Index {
         serde_json::from_str(&text).expect("JSON")
     }
 
+    /// Returns the engine's name, and its type for a map of any keys.
+    pub(crate) async fn flat_type(&self) -> (&'static str, &'static str) {
+        let about = self.json(Method::Get, "/", None).await;
+        match about["version"]["distribution"].as_str() {
+            Some("opensearch") => ("opensearch", "flat_object"),
+            _ => ("elasticsearch", "flattened"),
+        }
+    }
+
     /// Refreshes the index, so that searches and counts see every write before.
     pub(crate) async fn refresh(&self) {
         self.json(Method::Post, &format!("/{}/_refresh", self.name), None).await;

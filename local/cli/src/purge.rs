@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// The index to purge, during a re-index
     #[arg(long, value_name = "INDEX")]
     of: Option<Indices>,
+    /// Index that an entity of REPLICATION has of its own, instead of the index of all other items
+    #[arg(long, value_name = "NAME")]
+    entity_index: Option<String>,
     /// Longest time of one invocation, 5 to 900
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=900))]
     timeout: u64,
@@ -39,6 +42,9 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     }
     if let Some(of) = args.of {
         request["index"] = of.name().into();
+    }
+    if let Some(entity_index) = args.entity_index {
+        request["entity_index"] = entity_index.into();
     }
     let function = pair.function("purge", Duration::from_secs(args.timeout))?;
     let summary = {

@@ -19,6 +19,9 @@ pub(crate) struct SelectionArgs {
     /// Only the items of this partition key, and of these those whose sort key begins so, in DynamoDB JSON
     #[arg(long, value_name = "JSON", value_parser = json, conflicts_with = "segments")]
     prefix: Option<Value>,
+    /// Index that an entity of REPLICATION has of its own, instead of the index of all other items
+    #[arg(long, value_name = "NAME")]
+    entity_index: Option<String>,
 }
 
 /// Indexes of a public name, of which a re-index makes two.
@@ -40,6 +43,9 @@ impl SelectionArgs {
         }
         if let Some(prefix) = &self.prefix {
             request["prefix"] = prefix.clone();
+        }
+        if let Some(entity_index) = &self.entity_index {
+            request["entity_index"] = entity_index.as_str().into();
         }
         self.is_whole().then_some(self.segments)
     }

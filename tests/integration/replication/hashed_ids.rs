@@ -59,6 +59,10 @@ async fn no_output_shows_a_key_and_verify_and_purge_work() {
     let (kind, message) = crate::loading::fails(scene.verify_function(), json!({"orphans": "full"})).await;
     assert!(kind == "Request" && message.contains("orphans: count"), "{kind}: {message}");
     outputs.push(("refusal", message));
+    // As the state machine of a re-index asks.
+    let possible = super::answer(scene.verify_function(), json!({"orphans": "possible"})).await;
+    let listed = (&possible["done"], &possible["counts"]["read"], &possible["hidden_keys"]);
+    assert_eq!(listed, (&json!(true), &json!(0), &json!(true)), "{possible}");
     let keys = json!({"keys": [key(2), key(0)], "settle_ms": 200});
     let named = super::answer(scene.verify_function(), keys).await;
     assert_eq!(named["counts"]["stale"], 1, "{named}");

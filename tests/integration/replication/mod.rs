@@ -199,6 +199,13 @@ impl RulesScene {
         crate::loading::run(self.verify_function(), request, None).await
     }
 
+    /// Compares the index's side in the same way.
+    async fn list(&self, repair: bool) -> Value {
+        self.refresh().await;
+        let request = json!({"settle_ms": 200, "repair": repair, "orphans": "full"});
+        crate::loading::run(self.verify_function(), request, None).await
+    }
+
     /// Dead letters in the queue, which stay there.
     async fn letters(&self) -> Vec<DeadLetter> {
         let letters = peek(&queue_at(services().sqs_endpoint(), &self.queue), 100).await.expect("read");

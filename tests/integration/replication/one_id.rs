@@ -1,7 +1,6 @@
 //! Two items whose keys give one document id, because `leave_out` cuts out what tells them apart.
 
 use driftless::outcome::OTHER_ITEM_CLASS;
-use driftless_harness::slices::verify::{OrphanSearch, VerifySummary};
 use serde_json::{Value, json};
 
 use super::RulesScene;
@@ -32,10 +31,6 @@ fn document(shard: u32) -> std::collections::BTreeMap<String, String> {
     documents(&[("acme#|s", &format!(r#"{{"n":{shard},"sk":"s","tenant":"acme"}}"#))])
 }
 
-async fn verify(scene: &RulesScene, repair: bool) -> VerifySummary {
-    scene.verify(repair, OrphanSearch::None).await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_second_item_of_one_id_is_noticed_on_every_path_and_takes_nothing() {
     let scene = RulesScene::new("one-id", RULES).await;
@@ -54,15 +49,16 @@ async fn the_second_item_of_one_id_is_noticed_on_every_path_and_takes_nothing() 
     let kept = scene.redrive().await;
     assert_eq!((&kept["letters"]["kept"], &kept["kept"][0]["class"]), (&json!(1), &json!(OTHER_ITEM_CLASS)), "{kept}");
     for repair in [false, true] {
-        let found = verify(&scene, repair).await;
-        assert_eq!((found.other_item, found.differences(), found.equal), (1, 1, Some(false)), "{found:?}");
-        assert_eq!((found.rejected, found.repaired), (u64::from(repair), 0), "{found:?}");
+        let found = scene.compare(repair).await;
+        let counts = ["other_item", "stale", "rejected", "repaired"].map(|name| count(&found, name));
+        assert_eq!((counts, &found["equal"]), ([1, 0, u64::from(repair), 0], &json!(false)), "{found}");
+        assert_eq!(found["examples"][0]["kind"], "other_item", "{found}");
     }
     // A backfill reports it, whichever item it meets first.
     let answer = backfilled.backfill().await;
     assert_eq!((count(&answer, "written"), count(&answer, "rejected")), (1, 1), "{answer}");
     assert_eq!(answer["rejected"][0]["class"], OTHER_ITEM_CLASS, "{answer}");
-    assert_eq!(verify(&backfilled, false).await.other_item, 1);
+    assert_eq!(count(&backfilled.compare(false).await, "other_item"), 1);
 
     // Once the first item is removed, the second one gets the document: by its dead letter, or by a repair.
     scene.delete(&key(7)).await;
@@ -72,8 +68,8 @@ async fn the_second_item_of_one_id_is_noticed_on_every_path_and_takes_nothing() 
     assert_eq!(index.visible().await.len(), 0, "its removal comes, and the second item has a dead letter");
     scene.redrive().await;
     assert_eq!((scene.letters().await.len(), index.visible().await), (0, document(8)));
-    let found = verify(&scene, false).await;
-    assert_eq!((found.differences(), found.items), (0, 1), "{found:?}");
+    let found = scene.compare(false).await;
+    assert_eq!((&found["equal"], count(&found, "items")), (&json!(true), 1), "{found}");
     // The whole stream from its oldest record on changes nothing more, and loses nothing.
     scene.stream().await;
     assert_eq!(index.visible().await, document(8));

@@ -72,13 +72,14 @@ async fn every_path_routes_by_the_partition_key_and_finds_documents_there() {
     scene.stream().await;
     scene.put(&json!({"pk": {"S": "globex"}, "sk": {"S": "s2"}, "n": {"N": "99"}})).await;
     scene.delete(&json!({"pk": {"S": "a|b"}, "sk": {"S": "s3"}})).await;
-    let mended = scene.verify(true, OrphanSearch::Full).await;
-    assert_eq!((mended.stale, mended.orphaned, mended.repaired), (1, 1, 2), "{mended:?}");
+    let (items, listing) = (scene.compare(true).await, scene.list(true).await);
+    assert_eq!((count(&items, "stale"), count(&items, "repaired")), (1, 1), "{items}");
+    assert_eq!((count(&listing, "orphaned"), count(&listing, "repaired")), (1, 1), "{listing}");
     assert_eq!(scene.scene.index.visible().await.len(), 22);
     assert_eq!(scene.scene.index.all().await.len(), 24, "two tombstones, each in the place of its document");
     assert_eq!(scene.purge().await["purged"], json!(2));
     assert_eq!(scene.scene.index.all().await.len(), 22);
-    assert_eq!(scene.verify(false, OrphanSearch::Full).await.equal, Some(true));
+    assert_eq!((&scene.compare(false).await["equal"], &scene.list(false).await["equal"]), (&json!(true), &json!(true)));
 }
 
 /// An engine looks for an id in the shard that the id or the routing names, and in no other.

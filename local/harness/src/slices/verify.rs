@@ -272,7 +272,7 @@ impl Verification {
     /// Counts the documents of the index.
     async fn count(&self) -> Result<u64> {
         let mut request = json!({"keys": [], "orphans": "count"});
-        for shared in ["table", "index", "settle_ms"] {
+        for shared in ["table", "index", "entity_index", "settle_ms"] {
             if let Some(value) = self.request.get(shared) {
                 request[shared] = value.clone();
             }
