@@ -5,12 +5,15 @@ use serde_json::value::RawValue;
 use crate::change::{Change, Origin, ReadOptions, Record, RecordError};
 use crate::dead_letter::{DeadLetter, Rejection, Sender};
 use crate::outcome::{ConfigurationError, Outcome};
+use crate::source::RecordSource;
+use crate::table::Key;
 use crate::time::Timestamp;
 
 /// Parsed records of one batch. Places count from the first record.
 #[derive(Debug)]
 pub struct Batch<'r> {
     raw: &'r [Box<RawValue>],
+    source: RecordSource<'r>,
     origins: Vec<Origin>,
     changes: Vec<Change>,
     /// Place of each change's record in the batch.
@@ -38,16 +41,21 @@ impl<'r> Batch<'r> {
     ///
     /// # Errors
     /// Fails if a record shows that the deployment is wrong.
-    pub fn read(raw: &'r [Box<RawValue>], read_options: &ReadOptions) -> Result<Self, ConfigurationError> {
+    pub fn read(
+        raw: &'r [Box<RawValue>],
+        source: RecordSource<'r>,
+        read_options: &ReadOptions,
+    ) -> Result<Self, ConfigurationError> {
         let mut batch = Self {
             raw,
+            source,
             origins: Vec::with_capacity(raw.len()),
             changes: Vec::with_capacity(raw.len()),
             places: Vec::with_capacity(raw.len()),
             malformed: Vec::new(),
         };
         for (place, raw) in raw.iter().enumerate() {
-            let Record { origin, change } = Record::read(raw.get(), read_options);
+            let Record { origin, change } = source.read(raw.get(), read_options);
             batch.origins.push(origin);
             match change {
                 Ok(change) => {
@@ -65,6 +73,12 @@ impl<'r> Batch<'r> {
     #[must_use]
     pub fn changes(&self) -> &[Change] {
         &self.changes
+    }
+
+    /// Returns the key of the item of a change, given its place in [`Batch::changes`].
+    #[must_use]
+    pub fn key(&self, change: usize) -> Option<Key> {
+        self.source.key(self.raw[self.places[change]].get())
     }
 
     /// Returns the ARN of the changes' table; `None` if no record is a change.
@@ -149,7 +163,8 @@ mod tests {
     fn a_batch_keeps_the_order_of_its_records() {
         let records: Vec<_> =
             (0..3).map(|n| RawValue::from_string(format!(r#"{{"eventID":"{n}"}}"#)).expect("JSON")).collect();
-        let batch = Batch::read(&records, &ReadOptions::default()).expect("no error of configuration");
+        let batch = Batch::read(&records, RecordSource::DynamoDbStreams, &ReadOptions::default())
+            .expect("no error of configuration");
         let ids: Vec<_> = batch.origins().iter().map(|origin| origin.event_id.clone().expect("an id")).collect();
         assert_eq!(ids, ["0", "1", "2"]);
         let places: Vec<_> = batch.rejected(&[]).iter().map(|rejected| rejected.place).collect();

@@ -6,8 +6,10 @@
 
 mod damaged;
 mod expiry;
+pub mod kinesis;
 mod member;
 mod origin;
+mod record_number;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,6 +24,7 @@ use crate::attribute::Item;
 use crate::document_id::{DocumentId, KeyError};
 use crate::outcome::ConfigurationError;
 use crate::replication::{Replication, ShapeError};
+use crate::table::Key;
 use crate::time::Timestamp;
 use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
 
@@ -29,6 +32,7 @@ pub use crate::document::Content;
 pub use member::RecordError;
 pub(crate) use origin::table;
 pub use origin::{Origin, table_arn};
+pub use record_number::{NotARecordNumber, RecordNumber};
 
 use expiry::is_expiry;
 use member::{malformed, shape, text};
@@ -105,6 +109,8 @@ struct RawRecord<'a> {
     event_source: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "eventSourceARN")]
     event_source_arn: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "tableName")]
+    table_name: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "userIdentity")]
     user_identity: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "change_object")]
@@ -137,6 +143,8 @@ fn change_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ra
 struct RawChange<'a> {
     #[serde(borrow, default)]
     approximate_creation_date_time: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "ApproximateCreationDateTimePrecision")]
+    precision: Option<&'a RawValue>,
     #[serde(borrow, default)]
     keys: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -168,6 +176,13 @@ impl Record {
         let table_arn = record.event_source_arn.and_then(text).and_then(|arn| table_arn(&arn).map(str::to_owned));
         Self { origin: Origin { event_id, sequence_number, table_arn }, change }
     }
+
+    /// Returns the key of a record's item; `None` if the record holds none.
+    #[must_use]
+    pub fn key(json: &str) -> Option<Key> {
+        let keys = object(json)?.dynamodb?.keys?;
+        Key::from_attributes(&Item::from_json(keys.get()).ok()?).ok()
+    }
 }
 
 fn read_change(
@@ -177,7 +192,8 @@ fn read_change(
 ) -> Result<Change, RecordError> {
     let source = required("eventSource", record.event_source)?;
     if source != "aws:dynamodb" {
-        return Err(ConfigurationError::EventSource { found: source.into_owned() }.into());
+        let expected = "DynamoDB Streams (aws:dynamodb)";
+        return Err(ConfigurationError::EventSource { found: source.into_owned(), expected }.into());
     }
     let arn = required("eventSourceARN", record.event_source_arn)?;
     let label = StreamLabel::from_arn(&arn).map_err(|error| malformed("eventSourceARN", error.to_string()))?;
@@ -185,21 +201,27 @@ fn read_change(
     let sequence =
         SequenceNumber::parse(&sequence).map_err(|error| malformed("dynamodb.SequenceNumber", error.to_string()))?;
     refuse_view_without_new_image(change)?;
+    let version = Version::new(read_options.generation, &label, &sequence);
+    let (id, kind, content) = parts(record, change, read_options)?;
+    Ok(Change { id, version, event_time: event_time(change), read_at: None, kind, content })
+}
+
+/// Reads what the records of all sources hold: document, kind and content.
+fn parts(
+    record: &RawRecord<'_>,
+    change: &RawChange<'_>,
+    read_options: &ReadOptions,
+) -> Result<(DocumentId, ChangeKind, Content), RecordError> {
     let kind = kind(record)?;
-    Ok(Change {
-        id: id(change, read_options)?,
-        version: Version::new(read_options.generation, &label, &sequence),
-        event_time: event_time(change),
-        read_at: None,
-        kind,
-        content: match kind {
-            ChangeKind::Insert | ChangeKind::Modify => content(change, read_options)?,
-            ChangeKind::Remove if read_options.replication.keeps_expired() && is_expiry(record.user_identity) => {
-                expired_content(change, read_options)?
-            }
-            ChangeKind::Remove => Content::Tombstone,
-        },
-    })
+    let id = id(change, read_options)?;
+    let content = match kind {
+        ChangeKind::Insert | ChangeKind::Modify => content(change, read_options)?,
+        ChangeKind::Remove if read_options.replication.keeps_expired() && is_expiry(record.user_identity) => {
+            expired_content(change, read_options)?
+        }
+        ChangeKind::Remove => Content::Tombstone,
+    };
+    Ok((id, kind, content))
 }
 
 fn event_time(change: &RawChange<'_>) -> Option<Timestamp> {

@@ -24,6 +24,9 @@ pub enum Outcome {
     /// Stale by version, but newer than the stored change by more than two seconds of event time. One of the two orders
     /// is wrong, and only the item can tell which. So it becomes a dead letter.
     OrderAnomaly,
+    /// Neither version of two changes of one document tells which happened first. The item decides: see
+    /// [`Writer::decide`](crate::writer::Writer::decide).
+    Unordered,
     /// A newer change of the same batch replaced it, or the stored content was read from the table after it.
     Superseded,
     /// The change can never be applied.
@@ -78,6 +81,9 @@ pub enum Problem {
     /// Other writers changed the document first, this many times in a row.
     #[error("the document changed under {0} writes in a row")]
     Contended(u32),
+    /// Two changes have no order, and the item that decides could not be read.
+    #[error("two changes of the item happened at the same time, and the item could not be read: {0}")]
+    Unordered(Arc<str>),
 }
 
 /// A refusal in the engine's words.
@@ -107,7 +113,9 @@ impl Problem {
     #[must_use]
     pub fn treatment(&self) -> Treatment {
         match self {
-            Self::Unreachable(_) | Self::TimedOut(_) | Self::Protocol(_) | Self::Contended(_) => Treatment::Retry,
+            Self::Unreachable(_) | Self::TimedOut(_) | Self::Protocol(_) | Self::Contended(_) | Self::Unordered(_) => {
+                Treatment::Retry
+            }
             Self::Dropped | Self::Suspect { .. } | Self::OneIndex { .. } | Self::Shape(_) => Treatment::Reject,
             Self::Probe(_) => Treatment::Configuration,
             Self::Request(refusal) => match refusal.status {
@@ -150,6 +158,7 @@ impl Problem {
             Self::Shape(_) => SHAPE_CLASS,
             Self::Protocol(_) => "protocol",
             Self::Contended(_) => "contended",
+            Self::Unordered(_) => "unordered",
             Self::Request(refusal) | Self::Item(refusal) => &refusal.kind,
         }
     }
@@ -210,10 +219,23 @@ pub enum ConfigurationError {
         view: String,
     },
     /// A function behind another kind of trigger.
-    #[error("eventSource is `{found}`: this function takes the events of DynamoDB Streams (aws:dynamodb)")]
+    #[error("eventSource is `{found}`: this function takes the events of {expected}")]
     EventSource {
         /// Event source that the records name.
         found: String,
+        /// Event source of the function.
+        expected: &'static str,
+    },
+    /// A Kinesis stream that carries the changes of another table.
+    #[error(
+        "a record is of the table `{found}`, and TABLE_ARN is {expected}: give each table a Kinesis stream of its own, or \
+         let a filter of the event source mapping pass only this one (data.tableName)"
+    )]
+    OtherTable {
+        /// Table that the record names.
+        found: String,
+        /// ARN of the function's table.
+        expected: String,
     },
     /// A variable that names an attribute which is no key.
     #[error(
@@ -328,79 +350,4 @@ impl Refusal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_policy_is_decided_by_status() {
-        use Treatment::{Configuration, Reject, Retry};
-        let refusal = |status| Refusal { status, kind: "any".into(), reason: "".into() };
-        for (status, item, request) in [
-            (200, Retry, Configuration),
-            (302, Retry, Configuration),
-            (400, Reject, Configuration),
-            (401, Configuration, Configuration),
-            (403, Retry, Configuration),
-            (404, Configuration, Configuration),
-            (409, Retry, Configuration),
-            (413, Reject, Configuration),
-            (418, Reject, Configuration),
-            (429, Retry, Retry),
-            (500, Retry, Retry),
-            (503, Retry, Retry),
-            (599, Retry, Retry),
-        ] {
-            assert_eq!(Problem::Item(refusal(status)).treatment(), item, "item {status}");
-            assert_eq!(Problem::Request(refusal(status)).treatment(), request, "request {status}");
-        }
-        let timed_out = Problem::TimedOut(Duration::from_secs(1));
-        for problem in [Problem::Unreachable("".into()), timed_out, Problem::Protocol("".into()), Problem::Contended(1)]
-        {
-            assert_eq!(problem.treatment(), Retry);
-        }
-        let suspect = Problem::Suspect { failures: 3, last: Box::new(Problem::Item(refusal(500))) };
-        assert_eq!((suspect.treatment(), suspect.status()), (Reject, Some(500)));
-        assert_eq!((Problem::Dropped.treatment(), Problem::Probe("".into()).treatment()), (Reject, Configuration));
-        let forbidden = Refusal { status: 403, kind: "security_exception".into(), reason: "".into() };
-        assert_eq!(Problem::Item(forbidden).treatment(), Configuration, "no write block");
-    }
-
-    #[test]
-    fn a_403_says_who_refused() {
-        let error = |kind: &str, reason: &str| {
-            let refusal = Refusal { status: 403, kind: kind.into(), reason: reason.into() };
-            ConfigurationError::from_problem(&Problem::Request(refusal)).to_string()
-        };
-        let engine = error("security_exception", "no permissions for [indices:admin/create] and User [name=r]");
-        assert!(engine.contains("indices:admin/create") && engine.contains("map the function's role"), "{engine}");
-        let iam = error(Refusal::AWS, "User: r is not authorized to perform: es:ESHttpPost");
-        assert!(iam.contains("es:ESHttpPost") && iam.contains("access policy"), "{iam}");
-        assert!(!iam.contains("map the function's role"), "{iam}");
-        assert!(iam.contains("IAM or the domain's access policy refuses"), "{iam}");
-    }
-
-    #[test]
-    fn a_configuration_error_names_its_cause() {
-        let refusal = |status| Refusal { status, kind: "any".into(), reason: "".into() };
-        let error = |problem| ConfigurationError::from_problem(&problem).to_string();
-        assert_eq!(error(Problem::Probe("the index is closed".into())), "the index is closed");
-        let redirect = error(Problem::Request(refusal(302)));
-        assert!(redirect.contains("a redirect") && redirect.contains("OPENSEARCH_ENDPOINT"), "{redirect}");
-        let gone = error(Problem::Item(refusal(404)));
-        assert!(gone.contains("404 (any): the index of INDEX"), "{gone}");
-    }
-
-    #[test]
-    fn only_time_outs_and_the_servers_own_errors_may_lie_in_the_document() {
-        let item = |status| Problem::Item(Refusal { status, kind: "any".into(), reason: "".into() });
-        for status in [500, 501, 505, 599] {
-            assert!(item(status).may_lie_in_the_document(), "{status}");
-        }
-        // A gateway says so while the engine is away.
-        for status in [400, 403, 429, 502, 503, 504] {
-            assert!(!item(status).may_lie_in_the_document(), "{status}");
-        }
-        assert!(Problem::TimedOut(Duration::from_secs(1)).may_lie_in_the_document());
-        assert!(!Problem::Unreachable("".into()).may_lie_in_the_document());
-    }
-}
+mod tests;

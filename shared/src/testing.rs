@@ -1,8 +1,12 @@
 //! Stream records in Lambda's JSON, for tests and simulation.
 
+mod kinesis;
+
 use std::fmt::Display;
 
 use serde_json::value::RawValue;
+
+pub use kinesis::{KINESIS_ARN, KinesisRecordBuilder, START_MICROS, TABLE_ARN};
 
 use crate::change::ChangeKind;
 

@@ -3,11 +3,16 @@
 //! `generation/stream label/sequence number`, each part of one width, so that comparing bytes compares parts. A raised
 //! generation is newer than everything before it, and a re-created stream is newer than its predecessor. Within a
 //! stream, the sequence number decides. DynamoDB's sequence numbers have 21 to 40 digits: no integer type of the engine
-//! holds them, and unpadded strings would sort `10000…` before `9900…`.
+//! holds them, and unpadded strings would sort `10000…` before `9900…`. Changes through Kinesis have no sequence
+//! number: `kinesis` makes their versions.
+
+mod kinesis;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use kinesis::{ChangeTime, NotAChangeTime};
 
 /// The longest documented sequence number, in digits.
 const SEQUENCE_DIGITS: usize = 40;
@@ -87,7 +92,8 @@ impl SequenceNumber {
     }
 }
 
-/// Position of a change among all changes of its document. Ordered as text.
+/// Position of a change among all changes of its document. Ordered as text, which is the order of changes where
+/// [`Version::order`] gives one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(String);

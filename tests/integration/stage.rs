@@ -1,5 +1,6 @@
 //! The function over the real engine, with a queue in memory: its answer, dead letters and counts.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +9,14 @@ use driftless::dead_letter::Sender;
 use driftless::dead_letter::{DeadLetter, DeadLetterMessage};
 use driftless::environment::Environment;
 use driftless::function::clock::now;
+use driftless::function::replicate::{Function, Metrics};
 use driftless::function::{Deadlines, FunctionError};
 use driftless::opensearch::{Engine, EngineConfig, IndexDefinition, IndexRequirements, OpenSearchTarget};
 use driftless::outcome::Outcome;
 use driftless::queue::memory::MemoryQueue;
+use driftless::source::RecordSource;
 use driftless::version::Generation;
 use driftless::writer::{ApplyOptions, Writer};
-use replicate::handler::Function;
-use replicate::metrics::Metrics;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -77,6 +78,8 @@ impl Stage {
         let raw: Vec<_> = records.iter().map(|json| RawValue::from_string(json.clone()).expect("JSON")).collect();
         let (reading, queue) = (ReadOptions::default(), MemoryQueue::default());
         let function = Function {
+            source: RecordSource::DynamoDbStreams,
+            items: None::<&Infallible>,
             read_options: &reading,
             writer: Some(&self.writer),
             queue: Some(&queue),
@@ -85,9 +88,8 @@ impl Stage {
         let mut metrics = Metrics::new(raw.len());
         let deadlines = Deadlines::before(Instant::now() + 2 * TIMEOUT, TIMEOUT);
         let answer = function.handle(&raw, deadlines, &mut metrics).await;
-        let answer = answer.map(|response| {
-            response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect()
-        });
+        let answer = answer
+            .map(|response| response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect());
         let letter = |body: String| match DeadLetterMessage::read(&body).expect("a letter") {
             DeadLetterMessage::Record(letter) => *letter,
             DeadLetterMessage::Range(range) => panic!("{range:?}"),

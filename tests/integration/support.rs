@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use driftless::function::replicate::{DynamoDbStreams, Outbox, StreamEvent, invoke};
 use driftless::function::{Context, FunctionError, Settings};
 use driftless::opensearch::Identity;
 use driftless::replication::Fingerprints;
@@ -14,8 +15,6 @@ use opensearch::OpenSearch;
 use opensearch::http::Method;
 use opensearch::http::headers::HeaderMap;
 use opensearch::http::transport::Transport;
-use replicate::handler::{StreamEvent, invoke};
-use replicate::metrics::Outbox;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -175,10 +174,10 @@ impl ReplicateFunction {
         let deadline = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + self.timeout;
         let mut context = lambda_runtime::Context::default();
         context.deadline = u64::try_from(deadline.as_millis()).expect("milliseconds");
-        let response = invoke(&self.context, &self.outbox, LambdaEvent::new(event, context)).await;
+        let response = invoke(&self.context, &self.outbox, &DynamoDbStreams, LambdaEvent::new(event, context)).await;
         self.outbox.flush();
         let response = response?;
-        Ok(response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect())
+        Ok(response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect())
     }
 
     /// Invokes it with a batch, all of which must succeed.

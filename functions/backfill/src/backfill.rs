@@ -162,7 +162,12 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         for (change, outcome) in changes.iter().zip(outcomes) {
             match outcome {
                 Outcome::Applied => report.counts.written += 1,
-                Outcome::Duplicate | Outcome::Stale | Outcome::Superseded | Outcome::OrderAnomaly => {
+                Outcome::Duplicate
+                | Outcome::Stale
+                | Outcome::Superseded
+                | Outcome::OrderAnomaly
+                // The version of an item has an order with every other one.
+                | Outcome::Unordered => {
                     report.counts.superseded += 1;
                 }
                 Outcome::Rejected(problem) => {

@@ -6,6 +6,7 @@ use driftless::dead_letter::StreamRange;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::{Queue, Received};
+use driftless::source::RecordSource;
 use driftless::stream::range::{RangeError, RangeReader};
 use driftless::table::Table;
 use driftless::target::Target;
@@ -42,6 +43,9 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         if let Some(end) = self.end_of_other_table(Some(&range.batch.stream_arn)) {
             return Ok(end);
         }
+        let Some(source) = self.source_of(range.batch.is_of_kinesis()) else {
+            return Ok(Self::end_without_table());
+        };
         let mut cursor = match self.ranges.open(&range.batch, run.stop()).await {
             Ok(cursor) => cursor,
             Err(error) => return Ok(unread(&error)),
@@ -52,7 +56,7 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
                 Ok(page) => page,
                 Err(error) => return Ok(unread(&error)),
             };
-            match self.redrive_page(&page.records, run).await? {
+            match self.redrive_page(&page.records, source, run).await? {
                 PageResult::Done => {}
                 PageResult::Undecided => is_undecided = true,
                 PageResult::Over(end) => return Ok(end),
@@ -71,10 +75,11 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
     async fn redrive_page(
         &self,
         raw: &[Box<RawValue>],
+        source: RecordSource<'_>,
         run: &mut RedriveRun<'_>,
     ) -> Result<PageResult, ConfigurationError> {
         let read_options = ReadOptions { generation: self.assumed_generation(run), ..self.read_options.clone() };
-        let mut batch = match Batch::read(raw, &read_options) {
+        let mut batch = match Batch::read(raw, source, &read_options) {
             Ok(batch) => batch,
             // Concerns this message only: the others may be of another stream.
             Err(error) => return Ok(PageResult::Over(End::keep("configuration", error.to_string()))),
@@ -84,7 +89,7 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
             Err(problem) => return Ok(PageResult::Over(End::Failed(problem))),
         };
         batch.retain(|change| !undecided.contains(&change.id));
-        let outcomes = self.apply(batch.changes(), run).await?;
+        let outcomes = self.apply(batch.changes(), |change| batch.key(change), run).await?;
         let changes = &mut run.report.changes;
         outcomes.iter().for_each(|outcome| changes.count(outcome));
         let rejected = batch.rejected(&outcomes);

@@ -1,18 +1,16 @@
 //! Replays our own dead letters: parses the record, and writes it in the generation that its version names.
 
-use driftless::attribute::Item;
-use driftless::change::{Change, ReadOptions, Record, RecordError};
+use driftless::change::{Change, ReadOptions, RecordError};
 use driftless::dead_letter::{DeadLetter, Rejection};
-use driftless::function::clock::now;
-use driftless::outcome::{ConfigurationError, Outcome};
+use driftless::outcome::{ConfigurationError, Outcome, Problem};
 use driftless::queue::Queue;
+use driftless::source::RecordSource;
 use driftless::stream::range::RangeReader;
 use driftless::table::{Key, Table};
 use driftless::target::Target;
 use driftless::version::Version;
-use driftless::writer::repair::{RepairError, RepairOptions};
+use driftless::writer::repair::RepairError;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::redrive::Redrive;
 use crate::run::{End, RedriveRun};
@@ -37,7 +35,10 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         let said = dead_letter.version.clone().map(Version::from_stored).and_then(|version| version.generation());
         let generation = said.unwrap_or_else(|| self.assumed_generation(run));
         let read_options = ReadOptions { generation, ..self.read_options.clone() };
-        let change = match Record::read(dead_letter.record.get(), &read_options).change {
+        let record = dead_letter.record.get();
+        let Some(source) = RecordSource::of(record, self.table) else { return Ok(Self::end_without_table()) };
+        let key = source.key(record);
+        let change = match source.read(record, &read_options).change {
             Ok(change) => change,
             // Concerns this dead letter only: the others may be of another stream.
             Err(RecordError::Configuration(error)) => return Ok(End::keep("configuration", error.to_string())),
@@ -53,7 +54,7 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
                 Err(problem) => return Ok(End::Failed(problem)),
             }
         }
-        let outcome = match self.apply_or_decide(&change, dead_letter, run).await? {
+        let outcome = match self.apply_or_decide(&change, key.as_ref(), run).await? {
             Ok(outcome) => outcome,
             Err(end) => return Ok(end),
         };
@@ -62,6 +63,7 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
             Outcome::Rejected(problem) => End::Keep(Rejection::from_problem(&problem)),
             Outcome::OrderAnomaly => End::Keep(Rejection::order_anomaly()),
             Outcome::Failed(problem) => End::Failed(problem),
+            Outcome::Unordered => End::Failed(Problem::Unordered("it is decided later".into())),
             Outcome::Applied | Outcome::Duplicate | Outcome::Stale | Outcome::Superseded => End::Done,
         })
     }
@@ -71,10 +73,10 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
     async fn apply_or_decide(
         &self,
         change: &Change,
-        dead_letter: &DeadLetter,
+        key: Option<&Key>,
         run: &RedriveRun<'_>,
     ) -> Result<Result<Outcome, End>, ConfigurationError> {
-        let outcome = self.apply(std::slice::from_ref(change), run).await?.remove(0);
+        let outcome = self.apply(std::slice::from_ref(change), |_| key.cloned(), run).await?.remove(0);
         let decides = run.request.apply_order_anomalies || self.items.is_some();
         if outcome != Outcome::OrderAnomaly || !decides {
             return Ok(Ok(outcome));
@@ -83,7 +85,7 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
             return Ok(Ok(Outcome::Applied));
         }
         match self.items {
-            Some(items) if !run.request.apply_order_anomalies => self.repair(change, dead_letter, items, run).await,
+            Some(items) if !run.request.apply_order_anomalies => self.repair(change, key, items, run).await,
             _ => self.writer.overrule(change, self.apply_options(run)).await.map(Ok),
         }
     }
@@ -92,19 +94,13 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
     async fn repair(
         &self,
         change: &Change,
-        dead_letter: &DeadLetter,
+        key: Option<&Key>,
         items: &B,
         run: &RedriveRun<'_>,
     ) -> Result<Result<Outcome, End>, ConfigurationError> {
-        let Some(key) = key(dead_letter.record.get()) else {
-            return Ok(Ok(Outcome::OrderAnomaly));
-        };
-        let options = RepairOptions {
-            deadline: self.apply_options(run).deadline,
-            now: &now,
-            replication: &self.read_options.replication,
-        };
-        match self.writer.repair(items, &[(change.id.clone(), Some(key))], options).await {
+        let Some(key) = key else { return Ok(Ok(Outcome::OrderAnomaly)) };
+        let documents = [(change.id.clone(), Some(key.clone()))];
+        match self.writer.repair(items, &documents, self.repair_options(run)).await {
             Ok(mut report) => Ok(Ok(report.outcomes.remove(0))),
             Err(RepairError::Configuration(error)) => Err(error),
             Err(RepairError::Table(error)) => {
@@ -114,22 +110,6 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
             }
         }
     }
-}
-
-/// Returns the record's key. The record was read before, so it has one.
-fn key(record: &str) -> Option<Key> {
-    #[derive(Deserialize)]
-    struct Keyed<'a> {
-        #[serde(borrow)]
-        dynamodb: Keys<'a>,
-    }
-    #[derive(Deserialize)]
-    struct Keys<'a> {
-        #[serde(borrow, rename = "Keys")]
-        keys: &'a RawValue,
-    }
-    let keyed: Keyed<'_> = serde_json::from_str(record).ok()?;
-    Key::from_attributes(&Item::from_json(keyed.dynamodb.keys.get()).ok()?).ok()
 }
 
 /// Returns the record's `eventSourceARN`, if it can be read.

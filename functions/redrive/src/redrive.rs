@@ -10,11 +10,13 @@ use driftless::change::{Change, ReadOptions};
 use driftless::dead_letter::{DeadLetterMessage, Sender};
 use driftless::function::FunctionError;
 use driftless::function::clock::now;
-use driftless::outcome::{ConfigurationError, Outcome};
+use driftless::outcome::{ConfigurationError, Outcome, Problem};
 use driftless::queue::{Queue, Received};
+use driftless::source::RecordSource;
 use driftless::stream::range::RangeReader;
-use driftless::table::Table;
+use driftless::table::{Key, Table};
 use driftless::target::Target;
+use driftless::writer::repair::{RepairError, RepairOptions};
 use driftless::writer::{ApplyOptions, Writer};
 use futures::{StreamExt as _, future, stream};
 use tokio::time::Instant;
@@ -131,17 +133,52 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         Ok(run.note_done())
     }
 
-    /// Writes changes conditionally. A dry run returns their expected outcomes.
+    /// Writes changes conditionally, and lets items decide between those that have no order. `key` returns the key of
+    /// the change at a place. A dry run returns their expected outcomes.
     pub(crate) async fn apply(
         &self,
         changes: &[Change],
+        key: impl Fn(usize) -> Option<Key>,
         run: &RedriveRun<'_>,
     ) -> Result<Vec<Outcome>, ConfigurationError> {
         let options = self.apply_options(run);
         if run.request.dry_run {
-            return self.writer.preview(changes, options).await;
+            let mut outcomes = self.writer.preview(changes, options).await?;
+            let unordered = outcomes.iter_mut().filter(|outcome| **outcome == Outcome::Unordered);
+            unordered.for_each(|outcome| *outcome = Outcome::Applied);
+            return Ok(outcomes);
         }
-        Ok(self.writer.apply(changes, options).await?.outcomes)
+        let mut outcomes = self.writer.apply(changes, options).await?.outcomes;
+        let options = self.repair_options(run);
+        match self.writer.decide(self.items, changes, key, &mut outcomes, options).await {
+            Ok(()) => {}
+            Err(RepairError::Configuration(error)) => return Err(error),
+            Err(RepairError::Table(error)) => {
+                let problem = Problem::Unordered(error.to_string().into());
+                let unordered = outcomes.iter_mut().filter(|outcome| **outcome == Outcome::Unordered);
+                unordered.for_each(|outcome| *outcome = Outcome::Failed(problem.clone()));
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Returns the options for repairing now.
+    pub(crate) fn repair_options(&self, run: &RedriveRun<'_>) -> RepairOptions<'_> {
+        let deadline = self.apply_options(run).deadline;
+        RepairOptions { deadline, now: &now, replication: &self.read_options.replication }
+    }
+
+    /// Returns the end of a dead letter of Kinesis while the index has no table yet.
+    pub(crate) fn end_without_table() -> End {
+        End::keep("configuration", "records of Kinesis name no ARN, and the index has no table yet")
+    }
+
+    /// Returns the source of a range's records; `None` if it is one of Kinesis, and the table is not known.
+    pub(crate) fn source_of(&self, is_of_kinesis: bool) -> Option<RecordSource<'_>> {
+        match is_of_kinesis {
+            true => self.table.map(|table_arn| RecordSource::Kinesis { table_arn }),
+            false => Some(RecordSource::DynamoDbStreams),
+        }
     }
 
     /// Returns the options for writing now.

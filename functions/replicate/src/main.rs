@@ -1,25 +1,8 @@
-//! Set-up only: logs, settings, and the Lambda runtime around the handler.
+//! Entry point of the `replicate` function, behind DynamoDB Streams.
 
-use driftless::function::{Context, Settings, log_to_stdout, on_shutdown};
-use lambda_runtime::layers::TracingLayer;
-use lambda_runtime::tower::util::MapResultLayer;
-use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
-use replicate::handler::{StreamEvent, invoke};
-use replicate::metrics::Outbox;
+use driftless::function::replicate::{DynamoDbStreams, run};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
-    log_to_stdout();
-    let context = Context::new(Settings::from_env(&|name| std::env::var(name).ok()));
-    // Leaked, because they live as long as the process.
-    let (context, outbox): (&'static Context, &'static Outbox) =
-        (Box::leak(Box::new(context)), Box::leak(Box::default()));
-    let handler = service_fn(move |event: LambdaEvent<StreamEvent>| invoke(context, outbox, event));
-    let answered = MapResultLayer::new(move |sent: Result<(), Error>| {
-        outbox.flush();
-        sent
-    });
-    on_shutdown(|| outbox.close()).await;
-    // In a task of its own: the future that a runtime blocks on costs one more look at its sockets per wake-up.
-    tokio::spawn(Runtime::new(handler).layer(answered).layer(TracingLayer::new()).run()).await?
+async fn main() -> Result<(), lambda_runtime::Error> {
+    run(DynamoDbStreams).await
 }

@@ -1,5 +1,6 @@
 //! Processes of the function: real handler and real writer, one invocation at a time, gone when they are killed.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,11 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use driftless::dead_letter::Sender;
 use driftless::function::Deadlines;
+use driftless::function::replicate::{Function, Metrics, StreamEvent};
+use driftless::source::RecordSource;
 use driftless::writer::Writer;
 use driftless_harness::function::InvocationOutcome;
 use driftless_harness::mapping::record::{StreamRecord, payload};
-use replicate::handler::{Function, StreamEvent};
-use replicate::metrics::Metrics;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -109,6 +110,8 @@ impl<I: SimulatedIndex> Processes<I> {
         let deadlines = Deadlines::before(Instant::now() + TIMEOUT, MARGIN);
         let mut metrics = Metrics::new(records.len());
         let function = Function {
+            source: RecordSource::DynamoDbStreams,
+            items: None::<&Infallible>,
             read_options: &self.world.reading(),
             writer: Some(&process.writer),
             queue: Some(&process.mailbox),
@@ -118,7 +121,7 @@ impl<I: SimulatedIndex> Processes<I> {
             Ok(mut response) => {
                 let failures = &mut response.batch_item_failures;
                 for failure in failures.iter_mut() {
-                    failure.item_identifier = failure.item_identifier.take().map(|shown| batch.number_in_stream(shown));
+                    failure.item_identifier = batch.number_in_stream(std::mem::take(&mut failure.item_identifier));
                 }
                 if !self.world.stands(Guard::FailureReport) {
                     failures.clear();

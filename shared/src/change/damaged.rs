@@ -12,9 +12,17 @@ use super::origin::{Origin, table_arn};
 use crate::version::SequenceNumber;
 
 /// Names of the members that are parsed, in the record and in its change.
-const RECORD: [&str; 6] = ["eventID", "eventName", "eventSource", "eventSourceARN", "userIdentity", "dynamodb"];
-const CHANGE: [&str; 6] =
-    ["ApproximateCreationDateTime", "Keys", "NewImage", "OldImage", "SequenceNumber", "StreamViewType"];
+const RECORD: [&str; 7] =
+    ["eventID", "eventName", "eventSource", "eventSourceARN", "tableName", "userIdentity", "dynamodb"];
+const CHANGE: [&str; 7] = [
+    "ApproximateCreationDateTime",
+    "ApproximateCreationDateTimePrecision",
+    "Keys",
+    "NewImage",
+    "OldImage",
+    "SequenceNumber",
+    "StreamViewType",
+];
 
 /// Describes why `json` is no stream record. The origin holds only members that occur once: of a doubled member, nobody
 /// knows which was meant.

@@ -1,7 +1,8 @@
 //! Dead letters: changes that could not be applied, kept for a redrive after the cause is fixed.
 //!
 //! One queue holds two shapes. Our own [`DeadLetter`] holds the whole record and the reason of its rejection. Lambda's
-//! on-failure message ([`StreamRange`]) names a range of the stream, which must be read again within 24 hours.
+//! on-failure message ([`StreamRange`]) names a range of the stream, which must be read again while the stream keeps
+//! it.
 //!
 //! # Layout
 //! - [`DeadLetter`]: our dead letter, as JSON; [`message`]: as a message for the queue, compressed if it is large.
@@ -218,11 +219,12 @@ impl DeadLetterMessage {
         struct Shape<'a> {
             #[serde(borrow, default)]
             format: Option<&'a RawValue>,
-            #[serde(borrow, default, rename = "DDBStreamBatchInfo")]
+            #[serde(borrow, default, rename = "DDBStreamBatchInfo", alias = "KinesisBatchInfo")]
             range: Option<&'a RawValue>,
         }
-        let shape: Shape<'_> = serde_json::from_str(body)
-            .map_err(|_| Unreadable("expected a JSON object with format or DDBStreamBatchInfo".to_owned()))?;
+        let shape: Shape<'_> = serde_json::from_str(body).map_err(|_| {
+            Unreadable("expected a JSON object with format, DDBStreamBatchInfo or KinesisBatchInfo".to_owned())
+        })?;
         // The parser's own message may quote the queue's; the position is enough.
         let at = |error: serde_json::Error| Unreadable(format!("line {}, column {}", error.line(), error.column()));
         match shape {
@@ -231,7 +233,7 @@ impl DeadLetterMessage {
                 let envelope = serde_json::from_str(body).map_err(at)?;
                 DeadLetter::from_envelope(envelope).map(Box::new).map(Self::Record)
             }
-            _ => Err(Unreadable(format!("expected format {FORMAT} or DDBStreamBatchInfo"))),
+            _ => Err(Unreadable(format!("expected format {FORMAT}, DDBStreamBatchInfo or KinesisBatchInfo"))),
         }
     }
 }

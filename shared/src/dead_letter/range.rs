@@ -1,8 +1,9 @@
 //! Lambda's on-failure message, which its event source mapping sends when it gives records up: metadata only.
 //!
 //! The shape is that of "Retain discarded records for a DynamoDB event source in Lambda" (services-dynamodb-errors).
-//! With a parallelization factor above 1, other lanes' records lie between the first and the last. `batchSize` does not
-//! count them, so the range may hold more records. Writing those again is harmless.
+//! The one for a Kinesis event source (kinesis-on-failure-destination) differs in the name of one member. With a
+//! parallelization factor above 1, other lanes' records lie between the first and the last. `batchSize` does not count
+//! them, so the range may hold more records. Writing those again is harmless.
 
 use serde::Deserialize;
 
@@ -13,7 +14,7 @@ pub struct StreamRange {
     #[serde(default, rename = "requestContext")]
     pub request: RequestContext,
     /// Range of the records.
-    #[serde(rename = "DDBStreamBatchInfo")]
+    #[serde(rename = "DDBStreamBatchInfo", alias = "KinesisBatchInfo")]
     pub batch: BatchInfo,
 }
 
@@ -51,5 +52,17 @@ impl BatchInfo {
     #[must_use]
     pub fn table(&self) -> Option<&str> {
         crate::change::table(&self.stream_arn)
+    }
+
+    /// Returns `true` if the stream is one of Kinesis.
+    #[must_use]
+    pub fn is_of_kinesis(&self) -> bool {
+        self.stream_arn.split(':').nth(2) == Some("kinesis")
+    }
+
+    /// Returns the name of the message's member that holds this range.
+    #[must_use]
+    pub fn member(&self) -> &'static str {
+        if self.is_of_kinesis() { "KinesisBatchInfo" } else { "DDBStreamBatchInfo" }
     }
 }

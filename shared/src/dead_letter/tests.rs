@@ -100,6 +100,13 @@ fn lambdas_on_failure_message_is_told_from_ours() {
         ("RetryAttemptsExhausted", 4)
     );
     assert_eq!((range.batch.table(), range.batch.shard_id.as_str(), range.batch.batch_size), (Some("T"), "s1", 2));
+    assert!(!range.batch.is_of_kinesis());
+    let body = body.replace("DDBStreamBatchInfo", "KinesisBatchInfo").replace(
+        "arn:aws:dynamodb:us-east-2:1:table/T/stream/2019-11-14T00:04:06.388",
+        "arn:aws:kinesis:us-east-2:1:stream/S",
+    );
+    let DeadLetterMessage::Range(range) = DeadLetterMessage::read(&body).expect("a letter") else { panic!("{body}") };
+    assert_eq!((range.batch.table(), range.batch.shard_id.as_str(), range.batch.is_of_kinesis()), (None, "s1", true));
 }
 
 #[test]

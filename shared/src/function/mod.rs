@@ -9,6 +9,7 @@ mod index_definition;
 pub mod items_request;
 pub mod log;
 pub mod metrics;
+pub mod replicate;
 pub mod request;
 pub mod retry;
 pub mod settings;

@@ -34,7 +34,8 @@ impl OutcomeCounts {
             Outcome::Superseded => &mut self.superseded,
             Outcome::OrderAnomaly => &mut self.order_anomalies,
             Outcome::Rejected(_) => &mut self.rejected,
-            Outcome::Failed(_) => &mut self.failed,
+            // Nobody has decided it yet, so it is not done.
+            Outcome::Unordered | Outcome::Failed(_) => &mut self.failed,
         };
         *slot += 1;
     }

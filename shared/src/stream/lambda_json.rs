@@ -54,6 +54,53 @@ pub struct LambdaIdentity<'a> {
     pub principal_id: Option<&'a str>,
 }
 
+/// A record of a Kinesis stream in Lambda's JSON.
+#[expect(missing_docs, reason = "the members are those of Lambda\'s JSON")]
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KinesisRecord<'a> {
+    pub kinesis: KinesisPayload<'a>,
+    pub event_source: &'a str,
+    pub event_version: &'a str,
+    #[serde(rename = "eventID")]
+    pub event_id: String,
+    pub event_name: &'a str,
+    pub aws_region: &'a str,
+    #[serde(rename = "eventSourceARN")]
+    pub event_source_arn: &'a str,
+}
+
+/// The `kinesis` part of a record. Its partition key may be absent.
+#[expect(missing_docs, reason = "the members are those of Lambda\'s JSON")]
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KinesisPayload<'a> {
+    pub kinesis_schema_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition_key: Option<&'a str>,
+    pub sequence_number: &'a str,
+    /// Bytes of the record in base64.
+    pub data: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approximate_arrival_timestamp: Option<f64>,
+}
+
+impl<'a> KinesisRecord<'a> {
+    /// Makes the record of a shard.
+    #[must_use]
+    pub fn new(stream_arn: &'a str, shard_id: &str, payload: KinesisPayload<'a>) -> Self {
+        Self {
+            event_id: format!("{shard_id}:{}", payload.sequence_number),
+            kinesis: payload,
+            event_source: "aws:kinesis",
+            event_version: "1.0",
+            event_name: "aws:kinesis:record",
+            aws_region: stream_arn.split(':').nth(3).unwrap_or_default(),
+            event_source_arn: stream_arn,
+        }
+    }
+}
+
 /// Writes whole seconds as an integer, as AWS's records have them; a fraction only if there is one.
 fn epoch_seconds<S: Serializer>(seconds: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     match seconds {

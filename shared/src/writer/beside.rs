@@ -6,7 +6,7 @@
 
 use futures::future::join;
 
-use super::repair::{RepairError, RepairOptions, RepairReport};
+use super::repair::{RepairError, RepairOptions, RepairReport, RepairRequest};
 use super::second::{Beside, IndexNames};
 use super::{ApplyOptions, ApplyReport, Writer};
 use crate::change::Change;
@@ -78,9 +78,20 @@ impl<T: Target> Writer<T> {
         documents: &[(DocumentId, Option<Key>)],
         options: RepairOptions<'_>,
     ) -> Result<RepairReport, RepairError> {
-        let own = self.repair_alone(table, documents, options).await?;
+        let requests = documents.iter().map(|(id, key)| RepairRequest { id, key: key.as_ref(), included: None });
+        self.repair_both(table, &requests.collect::<Vec<_>>(), options).await
+    }
+
+    /// Repairs documents in both indexes.
+    pub(super) async fn repair_both<B: Table>(
+        &self,
+        table: &B,
+        requests: &[RepairRequest<'_>],
+        options: RepairOptions<'_>,
+    ) -> Result<RepairReport, RepairError> {
+        let own = self.repair_alone(table, requests, options).await?;
         let Some(Beside { writer, names }) = &self.beside else { return Ok(own) };
-        let second = writer.repair_alone(table, documents, options).await?;
+        let second = writer.repair_alone(table, requests, options).await?;
         Ok(RepairReport {
             outcomes: names.combined(own.outcomes, second.outcomes),
             capacity: own.capacity + second.capacity,

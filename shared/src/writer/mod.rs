@@ -9,6 +9,7 @@
 mod apply;
 mod beside;
 mod cache;
+mod decide;
 mod overrule;
 mod part;
 mod pending;

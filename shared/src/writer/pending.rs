@@ -100,9 +100,10 @@ impl RetryPlan {
 impl<'c> Pending<'c> {
     pub(super) fn new(folded: Folded<'c>, changes: &[Change], states: &StateCache, doublings: u32) -> Self {
         let newest = folded.places.last().map(|&place| &changes[place].version);
+        let is_newer = |known: &Version| newest.is_some_and(|newest| newest.is_after(known));
         let inserts = folded.places.iter().any(|&place| changes[place].kind == ChangeKind::Insert);
         let known = match states.get(folded.id) {
-            Some((version, position)) if newest > Some(&version) => Known::At(DocumentState {
+            Some((version, position)) if is_newer(&version) => Known::At(DocumentState {
                 version: Some(version),
                 event_time: None,
                 written_at: None,
@@ -110,7 +111,7 @@ impl<'c> Pending<'c> {
                 position,
                 acknowledged: true,
             }),
-            // Stale by the cache: read it, because a restored index may know less than this process.
+            // Not newer by the cache: read it, because a restored index may know less than this process.
             Some(_) => Known::Unread,
             None if inserts => Known::Absent,
             None => Known::Unread,
@@ -167,11 +168,19 @@ impl<'c> Pending<'c> {
         self.known = Known::Unread;
     }
 
-    /// Ends the changes if they are no newer than the stored one, and so need no write. `now` decides which writes are
-    /// surely replicated; without it, all are.
+    /// Ends the changes if they are no newer than the stored one, and so need no write; and if only the item can tell
+    /// which of them is the newest. `now` decides which writes are surely replicated; without it, all are.
     pub(super) fn settle(&mut self, changes: &[Change], now: Option<Timestamp>, outcomes: &mut [Option<Outcome>]) {
-        let Known::At(state) = &self.known else { return };
-        let Some(stored) = &state.version else { return };
+        let (state, stored) = match &self.known {
+            Known::At(state) => (Some(state), state.version.as_ref()),
+            Known::Unread | Known::Absent => (None, None),
+        };
+        let Some((state, stored)) = state.zip(stored) else {
+            if self.is_unordered(changes, None) {
+                self.open.drain(..).for_each(|place| outcomes[place] = Some(Outcome::Unordered));
+            }
+            return;
+        };
         // From the newest on, as each of them would be written.
         while let Some(&newest) = self.open.last()
             && state.includes(&changes[newest], stored)
@@ -180,6 +189,10 @@ impl<'c> Pending<'c> {
             outcomes[newest] = Some(Outcome::Superseded);
         }
         let Some(&newest) = self.open.last() else { return };
+        if self.is_unordered(changes, Some(stored)) {
+            self.open.drain(..).for_each(|place| outcomes[place] = Some(Outcome::Unordered));
+            return;
+        }
         // A newer change is written. An equal one is written once more under the position that was read, if only that
         // acknowledgement makes it durable.
         let is_written =
@@ -190,6 +203,19 @@ impl<'c> Pending<'c> {
         for place in self.open.drain(..) {
             outcomes[place] = Some(state.outcome_of(&changes[place], stored));
         }
+    }
+
+    /// Returns `true` if only the item can tell whether the newest open change is newer than the others and than the
+    /// stored one. Changes that are all older than the stored one need no decision.
+    fn is_unordered(&self, changes: &[Change], stored: Option<&Version>) -> bool {
+        let Some((&newest, others)) = self.open.split_last() else { return false };
+        let newest = &changes[newest].version;
+        if stored.is_some_and(|stored| newest.is_unordered(stored)) {
+            return true;
+        }
+        let mut tied = others.iter().filter(|&&place| newest.is_unordered(&changes[place].version));
+        let is_old = |version: &Version| stored.is_some_and(|stored| stored.is_after(version));
+        tied.any(|&place| !(is_old(newest) && is_old(&changes[place].version)))
     }
 
     /// Ends the newest change. The one before it is tried next, so that folding loses nothing that single writes would
@@ -272,7 +298,8 @@ impl DocumentState {
     /// acknowledges it.
     fn includes(&self, change: &Change, stored: &Version) -> bool {
         let is_older_read = matches!((self.read_at, change.read_at), (Some(stored), Some(read)) if stored > read);
-        (change.version >= *stored && self.was_read_after(change)) || (change.version == *stored && is_older_read)
+        let is_older = stored.is_after(&change.version);
+        (!is_older && self.was_read_after(change)) || (change.version == *stored && is_older_read)
     }
 
     fn was_read_after(&self, change: &Change) -> bool {

@@ -2,13 +2,15 @@
 //!
 //! It reads the position of a document first, and the item after it, consistently. Then it writes on the condition of
 //! that position. So whatever is written in between wins, and the item is never older than what it replaces. The
-//! version stays the stored one: a newer one would hide a change that is still to come.
+//! version stays the stored one: a newer one would hide a change that is still to come. Only changes that are known to
+//! be part of the item raise it, as `decide` does.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Writer;
+use crate::attribute::Item;
 use crate::backoff::Backoff;
 use crate::change::Content;
 use crate::document_id::DocumentId;
@@ -56,14 +58,40 @@ pub struct RepairReport {
     pub capacity: f64,
 }
 
+/// A document to be made equal to its item.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RepairRequest<'r> {
+    pub(super) id: &'r DocumentId,
+    /// Key of the item; without one, no item can have the document.
+    pub(super) key: Option<&'r Key>,
+    /// Changes that the item is known to include.
+    pub(super) included: Option<&'r IncludedChanges>,
+}
+
+/// Changes of one document that happened before its item is read.
+#[derive(Debug)]
+pub(super) struct IncludedChanges {
+    /// Joined version of the changes.
+    pub(super) version: Version,
+    /// Time of the last of them.
+    pub(super) event_time: Option<Timestamp>,
+    /// Content that a removal among them leaves.
+    pub(super) removed: Content,
+}
+
 /// A document in work.
 struct Open<'k> {
     place: usize,
-    id: &'k DocumentId,
-    key: Option<&'k Key>,
+    request: RepairRequest<'k>,
     /// Problem of the last try, or the number of conflicts in a row.
     problem: Option<Problem>,
     conflicts: u32,
+}
+
+/// Next step for a document whose state and item were read.
+enum RepairStep {
+    Write(Replacement),
+    End(Outcome),
 }
 
 /// A state with the content that replaces it.
@@ -79,15 +107,13 @@ impl<T: Target> Writer<T> {
     pub(super) async fn repair_alone<B: Table>(
         &self,
         table: &B,
-        documents: &[(DocumentId, Option<Key>)],
+        documents: &[RepairRequest<'_>],
         options: RepairOptions<'_>,
     ) -> Result<RepairReport, RepairError> {
         let mut report = RepairReport { outcomes: Vec::new(), capacity: 0.0 };
         let mut outcomes: Vec<Option<Outcome>> = vec![None; documents.len()];
-        let open = documents.iter().enumerate().map(|(place, (id, key))| {
-            let key = key.as_ref();
-            Open { place, id, key, problem: None, conflicts: 0 }
-        });
+        let open = documents.iter().enumerate();
+        let open = open.map(|(place, &request)| Open { place, request, problem: None, conflicts: 0 });
         let mut open: Vec<Open<'_>> = open.collect();
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
@@ -115,12 +141,12 @@ impl<T: Target> Writer<T> {
         capacity: &mut f64,
         options: RepairOptions<'_>,
     ) -> Result<(), RepairError> {
-        let ids: Vec<&DocumentId> = open.iter().map(|one| one.id).collect();
+        let ids: Vec<&DocumentId> = open.iter().map(|one| one.request.id).collect();
         let states = self.target.read(&ids, Call::until(options.deadline)).await;
         assert_eq!(states.len(), ids.len(), "a target answers every read");
         // The position comes first: an item that is read before it may be older than the document.
         let read_at = (options.now)();
-        let keys: Vec<Key> = open.iter().filter_map(|one| one.key.cloned()).collect();
+        let keys: Vec<Key> = open.iter().filter_map(|one| one.request.key.cloned()).collect();
         let found = match keys.is_empty() {
             true => FoundItems::default(),
             false => table.get(&keys, Consistency::Strong, options.deadline).await?,
@@ -129,27 +155,15 @@ impl<T: Target> Writer<T> {
         let mut items = found.items.into_iter();
         let mut due: Vec<(usize, Replacement)> = Vec::with_capacity(open.len());
         for (at, state) in states.into_iter().enumerate() {
-            let item = open[at].key.and_then(|_| items.next().flatten());
+            let request = open[at].request;
+            let item = request.key.and_then(|_| items.next().flatten());
             match state {
                 Err(problem) => open[at].problem = Some(problem.unless_configuration()?),
                 Ok(state) => {
                     self.check(state.as_ref())?;
-                    // The document of an expired item stays without an item.
-                    let is_kept = options.replication.keeps_expired()
-                        && state.as_ref().is_some_and(|state| state.expired_at.is_some());
-                    if item.is_none() && is_kept {
-                        outcomes[open[at].place] = Some(Outcome::Duplicate);
-                        continue;
-                    }
-                    let content = match &item {
-                        Some(item) => options.replication.content(item),
-                        None => Ok(Content::Tombstone),
-                    };
-                    let replacement = content.map(|content| self.replacement(state, content, open[at].key.is_some()));
-                    match replacement {
-                        Ok(Some(replacement)) => due.push((at, replacement)),
-                        Ok(None) => outcomes[open[at].place] = Some(Outcome::Duplicate),
-                        Err(error) => outcomes[open[at].place] = Some(Outcome::Rejected(Problem::Shape(error.into()))),
+                    match self.next_step(state, item.as_ref(), request, options.replication) {
+                        RepairStep::Write(replacement) => due.push((at, replacement)),
+                        RepairStep::End(outcome) => outcomes[open[at].place] = Some(outcome),
                     }
                 }
             }
@@ -157,7 +171,7 @@ impl<T: Target> Writer<T> {
         let writes: Vec<ConditionalWrite<'_>> = due
             .iter()
             .map(|(at, replacement)| ConditionalWrite {
-                id: open[*at].id,
+                id: open[*at].request.id,
                 condition: replacement.condition,
                 content: &replacement.content,
                 version: &replacement.version,
@@ -175,7 +189,7 @@ impl<T: Target> Writer<T> {
         for ((at, _), answer) in due.into_iter().zip(answers) {
             let one = &mut open[at];
             // What this process remembers of the document does not say which changes its content includes.
-            self.states.forget(one.id);
+            self.states.forget(one.request.id);
             match answer {
                 Ok(Written::Done(_)) => outcomes[one.place] = Some(Outcome::Applied),
                 Ok(Written::Conflict) => {
@@ -195,22 +209,53 @@ impl<T: Target> Writer<T> {
         Ok(())
     }
 
-    /// Returns what replaces a state; `None` if there is nothing to write.
-    fn replacement(&self, state: Option<StoredState>, content: Content, has_key: bool) -> Option<Replacement> {
-        let lowest = || Version::lowest(self.generation);
-        match state {
-            // A tombstone all the same: an older change that waits in the queue would bring the item back.
-            None if content == Content::Tombstone && !has_key => None,
-            None => {
-                Some(Replacement { condition: WriteCondition::IfAbsent, version: lowest(), event_time: None, content })
-            }
-            Some(StoredState { version, event_time, position, .. }) => Some(Replacement {
-                condition: WriteCondition::IfUnchanged(position),
-                version: version.unwrap_or_else(lowest),
-                event_time,
-                content,
-            }),
+    /// Decides what replaces a state, or that nothing does.
+    fn next_step(
+        &self,
+        state: Option<StoredState>,
+        item: Option<&Item<'_>>,
+        request: RepairRequest<'_>,
+        replication: &Replication,
+    ) -> RepairStep {
+        let included = request.included;
+        if let (Some(StoredState { version: Some(stored), .. }), Some(included)) = (&state, included)
+            && stored.is_after(&included.version)
+        {
+            return RepairStep::End(Outcome::Stale);
         }
+        // The document of an expired item stays without an item.
+        let expired = state.as_ref().is_some_and(|state| state.expired_at.is_some());
+        let content = match item {
+            Some(item) => replication.content(item),
+            None if expired && replication.keeps_expired() => return RepairStep::End(Outcome::Duplicate),
+            None => Ok(included.map_or(Content::Tombstone, |included| included.removed.clone())),
+        };
+        match content {
+            // A tombstone all the same: an older change that waits in the queue would bring the item back.
+            Ok(Content::Tombstone) if state.is_none() && request.key.is_none() => RepairStep::End(Outcome::Duplicate),
+            Ok(content) => RepairStep::Write(self.replacement(state, included, content)),
+            Err(error) => RepairStep::End(Outcome::Rejected(Problem::Shape(error.into()))),
+        }
+    }
+
+    /// Returns what replaces a state.
+    fn replacement(
+        &self,
+        state: Option<StoredState>,
+        included: Option<&IncludedChanges>,
+        content: Content,
+    ) -> Replacement {
+        let (condition, stored, stored_time) = match state {
+            None => (WriteCondition::IfAbsent, None, None),
+            Some(state) => (WriteCondition::IfUnchanged(state.position), state.version, state.event_time),
+        };
+        let (version, event_time) = match (stored, included) {
+            (Some(stored), Some(included)) => (stored.joined(&included.version), included.event_time.max(stored_time)),
+            (None, Some(included)) => (included.version.clone(), included.event_time),
+            (Some(stored), None) => (stored, stored_time),
+            (None, None) => (Version::lowest(self.generation), stored_time),
+        };
+        Replacement { condition, version, event_time, content }
     }
 }
 

@@ -31,6 +31,7 @@ impl IndexNames {
         };
         match (own, second) {
             (Outcome::Failed(problem), _) | (_, Outcome::Failed(problem)) => Outcome::Failed(problem),
+            (Outcome::Unordered, _) | (_, Outcome::Unordered) => Outcome::Unordered,
             (Outcome::Rejected(problem), Outcome::Rejected(_)) => Outcome::Rejected(problem),
             (Outcome::Rejected(problem), _) => in_one(&self.own, problem),
             (_, Outcome::Rejected(problem)) => in_one(&self.second, problem),

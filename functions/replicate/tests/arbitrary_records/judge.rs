@@ -3,6 +3,7 @@
 //! changes.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use driftless::change::{Change, Content, ReadOptions, Record, RecordError};
@@ -12,13 +13,13 @@ use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::function::Deadlines;
 use driftless::function::FunctionError;
+use driftless::function::replicate::{Function, Metrics};
 use driftless::memory::MemoryTarget;
 use driftless::queue::memory::MemoryQueue;
+use driftless::source::RecordSource;
 use driftless::version::Generation;
 use driftless::version::Version;
 use driftless::writer::Writer;
-use replicate::handler::Function;
-use replicate::metrics::Metrics;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -133,6 +134,8 @@ impl Judge {
         let mut metrics = Metrics::new(records.len());
         let (read_options, queue) = (ReadOptions::default(), MemoryQueue::default());
         let function = Function {
+            source: RecordSource::DynamoDbStreams,
+            items: None::<&Infallible>,
             read_options: &read_options,
             writer: Some(&self.writer),
             queue: Some(&queue),
@@ -140,9 +143,8 @@ impl Judge {
         };
         let deadlines = Deadlines::before(Instant::now() + Duration::from_secs(60), Duration::ZERO);
         let answer = function.handle(records, deadlines, &mut metrics).await;
-        let failed = answer.map(|response| {
-            response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect()
-        });
+        let failed = answer
+            .map(|response| response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect());
         let dead_letter = |body: String| match DeadLetterMessage::read(&body).expect("a letter") {
             DeadLetterMessage::Record(dead_letter) => *dead_letter,
             DeadLetterMessage::Range(range) => panic!("{range:?}"),

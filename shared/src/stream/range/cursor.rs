@@ -5,26 +5,33 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodbstreams::types::Record;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{RangeError, RangePage};
+use crate::change::RecordNumber;
 use crate::dead_letter::range::BatchInfo;
-use crate::stream::record_json;
-use crate::version::SequenceNumber;
 
 /// Time for which empty pages may follow each other before a later run must read the range.
 const EMPTY_PAGES_PATIENCE: Duration = Duration::from_secs(30);
 /// Pause after an empty page: five reads a second, as Lambda's own mapping reads a shard.
 const EMPTY_PAGE_PAUSE: Duration = Duration::from_millis(200);
 
+/// Record that a stream's API gives.
+pub(super) trait ShardRecord {
+    /// Returns the sequence number, which is empty if there is none.
+    fn number(&self) -> &str;
+
+    /// Returns the record as Lambda delivers it.
+    fn lambda_json(&self, range: &BatchInfo) -> serde_json::Result<String>;
+}
+
 /// Progress through a range of a real stream.
 #[derive(Debug)]
 pub struct RangeCursor {
     pub(super) range: BatchInfo,
-    start: SequenceNumber,
-    end: SequenceNumber,
+    start: RecordNumber,
+    end: RecordNumber,
     /// Iterator of the next page; absent after the end of the range.
     pub(super) iterator: Option<String>,
     /// Sequence number of the last record that was read.
@@ -42,8 +49,8 @@ impl RangeCursor {
     /// Fails if the message holds no sequence numbers.
     pub(super) fn new(range: &BatchInfo) -> Result<Self, RangeError> {
         let number = |field: &str, text: &str| {
-            SequenceNumber::parse(text)
-                .map_err(|problem| RangeError::Malformed(format!("DDBStreamBatchInfo.{field}: {problem}")))
+            RecordNumber::parse(text)
+                .map_err(|problem| RangeError::Malformed(format!("{}.{field}: {problem}", range.member())))
         };
         Ok(Self {
             range: range.clone(),
@@ -78,16 +85,16 @@ impl RangeCursor {
     /// Fails if pages have been empty for too long, or hold something that is no record.
     pub(super) fn take(
         &mut self,
-        read: Vec<Record>,
+        read: &[impl ShardRecord],
         next: Option<String>,
         now: Instant,
     ) -> Result<RangePage, RangeError> {
         self.iterator = next;
         self.count_empty_page(read.is_empty(), now)?;
         let mut page = RangePage::default();
-        for record in &read {
-            let text = record.dynamodb().and_then(|change| change.sequence_number()).unwrap_or_default();
-            let number = SequenceNumber::parse(text).map_err(|problem| {
+        for record in read {
+            let text = record.number();
+            let number = RecordNumber::parse(text).map_err(|problem| {
                 RangeError::Unavailable(format!("gave a record whose SequenceNumber is wrong: {problem}"))
             })?;
             if number > self.end {
@@ -100,7 +107,7 @@ impl RangeCursor {
             if number < self.start {
                 continue;
             }
-            let json = record_json(record, &self.range.stream_arn).and_then(RawValue::from_string);
+            let json = record.lambda_json(&self.range).and_then(RawValue::from_string);
             page.records.push(json.map_err(|error| RangeError::Malformed(error.to_string()))?);
         }
         if self.end_seen {
@@ -126,9 +133,19 @@ impl RangeCursor {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodbstreams::types::StreamRecord;
-
     use super::*;
+
+    struct Numbered(String);
+
+    impl ShardRecord for Numbered {
+        fn number(&self) -> &str {
+            &self.0
+        }
+
+        fn lambda_json(&self, _: &BatchInfo) -> serde_json::Result<String> {
+            Ok("{}".to_owned())
+        }
+    }
 
     fn cursor(start: u32, end: u32) -> RangeCursor {
         let range = BatchInfo {
@@ -142,9 +159,8 @@ mod tests {
         RangeCursor::new(&range).expect("a range")
     }
 
-    fn records(numbers: &[u32]) -> Vec<Record> {
-        let change = |number: &u32| StreamRecord::builder().sequence_number(number.to_string()).build();
-        numbers.iter().map(|number| Record::builder().dynamodb(change(number)).build()).collect()
+    fn records(numbers: &[u32]) -> Vec<Numbered> {
+        numbers.iter().map(|number| Numbered(number.to_string())).collect()
     }
 
     /// Reads pages in their order, each after the cursor's pause, until one is the last. The shard is closed behind the
@@ -154,7 +170,7 @@ mod tests {
         for (nth, numbers) in pages.iter().enumerate() {
             now += cursor.pause();
             let next = (!closed || nth + 1 < pages.len()).then(|| nth.to_string());
-            let page = cursor.take(records(numbers), next, now)?;
+            let page = cursor.take(&records(numbers), next, now)?;
             count += page.records.len();
             if page.last {
                 return Ok(count);

@@ -4,12 +4,14 @@ use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::error::ProvideErrorMetadata;
 use aws_sdk_dynamodbstreams::operation::get_records::GetRecordsError;
 use aws_sdk_dynamodbstreams::operation::get_shard_iterator::GetShardIteratorError;
-use aws_sdk_dynamodbstreams::types::ShardIteratorType;
+use aws_sdk_dynamodbstreams::types::{Record, ShardIteratorType};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::cursor::ShardRecord;
 use super::{RangeCursor, RangeError, RangePage, RangeReader};
 use crate::aws::{CallError, LazyClient};
 use crate::dead_letter::range::BatchInfo;
+use crate::stream::record_json;
 
 /// DynamoDB's streams, with the environment's credentials and region.
 #[derive(Debug)]
@@ -81,7 +83,7 @@ impl RangeReader for DynamoDbRangeReader {
             return Err(RangeError::Unavailable("gave pages without records until the time was up".to_owned()));
         }
         match self.client.call(deadline, |client| client.get_records().shard_iterator(iterator).send()).await {
-            Ok(answer) => cursor.take(answer.records.unwrap_or_default(), answer.next_shard_iterator, Instant::now()),
+            Ok(answer) => cursor.take(answer.records(), answer.next_shard_iterator.clone(), Instant::now()),
             Err(error) => match error.service() {
                 Some(
                     GetRecordsError::TrimmedDataAccessException(_) | GetRecordsError::ResourceNotFoundException(_),
@@ -97,6 +99,16 @@ impl RangeReader for DynamoDbRangeReader {
 
     fn is_trimmed(&self, cursor: &RangeCursor) -> bool {
         cursor.is_trimmed()
+    }
+}
+
+impl ShardRecord for Record {
+    fn number(&self) -> &str {
+        self.dynamodb().and_then(|change| change.sequence_number()).unwrap_or_default()
+    }
+
+    fn lambda_json(&self, range: &BatchInfo) -> serde_json::Result<String> {
+        record_json(self, &range.stream_arn)
     }
 }
 

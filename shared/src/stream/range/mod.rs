@@ -1,11 +1,17 @@
-//! The records between two sequence numbers of a shard, read again within the 24 hours that a stream keeps them.
+//! The records between two sequence numbers of a shard, read again while a stream keeps them: DynamoDB's for 24 hours,
+//! Kinesis's for 24 hours to 365 days.
 //!
 //! # Layout
-//! - [`RangeReader`]: the interface; [`DynamoDbRangeReader`]: DynamoDB's streams behind it.
+//! - [`RangeReader`]: the interface; [`DynamoDbRangeReader`]: DynamoDB's streams behind it; `kinesis`: those of
+//!   Kinesis; `either`: both (feature `kinesis`).
 //! - `cursor`: progress through a range, without I/O.
 
 mod cursor;
 mod dynamodb;
+#[cfg(feature = "kinesis")]
+mod either;
+#[cfg(feature = "kinesis")]
+mod kinesis;
 
 use std::future::Future;
 
@@ -15,6 +21,10 @@ use tokio::time::Instant;
 use crate::dead_letter::range::BatchInfo;
 pub use cursor::RangeCursor;
 pub use dynamodb::DynamoDbRangeReader;
+#[cfg(feature = "kinesis")]
+pub use either::EitherRangeReader;
+#[cfg(feature = "kinesis")]
+pub use kinesis::KinesisRangeReader;
 
 /// Reason why a range could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

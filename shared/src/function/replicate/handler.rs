@@ -4,32 +4,36 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use aws_lambda_events::streams::DynamoDbEventResponse;
-use driftless::backoff::Backoff;
-use driftless::batch::{Batch, Rejected};
-use driftless::change::ReadOptions;
-use driftless::dead_letter::Sender;
-use driftless::function::clock::now;
-use driftless::function::settings::DEFAULT_ANSWER_MARGIN;
-use driftless::function::{Context, Deadlines, FunctionError};
-use driftless::outcome::Outcome;
-use driftless::queue::Queue;
-use driftless::target::Target;
-use driftless::writer::{ApplyOptions, ApplyReport, Writer};
 use lambda_runtime::LambdaEvent;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
-use crate::dead_letters::{self, SendOptions};
-use crate::metrics::{Metrics, Outbox};
-use crate::response::partial_batch_response;
+use super::dead_letters::{self, SendOptions};
+use super::metrics::{Metrics, Outbox};
+use super::response::{BatchResponse, partial_batch_response};
+use super::trigger::Trigger;
+use crate::backoff::Backoff;
+use crate::batch::{Batch, Rejected};
+use crate::change::ReadOptions;
+use crate::dead_letter::Sender;
+use crate::function::clock::now;
+use crate::function::settings::DEFAULT_ANSWER_MARGIN;
+use crate::function::{Context, Deadlines, FunctionError};
+use crate::outcome::Outcome;
+use crate::queue::Queue;
+use crate::source::RecordSource;
+use crate::table::Table;
+use crate::target::Target;
+use crate::writer::repair::RepairOptions;
+use crate::writer::{ApplyOptions, ApplyReport, Writer};
 
 /// Backoff while a configuration error persists.
 const FIRST_CONFIGURATION_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_CONFIGURATION_PAUSE: Duration = Duration::from_secs(4);
 
-/// A DynamoDB Streams event. Its records are still unparsed, so that a malformed one fails no other.
+/// Event of a stream. Its records are still unparsed, so that a malformed one fails no other.
 #[derive(Debug)]
 pub struct StreamEvent {
     /// Records of the batch, unparsed.
@@ -53,16 +57,17 @@ impl<'de> Deserialize<'de> for StreamEvent {
 ///
 /// # Errors
 /// Fails if nothing is known about the batch. Lambda retries it.
-pub async fn invoke(
+pub async fn invoke<S: Trigger>(
     context: &Context,
     outbox: &Outbox,
+    trigger: &S,
     event: LambdaEvent<StreamEvent>,
-) -> Result<DynamoDbEventResponse, FunctionError> {
+) -> Result<BatchResponse, FunctionError> {
     let records = &event.payload.records;
     let mut metrics = Metrics::new(records.len());
     let margin = context.settings().map_or(DEFAULT_ANSWER_MARGIN, |settings| settings.answer_margin);
     let deadlines = Deadlines::new(event.context.deadline, margin);
-    let result = try_until_mended(context, records, deadlines, &mut metrics).await;
+    let result = try_until_mended(context, trigger, records, deadlines, &mut metrics).await;
     if result.is_err() {
         metrics.fail_all();
     }
@@ -73,17 +78,18 @@ pub async fn invoke(
 
 /// Handles the batch, and retries while only a person can help. An immediate failure would use up Lambda's few retries
 /// in seconds, and drain the stream into the dead-letter queue.
-async fn try_until_mended(
+async fn try_until_mended<S: Trigger>(
     context: &Context,
+    trigger: &S,
     records: &[Box<RawValue>],
     deadlines: Deadlines,
     metrics: &mut Metrics,
-) -> Result<DynamoDbEventResponse, FunctionError> {
+) -> Result<BatchResponse, FunctionError> {
     let mut backoff = Backoff::new(FIRST_CONFIGURATION_PAUSE, LONGEST_CONFIGURATION_PAUSE);
     let mut looked_again = false;
     let mut last: Option<FunctionError> = None;
     loop {
-        let result = deadlines.keep(handle_once(context, records, deadlines, metrics)).await;
+        let result = deadlines.keep(handle_once(context, trigger, records, deadlines, metrics)).await;
         let Err(error) = result else { return result };
         // The previous error says more than the last one, if that only ran out of time.
         let error = if error.is_configuration() { error } else { last.take().unwrap_or(error) };
@@ -106,22 +112,27 @@ async fn try_until_mended(
     }
 }
 
-async fn handle_once(
+async fn handle_once<S: Trigger>(
     context: &Context,
+    trigger: &S,
     records: &[Box<RawValue>],
     deadlines: Deadlines,
     metrics: &mut Metrics,
-) -> Result<DynamoDbEventResponse, FunctionError> {
+) -> Result<BatchResponse, FunctionError> {
     let settings = context.settings()?;
     let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
     context.read_hash_key(deadlines.work).await?;
-    let batch = Batch::read(records, &settings.read_options)?;
+    let source = trigger.source(settings)?;
+    let batch = Batch::read(records, source, &settings.read_options)?;
     let writer = match batch.table_arn()? {
         Some(table) => Some(context.writer(Some(table), deadlines.work).await?),
         None => None,
     };
+    let items = trigger.items(settings);
     let function = Function {
+        source,
         read_options: &settings.read_options,
+        items: items.as_deref(),
         writer: writer.as_deref(),
         queue: context.queue(),
         sender: settings.sender(),
@@ -131,18 +142,22 @@ async fn handle_once(
 
 /// Parts of the function.
 #[derive(Debug, Clone, Copy)]
-pub struct Function<'f, T, Q> {
+pub struct Function<'f, T, Q, B> {
+    /// Source of the records.
+    pub source: RecordSource<'f>,
     /// Settings for reading records.
     pub read_options: &'f ReadOptions,
     /// Writer on the index. Not needed if no record holds a change.
     pub writer: Option<&'f Writer<T>>,
+    /// Table whose items decide between changes that have no order. Without it, such changes fail.
+    pub items: Option<&'f B>,
     /// Queue for dead letters. Without it, rejected records fail.
     pub queue: Option<&'f Q>,
     /// Sender of dead letters.
     pub sender: Sender<'f>,
 }
 
-impl<T: Target, Q: Queue> Function<'_, T, Q> {
+impl<T: Target, Q: Queue, B: Table> Function<'_, T, Q, B> {
     /// Parses the records, applies their changes, sends dead letters, and names the failed records.
     ///
     /// # Errors
@@ -152,8 +167,8 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
         raw: &[Box<RawValue>],
         deadlines: Deadlines,
         metrics: &mut Metrics,
-    ) -> Result<DynamoDbEventResponse, FunctionError> {
-        self.handle_batch(&Batch::read(raw, self.read_options)?, deadlines, metrics).await
+    ) -> Result<BatchResponse, FunctionError> {
+        self.handle_batch(&Batch::read(raw, self.source, self.read_options)?, deadlines, metrics).await
     }
 
     /// Handles a batch whose records are parsed.
@@ -165,10 +180,9 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
         batch: &Batch<'_>,
         deadlines: Deadlines,
         metrics: &mut Metrics,
-    ) -> Result<DynamoDbEventResponse, FunctionError> {
-        let options = ApplyOptions { deadline: deadlines.work, written_at: now() };
+    ) -> Result<BatchResponse, FunctionError> {
         let report = match self.writer {
-            Some(writer) => writer.apply(batch.changes(), options).await?,
+            Some(writer) => self.apply(writer, batch, deadlines.work).await?,
             None => ApplyReport::default(),
         };
         let mut failed = conclude(batch, &report, metrics);
@@ -186,6 +200,26 @@ impl<T: Target, Q: Queue> Function<'_, T, Q> {
         let sent = dead_letters::send(&rejected, &mut failed, options).await;
         metrics.settle(sent, failed.len() as u64);
         partial_batch_response(batch.origins(), failed).map_err(|_| FunctionError::NothingToName)
+    }
+}
+
+impl<T: Target, Q, B: Table> Function<'_, T, Q, B> {
+    /// Applies the changes, and lets items decide between those that have no order.
+    async fn apply(
+        &self,
+        writer: &Writer<T>,
+        batch: &Batch<'_>,
+        deadline: Instant,
+    ) -> Result<ApplyReport, FunctionError> {
+        let options = ApplyOptions { deadline, written_at: now() };
+        let mut report = writer.apply(batch.changes(), options).await?;
+        if report.outcomes.contains(&Outcome::Unordered) {
+            let options = RepairOptions { deadline, now: &now, replication: &self.read_options.replication };
+            let key = |change| batch.key(change);
+            // Boxed, because it is rare, and would enlarge the future of every invocation.
+            Box::pin(writer.decide(self.items, batch.changes(), key, &mut report.outcomes, options)).await?;
+        }
+        Ok(report)
     }
 }
 
@@ -207,5 +241,7 @@ fn conclude(batch: &Batch<'_>, report: &ApplyReport, metrics: &mut Metrics) -> B
     failed
 }
 
+#[cfg(test)]
+mod kinesis_tests;
 #[cfg(test)]
 mod tests;

@@ -8,14 +8,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use driftless::backoff::Backoff;
-use driftless::batch::Rejected;
-use driftless::dead_letter::{DeadLetter, Sender};
-use driftless::function::clock::now;
-use driftless::queue::Queue;
 use futures::StreamExt as _;
 use futures::stream;
 use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::batch::Rejected;
+use crate::dead_letter::{DeadLetter, Sender};
+use crate::function::clock::now;
+use crate::queue::Queue;
 
 const CONCURRENT_SENDS: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

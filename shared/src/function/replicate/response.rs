@@ -4,9 +4,25 @@
 //! failure of the whole batch, so none is ever given. If a failed record's own number cannot be read, the response
 //! names the record before it: a retry from there contains both.
 
-use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
-use driftless::change::Origin;
-use driftless::version::SequenceNumber;
+use serde::Serialize;
+
+use crate::change::{Origin, RecordNumber};
+
+/// Response of a function to a batch of a stream's records.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchResponse {
+    /// Records that Lambda must deliver again, the lowest first.
+    pub batch_item_failures: Vec<BatchItemFailure>,
+}
+
+/// Record that Lambda must deliver again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchItemFailure {
+    /// Sequence number of the record, as Lambda knows it.
+    pub item_identifier: String,
+}
 
 /// Error for a failed record without a readable number, with none before it either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,20 +35,15 @@ pub struct NothingToName;
 pub fn partial_batch_response(
     origins: &[Origin],
     failed: impl IntoIterator<Item = usize>,
-) -> Result<DynamoDbEventResponse, NothingToName> {
+) -> Result<BatchResponse, NothingToName> {
     let mut numbers = failed
         .into_iter()
         .map(|place| origins[..=place].iter().rev().find_map(|o| o.sequence_number.as_ref()).ok_or(NothingToName))
         .collect::<Result<Vec<_>, _>>()?;
-    numbers.sort_by_cached_key(|number| SequenceNumber::parse(number).ok());
+    numbers.sort_by_cached_key(|number| RecordNumber::parse(number).ok());
     numbers.dedup();
-    let mut response = DynamoDbEventResponse::default();
-    response.batch_item_failures.extend(numbers.into_iter().map(|number| {
-        let mut failure = DynamoDbBatchItemFailure::default();
-        failure.item_identifier = Some(number.clone());
-        failure
-    }));
-    Ok(response)
+    let failure = |number: &String| BatchItemFailure { item_identifier: number.clone() };
+    Ok(BatchResponse { batch_item_failures: numbers.into_iter().map(failure).collect() })
 }
 
 #[cfg(test)]
@@ -57,6 +68,13 @@ mod tests {
             &[0, 1],
             r#"{"batchItemFailures":[{"itemIdentifier":"9900"},{"itemIdentifier":"10000"}]}"#,
         );
+    }
+
+    #[test]
+    fn numbers_of_kinesis_compare_as_numbers_too() {
+        let [low, high] = ["9", "1"].map(|first| format!("{first}{}", "0".repeat(55 + usize::from(first == "1"))));
+        let expect = format!(r#"{{"batchItemFailures":[{{"itemIdentifier":"{low}"}},{{"itemIdentifier":"{high}"}}]}}"#);
+        check(&[Some(&*high), Some(&*low)], &[0, 1], &expect);
     }
 
     #[test]

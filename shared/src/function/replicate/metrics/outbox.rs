@@ -7,11 +7,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use driftless::function::clock::now;
-use driftless::time::Timestamp;
-
 use super::Metrics;
 use super::line::{self, MOST_VALUES};
+use crate::function::clock::now;
+use crate::time::Timestamp;
 
 /// Minimum time between two lines that are not urgent.
 const PERIOD_MS: u64 = 1_000;
@@ -109,10 +108,10 @@ impl Sum {
 mod tests {
     use std::time::Duration;
 
-    use driftless::outcome::OutcomeCounts;
     use serde_json::Value;
 
     use super::*;
+    use crate::outcome::OutcomeCounts;
 
     /// A whole minute, in milliseconds since the epoch.
     const MINUTE: u64 = 1_768_469_460_000;

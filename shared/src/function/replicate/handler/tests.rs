@@ -1,16 +1,18 @@
 //! Guarantees of the handler, on the target in memory with scripted faults.
 
-use driftless::change::ChangeKind;
-use driftless::dead_letter::DeadLetterMessage;
-use driftless::function::Settings;
-use driftless::memory::{Fault, MemoryTarget};
-use driftless::queue::memory::{MemoryQueue, SendFault};
-use driftless::testing::{EVENT_SECOND, RecordBuilder};
-use driftless::version::Generation;
+use std::convert::Infallible;
+
 use lambda_runtime::Diagnostic;
-use tokio::time::Instant;
 
 use super::*;
+use crate::change::ChangeKind;
+use crate::dead_letter::DeadLetterMessage;
+use crate::function::Settings;
+use crate::function::replicate::DynamoDbStreams;
+use crate::memory::{Fault, MemoryTarget};
+use crate::queue::memory::{MemoryQueue, SendFault};
+use crate::testing::{EVENT_SECOND, RecordBuilder};
+use crate::version::Generation;
 
 fn insert(key: &str, sequence: u64) -> Box<RawValue> {
     RecordBuilder::insert(key, sequence).raw()
@@ -37,12 +39,18 @@ impl Process {
         let read_options = ReadOptions::default();
         let queue = self.queue.as_ref();
         let sender = Sender { index: "i", function_version: "1" };
-        let function = Function { read_options: &read_options, writer: Some(&self.writer), queue, sender };
+        let function = Function {
+            source: RecordSource::DynamoDbStreams,
+            read_options: &read_options,
+            writer: Some(&self.writer),
+            items: None::<&Infallible>,
+            queue,
+            sender,
+        };
         let deadlines = Deadlines::before(Instant::now() + Duration::from_millis(10_400), Duration::from_millis(400));
         let result = function.handle(records, deadlines, &mut metrics).await;
-        let failures = result.map(|response| {
-            response.batch_item_failures.into_iter().map(|failure| failure.item_identifier.expect("a number")).collect()
-        });
+        let failures = result
+            .map(|response| response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect());
         (failures, serde_json::from_slice(&metrics.line("i")).expect("JSON"))
     }
 
@@ -229,9 +237,11 @@ async fn a_wrong_configuration_is_the_answer_of_every_invocation_when_its_time_i
     let context = Context::new(Settings::from_env(&|_| None));
     let event = StreamEvent { records: vec![insert("a", 1)] };
     let mut lambda = lambda_runtime::Context::default();
-    lambda.deadline = driftless::function::clock::now().as_millis() + 300_000;
+    lambda.deadline = crate::function::clock::now().as_millis() + 300_000;
     let started = Instant::now();
-    let error = invoke(&context, &Outbox::default(), LambdaEvent::new(event, lambda)).await.expect_err("wrong");
+    let error = invoke(&context, &Outbox::default(), &DynamoDbStreams, LambdaEvent::new(event, lambda))
+        .await
+        .expect_err("wrong");
     // Four immediate attempts would drain a stream into the dead-letter queue.
     assert!((290..300).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     let diagnostic = Diagnostic::from(error);

@@ -7,15 +7,15 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use driftless::function::clock::now;
-use driftless::function::metrics::{append, format, system_time};
-use driftless::time::Timestamp;
 use metrique_writer::unit::{AsCount, NegativeScale};
 use metrique_writer::value::MetricFlags;
 use metrique_writer::{Entry, Observation, Unit, Value, ValueWriter};
 use metrique_writer_format_emf::Emf;
 
 use super::Metrics;
+use crate::function::clock::now;
+use crate::function::metrics::{append, format, system_time};
+use crate::time::Timestamp;
 
 /// CloudWatch's limit for the values of one metric in a line ("Target members" in "Specification: Embedded metric
 /// format"). It takes no metric from a line with more.
@@ -117,9 +117,8 @@ fn in_hundredths(time: Duration) -> Observation {
 
 #[cfg(test)]
 mod tests {
-    use driftless::outcome::OutcomeCounts;
-
     use super::*;
+    use crate::outcome::OutcomeCounts;
 
     #[test]
     fn one_line_names_every_metric_with_its_unit() {

@@ -9,11 +9,11 @@ mod outbox;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use driftless::change::Change;
-use driftless::outcome::{Outcome, OutcomeCounts};
-use driftless::time::Timestamp;
-
 pub use outbox::Outbox;
+
+use crate::change::Change;
+use crate::outcome::{Outcome, OutcomeCounts};
+use crate::time::Timestamp;
 
 /// Outcomes of the records of one or several invocations. Each record counts in exactly one of applied, duplicate,
 /// stale, superseded, rejected and failed.
@@ -43,7 +43,7 @@ impl Metrics {
     pub fn count(&mut self, change: &Change, outcome: &Outcome, now: Timestamp) {
         match (outcome, change.event_time) {
             // A sent dead letter decides between the two: see `settle`.
-            (Outcome::Rejected(_) | Outcome::Failed(_), _) => return,
+            (Outcome::Rejected(_) | Outcome::Unordered | Outcome::Failed(_), _) => return,
             (Outcome::Applied, Some(event_time)) => {
                 let lag = now.millis_since(event_time);
                 self.lags_ms = vec![self.lags_ms.pop().unwrap_or_default().max(lag)];

@@ -1,0 +1,135 @@
+//! Record of a Kinesis stream → change. DynamoDB's own record is JSON in the record's data, base64 around it.
+//!
+//! It differs from a record of DynamoDB Streams: there is no sequence number, no stream view type, and no ARN. Its time
+//! makes the version, and its `eventID` tells duplicates. Its table is named, so a stream that carries a second table
+//! is noticed. What Kinesis adds (shard, sequence number, partition key) says nothing about the change. The sequence
+//! number names the record to Lambda, and a partition key may be absent.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::member::{RecordError, malformed, text};
+use super::record_number::RecordNumber;
+use super::{Change, Origin, RawChange, RawRecord, ReadOptions, Record, damaged, event_time, object, parts, required};
+use crate::outcome::ConfigurationError;
+use crate::version::{ChangeTime, Version};
+
+/// Value of `eventSource` in the records of a Kinesis stream.
+pub const EVENT_SOURCE: &str = "aws:kinesis";
+/// First bytes of an aggregated record of the Kinesis Producer Library ("KPL aggregated record format").
+const AGGREGATED: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
+
+#[derive(Deserialize)]
+struct StreamedRecord<'a> {
+    #[serde(borrow, default, rename = "eventID")]
+    event_id: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "eventSource")]
+    event_source: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    kinesis: Option<Payload<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Payload<'a> {
+    #[serde(borrow, default, rename = "sequenceNumber")]
+    sequence_number: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+}
+
+/// Reads one record of a Kinesis stream that carries the changes of this table.
+#[must_use]
+pub fn read(json: &str, table_arn: &str, read_options: &ReadOptions) -> Record {
+    let Ok(record) = serde_json::from_str::<StreamedRecord<'_>>(json) else {
+        let problem = "cannot be read as a record of a Kinesis stream".to_owned();
+        return Record { origin: Origin::default(), change: Err(malformed("record", problem)) };
+    };
+    let number = record.kinesis.as_ref().and_then(|payload| payload.sequence_number).and_then(text);
+    let mut origin = Origin {
+        event_id: record.event_id.and_then(text).map(Cow::into_owned),
+        sequence_number: number.filter(|number| RecordNumber::is_one(number)).map(Cow::into_owned),
+        table_arn: None,
+    };
+    let change = change(&record, table_arn, read_options, &mut origin);
+    Record { origin, change }
+}
+
+/// Returns DynamoDB's own record in the data of a record; `None` if there is none.
+#[must_use]
+pub(crate) fn inner(json: &str) -> Option<String> {
+    let record: StreamedRecord<'_> = serde_json::from_str(json).ok()?;
+    data(record.kinesis.as_ref()?).ok()
+}
+
+/// Reads the change, and notes in `origin` what DynamoDB's own record says of itself.
+fn change(
+    record: &StreamedRecord<'_>,
+    table_arn: &str,
+    read_options: &ReadOptions,
+    origin: &mut Origin,
+) -> Result<Change, RecordError> {
+    let source = required("eventSource", record.event_source)?;
+    if source != EVENT_SOURCE {
+        let expected = "Kinesis Data Streams (aws:kinesis)";
+        return Err(ConfigurationError::EventSource { found: source.into_owned(), expected }.into());
+    }
+    let payload = record.kinesis.as_ref().ok_or_else(|| malformed("kinesis", "missing".to_owned()))?;
+    let json = data(payload)?;
+    let Some(record) = object(&json) else {
+        let (found, error) = damaged::explain(&json);
+        origin.event_id = found.event_id.or_else(|| origin.event_id.take());
+        return Err(error);
+    };
+    let event_id = required("eventID", record.event_id)?;
+    origin.event_id = Some(event_id.clone().into_owned());
+    let table = required("tableName", record.table_name)?;
+    if table_arn.split_once(":table/").is_none_or(|(_, expected)| expected != table) {
+        return Err(ConfigurationError::OtherTable { found: table.into_owned(), expected: table_arn.to_owned() }.into());
+    }
+    origin.table_arn = Some(table_arn.to_owned());
+    let Some(change) = &record.dynamodb else { return Err(malformed("dynamodb", "missing".to_owned())) };
+    if event_id.is_empty() {
+        return Err(malformed("eventID", "empty".to_owned()));
+    }
+    let version = Version::from_kinesis(read_options.generation, time(change)?, &event_id);
+    read_change(&record, change, version, read_options)
+}
+
+fn read_change(
+    record: &RawRecord<'_>,
+    change: &RawChange<'_>,
+    version: Version,
+    read_options: &ReadOptions,
+) -> Result<Change, RecordError> {
+    let (id, kind, content) = parts(record, change, read_options)?;
+    Ok(Change { id, version, event_time: event_time(change), read_at: None, kind, content })
+}
+
+fn time(change: &RawChange<'_>) -> Result<ChangeTime, RecordError> {
+    let field = "dynamodb.ApproximateCreationDateTime";
+    let time = change.approximate_creation_date_time.ok_or_else(|| malformed(field, "missing".to_owned()))?;
+    let precision = match change.precision {
+        Some(precision) => Some(required("dynamodb.ApproximateCreationDateTimePrecision", Some(precision))?),
+        None => None,
+    };
+    ChangeTime::parse(time.get(), precision.as_deref()).map_err(|error| malformed(field, error.to_string()))
+}
+
+/// Decodes the data of a record as text.
+fn data(payload: &Payload<'_>) -> Result<String, RecordError> {
+    let field = "kinesis.data";
+    let bytes = BASE64_STANDARD.decode(&*required(field, payload.data)?);
+    let bytes = bytes.map_err(|_| malformed(field, "expected base64".to_owned()))?;
+    if bytes.starts_with(&AGGREGATED) {
+        let problem = "holds an aggregated record of the Kinesis Producer Library, and DynamoDB writes none".to_owned();
+        return Err(malformed(field, problem));
+    }
+    String::from_utf8(bytes).map_err(|_| malformed(field, "expected JSON in UTF-8".to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

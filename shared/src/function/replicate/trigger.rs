@@ -1,0 +1,56 @@
+//! Difference between the functions that replicate: the stream behind their trigger.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::function::{FunctionError, Settings};
+use crate::source::RecordSource;
+use crate::table::{Consistency, FoundItems, ItemPage, Key, KeySchema, PageRequest, Table, TableError};
+
+/// Stream behind a function's trigger.
+pub trait Trigger: Sync {
+    /// Table with the items.
+    type Items: Table;
+
+    /// Returns the source of the function's records.
+    ///
+    /// # Errors
+    /// Fails if a setting is missing.
+    fn source<'s>(&self, settings: &'s Settings) -> Result<RecordSource<'s>, FunctionError>;
+
+    /// Returns the table whose items decide between changes that have no order; `None` if all changes have one.
+    fn items(&self, settings: &Settings) -> Option<Arc<Self::Items>>;
+}
+
+/// Trigger by DynamoDB Streams. Sequence numbers order all changes, so no item is read.
+#[derive(Debug, Clone, Copy)]
+pub struct DynamoDbStreams;
+
+impl Trigger for DynamoDbStreams {
+    type Items = Infallible;
+
+    fn source<'s>(&self, _: &'s Settings) -> Result<RecordSource<'s>, FunctionError> {
+        Ok(RecordSource::DynamoDbStreams)
+    }
+
+    fn items(&self, _: &Settings) -> Option<Arc<Infallible>> {
+        None
+    }
+}
+
+/// The table of a function that reads none.
+impl Table for Infallible {
+    async fn describe(&self, _: Instant) -> Result<KeySchema, TableError> {
+        match *self {}
+    }
+
+    async fn page(&self, _: PageRequest<'_>, _: Instant) -> Result<ItemPage, TableError> {
+        match *self {}
+    }
+
+    async fn get(&self, _: &[Key], _: Consistency, _: Instant) -> Result<FoundItems, TableError> {
+        match *self {}
+    }
+}
