@@ -131,8 +131,9 @@ def svg(title, lines):
     x = MARGIN
     for number, (name, points) in enumerate(lines):
         colour = COLOURS[number % len(COLOURS)]
+        dash = ' stroke-dasharray="5 4"' if number == 2 else ""  # A maximum lies on the percentile below it.
         path = " ".join(f"{MARGIN + wide * second / (SECONDS + 10):.1f},{24 + high * (1 - value / top):.1f}" for second, value in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"{dash}/>')
         if len(points) == 1:  # No line.
             parts += [f'<circle cx="{point[0]}" cy="{point[1]}" r="4" fill="{colour}"/>' for point in [path.split(",")]]
         parts.append(f'<rect x="{x}" y="{24 + high + 22}" width="9" height="9" fill="{colour}"/>'
