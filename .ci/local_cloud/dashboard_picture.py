@@ -47,6 +47,8 @@ def load(stack):
     """Writes for a while, with a blocked index and refused items on the way; gives the queue's length by second."""
     began, queue, number = time.time(), [], 5_000
     index = next(iter(stack.engine("activity/_alias")))
+    strict = {"type": "date", "ignore_malformed": False}
+    stack.engine(f"{index}/_mapping", "PUT", {"properties": {"promised": strict}})
 
     def second_of():
         return time.time() - began
@@ -65,7 +67,7 @@ def load(stack):
             number += 1
             stack.put(number % 40 + 5_000 if number % 3 == 0 else number)
         if int(second) in POISON:
-            stack.put(number, note={"M": {"not": {"S": "a text"}}})
+            stack.put(number, promised={"S": "next Tuesday"})
         time.sleep(max(0.0, second + 1 - second_of()))
     blocker.join()
     return queue
@@ -76,9 +78,8 @@ def own_samples(stack, began):
     logs, samples = stack.client("logs"), {}
     for group in logs.describe_log_groups()["logGroups"]:
         name = group["logGroupName"]
-        for stream in logs.describe_log_streams(logGroupName=name)["logStreams"]:
-            events = logs.get_log_events(logGroupName=name, logStreamName=stream["logStreamName"], startFromHead=True, limit=10_000)
-            for event in events["events"]:
+        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=name, startTime=int(began * 1_000)):
+            for event in page["events"]:
                 for line in filter(lambda line: line.startswith('{"_aws"'), event["message"].splitlines()):
                     add_line(json.loads(line), began, samples)
     return samples
@@ -130,8 +131,11 @@ def svg(title, lines):
     x = MARGIN
     for number, (name, points) in enumerate(lines):
         colour = COLOURS[number % len(COLOURS)]
+        dash = ' stroke-dasharray="5 4"' if number == 2 else ""  # A maximum lies on the percentile below it.
         path = " ".join(f"{MARGIN + wide * second / (SECONDS + 10):.1f},{24 + high * (1 - value / top):.1f}" for second, value in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"{dash}/>')
+        if len(points) == 1:  # No line.
+            parts += [f'<circle cx="{point[0]}" cy="{point[1]}" r="4" fill="{colour}"/>' for point in [path.split(",")]]
         parts.append(f'<rect x="{x}" y="{24 + high + 22}" width="9" height="9" fill="{colour}"/>'
                      f'<text x="{x + 12}" y="{24 + high + 30}">{html.escape(name)}</text>')
         x += 24 + 6 * len(name)

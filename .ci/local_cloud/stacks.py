@@ -122,6 +122,7 @@ def a_switch_to_kinesis(cloud):
     assert mapping["EventSourceArn"] == after["KinesisStreamArn"], mapping
     assert cloud.variables("driftless-verify")["GENERATION"] == "2"
     assert "Replicate" not in cloud.resources(), cloud.resources()
+    assert mapping["StartingPosition"] == "TRIM_HORIZON", mapping
 
 
 def a_bucket_and_a_key(cloud):
