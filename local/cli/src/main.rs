@@ -6,7 +6,7 @@
 //!   rooms of those names.
 //! - `check`: a configuration of documents, without writing; `find`: the places where an item's data still is.
 //! - `replicate`, `backfill`, `verify`, `purge`, `reindex`: commands on a table and its index, which `pair` finds;
-//!   `selection`: their items and progress; `resumed`: work that Ctrl-C does not lose.
+//!   `selection`: their items and progress; `resumed`: work that Ctrl-C does not lose; `live`: the page of `replicate`.
 //! - `demo` and `bench` are whole in their own crates, arguments included.
 
 mod backfill;
@@ -15,6 +15,7 @@ mod daemon;
 mod down;
 mod find;
 mod letters;
+mod live;
 mod load;
 mod mapping;
 mod pair;
