@@ -18,9 +18,11 @@ import tempfile
 import threading
 import time
 
+import small_png
+
 DEMO = ["cargo", "demo", "--page", "--items", "1000"]
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-DESKTOP = {"width": 1180, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+DESKTOP = {"width": 1000, "height": 900, "deviceScaleFactor": 1, "mobile": False}
 TROUBLES = ["kill", "again", "poison", "engine", "stream"]
 # Compiling included, where nothing is compiled yet.
 OPENS_WITHIN = 1500
@@ -66,7 +68,7 @@ class Browser:
         # The browser reads commands from descriptor 3 and writes to 4: JSON, each ended by a zero byte.
         reader, self.to_browser = os.pipe()
         self.from_browser, writer = os.pipe()
-        arguments = [program, "--headless", "--remote-debugging-pipe", f"--user-data-dir={profile}", "--hide-scrollbars"]
+        arguments = [program, "--headless", "--remote-debugging-pipe", f"--user-data-dir={profile}", "--hide-scrollbars", "--disable-lcd-text"]
         arguments += ["--no-first-run", "--disable-gpu", "--disable-dev-shm-usage", "about:blank"]
         if os.geteuid() == 0:
             arguments.append("--no-sandbox")
@@ -161,7 +163,7 @@ class Browser:
     def picture(self, file):
         self.evaluate("window.scrollTo(0, 0)")
         png = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=False)["data"]
-        file.write_bytes(base64.b64decode(png))
+        file.write_bytes(small_png.small(base64.b64decode(png)))
         print(f"{file}: {file.stat().st_size / 1000:.0f} KB", flush=True)
 
     def stop(self):
@@ -238,7 +240,7 @@ def drive(browser, demo, pictures):
     browser.show(DESKTOP, "light")
     converge(browser, "engine", browser.click, lambda: away(browser, pictures))
     if pictures:
-        browser.show({**DESKTOP, "height": 1060}, "light")
+        browser.show({**DESKTOP, "height": 1390}, "light")
         browser.picture(pictures / "live-page.png")
         browser.show({**PHONE, "height": 1180}, "dark")
         browser.picture(pictures / "live-page-phone.png")
@@ -266,7 +268,7 @@ def letters(browser):
 
 
 def away(browser, pictures):
-    wait("OpenSearch is shown as away", 60, lambda: value(browser, "sides", "documents, as searches see them") == "–")
+    wait("OpenSearch is shown as away", 60, lambda: value(browser, "sides", "documents in searches") == "–")
 
 
 def main():

@@ -259,10 +259,10 @@ async fn a_replication_with_a_page_injects_what_the_users_table_can_bear_and_is_
     for impossible in [Trouble::Poison, Trouble::Engine, Trouble::Stream] {
         assert_eq!(page.order(&format!("/troubles/{impossible}")).await, 409, "{impossible}");
     }
-    for trouble in [Trouble::Kill, Trouble::Again] {
+    for (state, trouble) in [(1, Trouble::Kill), (2, Trouble::Again)] {
         let change = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            scene.put(7, 1).await;
+            scene.put(7, state).await;
         };
         let (state, ()) = tokio::join!(page.converges(trouble, limit), change);
         assert_eq!((&state["proof"]["equal"], &state["proof"]["items"]), (&true.into(), &50.into()), "{state}");

@@ -83,7 +83,7 @@ impl LiveReplication {
             queue: queue.map(|url| Arc::new(queue_at(endpoint.as_deref(), url))),
             freshness: Arc::clone(freshness),
             tally: tally.clone(),
-            queue_use: Mutex::default(),
+            queue_use: Arc::default(),
         };
         let journal = PageJournal::new(|line| console::note(format!("page: {line}")));
         let (desk, orders) = PageDesk::open(args, "cargo local replicate --page", sources, journal).await?;

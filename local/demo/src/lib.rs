@@ -214,7 +214,7 @@ async fn replicate_with(run: &DemoRun<'_>, live: Option<&LiveDemo>) -> Result<Su
     }
     let seconds = started.elapsed().as_secs_f64();
     stage.report_progress(meter, started.elapsed());
-    let recovery = run.whole_recovery(recovery::redrive(stage).await?);
+    let recovery = run.redrive_all().await?;
     let function = stage.counts().await;
     let verify = proof::verify(stage, json!({}), OrphanSearch::Full).await?;
     let summary = Summary::of(args, &written, stage, work, (seconds, run.poison_written(), recovery, verify), function);

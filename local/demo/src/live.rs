@@ -1,6 +1,6 @@
 //! Demo with a page: it goes on until Ctrl-C, with the troubles that somebody at the page injects.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -42,7 +42,7 @@ impl LiveDemo {
             queue: Some(Arc::clone(&stage.queue)),
             freshness: Arc::clone(&stage.freshness),
             tally: stage.tally.clone(),
-            queue_use: Mutex::default(),
+            queue_use: Arc::clone(&run.queue_use),
         };
         let journal = PageJournal::new(|line| console::note(format!("page: {line}")));
         let (desk, orders) = PageDesk::open(&run.args.page, "cargo demo --page", sources, journal).await?;
@@ -56,20 +56,22 @@ impl LiveDemo {
     /// Carries the page's orders out until somebody ends them, there or with Ctrl-C.
     pub(crate) async fn take_orders(&self, run: &DemoRun<'_>) -> Result<()> {
         console::note(format!("the buttons of the page are live: {}; Ctrl-C ends the run", self.desk.url()));
-        let interrupts = tokio::spawn(end_on_interrupt(Arc::clone(&self.desk)));
+        // It goes on to the end of the process, so that the second Ctrl-C is heard whatever the first has ended.
+        tokio::spawn(end_on_interrupt(Arc::downgrade(&self.desk)));
         self.desk.take_orders(&mut *self.orders.lock().await, "replicating", run).await;
-        interrupts.abort();
         Ok(())
     }
 }
 
 /// Ends the orders at the first Ctrl-C, after the trouble that is at work; the second ends the process.
-async fn end_on_interrupt(desk: Arc<PageDesk>) {
+async fn end_on_interrupt(desk: Weak<PageDesk>) {
     if tokio::signal::ctrl_c().await.is_err() {
         return;
     }
     console::note("ending: the stream drains, and verify compares; Ctrl-C again ends at once");
-    desk.end();
+    if let Some(desk) = desk.upgrade() {
+        desk.end();
+    }
     if tokio::signal::ctrl_c().await.is_ok() {
         std::process::exit(INTERRUPTED);
     }

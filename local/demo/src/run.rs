@@ -1,16 +1,15 @@
 //! A run of the demo: what was asked for, its stage and load, and what its troubles have left to count.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::Result;
 use driftless_harness::load::Meter;
 use driftless_harness::services::Services;
 
 use crate::args::Args;
 use crate::first_load::DemoItems;
-use crate::recovery::Recovery;
+use crate::recovery::{self, Recovery};
 use crate::stage::DemoStage;
 
 /// A run, with all that its parts share.
@@ -20,6 +19,8 @@ pub(crate) struct DemoRun<'r> {
     pub(crate) services: &'r Services,
     pub(crate) items: Arc<DemoItems>,
     pub(crate) meter: Arc<Meter>,
+    /// Held by who receives from the dead-letter queue: two readers would hide messages from each other.
+    pub(crate) queue_use: Arc<tokio::sync::Mutex<()>>,
     /// Consequences of troubles, for the summary.
     troubles: Mutex<TroubleCounts>,
 }
@@ -35,7 +36,7 @@ struct TroubleCounts {
 impl<'r> DemoRun<'r> {
     pub(crate) fn new(args: &'r Args, stage: &'r DemoStage, services: &'r Services) -> Self {
         let (items, meter, troubles) = (DemoItems::new(args.poison), Arc::default(), Mutex::default());
-        Self { args, stage, services, items, meter, troubles }
+        Self { args, stage, services, items, meter, queue_use: Arc::default(), troubles }
     }
 
     /// Adds dead letters that a trouble left and a redrive took off the queue.
@@ -58,9 +59,22 @@ impl<'r> DemoRun<'r> {
         number
     }
 
-    /// Adds what the troubles left to what was in the queue at the end.
-    pub(crate) fn whole_recovery(&self, last: Recovery) -> Recovery {
-        self.counts().recovery.and(last)
+    /// Redrives what is in the queue, and adds it to what the troubles left there before.
+    ///
+    /// # Errors
+    /// As [`recovery::redrive`].
+    pub(crate) async fn redrive_all(&self) -> Result<Recovery> {
+        let last = self.redrive().await?;
+        Ok(self.counts().recovery.and(last))
+    }
+
+    /// Redrives what is in the queue.
+    ///
+    /// # Errors
+    /// As [`recovery::redrive`].
+    pub(crate) async fn redrive(&self) -> Result<Recovery> {
+        let _use = self.queue_use.lock().await;
+        recovery::redrive(self.stage).await
     }
 
     /// Seconds in which the engine was away on purpose.

@@ -82,7 +82,7 @@ pub(crate) async fn poison(run: &DemoRun<'_>, journal: &PageJournal) -> Result<(
     letters(run).await?;
     journal.note(format!("{} in the queue, and the stream goes on", counted(POISON_ITEMS, "dead letter")));
     sleep(LOOK).await;
-    let recovery = recovery::redrive(stage).await?;
+    let recovery = run.redrive().await?;
     run.add_recovery(recovery);
     let words = counted(recovery.redriven, "dead letter");
     journal.note(format!("the mapping was mended, and {words} redriven; {} left", recovery.left));

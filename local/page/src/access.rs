@@ -64,7 +64,7 @@ mod tests {
         assert!(!admits(&[]), "no host");
         assert!(!admits(&[("host", "evil.example:4567")]), "a name that was bound to loopback");
         assert!(!admits(&[("host", "127.0.0.1:80")]) && !admits(&[("host", "127.0.0.1")]));
-        for origin in ["http://evil.example", "https://127.0.0.1:4567", "http://127.0.0.1:80", "null", "\u{e9}"] {
+        for origin in ["http://evil.example", "https://127.0.0.1:4567", "http://127.0.0.1:80", "null", ""] {
             assert!(!admits(&[("host", "127.0.0.1:4567"), ("origin", origin)]), "{origin}");
         }
     }

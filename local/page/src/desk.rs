@@ -76,12 +76,6 @@ impl PageDesk {
         &self.server.url
     }
 
-    /// Figures of the run, for who works with the same queue.
-    #[must_use]
-    pub fn sources(&self) -> &PageSources {
-        &self.sources
-    }
-
     /// Says that this run cannot have a trouble.
     pub fn rule_out(&self, trouble: Trouble, reason: &'static str) {
         self.board.offers().impossible.insert(trouble, reason);
@@ -159,10 +153,9 @@ impl PageDesk {
     pub async fn conclude(&self, good: bool, text: &str, subject: &impl PageSubject) {
         self.close("ended");
         self.shown().verdict = Some(VerdictView { good, text: text.to_owned() });
-        let fetched = self.board.fetched.notified();
         self.publish(subject);
         // Nobody needs to look.
-        let _ = timeout(LAST_LOOK, fetched).await;
+        let _ = timeout(LAST_LOOK, self.board.fetched.notified()).await;
     }
 
     fn publish(&self, subject: &impl PageSubject) {

@@ -46,7 +46,7 @@ pub struct PageSources {
     /// Outcomes that the function has counted.
     pub tally: Tally,
     /// Held by who receives from the queue: two readers would hide messages from each other.
-    pub queue_use: Mutex<()>,
+    pub queue_use: Arc<Mutex<()>>,
 }
 
 impl PageSources {
