@@ -12,11 +12,14 @@ use driftless_harness::activity::PARTITION_KEY;
 use driftless_harness::function::{BuildProfile, build_function};
 use driftless_harness::list_dead_letters::{peek, queue_at};
 use driftless_harness::services::{Services, WantedServices, shared};
+use driftless_page::Trouble;
 use opensearch::http::Method;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
+use crate::demo_page::PageClient;
 use crate::loading::{BACKFILL, Scene, VERIFY, key};
 use crate::purge::PURGE;
 use crate::reindex::REINDEX;
@@ -234,6 +237,42 @@ async fn a_stream_is_replicated_until_it_has_drained_and_dead_letters_go_to_the_
     let url = ended.stderr.lines().find_map(|line| line.strip_prefix("dead letters go to ")).expect("a queue");
     let letters = peek(&queue_at(services().sqs_endpoint(), url), 10).await.expect("read");
     assert_eq!(letters.len(), 1, "{letters:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replication_with_a_page_injects_what_the_users_table_can_bear_and_is_proven_equal() {
+    let limit = Duration::from_secs(120);
+    let scene = Scene::new("live").await;
+    let tool = Tool::new(&scene);
+    scene.fill(0..50).await;
+    let mut child = tool.command("replicate", &BINARY, &["--page"]).spawn().expect("the tool runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("standard error")).lines();
+    let url = loop {
+        let line = lines.next_line().await.expect("text").expect("an address");
+        if let Some((_, url)) = line.split_once("the page is at ") {
+            break url.to_owned();
+        }
+    };
+    let rest = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    let page = PageClient::at(&url);
+    page.wait("all is replicated", limit, |state| state["mapping"]["delivered"] == 50).await;
+    for impossible in [Trouble::Poison, Trouble::Engine, Trouble::Stream] {
+        assert_eq!(page.order(&format!("/troubles/{impossible}")).await, 409, "{impossible}");
+    }
+    for (state, trouble) in [(1, Trouble::Kill), (2, Trouble::Again)] {
+        let change = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            scene.put(7, state).await;
+        };
+        let (state, ()) = tokio::join!(page.converges(trouble, limit), change);
+        assert_eq!((&state["proof"]["equal"], &state["proof"]["items"]), (&true.into(), &50.into()), "{state}");
+    }
+    let state = page.wait("both sides are counted", limit, |state| state["sides"]["documents"] == 50).await;
+    assert_eq!((&state["sides"]["items"], &state["lag"]["whole_seconds"]), (&50.into(), &true.into()), "{state}");
+    assert_eq!((&state["mapping"]["killed"], &state["letters"]["waiting"]), (&1.into(), &0.into()), "{state}");
+    assert_eq!(page.order("/end").await, 202);
+    assert!(child.wait().await.expect("an end").success());
+    rest.await.expect("read");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@ use driftless_demo::stage::{DemoStage, Functions};
 use driftless_demo::{Args, proof, replicate, set_up};
 use driftless_harness::services::{Services, WantedServices, shared};
 use driftless_harness::slices::verify::OrphanSearch;
+use driftless_page::PageArgs;
 use opensearch::DeleteParts;
 use serde_json::json;
 
@@ -13,9 +14,9 @@ use crate::loading::{BACKFILL, VERIFY};
 use crate::reindex::REINDEX;
 use crate::streams::{BINARY, REDRIVE};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_demo_shows_an_index_that_is_equal() {
-    let args = Args {
+/// A short demo of a small table, with every fault.
+pub(crate) fn arguments() -> Args {
+    Args {
         rate: 20.0,
         seconds: 4.0,
         items: 400,
@@ -29,17 +30,26 @@ async fn the_demo_shows_an_index_that_is_equal() {
         json: true,
         keep: false,
         release: false,
+        page: PageArgs::default(),
         picture: None,
-    };
-    let functions = Functions {
+    }
+}
+
+pub(crate) fn functions() -> Functions {
+    Functions {
         replicate: BINARY.clone(),
         redrive: REDRIVE.clone(),
         backfill: BACKFILL.clone(),
         verify: VERIFY.clone(),
         reindex: REINDEX.clone(),
-    };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_shows_an_index_that_is_equal() {
+    let args = arguments();
     let services: &Services = shared(WantedServices::default());
-    let stage = set_up(&args, services, functions).await.expect("a stage");
+    let stage = set_up(&args, services, functions()).await.expect("a stage");
     let summary = replicate(&args, &stage, services).await.expect("played");
     assert!(summary.equal && summary.items > 0 && summary.items == summary.documents, "{summary:?}");
     assert_eq!((summary.differences, summary.letters_left), (0, 0), "{summary:?}");

@@ -10,6 +10,7 @@ mod complaints;
 mod convergence;
 mod definition;
 mod demo;
+mod demo_page;
 mod documents;
 mod events;
 mod expiry;

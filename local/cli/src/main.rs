@@ -7,7 +7,7 @@
 //! - `check`: a configuration of documents, without writing; `find`: the places where an item's data still is;
 //!   `compare`: two indexes with each other.
 //! - `replicate`, `backfill`, `verify`, `purge`, `reindex`: commands on a table and its index, which `pair` finds;
-//!   `selection`: their items and progress; `resumed`: work that Ctrl-C does not lose.
+//!   `selection`: their items and progress; `resumed`: work that Ctrl-C does not lose; `live`: the page of `replicate`.
 //! - `demo` and `bench` are whole in their own crates, arguments included.
 
 mod backfill;
@@ -18,6 +18,7 @@ mod down;
 mod find;
 mod kinesis;
 mod letters;
+mod live;
 mod load;
 mod load_over_time;
 mod mapping;

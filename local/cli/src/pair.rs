@@ -145,6 +145,11 @@ impl Pair {
         Ok(config)
     }
 
+    /// Returns `true` if the table is in an AWS account.
+    pub(crate) fn is_in_an_account(&self) -> bool {
+        self.account.is_some()
+    }
+
     /// Returns what interrupted work is about.
     pub(crate) async fn about(&self) -> Value {
         about(&self.facts, self.engine(), &self.index).await

@@ -1,23 +1,26 @@
 //! `local replicate`: brings the changes of any table with a stream into an index, as Lambda would.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use driftless_display::console::{self, ProgressLine};
-use driftless_harness::mapping::record::StreamRecord;
+use driftless_harness::freshness::Freshness;
+use driftless_harness::lag::Lag;
 use driftless_harness::mapping::stream::ChangeStream;
-use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MappingStats, Observe, SinceStream};
+use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MappingFaults, MappingStats, SinceStream};
 use driftless_harness::outcomes::{FunctionCounts, Tally};
 use driftless_harness::replay::LogLine;
 use driftless_harness::words::counted;
+use driftless_page::PageArgs;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::daemon::Daemon;
 use crate::kinesis::KinesisFeed;
+use crate::live::{self, LiveReplication};
 use crate::pair::{Pair, PairArgs};
 use crate::resumed::ended;
 
@@ -57,6 +60,8 @@ pub(crate) struct Args {
     /// End when the stream has drained
     #[arg(long)]
     once: bool,
+    #[command(flatten)]
+    page: PageArgs,
     /// The function's timeout, 1 to 900
     #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout: u64,
@@ -97,7 +102,15 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
         let path = path.to_str().context("read the path of the definition as text")?.to_owned();
         function.environment.insert("INDEX_DEFINITION".to_owned(), path);
     }
-    let (tally, arrivals) = (Tally::default(), Arc::new(Arrivals::default()));
+    let (tally, freshness) = (Tally::default(), Arc::new(Freshness::with(Lag::by_the_stream())));
+    let page = match args.page.page {
+        true => {
+            ensure!(!args.once, "--page goes on until Ctrl-C, and --once ends when the stream has drained: give one");
+            let url = queue.as_ref().map(|(url, _)| url.as_str());
+            Some(LiveReplication::open(&args.page, &pair, url, &freshness, &tally).await?)
+        }
+        false => None,
+    };
     function.stdout_lines = Some(lines(tally.lines()));
     let feed = match args.source {
         ChangeSource::Streams => None,
@@ -115,6 +128,7 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
         maximum_retry_attempts: queue.is_some().then_some(RETRIES),
         bisect_batch_on_function_error: true,
         report_batch_item_failures: true,
+        faults: if page.is_some() { live::FAULTS } else { MappingFaults::default() },
         ..defaults
     };
     let on_failure = queue.map(|(_, queue)| queue);
@@ -123,7 +137,7 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
         stream,
         Arc::new(function),
         on_failure,
-        Some(Arc::clone(&arrivals) as _),
+        Some(Arc::clone(&freshness) as _),
     );
     let mapping = mapping.await?;
     console::note(format!(
@@ -142,10 +156,14 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     let drained = tokio::select! {
         drained = all, if args.once => drained,
         ended = ended() => ended,
-        never = show(&mapping, &tally, &arrivals) => match never {},
+        () = serve(page.as_ref(), &mapping, &freshness) => Ok(()),
+        never = show(&mapping, &tally, &freshness.lag) => match never {},
     };
     mapping.end_idle().await;
     let counts = tally.settled().await;
+    if let Some(page) = &page {
+        page.conclude(&line(&mapping.stats(), &counts, None), &mapping, &freshness).await;
+    }
     let stats = mapping.shutdown().await;
     console::result(line(&stats, &counts, None));
     drained?;
@@ -153,16 +171,24 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     Ok(())
 }
 
-/// Shows counts and lag for ever.
-async fn show(mapping: &EventSourceMapping, tally: &Tally, arrivals: &Arrivals) -> Infallible {
-    let progress = ProgressLine::spinner("waiting for changes");
-    loop {
-        tokio::time::sleep(REFRESH).await;
-        progress.say(line(&mapping.stats(), &tally.counts(), arrivals.lag()));
+/// Serves the page, if there is one, until somebody there ends the replication.
+async fn serve(page: Option<&LiveReplication>, mapping: &EventSourceMapping, freshness: &Freshness) {
+    match page {
+        Some(page) => page.serve(mapping, freshness).await,
+        None => pending().await,
     }
 }
 
-fn line(stats: &MappingStats, counts: &FunctionCounts, lag: Option<Duration>) -> String {
+/// Shows counts and lag for ever.
+async fn show(mapping: &EventSourceMapping, tally: &Tally, lag: &Lag) -> Infallible {
+    let progress = ProgressLine::spinner("waiting for changes");
+    loop {
+        tokio::time::sleep(REFRESH).await;
+        progress.say(line(&mapping.stats(), &tally.counts(), lag.last_ms()));
+    }
+}
+
+fn line(stats: &MappingStats, counts: &FunctionCounts, lag_ms: Option<f64>) -> String {
     let needless = counts.duplicate + counts.stale + counts.superseded;
     let mut line = format!(
         "{} delivered: {} applied, {needless} needless, {} refused; {} under way",
@@ -174,8 +200,8 @@ fn line(stats: &MappingStats, counts: &FunctionCounts, lag: Option<Duration>) ->
     if stats.dead_letters > 0 {
         line = format!("{line}; {}", counted(stats.dead_letters, "on-failure message"));
     }
-    if let Some(lag) = lag {
-        line = format!("{line}; lag {:.1} s", lag.as_secs_f64());
+    if let Some(lag_ms) = lag_ms {
+        line = format!("{line}; lag {:.1} s", lag_ms / 1_000.0);
     }
     line
 }
@@ -196,25 +222,4 @@ fn lines(metrics: UnboundedSender<String>) -> UnboundedSender<String> {
         }
     });
     sender
-}
-
-/// Lag of the change that was delivered last, by DynamoDB's time of it, which has whole seconds.
-#[derive(Debug, Default)]
-struct Arrivals(AtomicU64);
-
-impl Arrivals {
-    fn lag(&self) -> Option<Duration> {
-        let lag_ms = self.0.load(Ordering::Relaxed);
-        (lag_ms > 0).then(|| Duration::from_millis(lag_ms))
-    }
-}
-
-impl Observe for Arrivals {
-    fn delivered(&self, records: &[StreamRecord]) {
-        let Some(last) = records.last() else { return };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let now = u64::try_from(now).unwrap_or(u64::MAX);
-        let arrival = u64::try_from(last.arrival_ms()).unwrap_or_default();
-        self.0.store(now.saturating_sub(arrival).max(1), Ordering::Relaxed);
-    }
 }

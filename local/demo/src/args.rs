@@ -1,10 +1,12 @@
 //! The arguments of `local demo`, and the load and the mapping that follow from them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use driftless_harness::load::Load;
 use driftless_harness::mapping::{MappingConfig, MappingFaults};
+use driftless_page::PageArgs;
 
 use crate::first_load::HeldItems;
 use crate::stage::faults;
@@ -17,6 +19,12 @@ const SET_UP_SECONDS: f64 = 55.0;
 const WORK_SECONDS: f64 = 12.0;
 /// Longest time of backfill and re-index under load.
 const WORK_LIMIT_SECONDS: f64 = 600.0;
+/// Longest run with a page: the load would end after eleven days.
+const PAGE_LIMIT_SECONDS: f64 = 1e6;
+/// Batches that the page's button delivers again.
+const BATCHES_AGAIN: usize = 10;
+/// Time from the process taking the event until the page's button has killed it.
+const KILL_AFTER: Duration = Duration::from_micros(500);
 
 /// Backfill a realistic table and re-index it while it changes, replicate for half a minute with faults, then verify
 #[derive(Clone, Debug, clap::Args)]
@@ -60,6 +68,9 @@ pub struct Args {
     /// Run the functions as they are deployed; to build them takes minutes
     #[arg(long)]
     pub release: bool,
+    /// Page of the run, if it is asked for
+    #[command(flatten)]
+    pub page: PageArgs,
     /// Draw what the terminal shows into this SVG file
     #[arg(long, value_name = "FILE")]
     pub picture: Option<PathBuf>,
@@ -75,7 +86,8 @@ impl Args {
 
     /// The same load from the backfill on. It goes on until it is stopped.
     pub(crate) fn whole_load(&self) -> Load {
-        Load { seconds: WORK_LIMIT_SECONDS + self.seconds, ..self.load() }
+        let seconds = if self.page.page { PAGE_LIMIT_SECONDS } else { WORK_LIMIT_SECONDS + self.seconds };
+        Load { seconds, ..self.load() }
     }
 
     /// Returns about how many writes there are in all.
@@ -98,6 +110,10 @@ impl Args {
         ensure!((0.0..=1.0).contains(&self.poison), "--poison is {}, it must be 0 to 1", self.poison);
         ensure!((0.0..=600.0).contains(&self.outage), "--outage is {}, it must be 0 to 600 seconds", self.outage);
         ensure!((1..=1_000_000).contains(&self.items), "--items is {}, it must be 1 to 1,000,000", self.items);
+        ensure!(
+            self.outage == 0.0 || !self.page.page,
+            "--outage is for a run without --page, which has a button for it"
+        );
         self.load().check()?;
         self.mapping().validate()
     }
@@ -115,9 +131,15 @@ impl Args {
             maximum_retry_attempts: Some(3),
             bisect_batch_on_function_error: true,
             report_batch_item_failures: true,
-            faults: match self.calm {
-                true => MappingFaults::default(),
-                false => faults(self.usual_writes() / self.batch_size.max(1) as u64),
+            faults: match (self.page.page, self.calm) {
+                // All faults are those of the page's buttons.
+                (true, _) => MappingFaults {
+                    redelivered_batches: BATCHES_AGAIN,
+                    kill_after: KILL_AFTER,
+                    ..MappingFaults::default()
+                },
+                (false, true) => MappingFaults::default(),
+                (false, false) => faults(self.usual_writes() / self.batch_size.max(1) as u64),
             },
             ..MappingConfig::default()
         }

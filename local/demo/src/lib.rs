@@ -7,21 +7,26 @@
 //!   counts.
 //! - [`first_load`]: the items that the table holds, and their backfill; [`reindex`]: another mapping under load, and
 //!   [`reader`], who notices nothing of it; [`proof`]: the verify at the end.
-//! - [`freshness`]: lag, and the changes that wait; [`picture`]: the lag, drawn and held against its limit.
+//! - [`picture`]: the lag, drawn and held against its limit.
+//! - `run`: what all parts of a run share; [`current_mapping`]: its event source mapping.
+//! - `live`, `troubles`: the page, and what its buttons do.
 //! - [`recovery`]: an outage on the way, and what is in the dead-letter queue, redriven once it can be.
 //! - [`searches`]: what such a table is replicated for; [`summary`]: the verdict, for people and for machines.
 
 mod args;
+pub mod current_mapping;
 pub mod first_load;
-pub mod freshness;
+mod live;
 pub mod picture;
 pub mod proof;
 pub mod reader;
 pub mod recovery;
 pub mod reindex;
+mod run;
 pub mod searches;
 pub mod stage;
 pub mod summary;
+mod troubles;
 mod warm_up;
 
 use std::convert::Infallible;
@@ -41,7 +46,8 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 pub use args::Args;
-use first_load::DemoItems;
+use live::LiveDemo;
+use run::DemoRun;
 use stage::{DemoStage, Functions, StagePlan};
 use summary::{Summary, Work};
 
@@ -94,10 +100,12 @@ fn announce(args: &Args, existing: &Existing) {
         [service] => format!(", starts {service}"),
         [services @ .., last] => format!(", starts {} and {last}", services.join(", ")),
     };
+    let length = match args.page.page {
+        true => "until Ctrl-C, with a page".to_owned(),
+        false => format!("for {} s: about {:.0} s in all", args.seconds, args.expected_seconds()),
+    };
     console::note(format!(
-        "builds the functions{starts}, backfills and re-indexes a table while it changes, and replicates for {} s: about {:.0} s in all, some minutes more the first time",
-        args.seconds,
-        args.expected_seconds()
+        "builds the functions{starts}, backfills and re-indexes a table while it changes, and replicates {length}, some minutes more the first time"
     ));
     existing.lines().iter().for_each(console::note);
 }
@@ -153,30 +161,64 @@ pub async fn set_up(args: &Args, services: &Services, functions: Functions) -> R
 /// # Errors
 /// Where a service refuses, or table and index differ.
 pub async fn replicate(args: &Args, stage: &DemoStage, services: &Services) -> Result<Summary> {
-    let meter = Arc::new(Meter::default());
-    let items = DemoItems::new(args.poison);
+    replicate_and_tell(args, stage, services, |_| ()).await
+}
+
+/// The same, and tells the address of the page, if one is asked for.
+///
+/// # Errors
+/// As [`replicate`].
+pub async fn replicate_and_tell(
+    args: &Args,
+    stage: &DemoStage,
+    services: &Services,
+    opened: impl FnOnce(&str),
+) -> Result<Summary> {
+    let run = DemoRun::new(args, stage, services);
+    if !args.page.page {
+        return replicate_with(&run, None).await;
+    }
+    let live = LiveDemo::open(&run).await?;
+    opened(live.desk.url());
+    let summary = tokio::select! {
+        summary = replicate_with(&run, Some(&live)) => summary,
+        never = live.desk.refresh(&run) => match never {},
+    };
+    let verdict = match &summary {
+        Ok(summary) => format!("verify: table and index are equal: {}", proof::words(&summary.verify)),
+        Err(_) => "the run failed: the terminal says why".to_owned(),
+    };
+    live.desk.conclude(summary.is_ok(), &verdict, &run).await;
+    summary
+}
+
+/// The same, with a page that is open or without one.
+async fn replicate_with(run: &DemoRun<'_>, live: Option<&LiveDemo>) -> Result<Summary> {
+    let DemoRun { args, stage, meter, .. } = run;
     console::note(format!(
         "writing changes at {} per second; batch size {}, parallelization factor {}",
         args.rate, args.batch_size, args.factor,
     ));
     let started = Instant::now();
     let (written, work) = tokio::select! {
-        written = write_and_work(args, stage, services, (&items, &meter)) => written?,
-        never = show_progress(&meter, stage) => match never {},
+        written = write_and_work(run, live) => written?,
+        never = show_progress(meter, stage) => match never {},
     };
+    if let Some(live) = live {
+        live.desk.close("draining the stream, and comparing table and index");
+    }
     let limit = DRAIN_LIMIT + Duration::from_secs_f64(args.outage);
     {
         let _progress = ProgressLine::spinner("waiting until the stream has drained");
         stage.mapping.wait_until_drained(limit).await.context("wait until the stream has drained")?;
     }
     let seconds = started.elapsed().as_secs_f64();
-    stage.report_progress(&meter, started.elapsed());
-    let recovery = recovery::redrive(stage).await?;
+    stage.report_progress(meter, started.elapsed());
+    let recovery = run.redrive_all().await?;
     let function = stage.counts().await;
     let verify = proof::verify(stage, json!({}), OrphanSearch::Full).await?;
-    let summary =
-        Summary::of(args, &written, stage, work, (seconds, items.poison_written(), recovery, verify), function);
-    print_verdict(args, &summary, stage).await?;
+    let summary = Summary::of(args, &written, stage, work, (seconds, run.poison_written(), recovery, verify), function);
+    print_verdict(run, &summary).await?;
     if let Some(failure) = summary.failure() {
         bail!("{failure}");
     }
@@ -187,9 +229,10 @@ pub async fn replicate(args: &Args, stage: &DemoStage, services: &Services) -> R
 }
 
 /// Prints the verdict, the searches and, where it was asked for, the summary for machines.
-async fn print_verdict(args: &Args, summary: &Summary, stage: &DemoStage) -> Result<()> {
+async fn print_verdict(run: &DemoRun<'_>, summary: &Summary) -> Result<()> {
+    let DemoRun { args, stage, .. } = run;
     let mut lines = summary.lines();
-    lines.push(picture::verdict(&stage.freshness.lag, args.outage));
+    lines.push(picture::verdict(&stage.freshness.lag, run.outage_seconds()));
     lines.push(format!("the lag over time is drawn in {}", picture::draw(&stage.freshness.lag)?));
     lines.extend(searches::run(&stage.engine, &stage.index).await?);
     // A machine reads standard output where it was asked for JSON.
@@ -201,12 +244,8 @@ async fn print_verdict(args: &Args, summary: &Summary, stage: &DemoStage) -> Res
 }
 
 /// Writes the load from the backfill to the end of the stream's own part.
-async fn write_and_work(
-    args: &Args,
-    stage: &DemoStage,
-    services: &Services,
-    (items, meter): (&Arc<DemoItems>, &Arc<Meter>),
-) -> Result<(LoadReport, Work)> {
+async fn write_and_work(run: &DemoRun<'_>, live: Option<&LiveDemo>) -> Result<(LoadReport, Work)> {
+    let DemoRun { args, stage, items, meter, .. } = run;
     let load = args.whole_load();
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async {
@@ -216,26 +255,39 @@ async fn write_and_work(
     let written =
         load::run_until(&load, &stage.tables, &stage.table, Arc::clone(items) as _, Arc::clone(meter), stopped);
     let worked = async {
+        if let Some(live) = live {
+            live.desk.close("backfill and re-index are at work");
+        }
         let work = work_under_load(stage, meter).await?;
-        items.poison();
-        let replicated = async {
-            tokio::time::sleep(Duration::from_secs_f64(args.seconds)).await;
-            drop(stop);
-            Ok(())
-        };
-        let outage = async {
-            match args.outage > 0.0 {
-                true => {
-                    let starts = Duration::from_secs_f64(args.seconds / 4.0);
-                    recovery::outage(services, starts, Duration::from_secs_f64(args.outage)).await
-                }
-                false => Ok(()),
-            }
-        };
-        tokio::try_join!(replicated, outage)?;
-        Ok(work)
+        let begun = Instant::now();
+        match live {
+            Some(live) => live.take_orders(run).await?,
+            None => change_for_a_while(run).await?,
+        }
+        drop(stop);
+        Ok(Work { stream_seconds: begun.elapsed().as_secs_f64(), ..work })
     };
     tokio::try_join!(written, worked)
+}
+
+/// Lets the stream's own part go on for its time, with poison and the outage that was asked for.
+async fn change_for_a_while(run: &DemoRun<'_>) -> Result<()> {
+    let args = run.args;
+    run.items.poison();
+    let replicated = async {
+        tokio::time::sleep(Duration::from_secs_f64(args.seconds)).await;
+        Ok(())
+    };
+    let outage = async {
+        match args.outage > 0.0 {
+            true => {
+                let starts = Duration::from_secs_f64(args.seconds / 4.0);
+                recovery::outage(run.services, starts, Duration::from_secs_f64(args.outage)).await
+            }
+            false => Ok(()),
+        }
+    };
+    tokio::try_join!(replicated, outage).map(drop)
 }
 
 /// Backfills the table and re-indexes it, and begins the lag anew: these two have taken their share of the machine.
@@ -253,7 +305,7 @@ async fn work_under_load(stage: &DemoStage, meter: &Meter) -> Result<Work> {
     let reindex = reindex::run(stage).await?;
     let lag = stage.freshness.lag.take();
     console::note("from here the stream is alone, and the lag is measured anew");
-    Ok(Work { backfill, changes_during_backfill: changes, reindex, lag })
+    Ok(Work { backfill, changes_during_backfill: changes, reindex, lag, stream_seconds: 0.0 })
 }
 
 /// Prints the progress for ever.

@@ -40,6 +40,28 @@ pub struct Recovery {
     pub left: u64,
 }
 
+/// Mapping of the field that poison has a text in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FollowUp {
+    /// A date that is none is kept in the document, and left out of the index's dates.
+    Lenient,
+    /// A document with a date that is none is refused.
+    Strict,
+}
+
+impl Recovery {
+    /// Adds a later one. What is left is what the later one left.
+    pub(crate) fn and(self, later: Self) -> Self {
+        Self {
+            letters: self.letters + later.letters,
+            records: self.records + later.records,
+            ranges: self.ranges + later.ranges,
+            redriven: self.redriven + later.redriven,
+            left: later.left,
+        }
+    }
+}
+
 /// After a while, kills the engine, and starts it again after `length`.
 ///
 /// # Errors
@@ -69,7 +91,8 @@ pub async fn redrive(stage: &DemoStage) -> Result<Recovery> {
     let waiting = counted(entries.len() as u64, "dead letter");
     console::note(format!("{waiting} in the queue, by class, status and field:"));
     causes(&entries).into_iter().for_each(|line| console::note(format!("  {line}")));
-    mend_mapping(stage).await?;
+    console::note("mending the mapping: `follow_up` now ignores what is no date");
+    set_mapping(stage, FollowUp::Lenient).await?;
     for _ in 0..INVOCATIONS {
         let report = invoke(stage.redrive.clone(), &RedriveRequest::default()).await?;
         lines(&report).into_iter().for_each(|line| console::note(format!("redrive: {line}")));
@@ -98,10 +121,10 @@ fn count(entries: &[ListedMessage]) -> (u64, u64) {
     (records.len() as u64, ranges)
 }
 
-/// A date that is none is from now on kept in the document, and left out of the index's dates.
-async fn mend_mapping(stage: &DemoStage) -> Result<()> {
-    console::note("mending the mapping: `follow_up` now ignores what is no date");
-    let mapping = json!({"properties": {"follow_up": {"type": "date", "ignore_malformed": true}}});
+/// Sets how the index takes dates that are none, from now on.
+pub(crate) async fn set_mapping(stage: &DemoStage, dates: FollowUp) -> Result<()> {
+    let lenient = dates == FollowUp::Lenient;
+    let mapping = json!({"properties": {"follow_up": {"type": "date", "ignore_malformed": lenient}}});
     let (indices, index) = (stage.engine.indices(), [stage.index.as_str()]);
     let put = indices.put_mapping(IndicesPutMappingParts::Index(&index)).body(mapping).send();
     let status = put.await.context("mend the mapping")?.status_code();

@@ -12,11 +12,10 @@ use driftless::queue::sqs::SqsQueue;
 use driftless_display::console::{self, ProgressLine};
 use driftless_display::style;
 use driftless_harness::activity::{self, INDEX_DEFINITION, PARTITION_KEY, TABLE};
+use driftless_harness::freshness::Freshness;
 use driftless_harness::function::{BuildProfile, FunctionConfig, build_functions};
 use driftless_harness::load::Meter;
-use driftless_harness::mapping::{
-    DynamoDbStream, EventSourceMapping, MappingConfig, MappingFaults, RetryBackoff, StartingPosition,
-};
+use driftless_harness::mapping::{DynamoDbStream, MappingConfig, MappingFaults, RetryBackoff, StartingPosition};
 use driftless_harness::outcomes::{FunctionCounts, Tally};
 use driftless_harness::services::{
     DYNAMODB_ENDPOINT, SQS_ENDPOINT, STREAMS_ENDPOINT, Services, client_error, dynamodb_client, sqs_client,
@@ -27,8 +26,8 @@ use opensearch::OpenSearch;
 use opensearch::http::transport::Transport;
 use tempfile::TempDir;
 
+use crate::current_mapping::{CurrentMapping, MappingParts};
 use crate::first_load::HeldItems;
-use crate::freshness::Freshness;
 use crate::warm_up;
 
 /// Longest start of the event source mapping.
@@ -81,7 +80,7 @@ pub struct DemoStage {
     /// The index's public name.
     pub index: String,
     /// The event source mapping.
-    pub mapping: EventSourceMapping,
+    pub mapping: CurrentMapping,
     /// Lag of the changes that are done, and age of those that wait.
     pub freshness: Arc<Freshness>,
     /// Outcomes that the function has counted.
@@ -186,14 +185,10 @@ impl DemoStage {
         function.stdout_lines = Some(tally.lines());
         // Nothing of the warm-up counts: this mapping begins behind it.
         let config = MappingConfig { starting_position: StartingPosition::Latest, ..config };
-        let mapping = EventSourceMapping::start_observed(
-            config,
-            stream,
-            Arc::new(function),
-            Some(Arc::clone(&queue) as _),
-            Some(Arc::clone(&freshness) as _),
-        )
-        .await?;
+        let (queue_of_mapping, observer) = (Arc::clone(&queue), Arc::clone(&freshness));
+        let function = Arc::new(function);
+        let parts = MappingParts { config, function, queue: queue_of_mapping, freshness: observer };
+        let mapping = CurrentMapping::start(parts, stream).await?;
         // It stands at the end of the stream once it has read that there is nothing more.
         mapping.wait_until_drained(START_LIMIT).await.context("start the event source mapping")?;
         Ok(Self {
@@ -249,7 +244,7 @@ impl DemoStage {
 
     /// Stops the mapping and its processes.
     pub async fn take_down(self) {
-        self.mapping.shutdown().await;
+        self.mapping.end().await;
     }
 }
 

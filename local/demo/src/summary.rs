@@ -26,6 +26,8 @@ pub struct Work {
     pub reindex: Reindexed,
     /// Lag of the changes meanwhile.
     pub lag: Lag,
+    /// Length of the stream's own part after it.
+    pub stream_seconds: f64,
 }
 
 /// The demo's result. Milliseconds and counts; absent lags mean that no change was seen.
@@ -112,7 +114,7 @@ impl Summary {
         args: &Args,
         written: &LoadReport,
         stage: &DemoStage,
-        Work { backfill, changes_during_backfill, reindex, lag: work_lag }: Work,
+        Work { backfill, changes_during_backfill, reindex, lag: work_lag, stream_seconds }: Work,
         (seconds, poison, recovery, verify): (f64, u64, Recovery, VerifySummary),
         function: FunctionCounts,
     ) -> Self {
@@ -145,7 +147,7 @@ impl Summary {
             lag_p99_second_half_ms: halves.1,
             work_lag_p50_ms: work_lag.quantile_ms(0.5),
             work_lag_p99_ms: work_lag.quantile_ms(0.99),
-            stream_seconds: args.seconds,
+            stream_seconds,
             seconds,
             function,
             invocations: stats.invocations,

@@ -5,7 +5,8 @@
 //! - [`services`]: DynamoDB, SQS and a search engine, started and stopped; [`table`]: a table to write to.
 //! - [`load`]: an open-loop load generator; [`activity`]: realistic items for it.
 //! - [`function`]: a function's process behind the Lambda Runtime API; [`outcomes`]: what it says of its records.
-//! - [`mapping`]: a stream's records into functions, with Lambda's semantics; [`lag`]: how fresh the index is.
+//! - [`mapping`]: a stream's records into functions, with Lambda's semantics; [`lag`], [`freshness`]: how fresh the
+//!   index is.
 //! - [`proxy`]: stands between a function and a service, and goes wrong on purpose.
 //! - [`replay`]: sample events into a function; [`redrive`](mod@redrive): the function that redrives, invoked.
 //! - [`sample`]: records and items, as a configuration of documents makes them.
@@ -18,6 +19,7 @@
 pub mod activity;
 pub mod compare;
 pub mod compare_indexes;
+pub mod freshness;
 pub mod function;
 pub mod lag;
 pub mod list_dead_letters;

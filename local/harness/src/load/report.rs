@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
+use tokio::sync::{RwLock, RwLockWriteGuard};
+use tokio::time::Instant;
 
 use super::schedule::WriteKind;
 
@@ -12,15 +14,29 @@ use super::schedule::WriteKind;
 const DIGITS: u8 = 2;
 const LONGEST_US: u64 = 3_600_000_000;
 
-/// Counters to look at while a load runs.
+/// Counters to look at while a load runs, and the means to hold it.
 #[derive(Debug, Default)]
 pub struct Meter {
     pub(super) due: AtomicU64,
     pub(super) done: AtomicU64,
     pub(super) failed: AtomicU64,
+    /// Written by who holds the load, read before each write.
+    held: RwLock<()>,
 }
 
 impl Meter {
+    /// Holds the load while the guard lives. No write is begun meanwhile, and the schedule goes on later by that time.
+    pub async fn hold(&self) -> RwLockWriteGuard<'_, ()> {
+        self.held.write().await
+    }
+
+    /// Waits while the load is held, and tells for how long it did.
+    pub(super) async fn while_held(&self) -> Duration {
+        let begun = Instant::now();
+        drop(self.held.read().await);
+        begun.elapsed()
+    }
+
     /// Writes whose time has come.
     #[must_use]
     pub fn due(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -84,6 +85,26 @@ async fn a_stopped_load_ends_with_the_writes_that_it_has_begun() {
     let report = run_until(&load, &client, "stopped", items, Arc::clone(&meter), stop).await.unwrap();
     assert!(report.planned > 10 && report.planned < load.writes(), "{report:?}");
     assert_eq!((report.changes(), meter.due(), meter.done()), (report.planned, report.planned, report.planned));
+}
+
+#[tokio::test]
+async fn a_held_load_writes_nothing_and_goes_on_at_its_rate() {
+    const HELD: Duration = Duration::from_millis(600);
+    let (_service, client) = service_with("held").await;
+    let items = Arc::new(PlainItems::of(&client, "held").await.unwrap());
+    let (load, meter) = (Load { rate: 100.0, seconds: 0.5, ..load() }, Arc::new(Meter::default()));
+    let hold = async {
+        let held = meter.hold().await;
+        tokio::time::sleep(HELD).await;
+        assert_eq!(meter.due(), 0, "nothing is begun meanwhile");
+        drop(held);
+    };
+    // In this order: the load is held before its first write is due.
+    let ((), report) = tokio::join!(hold, run(&load, &client, "held", items, Arc::clone(&meter)));
+    let report = report.unwrap();
+    assert_eq!((report.planned, report.failed), (50, 0));
+    // What was held back does not come in one burst afterwards.
+    assert!(report.elapsed > HELD + Duration::from_millis(400), "{:?}", report.elapsed);
 }
 
 #[tokio::test]

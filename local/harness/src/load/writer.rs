@@ -62,15 +62,21 @@ pub async fn run_until(
     });
     let mut turns = Turns::default();
     let mut tasks = JoinSet::new();
-    let start = Instant::now();
+    let begun = Instant::now();
+    // Later by all the time that the load was held.
+    let mut start = begun;
     tokio::pin!(stop);
     for write in WriteSchedule::new(load) {
-        let due = start + write.at;
+        let next = async {
+            sleep_until(start + write.at).await;
+            writer.meter.while_held().await
+        };
         tokio::select! {
             biased;
             () = &mut stop => break,
-            () = sleep_until(due) => {}
+            held = next => start += held,
         }
+        let due = start + write.at;
         report.planned += 1;
         writer.meter.due.fetch_add(1, Ordering::Relaxed);
         let turn = turns.next(write.key);
@@ -82,7 +88,7 @@ pub async fn run_until(
     while let Some(outcome) = tasks.join_next().await {
         add(&mut report, outcome)?;
     }
-    report.elapsed = start.elapsed();
+    report.elapsed = begun.elapsed();
     Ok(report)
 }
 

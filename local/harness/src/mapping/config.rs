@@ -133,7 +133,8 @@ impl RetryBackoff {
 pub struct MappingFaults {
     /// After every so many successful batches, a lane's last batches are delivered again: a lost checkpoint.
     pub redeliver_every: Option<NonZeroU64>,
-    /// Number of batches that such a redelivery repeats, oldest first; zero is taken as one.
+    /// Number of batches that such a redelivery repeats, oldest first; zero is taken as one. Without an interval they
+    /// are kept for a redelivery that is asked for.
     pub redelivered_batches: usize,
     /// At every so many invocations, the process is killed while it works on the event.
     pub kill_during_every: Option<NonZeroU64>,
@@ -141,6 +142,13 @@ pub struct MappingFaults {
     pub kill_after: Duration,
     /// At every so many invocations, the function answers, but its answer is lost and its process is killed.
     pub lose_answer_every: Option<NonZeroU64>,
+}
+
+impl MappingFaults {
+    /// Returns `true` if batches are kept to be delivered again.
+    pub(super) fn redelivers(&self) -> bool {
+        self.redeliver_every.is_some() || self.redelivered_batches > 0
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::{
     on_failure::{Condition, FailureMessage, OnFailure},
     read_ahead::ReadAhead,
     record::{StreamRecord, payload},
+    requested::RequestedFaults,
     response::{Verdict, verdict},
     stats::{Counter, MappingProgress},
     stream::{ShardId, StreamKind},
@@ -44,6 +45,8 @@ pub(super) struct MappingState {
     pub(super) progress: MappingProgress,
     /// Numbers the invocations, for faults on purpose.
     pub(super) attempts: Counter,
+    /// Faults that were asked for and have not happened.
+    pub(super) requested: RequestedFaults,
 }
 
 /// Lane of a shard, with its records and its environment.
@@ -76,11 +79,10 @@ impl Lane {
     /// Delivers until the reader ends, and everything that it read is finished.
     pub(super) async fn run(mut self) {
         while let Some(batch) = self.next_batch().await {
-            match self.shared.config.faults.redeliver_every {
-                Some(every) => self.finish_and_redeliver(batch, every).await,
-                None => {
-                    self.finish(batch).await;
-                }
+            if self.shared.config.faults.redelivers() {
+                self.finish_and_redeliver(batch).await;
+            } else {
+                self.finish(batch).await;
             }
         }
         if let Some(environment) = self.environment.lock().await.take() {
@@ -88,8 +90,8 @@ impl Lane {
         }
     }
 
-    /// As [`finish`](Self::finish), and every so often delivers the last successful batches again.
-    async fn finish_and_redeliver(&mut self, batch: Delivery, every: NonZeroU64) {
+    /// As [`finish`](Self::finish), and every so often, or when asked to, delivers the last successful batches again.
+    async fn finish_and_redeliver(&mut self, batch: Delivery) {
         let shared = Arc::clone(&self.shared);
         let counters = &shared.progress.counters;
         // Held for the whole time, so that the mapping is not drained between a batch and its redelivery.
@@ -100,7 +102,9 @@ impl Lane {
             self.recent.push_back(records);
             let kept = shared.config.faults.redelivered_batches.max(1);
             self.recent.drain(..self.recent.len().saturating_sub(kept));
-            if self.successes.is_multiple_of(every.get()) {
+            let every = shared.config.faults.redeliver_every;
+            let due = every.is_some_and(|every| self.successes.is_multiple_of(every.get()));
+            if due || shared.requested.take_redelivery() {
                 for records in self.recent.clone() {
                     counters.redelivered_batches.add(1);
                     counters.records_in_flight.add(records.len());
@@ -224,7 +228,9 @@ impl Lane {
             sleep(shared.config.invocation_overhead).await;
         }
         let counters = &shared.progress.counters;
-        let fault = due_fault(&shared.config.faults, shared.attempts.add(1));
+        let kill_after = shared.config.faults.kill_after;
+        let fault = due_fault(&shared.config.faults, shared.attempts.add(1))
+            .or_else(|| shared.requested.take_kill().then_some(ProcessFault::KillAfter(kill_after)));
         let invocation = environment.invoke(payload(&batch.records), fault).await?;
         counters.invocations.add(1);
         counters.faults.add(usize::from(fault.is_some()));

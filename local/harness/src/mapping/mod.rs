@@ -12,7 +12,7 @@
 //! - [`batch`], [`response`], `lineage`: the semantics as pure functions.
 //! - `shard`, `lane`: the loops that read a shard and deliver its records; `read_ahead`: how far one may be ahead of
 //!   the other.
-//! - [`on_failure`], `stats`, `config`: what goes in and comes out.
+//! - [`on_failure`], `stats`, `config`: what goes in and comes out; `requested`: faults that are asked for meanwhile.
 //!
 //! Deliberately absent: event filtering, tumbling windows, and checkpoints that outlive the process. A mapping that is
 //! started again starts at its starting position.
@@ -46,6 +46,7 @@ pub mod on_failure;
 mod properties;
 mod read_ahead;
 pub mod record;
+mod requested;
 pub mod response;
 mod shard;
 mod since;
@@ -71,6 +72,7 @@ pub use stats::MappingStats;
 use environments::Environments;
 use lane::MappingState;
 use lineage::Lineage;
+use requested::RequestedFaults;
 use shard::ShardReader;
 use stats::{Counter, MappingProgress};
 use stream::{ChangeStream, ShardId};
@@ -126,6 +128,7 @@ impl EventSourceMapping {
             observer,
             progress: MappingProgress::new(),
             attempts: Counter::default(),
+            requested: RequestedFaults::default(),
         });
         shared.environments.warm_up(warm).await.context("start the function")?;
         let relist = Arc::new(Notify::new());
@@ -163,6 +166,21 @@ impl EventSourceMapping {
             sleep(DRAIN_CHECK_INTERVAL).await;
         }
         Ok(())
+    }
+
+    /// Kills the function's process in the middle of the next invocation.
+    pub fn kill_next(&self) {
+        self.shared.requested.ask_for_kill();
+    }
+
+    /// Delivers the last batches again, after the next one that succeeds. The settings must say how many are kept.
+    pub fn deliver_again(&self) {
+        self.shared.requested.ask_for_redelivery();
+    }
+
+    /// Withdraws the faults that were asked for and have not happened.
+    pub fn withdraw_faults(&self) {
+        self.shared.requested.withdraw();
     }
 
     /// Ends the processes that are idle, as Lambda does, so that they print the metrics that they keep.

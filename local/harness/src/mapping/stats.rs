@@ -67,6 +67,15 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(super) struct Counters { $(pub(super) $name: Counter),* }
 
+        impl MappingStats {
+            /// Adds the counts of a mapping that fed the same function before. The quantiles stay those of this one.
+            #[must_use]
+            pub fn after(self, earlier: &Self) -> Self {
+                let invocation_max = self.invocation_max.max(earlier.invocation_max);
+                Self { $($name: self.$name + earlier.$name,)* invocation_max, ..self }
+            }
+        }
+
         impl Counters {
             fn snapshot(&self) -> MappingStats {
                 MappingStats { $($name: self.$name.get(),)* ..MappingStats::default() }

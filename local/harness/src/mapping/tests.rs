@@ -287,6 +287,24 @@ async fn redelivery_repeats_the_last_batches_and_counts_no_record_twice() {
 }
 
 #[tokio::test]
+async fn a_kill_and_a_redelivery_that_are_asked_for_happen_once() {
+    let bench = always_successful();
+    let faults = MappingFaults { redelivered_batches: 2, ..MappingFaults::default() };
+    let mapping = bench.start(MappingConfig { faults, ..config(1) }).await;
+    bench.push("a b");
+    mapping.wait_until_drained(LIMIT).await.unwrap();
+    mapping.kill_next();
+    mapping.deliver_again();
+    bench.push("c d");
+    mapping.wait_until_drained(LIMIT).await.unwrap();
+    assert_eq!(bench.function.deliveries(), ["a", "b", "c", "c", "b", "c", "d"]);
+    let stats = mapping.shutdown().await;
+    assert_eq!((stats.faults, stats.redelivered_batches, stats.records_delivered), (1, 2, 4));
+    let both = stats.clone().after(&stats);
+    assert_eq!((both.faults, both.records_delivered, both.invocation_max), (2, 8, stats.invocation_max));
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_a_function_error_and_the_batch_comes_again() {
     let bench = always_successful();
     bench.push("a b c");

@@ -1,12 +1,12 @@
-//! Freshness of the index while the demo runs: the lag of changes that are done, and the age of those that wait.
+//! Freshness of the index while changes come: the lag of those that are done, and the age of those that wait.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use driftless_harness::lag::Lag;
-use driftless_harness::mapping::Observe;
-use driftless_harness::mapping::record::{StreamRecord, StreamSequence};
+use crate::lag::Lag;
+use crate::mapping::Observe;
+use crate::mapping::record::{StreamRecord, StreamSequence};
 
 /// Observer of the event source mapping.
 #[derive(Debug, Default)]
@@ -27,6 +27,17 @@ pub struct WaitingChanges {
 }
 
 impl Freshness {
+    /// Freshness by this lag, which is empty.
+    #[must_use]
+    pub fn with(lag: Lag) -> Self {
+        Self { lag: Arc::new(lag), waiting: Mutex::default() }
+    }
+
+    /// Forgets the changes that wait: the mapping that read them is gone.
+    pub fn forget_waiting(&self) {
+        self.records().clear();
+    }
+
     /// Returns the changes that wait now.
     #[must_use]
     pub fn waiting(&self) -> WaitingChanges {
