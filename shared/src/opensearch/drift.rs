@@ -112,7 +112,7 @@ impl Engine {
         definition: &IndexDefinition,
         deadline: Instant,
     ) -> Result<Comparison, EnsureError> {
-        let path = format!("/{index}?filter_path=%2A.mappings%2C%2A.settings");
+        let path = format!("/{index}?filter_path=error%2C%2A.mappings%2C%2A.settings");
         let live = self.get(&path, deadline).await?.ok_or_else(|| self.missing())?;
         Ok(compare(definition, &live[index]))
     }

@@ -207,7 +207,7 @@ impl Engine {
 
     /// Reads the `_meta` of an index's mapping.
     async fn meta(&self, index: &str, deadline: Instant) -> Result<Value, Problem> {
-        let path = format!("/{index}/_mapping?filter_path=%2A.mappings._meta");
+        let path = format!("/{index}/_mapping?filter_path=error%2C%2A.mappings._meta");
         let body = self.send(Request { method: Method::Get, path: &path, body: None }, Wait::until(deadline)).await?;
         let answer: Value = serde_json::from_slice(&body)
             .map_err(|_| Problem::Protocol("the description of a mapping is not JSON".into()))?;
@@ -247,7 +247,7 @@ impl Engine {
         let filter = "%2A.aliases%2C%2A.mappings._meta%2C%2A.mappings._source%2C%2A.mappings._routing\
                       %2C%2A.mappings.properties._driftless%2C%2A.settings.index.derived_source\
                       %2C%2A.settings.index.knn%2C%2A.settings.index.mapping.source%2C%2A.settings.index.mode";
-        let Some(behind) = self.get(&format!("/{public}?filter_path={filter}"), deadline).await? else {
+        let Some(behind) = self.get(&format!("/{public}?filter_path=error%2C{filter}"), deadline).await? else {
             return Ok(None);
         };
         let behind: Vec<(String, Value)> = behind.as_object().cloned().unwrap_or_default().into_iter().collect();
@@ -260,7 +260,8 @@ impl Engine {
         // In a request of its own: IAM policies allow paths that begin with the name, and no list of names. A closed
         // index is found, too: it is written, so it must not be forgotten.
         let prefix = self.index().write_prefix();
-        let written = self.get(&format!("/{prefix}%2A?expand_wildcards=all&filter_path={filter}"), deadline).await?;
+        let written =
+            self.get(&format!("/{prefix}%2A?expand_wildcards=all&filter_path=error%2C{filter}"), deadline).await?;
         let others = written.as_ref().and_then(Value::as_object).cloned().unwrap_or_default().into_iter();
         let checked = |physical: &str, index: &Value, is_public| {
             self.checked(physical, index, is_public).map_err(|problem| self.foreign(problem))
@@ -342,7 +343,7 @@ impl Engine {
     }
 
     pub(super) async fn exists(&self, name: &str, deadline: Instant) -> Result<bool, EnsureError> {
-        Ok(self.get(&format!("/{name}?filter_path=%2A.aliases"), deadline).await?.is_some())
+        Ok(self.get(&format!("/{name}?filter_path=error%2C%2A.aliases"), deadline).await?.is_some())
     }
 
     pub(super) async fn get(&self, path: &str, deadline: Instant) -> Result<Option<Value>, EnsureError> {

@@ -306,7 +306,7 @@ impl Engine {
     /// # Errors
     /// Fails with the engine's problem.
     pub async fn refresh_interval(&self, index: &str, deadline: Instant) -> Result<Option<String>, EnsureError> {
-        let path = format!("/{index}/_settings?filter_path=%2A.settings.index.refresh_interval");
+        let path = format!("/{index}/_settings?filter_path=error%2C%2A.settings.index.refresh_interval");
         let found = self.get(&path, deadline).await?.unwrap_or_default();
         Ok(found[index]["settings"]["index"]["refresh_interval"].as_str().map(str::to_owned))
     }
@@ -376,7 +376,7 @@ impl Engine {
     /// Lists the physical indexes of this name, aliases or not: `NAME-` and six digits, with `_meta.driftless`.
     pub(super) async fn numbered(&self, deadline: Instant) -> Result<Vec<(String, Value)>, EnsureError> {
         let filter = "%2A.aliases%2C%2A.mappings._meta%2C%2A.settings.index.uuid";
-        let path = format!("/{}-%2A?expand_wildcards=all&filter_path={filter}", self.index().public());
+        let path = format!("/{}-%2A?expand_wildcards=all&filter_path=error%2C{filter}", self.index().public());
         let all = self.get(&path, deadline).await?.unwrap_or_default();
         let all = all.as_object().cloned().unwrap_or_default().into_iter();
         Ok(all
