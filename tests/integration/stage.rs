@@ -88,8 +88,6 @@ impl Stage {
         let mut metrics = Metrics::new(raw.len());
         let deadlines = Deadlines::before(Instant::now() + 2 * TIMEOUT, TIMEOUT);
         let answer = function.handle(&raw, deadlines, &mut metrics).await;
-        let answer = answer
-            .map(|response| response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect());
         let letter = |body: String| match DeadLetterMessage::read(&body).expect("a letter") {
             DeadLetterMessage::Record(letter) => *letter,
             DeadLetterMessage::Range(range) => panic!("{range:?}"),

@@ -183,10 +183,9 @@ impl ReplicateFunction {
         let deadline = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + self.timeout;
         let mut context = lambda_runtime::Context::default();
         context.deadline = u64::try_from(deadline.as_millis()).expect("milliseconds");
-        let response = invoke(&self.context, &self.outbox, &DynamoDbStreams, LambdaEvent::new(event, context)).await;
+        let failed = invoke(&self.context, &self.outbox, &DynamoDbStreams, LambdaEvent::new(event, context)).await;
         self.outbox.flush();
-        let response = response?;
-        Ok(response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect())
+        failed
     }
 
     /// Invokes it with a batch, all of which must succeed.

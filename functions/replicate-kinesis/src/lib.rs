@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use aws_lambda_events::streams::KinesisEventResponse;
 use driftless::environment::Misconfigured;
 use driftless::function::replicate::Trigger;
 use driftless::function::{FunctionError, Settings};
@@ -20,6 +21,13 @@ pub struct KinesisDataStream {
 
 impl Trigger for KinesisDataStream {
     type Items = DynamoDbTable;
+    type Response = KinesisEventResponse;
+
+    fn response(failed: Vec<String>) -> KinesisEventResponse {
+        let mut response = KinesisEventResponse::default();
+        response.set_failures(failed);
+        response
+    }
 
     fn source<'s>(&self, settings: &'s Settings) -> Result<RecordSource<'s>, FunctionError> {
         let table_arn = settings.table_arn.as_deref().ok_or_else(|| {

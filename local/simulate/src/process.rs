@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use driftless::dead_letter::Sender;
 use driftless::function::Deadlines;
-use driftless::function::replicate::{Function, Metrics, StreamEvent};
+use driftless::function::replicate::{DynamoDbStreams, Function, Metrics, StreamEvent, Trigger};
 use driftless::source::RecordSource;
 use driftless::testing::TABLE_ARN;
 use driftless::writer::Writer;
@@ -119,11 +119,8 @@ impl<I: SimulatedIndex> Processes<I> {
             sender: SENDER,
         };
         match function.handle(&event.records, deadlines, &mut metrics).await {
-            Ok(mut response) => {
-                let failures = &mut response.batch_item_failures;
-                for failure in failures.iter_mut() {
-                    failure.item_identifier = batch.number_in_stream(std::mem::take(&mut failure.item_identifier));
-                }
+            Ok(failures) => {
+                let mut failures: Vec<_> = failures.into_iter().map(|number| batch.number_in_stream(number)).collect();
                 if !self.world.stands(Guard::FailureReport) {
                     failures.clear();
                 }
@@ -132,6 +129,7 @@ impl<I: SimulatedIndex> Processes<I> {
                 }
                 // Travel time of the answer.
                 sleep(Duration::from_millis(self.world.chance(process.number, u64::MAX - 1, 5))).await;
+                let response = DynamoDbStreams::response(failures);
                 InvocationOutcome::Response(Bytes::from(serde_json::to_vec(&response).expect("a response is JSON")))
             }
             Err(error) => {

@@ -1,5 +1,5 @@
-//! The function without Lambda around it: takes an event, a writer and a deadline, and returns a response. Returns an
-//! error if nothing is known about the batch.
+//! The function without Lambda around it: takes an event, a writer and a deadline, and returns the sequence numbers of
+//! the failed records. Returns an error if nothing is known about the batch.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::dead_letters::{self, SendOptions};
 use super::metrics::{Metrics, Outbox};
-use super::response::{BatchResponse, partial_batch_response};
+use super::response::failed_numbers;
 use super::trigger::Trigger;
 use crate::backoff::Backoff;
 use crate::batch::{Batch, Rejected};
@@ -62,7 +62,7 @@ pub async fn invoke<S: Trigger>(
     outbox: &Outbox,
     trigger: &S,
     event: LambdaEvent<StreamEvent>,
-) -> Result<BatchResponse, FunctionError> {
+) -> Result<Vec<String>, FunctionError> {
     let records = &event.payload.records;
     let mut metrics = Metrics::new(records.len());
     let margin = context.settings().map_or(DEFAULT_ANSWER_MARGIN, |settings| settings.answer_margin);
@@ -84,7 +84,7 @@ async fn try_until_mended<S: Trigger>(
     records: &[Box<RawValue>],
     deadlines: Deadlines,
     metrics: &mut Metrics,
-) -> Result<BatchResponse, FunctionError> {
+) -> Result<Vec<String>, FunctionError> {
     let mut backoff = Backoff::new(FIRST_CONFIGURATION_PAUSE, LONGEST_CONFIGURATION_PAUSE);
     let mut looked_again = false;
     let mut last: Option<FunctionError> = None;
@@ -118,7 +118,7 @@ async fn handle_once<S: Trigger>(
     records: &[Box<RawValue>],
     deadlines: Deadlines,
     metrics: &mut Metrics,
-) -> Result<BatchResponse, FunctionError> {
+) -> Result<Vec<String>, FunctionError> {
     let settings = context.settings()?;
     let deadlines = deadlines.checked().map_err(FunctionError::Misconfigured)?;
     context.read_hash_key(deadlines.work).await?;
@@ -167,7 +167,7 @@ impl<T: Target, Q: Queue, B: Table> Function<'_, T, Q, B> {
         raw: &[Box<RawValue>],
         deadlines: Deadlines,
         metrics: &mut Metrics,
-    ) -> Result<BatchResponse, FunctionError> {
+    ) -> Result<Vec<String>, FunctionError> {
         self.handle_batch(&Batch::read(raw, self.source, self.read_options)?, deadlines, metrics).await
     }
 
@@ -180,7 +180,7 @@ impl<T: Target, Q: Queue, B: Table> Function<'_, T, Q, B> {
         batch: &Batch<'_>,
         deadlines: Deadlines,
         metrics: &mut Metrics,
-    ) -> Result<BatchResponse, FunctionError> {
+    ) -> Result<Vec<String>, FunctionError> {
         let report = match self.writer {
             Some(writer) => self.apply(writer, batch, deadlines.work).await?,
             None => ApplyReport::default(),
@@ -199,7 +199,7 @@ impl<T: Target, Q: Queue, B: Table> Function<'_, T, Q, B> {
         let options = SendOptions { queue: self.queue, sender: self.sender, deadline: deadlines.dead_letters };
         let sent = dead_letters::send(&rejected, &mut failed, options).await;
         metrics.settle(sent, failed.len() as u64);
-        partial_batch_response(batch.origins(), failed).map_err(|_| FunctionError::NothingToName)
+        failed_numbers(batch.origins(), failed).map_err(|_| FunctionError::NothingToName)
     }
 }
 

@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`handler`]: the function without Lambda around it; [`trigger`]: what differs between streams.
 //! - [`dead_letters`]: rejected records → dead letters, before the batch is reported as done.
-//! - [`response`]: outcomes → the partial batch response.
+//! - [`response`]: outcomes → what the partial batch response names.
 //! - [`metrics`]: outcomes → EMF lines, aggregated while a process is busy.
 //! - [`run`]: the loop of a function's `main`.
 

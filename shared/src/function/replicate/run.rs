@@ -24,7 +24,9 @@ where
     let (context, outbox): (&'static Context, &'static Outbox) =
         (Box::leak(Box::new(context)), Box::leak(Box::default()));
     let trigger: &'static S = Box::leak(Box::new(trigger));
-    let handler = service_fn(move |event: LambdaEvent<StreamEvent>| invoke(context, outbox, trigger, event));
+    let handler = service_fn(move |event: LambdaEvent<StreamEvent>| async move {
+        invoke(context, outbox, trigger, event).await.map(S::response)
+    });
     let answered = MapResultLayer::new(move |sent: Result<(), Error>| {
         outbox.flush();
         sent

@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use aws_lambda_events::streams::DynamoDbEventResponse;
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::function::{FunctionError, Settings};
@@ -13,6 +15,11 @@ use crate::table::{Consistency, FoundItems, ItemPage, Key, KeySchema, PageReques
 pub trait Trigger: Sync {
     /// Table with the items.
     type Items: Table;
+    /// Response that Lambda expects.
+    type Response: Serialize + Send + 'static;
+
+    /// Makes the response from the sequence numbers of the failed records.
+    fn response(failed: Vec<String>) -> Self::Response;
 
     /// Returns the source of the function's records.
     ///
@@ -30,6 +37,13 @@ pub struct DynamoDbStreams;
 
 impl Trigger for DynamoDbStreams {
     type Items = Infallible;
+    type Response = DynamoDbEventResponse;
+
+    fn response(failed: Vec<String>) -> DynamoDbEventResponse {
+        let mut response = DynamoDbEventResponse::default();
+        response.set_failures(failed);
+        response
+    }
 
     fn source<'s>(&self, _: &'s Settings) -> Result<RecordSource<'s>, FunctionError> {
         Ok(RecordSource::DynamoDbStreams)
@@ -52,5 +66,21 @@ impl Table for Infallible {
 
     async fn get(&self, _: &[Key], _: Consistency, _: Instant) -> Result<FoundItems, TableError> {
         match *self {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_names_its_failures_as_lambda_reads_them() {
+        let json = |failed: &[&str]| {
+            let failed = failed.iter().map(|&number| number.to_owned()).collect();
+            serde_json::to_string(&DynamoDbStreams::response(failed)).expect("JSON")
+        };
+        let expect = r#"{"batchItemFailures":[{"itemIdentifier":"9900"},{"itemIdentifier":"10000"}]}"#;
+        assert_eq!(json(&["9900", "10000"]), expect);
+        assert_eq!(json(&[]), r#"{"batchItemFailures":[]}"#);
     }
 }
