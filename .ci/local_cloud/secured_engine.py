@@ -44,6 +44,11 @@ plugins.security.nodes_dn: ["CN=node"]
 plugins.security.ssl.transport.enforce_hostname_verification: false
 plugins.security.ssl.http.enabled: true
 """
+# The plugin's example lets every user have a role with bulk and multi-get on the whole cluster.
+ROLES_MAPPING = """
+_meta: {type: rolesmapping, config_version: 2}
+all_access: {reserved: false, backend_roles: [admin]}
+"""
 LAYERS = """
 plugins.security.ssl.{layer}.keystore_type: PKCS12
 plugins.security.ssl.{layer}.keystore_filepath: node.p12
@@ -132,6 +137,7 @@ def secured_engine(scratch):
     """Starts a node, and waits until its users can log in."""
     home, config, port = installed(), scratch / "config", free_port()
     shutil.copytree(home / "plugins/opensearch-security/config", config / "opensearch-security")
+    (config / "opensearch-security/roles_mapping.yml").write_text(ROLES_MAPPING)
     shutil.copy(home / "config/log4j2.properties", config)
     settings = SETTINGS.format(port=port, scratch=scratch) + "".join(LAYERS.format(layer=each) for each in ("http", "transport"))
     (config / "opensearch.yml").write_text(settings)

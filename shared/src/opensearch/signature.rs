@@ -72,7 +72,7 @@ mod tests {
         access_key: String,
         secret_key: String,
         session_token: Option<String>,
-        /// Seconds since 1970.
+        /// Time of the signature, in seconds since 1970.
         time: u64,
         method: String,
         url: String,

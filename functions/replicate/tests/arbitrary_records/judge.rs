@@ -144,9 +144,7 @@ impl Judge {
             sender: Sender { index: "i", function_version: "test" },
         };
         let deadlines = Deadlines::before(Instant::now() + Duration::from_secs(60), Duration::ZERO);
-        let answer = function.handle(records, deadlines, &mut metrics).await;
-        let failed = answer
-            .map(|response| response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect());
+        let failed = function.handle(records, deadlines, &mut metrics).await;
         let dead_letter = |body: String| match DeadLetterMessage::read(&body).expect("a letter") {
             DeadLetterMessage::Record(dead_letter) => *dead_letter,
             DeadLetterMessage::Range(range) => panic!("{range:?}"),
