@@ -113,17 +113,18 @@ impl PageSubject for DemoRun<'_> {
 }
 
 impl DemoRun<'_> {
-    /// Repairs what no stream carries, while the load goes on. Right after an outage, verify takes the stream to be
-    /// behind, and repairs nothing.
+    /// Repairs what no stream carries, while the load goes on. Where the lag has grown meanwhile, verify takes the
+    /// stream to be behind, and repairs nothing.
     async fn repair(&self, journal: &PageJournal) -> Result<()> {
         for _ in 0..PROOFS {
-            let repair = proof::verify(self.stage, json!({"repair": true}), OrphanSearch::Full).await?;
+            let request = json!({"repair": true, "settle_ms": proof::settle_after_lag_ms(self.stage)});
+            let repair = proof::verify(self.stage, request, OrphanSearch::Full).await?;
             if repair.pending == 0 {
                 let found = counted(repair.differences(), "change");
                 journal.note(format!("verify found {found} that no stream carried, and repaired {}", repair.repaired));
                 return Ok(());
             }
-            journal.note("verify waits: the outage before looks to it like a stream that is behind");
+            journal.note("verify looks again: changes came too late to tell them from those that no stream carries");
             sleep(BEHIND).await;
         }
         bail!("verify takes the stream to be behind, {PROOFS} times in a row");
