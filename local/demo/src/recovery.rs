@@ -11,7 +11,7 @@ use driftless_harness::list_dead_letters::{ListedMessage, causes, peek};
 use driftless_harness::redrive::{invoke, lines};
 use driftless_harness::services::Services;
 use driftless_harness::words::counted;
-use opensearch::indices::IndicesPutMappingParts;
+use opensearch::indices::{IndicesFlushParts, IndicesPutMappingParts};
 use redrive::request::RedriveRequest;
 use serde_json::json;
 
@@ -122,8 +122,16 @@ fn count(entries: &[ListedMessage]) -> (u64, u64) {
 }
 
 /// Sets how the index takes dates that are none, from now on.
+///
+/// # Errors
+/// Where the engine refuses.
 pub(crate) async fn set_mapping(stage: &DemoStage, dates: FollowUp) -> Result<()> {
     let lenient = dates == FollowUp::Lenient;
+    if !lenient {
+        // After a crash, the engine reads its translog under the new mapping, and drops what that refuses.
+        let flush = stage.engine.indices().flush(IndicesFlushParts::Index(&[stage.index.as_str()])).send().await;
+        flush.context("flush the index")?.error_for_status_code().context("flush the index")?;
+    }
     let mapping = json!({"properties": {"follow_up": {"type": "date", "ignore_malformed": lenient}}});
     let (indices, index) = (stage.engine.indices(), [stage.index.as_str()]);
     let put = indices.put_mapping(IndicesPutMappingParts::Index(&index)).body(mapping).send();

@@ -217,6 +217,13 @@ fn conclusion(summary: &VerifySummary, after: Duration) -> (JournalKind, String)
                 counted(summary.documents, "document")
             ),
         ),
+        (_, 0) if summary.pending > 0 => (
+            JournalKind::Problem,
+            format!(
+                "not proven after {seconds:.1} s: {} may still wait for a change",
+                counted(summary.pending, "document")
+            ),
+        ),
         (_, 0) => (
             JournalKind::Equal,
             format!(
@@ -245,14 +252,15 @@ mod tests {
         let verification =
             Verification { function, request: json!({}), segments: Some(1), orphans: OrphanSearch::Full };
         let summary = verification.summary(&verification.begin()).expect("a summary");
-        let check = |equal, missing, expected: &str| {
-            let summary = VerifySummary { equal, missing, in_motion: 3, ..summary.clone() };
+        let check = |equal, missing, pending, expected: &str| {
+            let summary = VerifySummary { equal, missing, in_motion: 3, pending, ..summary.clone() };
             let (kind, text) = conclusion(&summary, Duration::from_millis(4_200));
             assert!(text.starts_with(expected), "{text}");
             kind
         };
-        assert_eq!(check(Some(true), 0, "table and index are equal again after 4.2 s"), JournalKind::Equal);
-        assert_eq!(check(None, 0, "nothing differs after 4.2 s: 0 items, of which 3 changed"), JournalKind::Equal);
-        assert_eq!(check(Some(false), 1, "table and index differ after 4.2 s: 1 difference"), JournalKind::Problem);
+        assert_eq!(check(Some(true), 0, 0, "table and index are equal again after 4.2 s"), JournalKind::Equal);
+        assert_eq!(check(None, 0, 0, "nothing differs after 4.2 s: 0 items, of which 3 changed"), JournalKind::Equal);
+        assert_eq!(check(None, 0, 3, "not proven after 4.2 s: 3 documents may"), JournalKind::Problem);
+        assert_eq!(check(Some(false), 1, 0, "table and index differ after 4.2 s: 1 difference"), JournalKind::Problem);
     }
 }
