@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use aws_lambda_events::streams::DynamoDbEventResponse;
+use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -41,7 +41,11 @@ impl Trigger for DynamoDbStreams {
 
     fn response(failed: Vec<String>) -> DynamoDbEventResponse {
         let mut response = DynamoDbEventResponse::default();
-        response.set_failures(failed);
+        response.batch_item_failures.extend(failed.into_iter().map(|number| {
+            let mut failure = DynamoDbBatchItemFailure::default();
+            failure.item_identifier = Some(number);
+            failure
+        }));
         response
     }
 
