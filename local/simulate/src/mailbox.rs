@@ -55,7 +55,8 @@ impl<I: SimulatedIndex> Mailbox<I> {
         let found = changes.iter().find(|change| stale.contains(change));
         let needless = {
             let ledger = self.world.ledger();
-            let found = found.filter(|_| ledger.outdated_reads() == *outdated_reads);
+            let found = found
+                .filter(|change| ledger.outdated_reads() == *outdated_reads && !ledger.has_poison_decision(**change));
             found.map(|change| ledger.describe(*change))
         };
         if let Some(change) = needless {
