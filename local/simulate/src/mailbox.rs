@@ -72,6 +72,11 @@ impl<I: SimulatedIndex> Mailbox<I> {
         fault
     }
 
+    /// Returns `true` if the new source has brought the change again, and a message of the queue holds it.
+    fn is_named_again(&self, change: Ordinal) -> bool {
+        self.world.scenario.kinesis.is_some() && self.world.messages().names(change)
+    }
+
     async fn die(&self) -> ! {
         self.killed.notify_one();
         std::future::pending().await
@@ -153,7 +158,7 @@ impl<I: SimulatedIndex> Queue for Mailbox<I> {
         if let Some((changes, has_record)) = sent_for {
             self.world.check_out(
                 &changes,
-                |ledger, change| !has_record && ledger.has_dead_letter(change),
+                |ledger, change| (!has_record && ledger.has_dead_letter(change)) || self.is_named_again(change),
                 "and its message deleted",
             );
         }
