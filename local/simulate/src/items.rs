@@ -80,7 +80,8 @@ impl<I: SimulatedIndex> Table for ModelItems<'_, I> {
                 let id = identified(nth).0;
                 ledger.note_read(id.as_str());
                 if let Some(process) = *decider {
-                    ledger.note_decision(process, id.as_str(), read_at);
+                    let is_poison = shown.get(&nth).is_some_and(|item| item.poison);
+                    ledger.note_decision(process, id.as_str(), read_at, is_poison);
                 }
                 let image = image(nth, *shown.get(&nth)?);
                 Some(Item::from_json(&image).expect("the model's items are items").into_owned())

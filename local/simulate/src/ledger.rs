@@ -45,6 +45,8 @@ pub(crate) struct Ledger {
     read: BTreeMap<String, Ordinal>,
     /// Time of the last read by which a process decided between changes of an item, by its clock.
     decided_at: BTreeMap<(u64, String), Timestamp>,
+    /// Documents whose item was poison when it was read to decide.
+    poison_decisions: BTreeSet<String>,
 }
 
 impl Ledger {
@@ -92,7 +94,10 @@ impl Ledger {
     }
 
     /// Notes that a process read an item at this time, to decide between changes.
-    pub(crate) fn note_decision(&mut self, process: u64, id: &str, at: Timestamp) {
+    pub(crate) fn note_decision(&mut self, process: u64, id: &str, at: Timestamp, is_poison: bool) {
+        if is_poison {
+            self.poison_decisions.insert(id.to_owned());
+        }
         self.decided_at.insert((process, id.to_owned()), at);
     }
 
@@ -156,8 +161,14 @@ impl Ledger {
             || self.newest.get(&self.changes[change].id).is_some_and(|&newest| newest >= change)
     }
 
+    /// Returns `true` if the engine refuses the change, or the item that decided about it.
     pub(crate) fn is_poison(&self, change: Ordinal) -> bool {
-        self.changes[change].poison
+        self.changes[change].poison || self.has_poison_decision(change)
+    }
+
+    /// Returns `true` if an item that the engine refuses has decided between changes of the change's document.
+    pub(crate) fn has_poison_decision(&self, change: Ordinal) -> bool {
+        self.poison_decisions.contains(&self.changes[change].id)
     }
 
     /// Returns the number of the last event of the change's item at its time; `None` for a change of streams only.

@@ -55,7 +55,8 @@ impl<I: SimulatedIndex> Mailbox<I> {
         let found = changes.iter().find(|change| stale.contains(change));
         let needless = {
             let ledger = self.world.ledger();
-            let found = found.filter(|_| ledger.outdated_reads() == *outdated_reads);
+            let found = found
+                .filter(|change| ledger.outdated_reads() == *outdated_reads && !ledger.has_poison_decision(**change));
             found.map(|change| ledger.describe(*change))
         };
         if let Some(change) = needless {
@@ -69,6 +70,11 @@ impl<I: SimulatedIndex> Mailbox<I> {
             self.world.count(name_of(fault), 1);
         }
         fault
+    }
+
+    /// Returns `true` if the new source has brought the change again, and a message of the queue holds it.
+    fn is_named_again(&self, change: Ordinal) -> bool {
+        self.world.scenario.kinesis.is_some() && self.world.messages().names(change)
     }
 
     async fn die(&self) -> ! {
@@ -152,7 +158,7 @@ impl<I: SimulatedIndex> Queue for Mailbox<I> {
         if let Some((changes, has_record)) = sent_for {
             self.world.check_out(
                 &changes,
-                |ledger, change| !has_record && ledger.has_dead_letter(change),
+                |ledger, change| (!has_record && ledger.has_dead_letter(change)) || self.is_named_again(change),
                 "and its message deleted",
             );
         }
