@@ -64,7 +64,7 @@ pub fn simulated_row(run: &SimulatedRun) -> String {
     let drained = run.drained_s.map_or_else(|| "–".to_owned(), |seconds| lag(seconds * 1_000.0));
     let bound = run.bound.first().map_or("none", |bound| bound.limit.words().0);
     format!(
-        "| {} | {} | {} | {shards} | {} | {} | {} | {worst} | {} | {drained} | {bound} |",
+        "| {} | {} | {} | {shards} | {} | {} | {} | {} | {worst} | {drained} | {bound} |",
         run.course.words(),
         thousands(run.batch_size as f64),
         run.factor,
