@@ -67,7 +67,8 @@ impl ChangeTime {
     /// size of the number tells.
     ///
     /// # Errors
-    /// Fails if the number is none, or does not fit its precision. Such a change would sort as the oldest or the newest.
+    /// Fails if the number is none, or does not fit its precision: such a change would sort as the oldest, or the newest
+    /// of all.
     pub fn parse(json: &str, precision: Option<&str>) -> Result<Self, NotAChangeTime> {
         let value: u64 = json.parse().or(Err(NotAChangeTime))?;
         let unit = match precision {
