@@ -238,14 +238,14 @@ def drive(browser, demo, pictures):
     browser.show(PHONE, "dark")
     converge(browser, "poison", browser.press_enter, lambda: letters(browser))
     browser.show(DESKTOP, "light")
-    converge(browser, "engine", browser.click, lambda: away(browser, pictures))
+    converge(browser, "stream", browser.click, None)
+    converge(browser, "engine", browser.click, lambda: away(browser))
     if pictures:
         browser.show({**DESKTOP, "height": 1390}, "light")
         browser.picture(pictures / "live-page.png")
         browser.show({**PHONE, "height": 1180}, "dark")
         browser.picture(pictures / "live-page-phone.png")
         browser.show(DESKTOP, "light")
-    converge(browser, "stream", browser.click, None)
     assert value(browser, "sides", "items in the table") != "–"
     assert "proven equal" in browser.text("#proof")
     assert browser.evaluate("document.querySelectorAll('#lag text').length") > 8, "the curve has an axis"
@@ -267,7 +267,7 @@ def letters(browser):
     wait("with their cause", 10, lambda: "follow_up" in (browser.text("#causes") or ""))
 
 
-def away(browser, pictures):
+def away(browser):
     wait("OpenSearch is shown as away", 60, lambda: value(browser, "sides", "documents in searches") == "–")
 
 

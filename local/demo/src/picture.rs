@@ -55,7 +55,7 @@ fn compare(p50: f64, p99: f64, outage: f64) -> String {
     );
     if outage > 0.0 {
         return format!(
-            "lag with the outage of {outage} s, to which no limit applies: p50 {p50:.0} ms, p99 {p99:.0} ms"
+            "lag with the outage of {outage:.0} s, to which no limit applies: p50 {p50:.0} ms, p99 {p99:.0} ms"
         );
     }
     match p50 < LIMIT_P50_MS && p99 < LIMIT_P99_MS {
