@@ -141,8 +141,8 @@ fn state(position: Position, source: Option<Source<'_>>) -> Result<StoredState, 
     Ok(source.unwrap_or_default().metadata().state(position))
 }
 
-/// Returns the problem of one read. Errors of single reads carry no status: a missing index and a missing permission are
-/// the deployment's, all others may pass.
+/// Returns the problem of one read. Errors of single reads carry no status: a missing index and a missing permission
+/// are the deployment's, all others may pass.
 fn read_problem(error: EngineError) -> Problem {
     if error.is_index_closed() {
         return Problem::Probe("the index is closed: open it (POST INDEX/_open); until then nothing is written".into());
