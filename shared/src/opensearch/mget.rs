@@ -161,14 +161,20 @@ fn state(position: Position, source: Option<Source<'_>>) -> Result<StoredState, 
     Ok(source.unwrap_or_default().metadata().state(position))
 }
 
-/// Returns the problem of one read. Errors of single reads carry no status: a missing index is the deployment's, all
-/// others may pass.
+/// Returns the problem of one read. Errors of single reads carry no status: a missing index and a missing permission
+/// are the deployment's, all others may pass.
 fn read_problem(error: EngineError) -> Problem {
     if error.is_index_closed() {
         return Problem::Probe("the index is closed: open it (POST INDEX/_open); until then nothing is written".into());
     }
-    let status = if error.is_index_missing() { 404 } else { 503 };
-    Problem::Item(error.into_refusal(status))
+    let missing = error.is_index_missing();
+    let mut refusal = error.into_refusal(503);
+    if missing {
+        refusal.status = 404;
+    } else if refusal.is_permission() {
+        refusal.status = 403;
+    }
+    Problem::Item(refusal)
 }
 
 #[cfg(test)]
@@ -188,8 +194,9 @@ mod tests {
         let body = br#"{"docs":[{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":"v","event_time":5,"written_at":6,"read_at":7,"expired_at":8,"key":"00000000000000ff","deleted":true}}},
             {"_index":"i-000001","found":false},{"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{}},
             {"_index":"i","error":{"type":"index_not_found_exception","reason":"no such index"}},{"_index":"i","error":{"type":"other"}},
-            {"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":1}}}]}"#;
-        let states = read_docs(body, 6, state).expect("an answer");
+            {"_index":"i-000001","_seq_no":4,"_primary_term":1,"found":true,"_source":{"_driftless":{"version":1}}},
+            {"_index":"i","error":{"type":"security_exception","reason":"no permissions for [a]"}}]}"#;
+        let states = read_docs(body, 7, state).expect("an answer");
         let position = Position { seq_no: 4, primary_term: 1 };
         let stored = |version: Option<&str>, event_time| {
             Ok(Some(StoredState {
@@ -207,6 +214,8 @@ mod tests {
         assert_eq!(states[3].as_ref().expect_err("missing").status(), Some(404));
         assert_eq!(states[4].as_ref().expect_err("other").status(), Some(503));
         assert_eq!(states[5], stored(None, None), "one odd document spoils no other's answer");
+        let refused = states[6].as_ref().expect_err("a missing permission");
+        assert_eq!((refused.status(), refused.treatment()), (Some(403), crate::outcome::Treatment::Configuration));
         assert!(matches!(read_docs(body, 4, state), Err(Problem::Protocol(_))));
     }
 }
