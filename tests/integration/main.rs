@@ -18,6 +18,7 @@ mod guard;
 mod hostile;
 mod index;
 mod kinesis;
+mod kinesis_events;
 mod loading;
 mod proposal;
 mod purge;

@@ -28,7 +28,7 @@ use crate::function::{
 const LAST_LINES: Duration = Duration::from_millis(20);
 
 /// Variables of the caller that the function sees, if they are set.
-const PASSED_ON: [&str; 23] = [
+const PASSED_ON: [&str; 24] = [
     "ANSWER_MARGIN_MS",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
@@ -52,6 +52,7 @@ const PASSED_ON: [&str; 23] = [
     "REQUEST_TIMEOUT_MS",
     "RUST_LOG",
     "TABLE_ARN",
+    "TABLE_NAME",
 ];
 
 /// Replay sample events against a function's real binary.
