@@ -128,6 +128,12 @@ impl Ledger {
         }
     }
 
+    /// Forgets what was acknowledged: a new source may repeat changes under a raised generation, which knows no newer
+    /// ones yet.
+    pub(crate) fn forget_acknowledged(&mut self) {
+        self.acknowledged.clear();
+    }
+
     /// Notes a read that showed an earlier state.
     pub(crate) fn note_outdated_read(&mut self) {
         self.outdated_reads += 1;

@@ -210,6 +210,7 @@ impl<I: SimulatedIndex> Player<I> {
         self.deploy_raised_generation().await;
         self.world.count("switches of the source", 1);
         self.world.table().switch_source(self.oldest_year);
+        self.world.ledger().forget_acknowledged();
         self.mappings.add(self.world.table().newest());
     }
 

@@ -11,7 +11,8 @@ use tracing_subscriber::{fmt, registry};
 use crate::environment::Lookup;
 
 /// Crates of this project, by the start of their log targets. Only they may log below `info`.
-const OURS: [&str; 7] = ["driftless", "replicate", "replicate_kinesis", "redrive", "backfill", "verify", "purge"];
+const OURS: [&str; 8] =
+    ["driftless", "replicate", "replicate_kinesis", "redrive", "backfill", "verify", "purge", "reindex"];
 
 /// Sends logs to standard output as JSON lines with `timestamp`, `level` and `message`, as Lambda's own JSON format
 /// has. The level is that of `RUST_LOG`, else of `AWS_LAMBDA_LOG_LEVEL`, else `info`.
@@ -49,7 +50,9 @@ mod tests {
 
     #[test]
     fn only_crates_of_this_project_are_ours() {
-        for target in ["driftless", "driftless::writer::batch", "replicate::handler", "redrive", "replicate_kinesis"] {
+        for target in
+            ["driftless", "driftless::writer::batch", "replicate::handler", "redrive", "reindex", "replicate_kinesis"]
+        {
             assert!(is_ours(target), "{target}");
         }
         for target in ["lambda_runtime::layers", "aws_smithy_runtime", "log", "driftless_x::y", "hyper::driftless", ""]
