@@ -133,7 +133,7 @@ impl RulesScene {
     fn verify_function(&self) -> FunctionConfig {
         let mut config = self.function("verify", &crate::loading::VERIFY);
         // An eighth of it is the longest lag that a comparison stands, and the changes here are recent.
-        config.timeout = Duration::from_secs(120);
+        config.timeout = Duration::from_secs(600);
         config
     }
 
