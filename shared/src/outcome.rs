@@ -367,7 +367,7 @@ impl Refusal {
         match &*self.kind {
             "security_exception" => {
                 "the engine's own access control refuses: map the function's role, or the user of \
-                 OPENSEARCH_SECRET_ARN, to a role with these permissions (docs/deploy.md)"
+                 OPENSEARCH_SECRET_ARN, to a role with these permissions (docs/access-control.md)"
             }
             Self::AWS => {
                 "IAM or the domain's access policy refuses, before the engine is asked: check OPENSEARCH_AUTH, the \
