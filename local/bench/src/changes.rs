@@ -30,19 +30,22 @@ pub(crate) fn id(key: u64) -> String {
     format!("member-{:03}-activity-{key:09}", key % 997)
 }
 
-/// Change that gives `key` this revision, due at `due_us`.
+/// Change that gives `key` this revision, due at `due_us`. It has the new image alone, as the records of a table have
+/// that the template creates.
 pub(crate) fn put(key: u64, revision: u64, due_us: u64) -> MemoryChange {
-    let (event_name, old_image) = match revision {
-        0 => ("INSERT", None),
-        _ => ("MODIFY", Some(image(key, revision - 1, due_us))),
-    };
     MemoryChange {
-        event_name,
+        event_name: if revision == 0 { "INSERT" } else { "MODIFY" },
         keys: keys(key),
         new_image: Some(image(key, revision, due_us)),
-        old_image,
+        old_image: None,
         expired: false,
     }
+}
+
+/// The same change with both images.
+pub(crate) fn put_with_old_image(key: u64, revision: u64, due_us: u64) -> MemoryChange {
+    let old_image = revision.checked_sub(1).map(|before| image(key, before, due_us));
+    MemoryChange { old_image, ..put(key, revision, due_us) }
 }
 
 /// Change that removes `key`.

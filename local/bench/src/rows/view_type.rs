@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use driftless_harness::mapping::record::StreamRecord;
-use driftless_harness::mapping::{MemoryChange, MemoryStream};
+use driftless_harness::mapping::MemoryStream;
 use hdrhistogram::Histogram;
 
 use super::About;
 use crate::changes;
-use crate::comparison::{BATCH, changes_of};
+use crate::comparison::BATCH;
 use crate::figures::{Bound, Figure, Row, RowId, thousands};
 use crate::processes::processor_time;
 use crate::test_bed::TestBed;
@@ -112,12 +112,8 @@ impl ViewTypeLane {
 
     /// Makes records of `BATCH` keys at the most.
     async fn records(&self, first: u64, revision: u64, most: u64) -> Result<Vec<StreamRecord>> {
-        let changes = changes_of(first, revision).into_iter().take(usize::try_from(most).unwrap_or_default());
-        let changes = changes.map(|change| MemoryChange {
-            old_image: change.old_image.clone().filter(|_| self.keeps_old_images),
-            ..change
-        });
-        changes::push(&self.stream, changes).await
+        let put = if self.keeps_old_images { changes::put_with_old_image } else { changes::put };
+        changes::push(&self.stream, (first..first + most).map(|key| put(key, revision, key))).await
     }
 
     async fn warm_up(&mut self, first: u64, revision: u64) -> Result<()> {
