@@ -168,8 +168,8 @@ impl DocumentId {
     }
 }
 
-/// Returns the texts of key attributes, in the order of [`DocumentId::from_keys`], as `part` makes them of each name and
-/// text.
+/// Returns the texts of key attributes, in the order of [`DocumentId::from_keys`], as `part` makes them of each name
+/// and text.
 ///
 /// # Errors
 /// As [`DocumentId::from_keys`], and as `part`.

@@ -15,7 +15,8 @@ pub(crate) struct Folded<'c> {
     pub(crate) places: Vec<usize>,
 }
 
-/// Groups a batch by document. Items that would have one document are kept apart by the digests in their ids. Documents are in the order of their first changes.
+/// Groups a batch by document. Items that would have one document are kept apart by the digests in their ids. Documents
+/// are in the order of their first changes.
 pub(crate) fn fold(changes: &[Change]) -> Vec<Folded<'_>> {
     let mut group_of: HashMap<&DocumentId, usize> = HashMap::with_capacity(changes.len());
     let mut groups: Vec<Folded<'_>> = Vec::with_capacity(changes.len());

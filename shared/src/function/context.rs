@@ -166,7 +166,8 @@ impl Context {
         self.open(Access::Create, IndexChoice::All, table, deadline).await
     }
 
-    /// Returns the writer on the chosen indexes of this table, and on those of entities if all are written, found with this access or a wider one.
+    /// Returns the writer on the chosen indexes of this table, and on those of entities if all are written, found with
+    /// this access or a wider one.
     ///
     /// # Errors
     /// Fails if an index is not ready by the deadline, or there is no second one.

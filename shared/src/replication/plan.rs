@@ -20,8 +20,8 @@ use crate::document::{Content, Document};
 use crate::document_id::{DocumentId, KeyError};
 use crate::time::Timestamp;
 
-/// Rules that make documents and ids, as one of their indexes sees them. The default has none: the document is the whole
-/// item. Clones share the rules.
+/// Rules that make documents and ids, as one of their indexes sees them. The default has none: the document is the
+/// whole item. Clones share the rules.
 #[derive(Debug, Clone, Default)]
 pub struct Replication {
     plan: Option<Arc<Plan>>,

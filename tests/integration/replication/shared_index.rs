@@ -1,4 +1,4 @@
-//! Several tables in one index: each has its name in ids and documents, and every function looks at its own table alone.
+//! Several tables in one index: each has its name in ids and documents, and every function looks at its own table only.
 
 use driftless_harness::slices::verify::{OrphanSearch, OrphansLookedFor};
 use opensearch::http::Method;
