@@ -183,7 +183,8 @@ impl Record {
         let event_id = record.event_id.and_then(|raw| text(raw).map(Cow::into_owned));
         let sequence_number = record.dynamodb.as_ref().and_then(|change| change.sequence_number).and_then(text);
         let change = match &record.dynamodb {
-            None => Err(malformed("dynamodb", "missing".to_owned())),
+            // Records of another source have no such member, and are no bad data.
+            None => refuse_other_source(&record).and(Err(malformed("dynamodb", "missing".to_owned()))),
             Some(change) => read_change(&record, change, read_options),
         };
         // Lambda fails the whole batch for a sequence number that it does not know.
@@ -205,11 +206,8 @@ fn read_change(
     change: &RawChange<'_>,
     read_options: &ReadOptions,
 ) -> Result<Change, RecordError> {
-    let source = required("eventSource", record.event_source)?;
-    if source != "aws:dynamodb" {
-        let expected = "DynamoDB Streams (aws:dynamodb)";
-        return Err(ConfigurationError::EventSource { found: source.into_owned(), expected }.into());
-    }
+    required("eventSource", record.event_source)?;
+    refuse_other_source(record)?;
     let arn = required("eventSourceARN", record.event_source_arn)?;
     let label = StreamLabel::from_arn(&arn).map_err(|error| malformed("eventSourceARN", error.to_string()))?;
     let sequence = required("dynamodb.SequenceNumber", change.sequence_number)?;
@@ -243,6 +241,16 @@ fn change_of(
             Err(RecordError::Unshaped { change: Box::new(ChangeName { id, version, kind }), error })
         }
         Err(error) => Err(error),
+    }
+}
+
+fn refuse_other_source(record: &RawRecord<'_>) -> Result<(), RecordError> {
+    match record.event_source.and_then(text) {
+        Some(found) if found != "aws:dynamodb" => {
+            let expected = "DynamoDB Streams (aws:dynamodb)";
+            Err(ConfigurationError::EventSource { found: found.into_owned(), expected }.into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -12,7 +12,8 @@
 //! - [`opensearch`]: the real target, the only module that knows HTTP and bulk JSON; `memory`: the test double.
 //! - `testing`: stream records for tests.
 //!
-//! [`source`]: the kinds of streams that records come from; [`batch`]: the parsed records of an event, and those among them that can never be applied.
+//! [`source`]: the kinds of streams that records come from; [`batch`]: the parsed records of an event, and those among
+//! them that can never be applied.
 //!
 //! The source of truth: [`table`]: items of the table, by page and by key.
 //!

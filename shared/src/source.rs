@@ -34,7 +34,7 @@ impl<'s> RecordSource<'s> {
         }
     }
 
-    /// Reads one record.
+    /// Reads one record, alone.
     #[must_use]
     pub fn read(self, json: &str, read_options: &ReadOptions) -> Record {
         match self {

@@ -3,8 +3,8 @@
 //! `generation/stream label/sequence number`, each part of one width, so that comparing bytes compares parts. A raised
 //! generation is newer than everything before it, and a re-created stream is newer than its predecessor. Within a
 //! stream, the sequence number decides. DynamoDB's sequence numbers have 21 to 40 digits: no integer type of the engine
-//! holds them, and unpadded strings would sort `10000…` before `9900…`. Changes through Kinesis have no sequence number:
-//! `kinesis` makes their versions.
+//! holds them, and unpadded strings would sort `10000…` before `9900…`. Changes through Kinesis have no sequence
+//! number: `kinesis` makes their versions.
 
 mod kinesis;
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::support::{HELD, Index, insert};
 
 /// The records of a sample event.
-fn records(file: &str) -> Vec<String> {
+pub(crate) fn records(file: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events").join(file);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let event: BTreeMap<&str, Vec<&RawValue>> = serde_json::from_str(&text).expect("an event");
@@ -42,6 +42,18 @@ async fn every_sample_event_has_a_test() {
         "hostile-names",
         "insert",
         "keys-only",
+        "kinesis-binary",
+        "kinesis-duplicate",
+        "kinesis-insert",
+        "kinesis-malformed",
+        "kinesis-milliseconds",
+        "kinesis-modify",
+        "kinesis-no-partition-key",
+        "kinesis-out-of-order",
+        "kinesis-precision-switch",
+        "kinesis-remove",
+        "kinesis-same-microsecond",
+        "kinesis-ttl-expiry",
         "long-key",
         "malformed-record",
         "modify",

@@ -17,6 +17,7 @@ mod faults;
 mod guard;
 mod hostile;
 mod index;
+mod kinesis_events;
 mod loading;
 mod proposal;
 mod purge;

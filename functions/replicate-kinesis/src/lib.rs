@@ -1,5 +1,5 @@
-//! The `replicate-kinesis` function: an event of Kinesis Data Streams for DynamoDB in, conditional writes to OpenSearch,
-//! `batchItemFailures` out.
+//! The `replicate-kinesis` function: an event of Kinesis Data Streams for DynamoDB in, conditional writes to
+//! OpenSearch, `batchItemFailures` out.
 //!
 //! It is [`driftless::function::replicate`] behind another trigger. Records have a time and no sequence number, so
 //! versions are times. The item decides between changes that have no order, and so the function reads its table.

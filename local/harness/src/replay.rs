@@ -28,7 +28,7 @@ use crate::function::{
 const LAST_LINES: Duration = Duration::from_millis(20);
 
 /// Variables of the caller that the function sees, if they are set.
-const PASSED_ON: [&str; 21] = [
+const PASSED_ON: [&str; 23] = [
     "ANSWER_MARGIN_MS",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
@@ -50,6 +50,8 @@ const PASSED_ON: [&str; 21] = [
     "REPLICATION",
     "REQUEST_TIMEOUT_MS",
     "RUST_LOG",
+    "TABLE_ARN",
+    "TABLE_NAME",
 ];
 
 /// Replay sample events against a function's real binary.

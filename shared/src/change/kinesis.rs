@@ -1,8 +1,8 @@
 //! Record of a Kinesis stream → change. DynamoDB's own record is JSON in the record's data, base64 around it.
 //!
 //! It differs from a record of DynamoDB Streams: there is no sequence number, no stream view type, and no ARN. Its time
-//! makes the version, and its `eventID` tells duplicates. Its table is named, so a stream that carries a second table is
-//! noticed. What Kinesis adds (shard, sequence number, partition key) says nothing about the change. The sequence
+//! makes the version, and its `eventID` tells duplicates. Its table is named, so a stream that carries a second table
+//! is noticed. What Kinesis adds (shard, sequence number, partition key) says nothing about the change. The sequence
 //! number names the record to Lambda, and a partition key may be absent.
 
 use std::borrow::Cow;

@@ -1,7 +1,7 @@
 //! Tests of the changes that records give, and of the errors of malformed records.
 
 use super::*;
-use crate::testing::{STREAM_ARN, record_json};
+use crate::testing::{KinesisRecordBuilder, STREAM_ARN, record_json};
 
 fn record(name: &str, dynamodb: &str) -> String {
     record_json("e1", name, STREAM_ARN, dynamodb)
@@ -74,8 +74,12 @@ fn a_stream_without_new_images_is_a_configuration_error() {
 
 #[test]
 fn another_event_source_is_a_configuration_error() {
-    let json = record("INSERT", INSERT).replace("aws:dynamodb\"", "aws:kinesis\"");
-    assert!(matches!(read(&json).change, Err(RecordError::Configuration(ConfigurationError::EventSource { .. }))));
+    for json in [
+        record("INSERT", INSERT).replace("aws:dynamodb\"", "aws:kinesis\""),
+        KinesisRecordBuilder::insert("a", 1).json(),
+    ] {
+        assert!(matches!(read(&json).change, Err(RecordError::Configuration(ConfigurationError::EventSource { .. }))));
+    }
 }
 
 #[test]

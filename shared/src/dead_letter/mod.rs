@@ -1,7 +1,8 @@
 //! Dead letters: changes that could not be applied, kept for a redrive after the cause is fixed.
 //!
 //! One queue holds two shapes. Our own [`DeadLetter`] holds the whole record and the reason of its rejection. Lambda's
-//! on-failure message ([`StreamRange`]) names a range of the stream, which must be read again while the stream keeps it.
+//! on-failure message ([`StreamRange`]) names a range of the stream, which must be read again while the stream keeps
+//! it.
 //!
 //! # Layout
 //! - [`DeadLetter`]: our dead letter, as JSON; [`message`]: as a message for the queue, compressed if it is large.

@@ -1,9 +1,9 @@
 //! Lambda's on-failure message, which its event source mapping sends when it gives records up: metadata only.
 //!
-//! The shape is that of "Retain discarded records for a DynamoDB event source in Lambda" (services-dynamodb-errors). The
-//! one for a Kinesis event source (kinesis-on-failure-destination) differs in the name of one member.
-//! With a parallelization factor above 1, other lanes' records lie between the first and the last. `batchSize` does not
-//! count them, so the range may hold more records. Writing those again is harmless.
+//! The shape is that of "Retain discarded records for a DynamoDB event source in Lambda" (services-dynamodb-errors).
+//! The one for a Kinesis event source (kinesis-on-failure-destination) differs in the name of one member. With a
+//! parallelization factor above 1, other lanes' records lie between the first and the last. `batchSize` does not count
+//! them, so the range may hold more records. Writing those again is harmless.
 
 use serde::Deserialize;
 

@@ -41,7 +41,7 @@ pub enum FunctionError {
     Request(String),
     /// A failed record without a name for Lambda.
     #[error(
-        "a malformed record has no readable dynamodb.SequenceNumber, nor has one before it: the batch is retried as a whole"
+        "a malformed record has no readable sequence number, nor has one before it: the batch is retried as a whole"
     )]
     NothingToName,
 }

@@ -32,8 +32,8 @@ pub struct KinesisRecordBuilder {
 }
 
 impl KinesisRecordBuilder {
-    /// Begins a record of the item `{"pk": key}`, this many microseconds after [`START_MICROS`]. Its event id is `e` and
-    /// that number.
+    /// Begins a record of the item `{"pk": key}`, this many microseconds after [`START_MICROS`]. Its event id is `e`
+    /// and that number.
     #[must_use]
     pub fn new(kind: ChangeKind, key: &str, micros: u64) -> Self {
         let key = serde_json::Value::from(key);

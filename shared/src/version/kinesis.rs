@@ -63,11 +63,12 @@ pub struct ChangeTime {
 pub struct NotAChangeTime;
 
 impl ChangeTime {
-    /// Parses `ApproximateCreationDateTime`. `precision` is `ApproximateCreationDateTimePrecision`; without it, the size
-    /// of the number tells.
+    /// Parses `ApproximateCreationDateTime`. `precision` is `ApproximateCreationDateTimePrecision`; without it, the
+    /// size of the number tells.
     ///
     /// # Errors
-    /// Fails if the number is none, or does not fit its precision: such a change would sort as the oldest or the newest.
+    /// Fails if the number is none, or does not fit its precision. Such a change would sort as the oldest or the
+    /// newest.
     pub fn parse(json: &str, precision: Option<&str>) -> Result<Self, NotAChangeTime> {
         let value: u64 = json.parse().or(Err(NotAChangeTime))?;
         let unit = match precision {

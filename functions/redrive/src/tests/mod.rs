@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod generation;
+mod kinesis;
 mod order_anomalies;
 mod ranges;
 mod runs;

@@ -55,13 +55,14 @@ const NAMES: [&str; 16] = [
     "a.b",
 ];
 
-/// Returns the records of all sample events.
+/// Returns the records of all sample events of DynamoDB Streams.
 pub(crate) fn samples() -> Vec<Json> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events");
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .expect("the sample events")
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("kinesis-")))
         .collect();
     files.sort();
     let events = files.iter().map(|file| std::fs::read_to_string(file).expect("a file"));

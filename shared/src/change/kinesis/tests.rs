@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::change::{ChangeKind, Content};
 use crate::replication::Replication;
@@ -77,11 +79,12 @@ fn a_time_that_would_sort_as_the_oldest_or_the_newest_is_malformed() {
     let field = "dynamodb.ApproximateCreationDateTime";
     let problem = "expected milliseconds or microseconds since 1970, as a whole number of 12 to 16 digits";
     let builder = KinesisRecordBuilder::modify("a", 2);
-    for time in ["1768469467", "1768469467000", "\"1768469467000000\"", "null", "17684694670000000"] {
+    for time in ["1768469467", "1768469467000", "\"1768469467000000\"", "{}", "17684694670000000"] {
         check_malformed(&builder.clone().time(time).json(), field, problem);
     }
     let timeless = builder.inner().replace("ApproximateCreationDateTime\"", "Other\"");
     check_malformed(&builder.with_data(&BASE64_STANDARD.encode(timeless)), field, "missing");
+    check_malformed(&builder.time("null").json(), field, "missing");
 }
 
 #[test]
@@ -155,8 +158,8 @@ fn binary_values_are_base64_once_within_the_record() {
         String::from_utf8(content.document().expect("a document").as_bytes().to_vec()).expect("UTF-8")
     };
     assert_eq!(document(builder.clone().new_image(image)), r#"{"b":"U3Vubnk=","bs":["U3Vubnk="]}"#);
-    // If DynamoDB did encode a value twice, the text of the inner base64 would be the value. Backfill would write another
-    // document for the same item, and verify would name the difference.
+    // If DynamoDB did encode a value twice, the text of the inner base64 would be the value. Backfill would write
+    // another document for the same item, and verify would name the difference.
     let twice = builder.new_image(r#"{"b":{"B":"VTNWdWJuaz0="}}"#);
     assert_eq!(document(twice), r#"{"b":"VTNWdWJuaz0="}"#);
 }
@@ -178,6 +181,29 @@ fn an_expired_item_stays_as_its_rules_say() {
     assert_eq!(content.expired_at(), Some(Timestamp::from_millis(1_768_473_067_000)));
     let by_client = read(&KinesisRecordBuilder::remove("a", 1).json(), TABLE_ARN, &options);
     assert_eq!(by_client.change.expect("a change").content, Content::Tombstone);
+}
+
+proptest! {
+    #[test]
+    fn no_damage_of_a_record_causes_a_panic(at in any::<prop::sample::Index>(), byte in any::<u8>(), is_inside in any::<bool>()) {
+        let builder = KinesisRecordBuilder::modify("a", 1);
+        let damaged = |text: String| {
+            let mut bytes = text.into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes
+        };
+        let json = match is_inside {
+            true => builder.with_data(&BASE64_STANDARD.encode(damaged(builder.inner()))),
+            false => String::from_utf8_lossy(&damaged(builder.json())).into_owned(),
+        };
+        let Record { origin, change } = record(&json);
+        // Damage within DynamoDB's own record never hides the number by which Lambda knows the record.
+        prop_assert!(!is_inside || origin.sequence_number.is_some());
+        if let Err(error) = change {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
 }
 
 #[test]

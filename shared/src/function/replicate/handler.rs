@@ -242,4 +242,6 @@ fn conclude(batch: &Batch<'_>, report: &ApplyReport, metrics: &mut Metrics) -> B
 }
 
 #[cfg(test)]
+mod kinesis_tests;
+#[cfg(test)]
 mod tests;

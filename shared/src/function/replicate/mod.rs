@@ -5,7 +5,7 @@
 //! - [`dead_letters`]: rejected records → dead letters, before the batch is reported as done.
 //! - [`response`]: outcomes → the partial batch response.
 //! - [`metrics`]: outcomes → EMF lines, aggregated while a process is busy.
-//! - [`run`]: the loop of a function's `main`.
+//! - [`mod@run`]: the loop of a function's `main`.
 
 pub mod dead_letters;
 pub mod handler;

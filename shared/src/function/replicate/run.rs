@@ -13,10 +13,9 @@ use crate::function::{Context, Settings, log_to_stdout, on_shutdown};
 ///
 /// # Errors
 /// Fails if the runtime cannot be reached.
-pub async fn run<S: Trigger>(trigger: S) -> Result<(), Error>
+pub async fn run<S>(trigger: S) -> Result<(), Error>
 where
-    S: Send + 'static,
-    S::Items: 'static,
+    S: Trigger<Items: 'static> + Send + 'static,
 {
     log_to_stdout();
     let context = Context::new(Settings::from_env(&|name| std::env::var(name).ok()));

@@ -110,3 +110,61 @@ impl ShardRecord for Record {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use aws_sdk_kinesis::primitives::Blob;
+
+    use super::*;
+    use crate::aws::silence;
+    use crate::change::{ReadOptions, kinesis};
+    use crate::testing::{KINESIS_ARN, KinesisRecordBuilder, TABLE_ARN};
+
+    fn range() -> BatchInfo {
+        BatchInfo {
+            stream_arn: KINESIS_ARN.to_owned(),
+            shard_id: "shardId-000000000003".to_owned(),
+            start_sequence_number: "49659481023847512938475012938475012938475012938475010017".to_owned(),
+            end_sequence_number: "49659481023847512938475012938475012938475012938475010058".to_owned(),
+            batch_size: 2,
+            approximate_arrival_of_last_record: None,
+        }
+    }
+
+    #[test]
+    fn a_record_of_the_api_gives_the_change_that_lambda_delivers_it_as() {
+        let builder = KinesisRecordBuilder::modify("a", 1);
+        let delivered = kinesis::read(&builder.json(), TABLE_ARN, &ReadOptions::default());
+        for partition_key in [None, Some("p".to_owned())] {
+            let record = Record::builder().data(Blob::new(builder.inner())).sequence_number("49659481");
+            let record = record.set_partition_key(partition_key.clone()).build().expect("a record");
+            assert_eq!(record.number(), "49659481");
+            let json = record.lambda_json(&range()).expect("JSON");
+            let read = kinesis::read(&json, TABLE_ARN, &ReadOptions::default());
+            assert_eq!(read.change, delivered.change);
+            assert_eq!(read.origin.sequence_number.as_deref(), Some("49659481"));
+            assert_eq!(json.contains("partitionKey"), partition_key.is_some());
+            assert!(json.contains(r#""eventID":"shardId-000000000003:49659481""#), "{json}");
+            assert!(json.contains(r#""awsRegion":"eu-central-1""#), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_message_without_numbers_names_its_own_member() {
+        let range = BatchInfo { end_sequence_number: "x".to_owned(), ..range() };
+        let error = RangeCursor::new(&range).expect_err("malformed").to_string();
+        assert!(error.starts_with("KinesisBatchInfo.endSequenceNumber: expected 1 to 129"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_accepts_and_never_answers_leaves_time_for_the_other_dead_letters() {
+        let (_listener, settings) = silence::endpoint().await;
+        let ranges = KinesisRangeReader { client: LazyClient::new(Client::new).with_client(Client::new(&settings)) };
+        let started = Instant::now();
+        let opened = ranges.open(&range(), started + Duration::from_secs(600)).await;
+        assert!(matches!(opened, Err(RangeError::Unavailable(_))), "{opened:?}");
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    }
+}

@@ -2,8 +2,8 @@
 //! Kinesis's for 24 hours to 365 days.
 //!
 //! # Layout
-//! - [`RangeReader`]: the interface; [`DynamoDbRangeReader`]: DynamoDB's streams behind it; `kinesis`: those of Kinesis;
-//!   `either`: both (feature `kinesis`).
+//! - [`RangeReader`]: the interface; [`DynamoDbRangeReader`]: DynamoDB's streams behind it; `kinesis`: those of
+//!   Kinesis; `either`: both (feature `kinesis`).
 //! - `cursor`: progress through a range, without I/O.
 
 mod cursor;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::*;
@@ -116,6 +117,10 @@ async fn a_change_behind_both_needs_no_decision() {
     assert_eq!((scene.visible().as_deref(), scene.table.reads()), (Some(r#"{"n":3}"#), 0));
     let outcomes = scene.deliver(&[modify(5, "x", 1), modify(5, "y", 2)]).await;
     assert_eq!((outcomes, scene.table.reads()), (vec![Outcome::Stale; 2], 0));
+    // An insert is presumed to be new, so the decision finds what is stored.
+    let insert = KinesisRecordBuilder::insert("a", 5).event_id("x");
+    assert_eq!(scene.deliver(&[insert, modify(5, "y", 2)]).await, [const { Outcome::Stale }; 2]);
+    assert_eq!(scene.visible().as_deref(), Some(r#"{"n":3}"#));
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,4 +229,83 @@ async fn an_item_that_the_engine_refuses_ends_its_changes_as_rejected() {
     scene.target.refuse(br#"{"n":2,"pk":"a"}"#, 400);
     let outcomes = scene.deliver(&[modify(5, "x", 1), modify(5, "y", 1)]).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Rejected(_))), "{outcomes:?}");
+}
+
+/// One change in a history of one item: microseconds since the one before, its precision, and its kind.
+#[derive(Debug, Clone)]
+struct Step {
+    later_by: u64,
+    is_milli: bool,
+    is_removal: bool,
+}
+
+/// Records of a history, in the order in which the changes happened. Times in milliseconds count on where they would
+/// repeat, as DynamoDB once did, or repeat, as it may.
+fn history(steps: &[Step], counts_on: bool) -> Vec<KinesisRecordBuilder> {
+    let (mut micros, mut last_milli) = (0, 0);
+    let mut records = Vec::with_capacity(steps.len());
+    for (nth, step) in steps.iter().enumerate() {
+        micros += step.later_by;
+        let begun = match step.is_removal {
+            true => KinesisRecordBuilder::remove("a", micros),
+            false => KinesisRecordBuilder::modify("a", micros).numbered(nth as u64),
+        };
+        let record = begun.event_id(format!("change {nth}"));
+        records.push(match step.is_milli {
+            true => {
+                let milli = micros / 1_000;
+                last_milli = if counts_on { milli.max(last_milli + 1) } else { milli };
+                record.at(last_milli * 1_000).in_milliseconds()
+            }
+            false => record,
+        });
+    }
+    records
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let later_by = prop_oneof![Just(0), 0..40_u64, 0..3_000_u64, 9_000..12_000_u64];
+    (later_by, any::<bool>(), prop::bool::weighted(0.2)).prop_map(|(later_by, is_milli, is_removal)| Step {
+        later_by,
+        is_milli,
+        is_removal,
+    })
+}
+
+proptest! {
+    /// Delivers a history while it happens: late, in any order, repeatedly, in batches of one to three.
+    #[test]
+    fn any_delivery_of_any_history_ends_as_the_item(
+        steps in prop::collection::vec(step(), 1..7),
+        counts_on in any::<bool>(),
+        deliveries in prop::collection::vec((any::<prop::sample::Index>(), 1..4_usize, any::<bool>()), 0..20),
+        last in Just((0..7_usize).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        let records = history(&steps, counts_on);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        let (found, expect) = runtime.expect("a runtime").block_on(async {
+            let scene = Scene::default();
+            let mut happened = 0;
+            let happen = |nth: usize| match steps[nth].is_removal {
+                true => scene.table.delete("a"),
+                false => scene.table.put("a", nth as u64),
+            };
+            for (which, size, goes_on) in deliveries {
+                if happened == 0 || (goes_on && happened < records.len()) {
+                    happen(happened);
+                    happened += 1;
+                }
+                let batch: Vec<_> = (0..size).map(|nth| records[(which.index(happened) + nth) % happened].clone()).collect();
+                scene.deliver(&batch).await;
+            }
+            (happened..records.len()).for_each(happen);
+            for nth in last.into_iter().filter(|&nth| nth < records.len()) {
+                scene.deliver(&[records[nth].clone()]).await;
+            }
+            let end = records.len() - 1;
+            let number = |document: String| document.split([':', ',', '}']).nth(1).map(str::to_owned);
+            (scene.visible().and_then(number), (!steps[end].is_removal).then(|| end.to_string()))
+        });
+        prop_assert_eq!(found, expect, "{:?}", records.iter().map(KinesisRecordBuilder::inner).collect::<Vec<_>>());
+    }
 }
