@@ -5,6 +5,7 @@
 //!
 //! # Layout
 //! - [`config`]: the TOML text; `compile`: its keys, checked together; `plan`: the result, and what it gives to items.
+//! - `id`: the form of document ids; `entity_index`: the index of a key's entity.
 //! - [`path`]: attribute paths; `rules`: the rules as a tree of paths; `shape`: rules applied to an item.
 //! - `keyed_hash`, `date`, `inflate`, `derive`: single conversions. [`filter`]: jq. `expiry`: items that time to live
 //!   deletes.
