@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use driftless_harness::mapping::record::StreamRecord;
 use driftless_harness::mapping::MemoryStream;
+use driftless_harness::mapping::record::StreamRecord;
 use hdrhistogram::Histogram;
 
 use super::About;
