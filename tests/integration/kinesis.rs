@@ -73,10 +73,12 @@ impl<'s> KinesisSource<'s> {
     }
 
     /// Settings of the function that this source has and a stream has not.
-    async fn configured(self, function: FunctionConfig) -> FunctionConfig {
+    async fn configured(self, mut function: FunctionConfig) -> FunctionConfig {
         let facts = TableFacts::of(self.tables, self.table).await.expect("a table");
-        let function =
-            self.services.environment().into_iter().fold(function, |function, (name, value)| function.env(name, value));
+        for (name, value) in self.services.environment() {
+            // The function may be behind a proxy.
+            function.environment.entry(name.to_owned()).or_insert(value);
+        }
         function.env("TABLE_ARN", facts.arn).env("TABLE_NAME", self.table)
     }
 }

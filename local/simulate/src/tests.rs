@@ -89,7 +89,7 @@ fn ten_thousand_schedules_through_kinesis_keep_every_promise() {
     let summary = run(SimulatedSource::Kinesis, 10_000, Missing::default(), cores());
     assert_eq!(summary.broken, None);
     for what in ["late records", "repeated records", "switches of the source", "items read to decide", "dead letters"] {
-        assert!(summary.counts.0.get(what).is_some_and(|number| *number > 1_000), "{what}: {:?}", summary.counts);
+        assert!(summary.counts.0.get(what).is_some_and(|number| *number > 500), "{what}: {:?}", summary.counts);
     }
 }
 
