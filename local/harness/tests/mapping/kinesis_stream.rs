@@ -74,10 +74,16 @@ async fn records_have_lambdas_form_and_positions_are_at_after_and_behind_one() {
     }
     let stream = stage.stream(ShardChoice::ByKey).await;
     let mut found = Vec::new();
-    for shard in stream.shards().await.unwrap() {
-        let iterator = stream.iterator(&shard.id, &ShardPosition::TrimHorizon).await.unwrap();
+    for shard in stream.shards().await.expect("answers") {
+        let iterator = stream.iterator(&shard.id, &ShardPosition::TrimHorizon).await.expect("answers");
         found.extend(
-            stream.records(&iterator, 100).await.unwrap().records.into_iter().map(|record| (shard.id.clone(), record)),
+            stream
+                .records(&iterator, 100)
+                .await
+                .expect("answers")
+                .records
+                .into_iter()
+                .map(|record| (shard.id.clone(), record)),
         );
     }
     assert_eq!(found.len(), 3);
@@ -92,9 +98,9 @@ async fn records_have_lambdas_form_and_positions_are_at_after_and_behind_one() {
     assert_eq!(read(&stream, shard, ShardPosition::After(number)).await, ["three"]);
     assert!(read(&stream, shard, ShardPosition::Latest).await.is_empty());
     // Another limit than the page's tells where the next one begins.
-    let iterator = stream.iterator(shard, &ShardPosition::TrimHorizon).await.unwrap();
-    let first = stream.records(&iterator, 1).await.unwrap();
-    let rest = stream.records(&first.next.expect("an open shard goes on"), 100).await.unwrap();
+    let iterator = stream.iterator(shard, &ShardPosition::TrimHorizon).await.expect("answers");
+    let first = stream.records(&iterator, 1).await.expect("answers");
+    let rest = stream.records(&first.next.expect("an open shard goes on"), 100).await.expect("answers");
     assert_eq!((first.records.len(), rest.records.len()), (1, 2));
 }
 
@@ -105,24 +111,24 @@ async fn a_split_and_a_merge_end_shards_and_name_the_parents() {
         stage.put(&key.to_string(), "before").await;
     }
     let stream = stage.stream(ShardChoice::ByKey).await;
-    let open = stream.shards().await.unwrap();
+    let open = stream.shards().await.expect("answers");
     let (left, right) = (open[0].id.as_str(), open[1].id.as_str());
     let merge = stage.client.merge_shards().stream_name(STREAM).shard_to_merge(left).adjacent_shard_to_merge(right);
     merge.send().await.expect("merged");
-    let merged = stage.stream(ShardChoice::ByKey).await.shards().await.unwrap();
+    let merged = stage.stream(ShardChoice::ByKey).await.shards().await.expect("answers");
     let child = &merged[2];
     assert_eq!((&child.parent, &child.adjacent_parent), (&Some(open[0].id.clone()), &Some(open[1].id.clone())));
     let split = stage.client.split_shard().stream_name(STREAM).shard_to_split(child.id.as_str());
     split.new_starting_hash_key((1_u128 << 127).to_string()).send().await.expect("split");
-    let split = stage.stream(ShardChoice::ByKey).await.shards().await.unwrap();
+    let split = stage.stream(ShardChoice::ByKey).await.shards().await.expect("answers");
     assert_eq!(split.iter().filter(|shard| shard.parent == Some(child.id.clone())).count(), 2);
     assert_eq!(split.iter().filter(|shard| shard.closed).count(), 3);
     let mut before = 0;
     for Shard { id, .. } in &split[..2] {
-        let mut next = Some(stream.iterator(id, &ShardPosition::TrimHorizon).await.unwrap());
+        let mut next = Some(stream.iterator(id, &ShardPosition::TrimHorizon).await.expect("answers"));
         let mut reads = 0;
         while let Some(iterator) = next.take() {
-            let page = stream.records(&iterator, 100).await.unwrap();
+            let page = stream.records(&iterator, 100).await.expect("answers");
             before += page.records.len();
             next = page.next;
             reads += 1;
@@ -139,7 +145,7 @@ struct Delivered(Mutex<Vec<Value>>);
 impl Observe for Delivered {
     fn delivered(&self, records: &[StreamRecord]) {
         let change = |record: &StreamRecord| serde_json::from_str::<Value>(&data(&event(record))).expect("JSON");
-        self.0.lock().unwrap().extend(records.iter().map(change));
+        self.0.lock().expect("not poisoned").extend(records.iter().map(change));
     }
 }
 
@@ -148,8 +154,9 @@ async fn bridged(choice: ShardChoice, faults: KinesisFaults) -> (BridgeCounts, V
     let (stage, database) = (Stage::start().await, Database::start().await);
     let bridge = KinesisBridge::new(stage.client.clone(), STREAM, "pk", choice, faults).await.expect("a bridge");
     let source: Arc<dyn ChangeStream> = Arc::new(database.stream().await);
-    let feed =
-        EventSourceMapping::start(MappingConfig::default(), source, Arc::new(bridge.clone()), None).await.unwrap();
+    let feed = EventSourceMapping::start(MappingConfig::default(), source, Arc::new(bridge.clone()), None)
+        .await
+        .expect("starts");
     let delivered = Arc::new(Delivered::default());
     let config =
         MappingConfig { report_batch_item_failures: true, parallelization_factor: 3, ..MappingConfig::kinesis() };
@@ -157,23 +164,30 @@ async fn bridged(choice: ShardChoice, faults: KinesisFaults) -> (BridgeCounts, V
     let observer = Some(Arc::clone(&delivered) as _);
     let mapping = EventSourceMapping::start_observed(config, stream, Arc::new(scripted_function()), None, observer)
         .await
-        .unwrap();
+        .expect("there");
     for n in 0..300 {
         let mut changed: HashMap<_, _> = item(&format!("k{}", n % 12));
         changed.insert("n".to_owned(), AttributeValue::N(n.to_string()));
         database.put(changed).await;
         if n == 150 {
-            feed.wait_until_drained(LIMIT).await.unwrap();
+            feed.wait_until_drained(LIMIT).await.expect("drained");
             bridge.set_precision(TimePrecision::Millisecond);
         }
     }
-    database.tables.delete_item().table_name(TABLE).set_key(Some(item("k0"))).send().await.unwrap();
-    feed.wait_until_drained(LIMIT).await.unwrap();
+    database
+        .tables
+        .delete_item()
+        .table_name(TABLE)
+        .set_key(Some(item("k0")))
+        .send()
+        .await
+        .expect("the database answers");
+    feed.wait_until_drained(LIMIT).await.expect("drained");
     let counts = bridge.put_rest().await;
-    mapping.wait_until_drained(LIMIT).await.unwrap();
+    mapping.wait_until_drained(LIMIT).await.expect("drained");
     let stats = mapping.shutdown().await;
     assert_eq!((stats.records_read, stats.records_delivered), (counts.put, counts.put), "{stats:?}");
-    let delivered = std::mem::take(&mut *delivered.0.lock().unwrap());
+    let delivered = std::mem::take(&mut *delivered.0.lock().expect("there"));
     (counts, delivered)
 }
 
