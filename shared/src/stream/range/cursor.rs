@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{RangeError, RangePage};
 use crate::change::RecordNumber;
@@ -74,8 +74,20 @@ impl RangeCursor {
         !(self.first_seen && self.end_seen)
     }
 
+    /// Takes the iterator of the next page, after the pause that empty pages ask for; `None` behind the last page.
+    ///
+    /// # Errors
+    /// Fails if the pause is longer than the time that is left.
+    pub(super) async fn take_iterator(&mut self, deadline: Instant) -> Result<Option<String>, RangeError> {
+        let Some(iterator) = self.iterator.take() else { return Ok(None) };
+        match timeout_at(deadline, sleep(self.pause())).await {
+            Ok(()) => Ok(Some(iterator)),
+            Err(_) => Err(RangeError::Unavailable("gave pages without records until the time was up".to_owned())),
+        }
+    }
+
     /// Returns the pause before the next page.
-    pub(super) fn pause(&self) -> Duration {
+    fn pause(&self) -> Duration {
         if self.empty_since.is_some() { EMPTY_PAGE_PAUSE } else { Duration::ZERO }
     }
 

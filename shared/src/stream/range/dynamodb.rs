@@ -5,7 +5,7 @@ use aws_sdk_dynamodbstreams::error::ProvideErrorMetadata;
 use aws_sdk_dynamodbstreams::operation::get_records::GetRecordsError;
 use aws_sdk_dynamodbstreams::operation::get_shard_iterator::GetShardIteratorError;
 use aws_sdk_dynamodbstreams::types::{Record, ShardIteratorType};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::Instant;
 
 use super::cursor::ShardRecord;
 use super::{RangeCursor, RangeError, RangePage, RangeReader};
@@ -76,18 +76,13 @@ impl RangeReader for DynamoDbRangeReader {
     }
 
     async fn next(&self, cursor: &mut RangeCursor, deadline: Instant) -> Result<RangePage, RangeError> {
-        let Some(iterator) = cursor.iterator.take() else {
-            return Ok(RangePage { records: Vec::new(), last: true });
-        };
-        if timeout_at(deadline, sleep(cursor.pause())).await.is_err() {
-            return Err(RangeError::Unavailable("gave pages without records until the time was up".to_owned()));
-        }
+        let Some(iterator) = cursor.take_iterator(deadline).await? else { return Ok(RangePage::end()) };
         match self.client.call(deadline, |client| client.get_records().shard_iterator(iterator).send()).await {
             Ok(answer) => cursor.take(answer.records(), answer.next_shard_iterator.clone(), Instant::now()),
             Err(error) => match error.service() {
                 Some(
                     GetRecordsError::TrimmedDataAccessException(_) | GetRecordsError::ResourceNotFoundException(_),
-                ) => Ok(RangePage { records: Vec::new(), last: true }),
+                ) => Ok(RangePage::end()),
                 Some(GetRecordsError::ExpiredIteratorException(_)) => {
                     self.renew(cursor, deadline).await?;
                     Ok(RangePage::default())

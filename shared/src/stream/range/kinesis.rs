@@ -6,7 +6,7 @@ use aws_sdk_kinesis::operation::get_shard_iterator::GetShardIteratorError;
 use aws_sdk_kinesis::types::{Record, ShardIteratorType};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::Instant;
 
 use super::cursor::ShardRecord;
 use super::{RangeCursor, RangeError, RangePage, RangeReader};
@@ -61,18 +61,11 @@ impl RangeReader for KinesisRangeReader {
     }
 
     async fn next(&self, cursor: &mut RangeCursor, deadline: Instant) -> Result<RangePage, RangeError> {
-        let Some(iterator) = cursor.iterator.take() else {
-            return Ok(RangePage { records: Vec::new(), last: true });
-        };
-        if timeout_at(deadline, sleep(cursor.pause())).await.is_err() {
-            return Err(RangeError::Unavailable("gave pages without records until the time was up".to_owned()));
-        }
+        let Some(iterator) = cursor.take_iterator(deadline).await? else { return Ok(RangePage::end()) };
         match self.client.call(deadline, |client| client.get_records().shard_iterator(iterator).send()).await {
             Ok(answer) => cursor.take(answer.records(), answer.next_shard_iterator.clone(), Instant::now()),
             Err(error) => match error.service() {
-                Some(GetRecordsError::ResourceNotFoundException(_)) => {
-                    Ok(RangePage { records: Vec::new(), last: true })
-                }
+                Some(GetRecordsError::ResourceNotFoundException(_)) => Ok(RangePage::end()),
                 Some(GetRecordsError::ExpiredIteratorException(_)) => {
                     let (kind, number) = match cursor.after() {
                         Some(number) => (ShardIteratorType::AfterSequenceNumber, number),

@@ -46,6 +46,13 @@ pub struct RangePage {
     pub last: bool,
 }
 
+impl RangePage {
+    /// Returns the page behind the last record.
+    fn end() -> Self {
+        Self { records: Vec::new(), last: true }
+    }
+}
+
 /// Reader for ranges of streams.
 pub trait RangeReader: Send + Sync {
     /// Progress through a range.
