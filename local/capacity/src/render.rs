@@ -194,13 +194,19 @@ mod tests {
         let told = told(load(200.0));
         let others: Vec<&str> = told.lines().filter(|line| line.starts_with("  or ")).collect();
         let [ten, hundred] = others.as_slice() else { panic!("{told}") };
-        assert!(ten.starts_with("  or BatchSize 10, ParallelizationFactor 1: 14 USD/month, 11 % of the price;"), "{ten}");
+        assert!(
+            ten.starts_with("  or BatchSize 10, ParallelizationFactor 1: 14 USD/month, 11 % of the price;"),
+            "{ten}"
+        );
         assert!(ten.ends_with(" p99 +2 ms"), "{ten}");
         assert!(hundred.starts_with("  or BatchSize 100,"), "a batch of 1,000 costs as much: {told}");
         let document = include_str!("../../../docs/capacity.md");
         let shown = told.lines().skip_while(|line| !line.starts_with("  take"));
         for line in shown {
-            assert!(document.contains(&format!("\n      {}\n", line.trim())), "docs/capacity.md needs the line: {line}");
+            assert!(
+                document.contains(&format!("\n      {}\n", line.trim())),
+                "docs/capacity.md needs the line: {line}"
+            );
         }
     }
 

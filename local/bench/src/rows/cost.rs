@@ -193,7 +193,8 @@ mod tests {
 
     #[test]
     fn the_runbook_tells_the_measured_cost() {
-        let report: BenchReport = serde_json::from_str(include_str!("../../../../docs/benchmark/figures.json")).unwrap();
+        let report: BenchReport =
+            serde_json::from_str(include_str!("../../../../docs/benchmark/figures.json")).unwrap();
         let row = report.rows.iter().find(|row| row.id == RowId::Cost).unwrap();
         let line = include_str!("../../../../docs/runbook.md")
             .lines()
