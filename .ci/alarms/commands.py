@@ -12,7 +12,7 @@ from botocore import xform_name
 from page_commands import page_commands
 from templates import ROOT, load
 
-PAGES = ["docs/runbook.md", "docs/deploy.md", "docs/dead-letters.md"]
+PAGES = ["docs/runbook.md", "docs/deploy.md", "docs/dead-letters.md", "docs/cross-account.md"]
 OF_ALL = {"query", "output", "region", "cli-binary-format", "cli-read-timeout", "max-items"}
 # Commands that no operation is behind, with their options.
 OWN = {("logs", "tail"): {"since", "filter-pattern", "follow"}, ("s3", "ls"): {"recursive"},
