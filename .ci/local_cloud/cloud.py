@@ -46,9 +46,10 @@ def function_binaries():
             for name, resource in template()["Resources"].items() if resource["Type"] == "AWS::Serverless::Function"}
 
 
-def client(service, endpoint):
+def client(service, endpoint, account="local"):
+    """A client of boto3. MiniStack takes an access key of 12 digits for the account, and others for its own one."""
     config = Config(retries={"max_attempts": 1}, read_timeout=120)
-    return boto3.client(service, endpoint_url=endpoint, region_name=REGION, aws_access_key_id="local",
+    return boto3.client(service, endpoint_url=endpoint, region_name=REGION, aws_access_key_id=account,
                         aws_secret_access_key="local", config=config)
 
 

@@ -32,11 +32,11 @@ POISON = 3
 class Deployed:
     """The deployed stack, with its table, its queue and its index."""
 
-    def __init__(self, endpoint, opensearch, binaries, scratch):
+    def __init__(self, endpoint, opensearch, binaries, scratch, **parameters):
         self.endpoint, self.opensearch = endpoint, opensearch
         self.stack = packaged(endpoint, archives(binaries, scratch))
         self.parameters = {"PartitionKey": "pk", "OpenSearchEndpoint": opensearch, "OpenSearchAuth": "none", "Index": INDEX,
-                           "Timeout": "20", "BatchSize": "10"}
+                           "Timeout": "20", "BatchSize": "10"} | parameters
         self.outputs = change(endpoint, "create", self.stack, self.parameters)
 
     def client(self, service):
@@ -61,9 +61,10 @@ class Deployed:
 
     def documents(self):
         """Number of documents that searches find; nothing before the first function has made the index."""
+        index = self.parameters["Index"]
         try:
-            self.engine(f"{INDEX}/_refresh", "POST")
-            return self.engine(f"{INDEX}/_count")["count"]
+            self.engine(f"{index}/_refresh", "POST")
+            return self.engine(f"{index}/_count")["count"]
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return None

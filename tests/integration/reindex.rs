@@ -45,7 +45,7 @@ fn reindex(scene: &Scene) -> FunctionConfig {
 }
 
 /// Does one step. The first process is killed after this time, if one is given; a second one then does the step.
-async fn step(scene: &Scene, request: Value, kill_after: Option<Duration>) -> Value {
+pub(crate) async fn step(scene: &Scene, request: Value, kill_after: Option<Duration>) -> Value {
     let mut process = FunctionProcess::new(reindex(scene));
     let mut fault = kill_after.map(ProcessFault::KillAfter);
     loop {
@@ -85,7 +85,7 @@ async fn add(scene: &Scene, stop: &AtomicBool, added: &AtomicU64) {
 }
 
 /// Fills and verifies the new index, and records the proof.
-async fn fill(scene: &Scene, kill_after: Option<Duration>) {
+pub(crate) async fn fill(scene: &Scene, kill_after: Option<Duration>) {
     let tombstones = step(scene, json!({"step": "tombstones"}), kill_after).await;
     assert_eq!(tombstones["done"], true, "{tombstones}");
     run(scene.backfill(), json!({"index": "other"}), kill_after.map(ProcessFault::KillAfter)).await;

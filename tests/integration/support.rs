@@ -56,6 +56,12 @@ impl Index {
         Self { name: unique(name), client }
     }
 
+    /// The index of this very name, which one test alone may use.
+    pub(crate) fn named(name: &str) -> Self {
+        let client = OpenSearch::new(Transport::single_node(engine_url()).expect("a URL"));
+        Self { name: name.to_owned(), client }
+    }
+
     /// The same index, asked through another node.
     pub(crate) fn seen_at(&self, engine: &str) -> Self {
         let client = OpenSearch::new(Transport::single_node(engine).expect("a URL"));

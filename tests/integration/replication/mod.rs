@@ -6,6 +6,7 @@
 //! - `hashed_ids`: keys that are personal data, searched for in everything that comes out.
 //! - `one_id`: two items whose keys give one id. `routing`: documents in the shard of their partition.
 //! - `shared_index`: several tables in one index. `entity_indexes`: one table in several indexes.
+//! - `released`: what formats left behind that were released once.
 //! - `examples`: the folders of `examples/`, loaded and searched.
 
 mod changes;
@@ -14,6 +15,7 @@ mod examples;
 mod hashed_ids;
 mod one_id;
 mod paths;
+mod released;
 mod routing;
 mod shared_index;
 
