@@ -172,9 +172,8 @@ mod tests {
 
     #[test]
     fn decisions_by_items_are_counted_where_there_are_some() {
-        let line = |metrics: &Metrics| -> serde_json::Value {
-            serde_json::from_slice(&metrics.lines("i")).expect("JSON")
-        };
+        let line =
+            |metrics: &Metrics| -> serde_json::Value { serde_json::from_slice(&metrics.lines("i")).expect("JSON") };
         let mut sum = Metrics::new(1);
         assert!(!line(&sum).to_string().contains("DecidedByItem"));
         sum.decided_by_item(2);
