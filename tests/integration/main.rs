@@ -21,6 +21,7 @@ mod index;
 mod kinesis;
 mod kinesis_events;
 mod loading;
+mod many_writers;
 mod proposal;
 mod purge;
 mod readme;

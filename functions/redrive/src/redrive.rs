@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use driftless::change::{Change, ReadOptions};
-use driftless::dead_letter::{DeadLetterMessage, Sender};
+use driftless::dead_letter::{DeadLetterMessage, Sender, StreamRange};
 use driftless::function::FunctionError;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome, Problem};
@@ -22,7 +22,7 @@ use futures::{StreamExt as _, future, stream};
 use tokio::time::Instant;
 
 use crate::report::RedriveReport;
-use crate::request::RedriveRequest;
+use crate::request::{FilterMatch, RedriveRequest};
 use crate::run::{End, RedriveRun, Then};
 
 const CONCURRENT_RELEASES: usize = 16;
@@ -111,11 +111,13 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
     async fn redrive_message(&self, message: &Received, run: &mut RedriveRun<'_>) -> Result<Then, ConfigurationError> {
         run.report.letters.received += 1;
         let dead_letter = DeadLetterMessage::read(&message.body);
-        if !run.request.filter.matches(&message.id, &dead_letter) {
+        let matches = run.request.filter.compare(&message.id, &dead_letter);
+        if matches == FilterMatch::No {
             run.report.letters.skipped += 1;
             return Ok(Then::Hold);
         }
         let end = match dead_letter {
+            Ok(DeadLetterMessage::Range(range)) if matches == FilterMatch::Undecided => end_of_unnamed_table(&range),
             _ if run.request.discard => End::Done,
             Err(error) => End::keep("unreadable", error.to_string()),
             Ok(DeadLetterMessage::Record(dead_letter)) => self.redrive_record(&dead_letter, run).await?,
@@ -192,4 +194,17 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         let expected = self.table.filter(|expected| *expected != table)?;
         Some(End::keep("other_table", format!("the letter is of the table `{table}`, the index of `{expected}`")))
     }
+}
+
+/// Returns the end of a range that a filter by table cannot decide on. Without a reason, it would be passed over in
+/// silence.
+fn end_of_unnamed_table(range: &StreamRange) -> End {
+    let stream = &range.batch.stream_arn;
+    End::keep(
+        "unnamed_table",
+        format!(
+            "the message is of the stream {stream} and names no table: select it by filter.stream_arn instead of \
+             filter.table, or add filter.shape \"record\" to leave such messages out"
+        ),
+    )
 }

@@ -55,9 +55,12 @@ pub struct Filter {
     /// HTTP status of the engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Name of the table.
+    /// Name of the table. On-failure messages of Kinesis name none: `stream_arn` selects these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
+    /// ARN of the stream. Of on-failure messages only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_arn: Option<String>,
     /// Id of the document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_id: Option<String>,
@@ -67,6 +70,17 @@ pub struct Filter {
     /// Messages to skip, by the queue's ids.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_message_id: Vec<String>,
+}
+
+/// Result of comparing a message with a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilterMatch {
+    /// It matches in every member that is set.
+    Yes,
+    /// It differs in a member that is set.
+    No,
+    /// It matches, as far as the message says: the filter names a table, and the message none.
+    Undecided,
 }
 
 /// Kinds of messages in the queue.
@@ -114,19 +128,27 @@ impl RedriveRequest {
 }
 
 impl Filter {
-    /// Returns `true` if a message of the queue matches.
+    /// Compares a message of the queue with the filter.
     #[must_use]
-    pub fn matches(&self, message_id: &str, dead_letter: &Result<DeadLetterMessage, Unreadable>) -> bool {
+    pub fn compare(&self, message_id: &str, dead_letter: &Result<DeadLetterMessage, Unreadable>) -> FilterMatch {
         let facts = Facts::of(dead_letter);
         let same =
             |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
-        self.shape.is_none_or(|shape| shape == facts.shape)
+        // A Kinesis stream may carry any table, and only its records name it.
+        let is_undecided = self.table.is_some() && facts.table.is_none() && facts.shape == Shape::Range;
+        let matches = self.shape.is_none_or(|shape| shape == facts.shape)
             && self.status.is_none_or(|status| facts.status == Some(status))
             && same(&self.class, facts.class)
-            && same(&self.table, facts.table)
+            && (is_undecided || same(&self.table, facts.table))
+            && same(&self.stream_arn, facts.stream_arn)
             && same(&self.document_id, facts.document_id)
             && same(&self.message_id, Some(message_id))
-            && !self.not_message_id.iter().any(|id| id == message_id)
+            && !self.not_message_id.iter().any(|id| id == message_id);
+        match matches {
+            false => FilterMatch::No,
+            true if is_undecided => FilterMatch::Undecided,
+            true => FilterMatch::Yes,
+        }
     }
 }
 
@@ -136,6 +158,7 @@ struct Facts<'a> {
     class: Option<&'a str>,
     status: Option<u16>,
     table: Option<&'a str>,
+    stream_arn: Option<&'a str>,
     document_id: Option<&'a str>,
 }
 
@@ -149,6 +172,7 @@ impl<'a> Facts<'a> {
                     class: Some(&rejected.class),
                     status: rejected.status,
                     table: table.as_deref(),
+                    stream_arn: None,
                     document_id: document_id.as_deref(),
                 }
             }
@@ -157,9 +181,17 @@ impl<'a> Facts<'a> {
                 class: Some(&range.request.condition),
                 status: None,
                 table: range.batch.table(),
+                stream_arn: Some(&range.batch.stream_arn),
                 document_id: None,
             },
-            Err(_) => Self { shape: Shape::Unreadable, class: None, status: None, table: None, document_id: None },
+            Err(_) => Self {
+                shape: Shape::Unreadable,
+                class: None,
+                status: None,
+                table: None,
+                stream_arn: None,
+                document_id: None,
+            },
         }
     }
 }

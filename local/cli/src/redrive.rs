@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Only dead letters of this table.
     #[arg(long)]
     table: Option<String>,
+    /// Only Lambda's on-failure messages about this stream.
+    #[arg(long, value_name = "ARN")]
+    stream_arn: Option<String>,
     /// Only dead letters of this document.
     #[arg(long)]
     document_id: Option<String>,
@@ -74,6 +77,7 @@ impl Args {
                 class: self.class.clone(),
                 status: self.status,
                 table: self.table.clone(),
+                stream_arn: self.stream_arn.clone(),
                 document_id: self.document_id.clone(),
                 message_id: self.message_id.clone(),
                 not_message_id: self.not_message_id.clone(),

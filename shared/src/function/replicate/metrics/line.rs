@@ -44,6 +44,8 @@ struct Line<'i> {
     rejected: AsCount<u64>,
     failed: AsCount<u64>,
     order_anomalies: AsCount<u64>,
+    /// Absent if there are none, as always behind DynamoDB Streams: it would only cost log bytes.
+    decided_by_item: Option<AsCount<u64>>,
     round_trips: AsCount<u64>,
     engine_time: Milliseconds,
     replication_lag: Milliseconds,
@@ -96,6 +98,7 @@ pub(super) fn write(metrics: &Metrics, index: &str, at: Timestamp) -> Vec<u8> {
         rejected: outcomes.rejected.into(),
         failed: outcomes.failed.into(),
         order_anomalies: outcomes.order_anomalies.into(),
+        decided_by_item: (metrics.decided_by_item > 0).then(|| metrics.decided_by_item.into()),
         round_trips: metrics.round_trips.into(),
         engine_time: Milliseconds(metrics.engine_times.iter().copied().map(in_hundredths).collect()),
         replication_lag: Milliseconds(metrics.lags_ms.iter().copied().map(Observation::Unsigned).collect()),
@@ -165,6 +168,25 @@ mod tests {
     fn an_unknown_lag_is_absent() {
         let line: serde_json::Value = serde_json::from_slice(&Metrics::new(1).lines("i")).expect("JSON");
         assert!(line.get("ReplicationLag").is_none());
+    }
+
+    #[test]
+    fn decisions_by_items_are_counted_where_there_are_some() {
+        let line =
+            |metrics: &Metrics| -> serde_json::Value { serde_json::from_slice(&metrics.lines("i")).expect("JSON") };
+        let mut sum = Metrics::new(1);
+        assert!(!line(&sum).to_string().contains("DecidedByItem"));
+        sum.decided_by_item(2);
+        sum.add({
+            let mut more = Metrics::new(3);
+            more.decided_by_item(3);
+            more
+        });
+        let line = line(&sum);
+        assert_eq!(line["DecidedByItem"], 5);
+        let unit = serde_json::json!({"Name": "DecidedByItem", "Unit": "Count"});
+        let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().expect("metrics");
+        assert!(metrics.contains(&unit), "{line}");
     }
 
     #[test]
