@@ -1,7 +1,9 @@
 //! Changes for unit tests.
 
-use crate::change::{Change, ReadOptions, Record};
-use crate::testing::{RecordBuilder, STREAM_ARN};
+use crate::attribute::Item;
+use crate::change::{Change, ChangeKind, Content};
+use crate::document::Document;
+use crate::document_id::DocumentId;
 use crate::version::{Generation, SequenceNumber, StreamLabel, Version};
 
 /// Returns the version with this sequence number.
@@ -11,25 +13,30 @@ pub(crate) fn version(sequence: u64) -> Version {
 
 /// Returns a version of another generation.
 pub(crate) fn version_of(generation: u32, sequence: u64) -> Version {
-    let label = StreamLabel::from_arn(STREAM_ARN).expect("a label");
+    let label = StreamLabel::from_arn("arn:aws:dynamodb:eu-central-1:1:table/T/stream/2026-01-15T09:30:00.000")
+        .expect("a label");
     Version::new(Generation(generation), &label, &SequenceNumber::parse(&sequence.to_string()).expect("digits"))
 }
 
 /// A MODIFY whose document holds its sequence number as `n`.
 pub(crate) fn change(id: &str, sequence: u64) -> Change {
-    read(RecordBuilder::modify(id, sequence))
+    let item = format!(r#"{{"n":{{"N":"{sequence}"}}}}"#);
+    Change {
+        id: DocumentId::from_stored(id.to_owned()),
+        version: version(sequence),
+        event_time: None,
+        read_at: None,
+        kind: ChangeKind::Modify,
+        content: Content::Document(Document::from_item(&Item::from_json(&item).expect("an item"))),
+    }
 }
 
 /// An INSERT with the same document.
 pub(crate) fn insert(id: &str, sequence: u64) -> Change {
-    read(RecordBuilder::insert(id, sequence))
+    Change { kind: ChangeKind::Insert, ..change(id, sequence) }
 }
 
 /// A REMOVE at this version.
 pub(crate) fn remove(id: &str, sequence: u64) -> Change {
-    read(RecordBuilder::remove(id, sequence))
-}
-
-fn read(record: RecordBuilder) -> Change {
-    Record::read(&record.event_second(None).json(), &ReadOptions::default()).change.expect("a change")
+    Change { kind: ChangeKind::Remove, content: Content::Tombstone, ..change(id, sequence) }
 }
