@@ -1,6 +1,7 @@
 //! Request to `redrive`: the number of dead letters, a filter, and the action.
 
-use driftless::dead_letter::{DeadLetter, DeadLetterMessage, Unreadable};
+use driftless::dead_letter::invocation_record::InvocationRecord;
+use driftless::dead_letter::{DeadLetter, DeadLetterMessage, StreamRange, Unreadable};
 use driftless::function::FunctionError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -61,15 +62,15 @@ pub struct Filter {
     /// Id of the document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_id: Option<String>,
-    /// Message id, as the queue has it.
+    /// Message id, as the queue has it, or an object's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
-    /// Messages to skip, by the queue's ids.
+    /// Messages to skip, by the queue's ids, and objects by their keys.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_message_id: Vec<String>,
 }
 
-/// Kinds of messages in the queue.
+/// Kinds of messages in the queue, and of objects in the on-failure bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
@@ -77,7 +78,9 @@ pub enum Shape {
     Record,
     /// Lambda's on-failure message, with a range of the stream.
     Range,
-    /// Neither of the two.
+    /// Lambda's invocation record in the bucket, with the records.
+    Batch,
+    /// None of these three.
     Unreadable,
 }
 
@@ -114,10 +117,23 @@ impl RedriveRequest {
 }
 
 impl Filter {
-    /// Returns `true` if a message of the queue matches.
-    #[must_use]
-    pub fn matches(&self, message_id: &str, dead_letter: &Result<DeadLetterMessage, Unreadable>) -> bool {
-        let facts = Facts::of(dead_letter);
+    /// Returns `true` if a message of the queue may match.
+    pub(crate) fn takes_messages(&self) -> bool {
+        self.shape != Some(Shape::Batch)
+    }
+
+    /// Returns `true` if an object of the bucket may match.
+    pub(crate) fn takes_objects(&self) -> bool {
+        matches!(self.shape, None | Some(Shape::Batch | Shape::Unreadable))
+    }
+
+    /// Returns `true` if a message or an object of this id may match.
+    pub(crate) fn takes_id(&self, id: &str) -> bool {
+        self.message_id.as_deref().is_none_or(|wanted| wanted == id) && !self.not_message_id.iter().any(|not| not == id)
+    }
+
+    /// Returns `true` if a message or an object matches.
+    pub(crate) fn matches(&self, id: &str, facts: &Facts<'_>) -> bool {
         let same =
             |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
         self.shape.is_none_or(|shape| shape == facts.shape)
@@ -125,13 +141,12 @@ impl Filter {
             && same(&self.class, facts.class)
             && same(&self.table, facts.table)
             && same(&self.document_id, facts.document_id)
-            && same(&self.message_id, Some(message_id))
-            && !self.not_message_id.iter().any(|id| id == message_id)
+            && self.takes_id(id)
     }
 }
 
-/// Properties of a message that filters compare.
-struct Facts<'a> {
+/// Properties of a message or an object that filters compare.
+pub(crate) struct Facts<'a> {
     shape: Shape,
     class: Option<&'a str>,
     status: Option<u16>,
@@ -140,7 +155,8 @@ struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    fn of(dead_letter: &'a Result<DeadLetterMessage, Unreadable>) -> Self {
+    /// Returns the properties of a message of the queue.
+    pub(crate) fn of_message(dead_letter: &'a Result<DeadLetterMessage, Unreadable>) -> Self {
         match dead_letter {
             Ok(DeadLetterMessage::Record(dead_letter)) => {
                 let DeadLetter { rejected, table, document_id, .. } = &**dead_letter;
@@ -152,15 +168,26 @@ impl<'a> Facts<'a> {
                     document_id: document_id.as_deref(),
                 }
             }
-            Ok(DeadLetterMessage::Range(range)) => Self {
-                shape: Shape::Range,
-                class: Some(&range.request.condition),
-                status: None,
-                table: range.batch.table(),
-                document_id: None,
-            },
-            Err(_) => Self { shape: Shape::Unreadable, class: None, status: None, table: None, document_id: None },
+            Ok(DeadLetterMessage::Range(range)) => Self::of_range(Shape::Range, range),
+            Err(_) => Self::of_unreadable(),
         }
+    }
+
+    /// Returns the properties of an object of the bucket.
+    pub(crate) fn of_object(read: &'a Result<InvocationRecord, Unreadable>) -> Self {
+        match read {
+            Ok(record) => Self::of_range(Shape::Batch, &record.range),
+            Err(_) => Self::of_unreadable(),
+        }
+    }
+
+    fn of_range(shape: Shape, range: &'a StreamRange) -> Self {
+        let (class, table) = (Some(range.request.condition.as_str()), range.batch.table());
+        Self { shape, class, status: None, table, document_id: None }
+    }
+
+    fn of_unreadable() -> Self {
+        Self { shape: Shape::Unreadable, class: None, status: None, table: None, document_id: None }
     }
 }
 

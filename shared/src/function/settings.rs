@@ -51,6 +51,8 @@ pub struct Settings {
     pub table_name: Option<String>,
     /// Queue for dead letters.
     pub dead_letter_queue_url: Option<String>,
+    /// Name of the bucket into which Lambda puts the batches that it gives up.
+    pub on_failure_bucket: Option<String>,
     /// Versions of the code and of the function, for dead letters.
     pub function_version: String,
 }
@@ -125,6 +127,7 @@ impl Settings {
         let of_arn = || table_arn.as_deref()?.split_once(":table/").map(|(_, name)| name.to_owned());
         let table_name = env.optional("TABLE_NAME").or_else(of_arn);
         let dead_letter_queue_url = queue_url(&mut env);
+        let on_failure_bucket = bucket_name(&mut env);
         let deployed = env.optional("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "$LATEST".to_owned());
         env.finish()?;
         Ok(Self {
@@ -139,6 +142,7 @@ impl Settings {
             table_arn,
             table_name,
             dead_letter_queue_url,
+            on_failure_bucket,
             function_version: format!("{} ({deployed})", env!("CARGO_PKG_VERSION")),
         })
     }
@@ -164,6 +168,14 @@ fn queue_url(env: &mut Environment<'_>) -> Option<String> {
         env.problem_of("DEAD_LETTER_QUEUE_URL", &url, problem);
     }
     Some(url)
+}
+
+fn bucket_name(env: &mut Environment<'_>) -> Option<String> {
+    let name = env.optional("ON_FAILURE_BUCKET")?;
+    if name.contains(['/', ':']) {
+        env.problem_of("ON_FAILURE_BUCKET", &name, "must be a bucket's name, without arn:aws:s3::: or s3://");
+    }
+    Some(name)
 }
 
 fn create_index(env: &mut Environment<'_>) -> CreateIndex {
@@ -240,6 +252,7 @@ mod tests {
             ("CREATE_INDEX", "always"),
             ("TABLE_ARN", "orders"),
             ("DEAD_LETTER_QUEUE_URL", "letters"),
+            ("ON_FAILURE_BUCKET", "arn:aws:s3:::batches"),
             ("INDEX_DEFINITION", "/nowhere.json"),
             ("REPLICATION", "/nowhere.toml"),
             ("OPENSEARCH_AUTH", "iam"),
