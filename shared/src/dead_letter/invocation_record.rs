@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{StreamRange, Unreadable};
 
-/// Limit for an object. An event has 6 MB at most, and escaping doubles it at most. Anything larger is none of Lambda's.
+/// Limit for an object. An event has 6 MB at most, which escaping doubles at most. Anything larger is none of Lambda's.
 pub const MAX_OBJECT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A batch that Lambda gave up, with its records.

@@ -3,8 +3,8 @@
 //! The message holds metadata only, "Retain discarded records for a DynamoDB event source in Lambda"
 //! (services-dynamodb-errors). An object in an S3 bucket holds the event, too. With more than one lane, records of
 //! other lanes may lie between its first and its last sequence number; `batchSize` counts only its own. The types have
-//! the names of `driftless::dead_letter::range`, which reads such a message. They are apart on purpose: a mistake in one
-//! of them does not hide in the other.
+//! the names of `driftless::dead_letter::range`, which reads such a message. They are apart on purpose: a mistake in
+//! one of them does not hide in the other.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
