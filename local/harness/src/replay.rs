@@ -28,7 +28,7 @@ use crate::function::{
 const LAST_LINES: Duration = Duration::from_millis(20);
 
 /// Variables of the caller that the function sees, if they are set.
-const PASSED_ON: [&str; 27] = [
+const PASSED_ON: [&str; 28] = [
     "ANSWER_MARGIN_MS",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
@@ -42,6 +42,7 @@ const PASSED_ON: [&str; 27] = [
     "GENERATION",
     "HASH_KEY",
     "HASH_KEY_SECRET_ARN",
+    "HEARTBEAT_ITEM",
     "INDEX",
     "INDEX_DEFINITION",
     "ON_FAILURE_BUCKET",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::error::FunctionError;
 use super::index_definition;
 use super::variable_text::{self, VariableText};
+use crate::attribute::Item;
 use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
@@ -53,6 +54,8 @@ pub struct Settings {
     pub dead_letter_queue_url: Option<String>,
     /// Name of the bucket into which Lambda puts the batches that it gives up.
     pub on_failure_bucket: Option<String>,
+    /// Item that a heartbeat writes.
+    pub heartbeat_item: Option<Item<'static>>,
     /// Versions of the code and of the function, for dead letters.
     pub function_version: String,
 }
@@ -128,6 +131,7 @@ impl Settings {
         let table_name = env.optional("TABLE_NAME").or_else(of_arn);
         let dead_letter_queue_url = queue_url(&mut env);
         let on_failure_bucket = bucket_name(&mut env);
+        let heartbeat_item = heartbeat_item(&mut env);
         let deployed = env.optional("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "$LATEST".to_owned());
         env.finish()?;
         Ok(Self {
@@ -143,6 +147,7 @@ impl Settings {
             table_name,
             dead_letter_queue_url,
             on_failure_bucket,
+            heartbeat_item,
             function_version: format!("{} ({deployed})", env!("CARGO_PKG_VERSION")),
         })
     }
@@ -176,6 +181,19 @@ fn bucket_name(env: &mut Environment<'_>) -> Option<String> {
         env.problem_of("ON_FAILURE_BUCKET", &name, "must be a bucket's name, without arn:aws:s3::: or s3://");
     }
     Some(name)
+}
+
+fn heartbeat_item(env: &mut Environment<'_>) -> Option<Item<'static>> {
+    let json = env.optional("HEARTBEAT_ITEM")?;
+    match Item::from_json(&json) {
+        Ok(item) => Some(item.into_owned()),
+        Err(error) => {
+            let problem =
+                format!("must be an item in DynamoDB JSON, such as {{\"pk\": {{\"S\": \"heartbeat\"}}}}: {error}");
+            env.problem_of("HEARTBEAT_ITEM", &json, problem);
+            None
+        }
+    }
 }
 
 fn create_index(env: &mut Environment<'_>) -> CreateIndex {
@@ -253,6 +271,7 @@ mod tests {
             ("TABLE_ARN", "orders"),
             ("DEAD_LETTER_QUEUE_URL", "letters"),
             ("ON_FAILURE_BUCKET", "arn:aws:s3:::batches"),
+            ("HEARTBEAT_ITEM", "{\"pk\": \"heartbeat\"}"),
             ("INDEX_DEFINITION", "/nowhere.json"),
             ("REPLICATION", "/nowhere.toml"),
             ("OPENSEARCH_AUTH", "iam"),
