@@ -61,8 +61,8 @@ impl Heart {
             empty => empty.insert(Box::pin(Place::find(context, deadlines.work)).await?),
         };
         let sent_at = now();
-        let put = place.table.put(&marked(&place.item, sent_at)?, deadlines.work);
-        deadlines.keep(async { Ok(put.await?) }).await?;
+        let item = marked(&place.item, sent_at)?;
+        deadlines.keep(async { Ok(place.table.put(&item, deadlines.work).await?) }).await?;
         deadlines.keep(look(place, sent_at, deadlines.work)).await
     }
 }

@@ -36,11 +36,9 @@ impl Place {
         let key = Key::of(&item, &table.describe(deadline).await?).map_err(|error| wrong(&error.to_string()))?;
         let rules = &settings.read_options;
         let id = rules.document_id(key.attributes()).map_err(refused)?;
-        match rules.replication.content(&item).map_err(|error| refused(error.into()))? {
-            Content::Tombstone => {
-                return Err(wrong("is left out by `where` of REPLICATION: give it attributes that match"));
-            }
-            _ => {}
+        let content = rules.replication.content(&item).map_err(|error| refused(error.into()))?;
+        if content == Content::Tombstone {
+            return Err(wrong("is left out by `where` of REPLICATION: give it attributes that match"));
         }
         let engine = match id.index() {
             Some(index) => settings.of_index(&Arc::from(index)).map_err(|error| wrong(&error))?.engine,
