@@ -17,17 +17,18 @@
 //!
 //! The source of truth: [`table`]: items of the table, by page and by key.
 //!
-//! Dead letters: [`dead_letter`]: their formats; [`queue`]: their queue; `stream`: records, read again from the stream;
-//! `aws`: settings of the clients for AWS.
+//! Dead letters: [`dead_letter`]: their formats; [`queue`]: their queue; [`bucket`]: whole batches that Lambda gave up;
+//! `stream`: records, read again from the stream; `aws`: settings of the clients for AWS.
 //!
 //! For functions: [`environment`] reads settings and reports all problems together; `function`: the parts that all
 //! functions share.
 
 pub mod attribute;
-#[cfg(any(feature = "sqs", feature = "stream", feature = "table"))]
+#[cfg(any(feature = "s3", feature = "sqs", feature = "stream", feature = "table"))]
 mod aws;
 pub mod backoff;
 pub mod batch;
+pub mod bucket;
 pub mod change;
 pub mod dead_letter;
 pub mod document;

@@ -16,6 +16,7 @@ mod events;
 mod expiry;
 mod faults;
 mod guard;
+mod heartbeat;
 mod hostile;
 mod index;
 mod kinesis;

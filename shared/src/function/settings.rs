@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::error::FunctionError;
 use super::index_definition;
 use super::variable_text::{self, VariableText};
+use crate::attribute::Item;
 use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
@@ -51,6 +52,10 @@ pub struct Settings {
     pub table_name: Option<String>,
     /// Queue for dead letters.
     pub dead_letter_queue_url: Option<String>,
+    /// Name of the bucket into which Lambda puts the batches that it gives up.
+    pub on_failure_bucket: Option<String>,
+    /// Item that a heartbeat writes.
+    pub heartbeat_item: Option<Item<'static>>,
     /// Versions of the code and of the function, for dead letters.
     pub function_version: String,
 }
@@ -125,6 +130,8 @@ impl Settings {
         let of_arn = || table_arn.as_deref()?.split_once(":table/").map(|(_, name)| name.to_owned());
         let table_name = env.optional("TABLE_NAME").or_else(of_arn);
         let dead_letter_queue_url = queue_url(&mut env);
+        let on_failure_bucket = bucket_name(&mut env);
+        let heartbeat_item = heartbeat_item(&mut env);
         let deployed = env.optional("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "$LATEST".to_owned());
         env.finish()?;
         Ok(Self {
@@ -139,6 +146,8 @@ impl Settings {
             table_arn,
             table_name,
             dead_letter_queue_url,
+            on_failure_bucket,
+            heartbeat_item,
             function_version: format!("{} ({deployed})", env!("CARGO_PKG_VERSION")),
         })
     }
@@ -164,6 +173,27 @@ fn queue_url(env: &mut Environment<'_>) -> Option<String> {
         env.problem_of("DEAD_LETTER_QUEUE_URL", &url, problem);
     }
     Some(url)
+}
+
+fn bucket_name(env: &mut Environment<'_>) -> Option<String> {
+    let name = env.optional("ON_FAILURE_BUCKET")?;
+    if name.contains(['/', ':']) {
+        env.problem_of("ON_FAILURE_BUCKET", &name, "must be a bucket's name, without arn:aws:s3::: or s3://");
+    }
+    Some(name)
+}
+
+fn heartbeat_item(env: &mut Environment<'_>) -> Option<Item<'static>> {
+    let json = env.optional("HEARTBEAT_ITEM")?;
+    match Item::from_json(&json) {
+        Ok(item) => Some(item.into_owned()),
+        Err(error) => {
+            let problem =
+                format!("must be an item in DynamoDB JSON, such as {{\"pk\": {{\"S\": \"heartbeat\"}}}}: {error}");
+            env.problem_of("HEARTBEAT_ITEM", &json, problem);
+            None
+        }
+    }
 }
 
 fn create_index(env: &mut Environment<'_>) -> CreateIndex {
@@ -240,6 +270,8 @@ mod tests {
             ("CREATE_INDEX", "always"),
             ("TABLE_ARN", "orders"),
             ("DEAD_LETTER_QUEUE_URL", "letters"),
+            ("ON_FAILURE_BUCKET", "arn:aws:s3:::batches"),
+            ("HEARTBEAT_ITEM", "{\"pk\": \"heartbeat\"}"),
             ("INDEX_DEFINITION", "/nowhere.json"),
             ("REPLICATION", "/nowhere.toml"),
             ("OPENSEARCH_AUTH", "iam"),

@@ -7,28 +7,18 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use metrique_writer::unit::{AsCount, NegativeScale};
-use metrique_writer::value::MetricFlags;
-use metrique_writer::{Entry, Observation, Unit, Value, ValueWriter};
+use metrique_writer::unit::AsCount;
+use metrique_writer::{Entry, Observation};
 use metrique_writer_format_emf::Emf;
 
 use super::Metrics;
 use crate::function::clock::now;
-use crate::function::metrics::{append, format, system_time};
+use crate::function::metrics::{Milliseconds, append, format, system_time};
 use crate::time::Timestamp;
 
 /// CloudWatch's limit for the values of one metric in a line ("Target members" in "Specification: Embedded metric
 /// format"). It takes no metric from a line with more.
 pub(super) const MOST_VALUES: usize = 100;
-
-/// Times in milliseconds; absent if there are none.
-struct Milliseconds(Vec<Observation>);
-
-impl Value for Milliseconds {
-    fn write(&self, writer: impl ValueWriter) {
-        writer.metric(self.0.iter().copied(), Unit::Second(NegativeScale::Milli), [], MetricFlags::empty());
-    }
-}
 
 #[derive(Entry)]
 #[entry(rename_all = "PascalCase")]
