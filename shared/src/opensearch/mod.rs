@@ -32,6 +32,8 @@ pub use authorities::Authorities;
 pub use config::{Auth, EngineConfig};
 pub use copies::{CopyState, DocumentCopy, IndexRole};
 pub use definition::IndexDefinition;
+#[cfg(feature = "function")]
+pub(crate) use definition::json_object;
 pub use drift::Drift;
 pub use engine::Engine;
 pub use identity::Identity;

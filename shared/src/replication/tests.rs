@@ -392,7 +392,9 @@ fn blocks(page: &str) -> Vec<(&str, String)> {
 
 #[test]
 fn every_example_of_the_page_is_true() {
-    let blocks = blocks(include_str!("../../../docs/configuration.md"));
+    let mut blocks = blocks(include_str!("../../../docs/configuration.md"));
+    // A test on the real engine makes indexes of these.
+    blocks.retain(|(language, _)| *language != "json INDEX_DEFINITION");
     let languages: Vec<&str> = blocks.iter().map(|(language, _)| *language).collect();
     assert!(languages.len() >= 3 * 12 && languages.chunks(3).all(|three| three == ["toml", "json", "json"]));
     for example in blocks.chunks(3) {
