@@ -265,7 +265,7 @@ async fn a_second_cluster_is_filled_and_compared_and_takes_over() {
     let scene = Scene::new("upgrade").await;
     scene.fill(0..120).await;
     scene.backfilled().await;
-    let second = OpenSearch::start(EngineChoice::default(), &Jdks::from_env()).await.expect("an engine");
+    let second = OpenSearch::start(EngineChoice::of_tests(), &Jdks::from_env()).await.expect("an engine");
     let both = |config: FunctionConfig| {
         config.env("SECOND_OPENSEARCH_ENDPOINT", second.endpoint()).env("SECOND_OPENSEARCH_AUTH", "none")
     };
