@@ -22,6 +22,7 @@ mod mget;
 mod probe;
 mod refresh_interval;
 mod reindex;
+mod requests;
 mod signature;
 mod target;
 

@@ -16,7 +16,8 @@ const TRANSPORT_PORTS: std::ops::RangeInclusive<u16> = 9500..=9599;
 /// Two nodes and a build fit into the memory of a small machine.
 const JVM_OPTIONS: [&str; 3] = [QUICK_COMPILER, "-Xms512m", "-Xmx512m"];
 
-/// Two running nodes of the engine that tests run on, empty at the start. Dropping it stops both, as for [`OpenSearch`].
+/// Two running nodes of the engine that tests run on, empty at the start. Dropping it stops both, as for
+/// [`OpenSearch`].
 ///
 /// Each node has the attribute `node`, which is `first` or `second`, for filters of the shards' allocation.
 #[derive(Debug)]
