@@ -20,6 +20,7 @@ mod index;
 mod index_name;
 mod mget;
 mod probe;
+mod refresh;
 mod refresh_interval;
 mod reindex;
 mod requests;

@@ -10,7 +10,6 @@
 //! dies in the middle of any step leaves nothing behind that its successor does not find.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use opensearch::http::Method;
 use serde::{Deserialize, Serialize};
@@ -18,16 +17,13 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::definition::{IndexDefinition, hides_tombstones};
-use super::engine::{Engine, INDEX_NOT_FOUND, Request, Wait};
+use super::engine::{Engine, Request, Wait};
 use super::identity::{Identities, Identity};
 use super::index::{EnsureError, FoundIndex, FoundIndexes, PhysicalIndex, ensure_error, refresh_hint};
 use super::index_name::WriteAlias;
 use crate::outcome::Problem;
 use crate::replication::Fingerprints;
 use crate::time::Timestamp;
-
-/// Time after which a serverless collection has refreshed an index by itself: about 10 s, by AWS's documentation.
-const OWN_REFRESH: Duration = Duration::from_secs(12);
 
 /// The two indexes of an index name, as a re-index sees them.
 #[derive(Debug, Clone, PartialEq)]
@@ -297,47 +293,6 @@ impl Engine {
         self.put_meta(&index.index.name, index.meta.clone(), &members, deadline).await
     }
 
-    /// Makes everything that was written to the index searchable, or waits until it is where nobody can ask for it.
-    ///
-    /// # Errors
-    /// Fails with the engine's problem.
-    pub async fn refresh(&self, index: &str, deadline: Instant) -> Result<(), Problem> {
-        match self.post(&format!("/{index}/_refresh"), None, deadline).await {
-            // OpenSearch Serverless has no such request, and answers without an error of the engine.
-            Err(Problem::Request(refusal)) if refusal.status == 404 && &*refusal.kind != INDEX_NOT_FOUND => {
-                tracing::warn!(index, "the engine takes no refresh: waiting for its own");
-                tokio::time::sleep_until(deadline.min(Instant::now() + OWN_REFRESH)).await;
-                Ok(())
-            }
-            answer => answer.map(drop),
-        }
-    }
-
-    /// Reads `index.refresh_interval`; `None` if it is not set.
-    ///
-    /// # Errors
-    /// Fails with the engine's problem.
-    pub async fn refresh_interval(&self, index: &str, deadline: Instant) -> Result<Option<String>, EnsureError> {
-        let path = format!("/{index}/_settings?filter_path=error%2C%2A.settings.index.refresh_interval");
-        let found = self.get(&path, deadline).await?.unwrap_or_default();
-        Ok(found[index]["settings"]["index"]["refresh_interval"].as_str().map(str::to_owned))
-    }
-
-    /// Sets `index.refresh_interval`; `None` sets the engine's default.
-    ///
-    /// # Errors
-    /// Fails with the engine's problem.
-    pub async fn set_refresh_interval(
-        &self,
-        index: &str,
-        interval: Option<&str>,
-        deadline: Instant,
-    ) -> Result<(), Problem> {
-        let body = json!({"index": {"refresh_interval": interval}}).to_string().into();
-        let path = format!("/{index}/_settings");
-        self.send(Request { method: Method::Put, path: &path, body: Some(body) }, Wait::until(deadline)).await.map(drop)
-    }
-
     /// Runs searches, as `_msearch` takes them. Returns one answer per search.
     ///
     /// # Errors
@@ -353,7 +308,12 @@ impl Engine {
         answer.map(|answer| answer.responses).map_err(|_| Problem::Protocol("the answer to searches".into()))
     }
 
-    async fn post(&self, path: &str, body: Option<String>, deadline: Instant) -> Result<bytes::Bytes, Problem> {
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        body: Option<String>,
+        deadline: Instant,
+    ) -> Result<bytes::Bytes, Problem> {
         let request = Request { method: Method::Post, path, body: body.map(Into::into) };
         self.send(request, Wait::until(deadline)).await
     }

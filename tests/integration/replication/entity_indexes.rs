@@ -1,6 +1,7 @@
 //! Entities with an index of their own: one function writes them all, and long work goes index by index.
 
 use driftless::outcome::SHAPE_CLASS;
+use driftless::testing::page::code_blocks;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
@@ -186,9 +187,9 @@ async fn each_index_has_the_definition_that_the_page_gives_it() {
     let mut entities = Entities::new("entities-defined").await;
     let [orders, customers] =
         [&entities.scene.scene.index.name, &entities.customers.name].map(|name| format!("{name}-000001"));
-    let page = include_str!("../../../docs/configuration.md");
-    let example = page.split("```json INDEX_DEFINITION\n").nth(1).and_then(|rest| rest.split("```").next());
-    let example = example.expect("an example").replace("\"customers\"", &format!("\"{}\"", entities.customers.name));
+    let blocks = code_blocks(include_str!("../../../docs/configuration.md"));
+    let example = blocks.into_iter().find(|(language, _)| *language == "json INDEX_DEFINITION");
+    let example = example.expect("an example").1.replace("\"customers\"", &format!("\"{}\"", entities.customers.name));
     entities.scene.define(&serde_json::from_str(&example).expect("JSON"));
     entities.put("ORDER#1", "o").await;
     entities.put("CUSTOMER#9", "c").await;

@@ -1,6 +1,6 @@
 //! Services shared by all tests of a process: each is started when the first test wants it, and lives until the process
-//! ends. The engine is the one that tests run on. They run on a runtime of their own, for a test's runtime ends with the
-//! test.
+//! ends. The engine is the one that tests run on. All run on a runtime of their own, for a test's runtime ends with
+//! the test.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
