@@ -80,6 +80,13 @@ impl Index {
         serde_json::from_str(&text).expect("JSON")
     }
 
+    /// Returns `true` for the engine whose words the pages of documentation quote.
+    pub(crate) async fn is_quoted_engine(&self) -> bool {
+        let about = self.json(Method::Get, "/", None).await;
+        let number = about["version"]["number"].as_str().expect("a version");
+        about["version"]["distribution"] == "opensearch" && number.starts_with("3.")
+    }
+
     /// Returns the kind of the engine: `opensearch`, `elasticsearch`, or `elasticsearch-oss` without Elastic's licence.
     pub(crate) async fn engine_kind(&self) -> &'static str {
         let about = self.json(Method::Get, "/", None).await;
