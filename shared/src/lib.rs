@@ -10,7 +10,7 @@
 //! OpenSearch, behind one interface:
 //! - [`target`]: the interface; [`writer`]: the conditional write through it.
 //! - [`opensearch`]: the real target, the only module that knows HTTP and bulk JSON; `memory`: the test double.
-//! - `testing`: stream records for tests.
+//! - `testing`: stream records, rules and pages for tests.
 //!
 //! [`source`]: the kinds of streams that records come from; [`batch`]: the parsed records of an event, and those among
 //! them that can never be applied.

@@ -88,12 +88,29 @@ impl Index {
         serde_json::from_str(&text).expect("JSON")
     }
 
-    /// Returns the engine's name, and its type for a map of any keys.
-    pub(crate) async fn flat_type(&self) -> (&'static str, &'static str) {
+    /// Returns `true` for the engine whose words the pages of documentation quote.
+    pub(crate) async fn is_quoted_engine(&self) -> bool {
         let about = self.json(Method::Get, "/", None).await;
-        match about["version"]["distribution"].as_str() {
-            Some("opensearch") => ("opensearch", "flat_object"),
-            _ => ("elasticsearch", "flattened"),
+        let number = about["version"]["number"].as_str().expect("a version");
+        about["version"]["distribution"] == "opensearch" && number.starts_with("3.")
+    }
+
+    /// Returns the kind of the engine: `opensearch`, `elasticsearch`, or `elasticsearch-oss` without Elastic's licence.
+    pub(crate) async fn engine_kind(&self) -> &'static str {
+        let about = self.json(Method::Get, "/", None).await;
+        match [&about["version"]["distribution"], &about["version"]["build_flavor"]].map(Value::as_str) {
+            [Some("opensearch"), _] => "opensearch",
+            [_, Some("default")] => "elasticsearch",
+            _ => "elasticsearch-oss",
+        }
+    }
+
+    /// Returns the engine's mapping for a map of any keys.
+    pub(crate) async fn flat_mapping(&self) -> Value {
+        match self.engine_kind().await {
+            "opensearch" => json!({"type": "flat_object"}),
+            "elasticsearch" => json!({"type": "flattened"}),
+            _ => json!({"type": "object", "enabled": false}),
         }
     }
 

@@ -1,11 +1,11 @@
 //! Settings that all functions share, from the environment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::FunctionError;
-use super::index_definition;
+use super::index_definition::IndexDefinitions;
 use super::variable_text::{self, VariableText};
 use crate::attribute::Item;
 use crate::change::ReadOptions;
@@ -36,7 +36,9 @@ pub struct Settings {
     pub second: Option<EngineConfig>,
     /// Definition for an index that is created.
     pub definition: IndexDefinition,
-    /// Interval of refreshes, which the definition has, too.
+    /// Definitions for the indexes that entities have of their own, where they have another one.
+    pub entity_definitions: BTreeMap<Arc<str>, IndexDefinition>,
+    /// Interval of refreshes, which each definition has, too.
     pub refresh_interval: Option<RefreshInterval>,
     /// Policy for an index that does not exist.
     pub create_index: CreateIndex,
@@ -83,6 +85,9 @@ impl Settings {
         for config in std::iter::once(&mut settings.engine).chain(&mut settings.second) {
             config.index = name.clone();
         }
+        if let Some(definition) = settings.entity_definitions.remove(index) {
+            settings.definition = definition;
+        }
         settings.read_options.replication = Arc::new(self.read_options.replication.of_index(index));
         Ok(settings)
     }
@@ -105,14 +110,18 @@ impl Settings {
         let mut env = Environment::new(lookup);
         let mut engine = EngineConfig::from_env(&mut env);
         let mut second = EngineConfig::second_from_env(&mut env, engine.as_ref());
-        let (definition, refresh_interval) = index_definition::from_env(&mut env);
+        let definitions = IndexDefinitions::from_env(&mut env);
         let create_index = create_index(&mut env);
         let generation = env.parsed("GENERATION", Generation::default().0, "a whole number from 0 to 4294967295");
         let margin = DEFAULT_ANSWER_MARGIN.as_millis() as u64;
         let margin = env.parsed("ANSWER_MARGIN_MS", margin, "a whole number of milliseconds");
         let partition_key = env.optional("PARTITION_KEY");
         let hash_key = hash_key(&mut env);
-        let replication = Arc::new(replication(&mut env, hash_key.as_ref()));
+        let compiled = replication(&mut env, hash_key.as_ref());
+        if let Some(replication) = &compiled {
+            definitions.check(&mut env, &replication.entity_indexes());
+        }
+        let replication = Arc::new(compiled.unwrap_or_default());
         for config in engine.iter_mut().chain(&mut second) {
             config.source = replication.source().map(|source| source.name.clone());
         }
@@ -137,8 +146,9 @@ impl Settings {
         Ok(Self {
             engine: engine.expect("without a problem there is a value"),
             second,
-            definition,
-            refresh_interval,
+            definition: definitions.shared,
+            entity_definitions: definitions.entities,
+            refresh_interval: definitions.refresh_interval,
             create_index,
             read_options: ReadOptions { generation: Generation(generation), partition_key, replication },
             hash_key,
@@ -219,19 +229,16 @@ fn hash_key(env: &mut Environment<'_>) -> Option<HashKey> {
     }
 }
 
-/// Reads `REPLICATION`: TOML text, its gzip in base64, or the name of a file with it.
-fn replication(env: &mut Environment<'_>, hash_key: Option<&HashKey>) -> Replication {
-    let Some(value) = env.optional("REPLICATION") else { return Replication::default() };
+/// Reads `REPLICATION`: TOML text, its gzip in base64, or the name of a file with it. Gives `None` where it is wrong.
+fn replication(env: &mut Environment<'_>, hash_key: Option<&HashKey>) -> Option<Replication> {
+    let Some(value) = env.optional("REPLICATION") else { return Some(Replication::default()) };
     // TOML has an equals sign in each line that says something.
     let is_text = value.contains('=');
     let compiled = variable_text::read(value, is_text, "FILE").and_then(|VariableText { text, file }| {
         let source = file.map(|file| format!("names the file {file}: ")).unwrap_or_default();
         Replication::from_toml(&text, hash_key).map_err(|error| format!("{source}{error}"))
     });
-    compiled.unwrap_or_else(|problem| {
-        env.problem("REPLICATION", problem);
-        Replication::default()
-    })
+    compiled.map_err(|problem| env.problem("REPLICATION", problem)).ok()
 }
 
 #[cfg(test)]

@@ -24,8 +24,7 @@ async fn more_than_a_thousand_fields_in_one_item_are_rejected_alone() {
     let hostile = Hostile::new("fields").await;
     let many = attributes((0..1_001).map(|at| format!("a{at}")));
     hostile.rejected(&format!("{{{many}}}"), TOO_MANY).await;
-    let (_, flat_type) = hostile.index().flat_type().await;
-    let own = json!({"mappings": {"properties": {"prices": {"type": flat_type}}}});
+    let own = json!({"mappings": {"properties": {"prices": hostile.index().flat_mapping().await}}});
     let flat = Hostile::defined("fields-flat", own).await;
     let image = format!(r#"{{"prices":{{"M":{{{many}}}}}}}"#);
     flat.applied(|number| with_image(super::POISON, number, &image)).await;

@@ -29,6 +29,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use driftless::dead_letter::{DeadLetter, DeadLetterMessage};
+use driftless::testing::rules::HASH_KEY;
 use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
 use driftless_harness::list_dead_letters::{peek, queue_at};
 use driftless_harness::load::LoadItem;
@@ -46,8 +47,6 @@ use crate::reindex::REINDEX;
 use crate::streams::{BINARY, REDRIVE};
 use crate::support::{Index, unique};
 
-/// Key of keyed hashes here.
-const HASH_KEY: &str = "0123456789abcdef0123456789abcdef";
 const DRAIN: Duration = Duration::from_secs(120);
 
 /// A table that may be shared, an index and a queue for dead letters, and the rules between them.
