@@ -195,8 +195,8 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table, O: Bucket> Redrive<'_, T, Q,
     }
 }
 
-/// Returns the end of a range or a batch that a filter by table cannot decide on. Without a reason, it would be passed over in
-/// silence.
+/// Returns the end of a range or a batch that a filter by table cannot decide on. Without a reason, it would be passed
+/// over in silence.
 pub(crate) fn end_of_unnamed_table(range: &StreamRange) -> End {
     let stream = &range.batch.stream_arn;
     End::keep(

@@ -151,7 +151,8 @@ impl Filter {
         let same =
             |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
         // A Kinesis stream may carry any table, and only its records name it.
-        let is_undecided = self.table.is_some() && facts.table.is_none() && matches!(facts.shape, Shape::Range | Shape::Batch);
+        let is_undecided =
+            self.table.is_some() && facts.table.is_none() && matches!(facts.shape, Shape::Range | Shape::Batch);
         let matches = self.shape.is_none_or(|shape| shape == facts.shape)
             && self.status.is_none_or(|status| facts.status == Some(status))
             && same(&self.class, facts.class)
