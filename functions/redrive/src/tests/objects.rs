@@ -113,8 +113,7 @@ async fn filters_and_discarding_hold_for_objects_by_shape_key_and_table() {
 
 #[tokio::test(start_paused = true)]
 async fn objects_of_another_form_or_table_stay_with_their_reason_and_hold_up_no_other() {
-    let mut scene = Scene::default();
-    scene.table = Some(TABLE_ARN.to_owned());
+    let scene = Scene { table: Some(TABLE_ARN.to_owned()), ..Scene::default() };
     scene.bucket.put("a", 1, "nothing that is read");
     scene.object_of("b", 2, ("DDBStreamBatchInfo", "arn:aws:dynamodb:x:1:table/U/stream/1"), &[modify("b", 1)]);
     scene.object("c", 3, &[modify("c", 1)]);

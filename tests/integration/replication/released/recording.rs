@@ -127,7 +127,8 @@ fn all_types(pk: &str) -> Value {
     item["nothing"] = json!({"NULL": true});
     item["texts"] = json!({"SS": ["b", "a"]});
     item["numbers"] = json!({"NS": ["10", "9", "-1"]});
-    item["list"] = json!({"L": [{"N": "2"}, {"N": "1E20"}, {"M": {"deep": {"S": ""}}}]});
+    item["list"] = json!({"L": [{"N": "2"}, {"N": "1E20"}]});
+    item["maps"] = json!({"L": [{"M": {"deep": {"S": ""}}}]});
     item["map"] = json!({"M": {"_id": {"S": "kept"}, "a.b": {"N": "0.50"}}});
     item["_id"] = json!({"S": "renamed"});
     item["a.b"] = json!({"S": "renamed \"ü\" \u{1F600} \u{7}"});
