@@ -111,8 +111,8 @@ def ministack(scratch, dynamodb=None):
         "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
         "SFN_WAIT_SCALE": "0.001",  # Retries wait for milliseconds.
     }
-    if dynamodb:
-        environment["AWS_ENDPOINT_URL_DYNAMODB"] = dynamodb  # Functions inherit the server's environment.
+    if dynamodb:  # Functions inherit the server's environment.
+        environment |= {"AWS_ENDPOINT_URL_DYNAMODB": dynamodb, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": dynamodb}
     log = scratch / "ministack.log"
     command = [str(pathlib.Path(sys.executable).parent / "ministack")]
     with process(command, log, environment, stdout=subprocess.DEVNULL) as child:

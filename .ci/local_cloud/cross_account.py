@@ -100,7 +100,7 @@ class Accounts:
 
     def deploy(self, **parameters):
         self.stack = Deployed(self.endpoint, self.variables["OPENSEARCH_ENDPOINT"], self.binaries, self.scratch,
-                              TableOwnerAccount=OWNER, StreamsEndpoint=self.door.url, **parameters)
+                              TableOwnerAccount=OWNER, **parameters)
         return self.stack
 
     def put(self, number, note="written"):
