@@ -76,7 +76,7 @@ class Reader:
         done = subprocess.run(["bash", "-c", f"{self.preamble}\n{command}"], env=self.environment, cwd=folder, text=True,
                               capture_output=True, timeout=COMMAND_SECONDS, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, f"{command}\nended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        assert "FunctionError" not in done.stdout, f"{command}\n{done.stdout}"
+        assert '"FunctionError":' not in done.stdout, f"{command}\n{done.stdout}"
         return done.stdout
 
     def finished(self, command, printed):
