@@ -18,7 +18,7 @@ import time
 from cloud import REGION, build, ministack, services
 from definitions import ROOT
 from replication import Deployed, eventually
-from runbook_scenes import LATER, LATER_PARAMETERS, SCENES
+from runbook_scenes import HEARTBEAT, LATER, LATER_PARAMETERS, SCENES
 
 sys.path.insert(0, str(ROOT / ".ci/alarms"))
 from page_commands import page_commands  # noqa: E402  (the folder was not on the path)
@@ -153,7 +153,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="runbook-") as folder:
         scratch = pathlib.Path(folder)
         with services(binaries["local"], scratch) as variables, ministack(scratch) as endpoint:
-            stack = Deployed(endpoint, variables["OPENSEARCH_ENDPOINT"], binaries, scratch)
+            stack = Deployed(endpoint, variables["OPENSEARCH_ENDPOINT"], binaries, scratch, **HEARTBEAT)
             for number in range(100):
                 stack.put(number)
             eventually(stack.documents, 100)

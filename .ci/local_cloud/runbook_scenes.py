@@ -12,6 +12,8 @@ from replication import INDEX, eventually
 # Sections about what the stack has with these parameters only. An update comes late, because MiniStack then stops polling.
 LATER = {"kept-batches", "verify-missing", "kinesis-skipped", "kinesis-age", "kinesis-throttles"}
 LATER_PARAMETERS = {"OnFailureDestination": "s3", "KinesisDestination": "always", "VerifySchedule": "rate(1 day)"}
+# MiniStack does not run the heartbeat's schedule, so that only the section's command writes the item.
+HEARTBEAT = {"HeartbeatItem": json.dumps({"pk": {"S": "heartbeat"}}), "HeartbeatKey": "heartbeat"}
 
 
 def report_of(printed):
@@ -164,6 +166,10 @@ def kept_batches(reader):
     assert name in (yield), "the object is listed"
 
 
+def heartbeat(_):
+    assert report_of((yield))["found"] is True, "a search finds the item that was written"
+
+
 def verify_missing(_):
     assert json.loads((yield))["RuleNames"], "a rule starts the state machine"
 
@@ -177,6 +183,7 @@ SCENES = {
     "silence": silence,
     "order-anomalies": order_anomalies,
     "verify-differences": verify_differences,
+    "heartbeat": heartbeat,
     "executions-failed": executions_failed,
     "purge-failures": purge_failures,
     "Restoring": restoring,

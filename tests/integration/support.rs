@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use driftless::change::ChangeKind;
 use driftless::function::replicate::{DynamoDbStreams, Outbox, StreamEvent, invoke};
@@ -82,8 +82,16 @@ impl Index {
         (sent.status_code().as_u16(), sent.text().await.expect("a body"))
     }
 
+    /// Sends a request until the engine has room for it. Elasticsearch answers 429 while large requests fill its heap.
     async fn json(&self, method: Method, path: &str, body: Option<Value>) -> Value {
-        let (status, text) = self.send(method, path, body).await;
+        let until = Instant::now() + Duration::from_secs(30);
+        let (status, text) = loop {
+            let (status, text) = self.send(method, path, body.clone()).await;
+            if status != 429 || Instant::now() > until {
+                break (status, text);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
         assert!((200..300).contains(&status), "{path}: {status} {text}");
         serde_json::from_str(&text).expect("JSON")
     }
