@@ -57,7 +57,7 @@ class Reader:
 
     def run(self, command):
         """Runs a command of the page, which must succeed; gives what it prints."""
-        command = re.sub(r"\bINDEX-", f"{self.stack.parameters['Index']}-", command)
+        command = re.sub(r"\bINDEX\b", self.stack.parameters["Index"], command)
         for word, value in (PLACEHOLDERS | {"ARN": self.last_execution or "ARN"}).items():
             command = re.sub(rf"\b{word}\b", value, command)
         if request := re.fullmatch(r"(GET|PUT|POST|DELETE) (\S+)(?: (\{.*\}))?", command):
