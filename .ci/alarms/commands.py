@@ -9,9 +9,10 @@ import shlex
 
 import botocore.session
 from botocore import xform_name
+from page_commands import page_commands
 from templates import ROOT, load
 
-PAGES = ["docs/runbook.md", "docs/deploy.md", "docs/dead-letters.md"]
+PAGES = ["docs/runbook.md", "docs/deploy.md", "docs/dead-letters.md", "docs/cross-account.md"]
 OF_ALL = {"query", "output", "region", "cli-binary-format", "cli-read-timeout", "max-items"}
 # Commands that no operation is behind, with their options.
 OWN = {("logs", "tail"): {"since", "filter-pattern", "follow"}, ("s3", "ls"): {"recursive"},
@@ -19,16 +20,6 @@ OWN = {("logs", "tail"): {"since", "filter-pattern", "follow"}, ("s3", "ls"): {"
 # Members of requests stand in the functions' pages. `request` is the other functions'.
 REQUESTS = {"redrive": ["redrive"], "segments": ["backfill", "verify", "purge"]}
 MEMBERS_OF_EXECUTION = {"function", "segments", "request", "concurrency"}
-
-
-def blocks(page):
-    """Lines of the indented blocks, and code within sentences, that are commands."""
-    text = re.sub(r"\\\n\s*", " ", (ROOT / page).read_text(encoding="utf-8"))
-    for line in text.splitlines():
-        if line.startswith("    "):
-            yield line.strip()
-        else:
-            yield from re.findall(r"`((?:aws|redrive|segments) [^`]+)`", line)
 
 
 def without_substitutions(command):
@@ -105,7 +96,7 @@ def check():
     outputs = load("template.yaml")["Outputs"].keys()
     for page in PAGES:
         count = 0
-        for command in blocks(page):
+        for _, command in page_commands(page):
             for words in calls(command):
                 count += 1
                 yield from (f"{page}: {problem}: {command}" for problem in check_call(words, session))

@@ -34,7 +34,7 @@ def metrics_of_code():
         for fields in re.findall(r"#\[derive\([^)]*\bEntry\b[^)]*\)\]\s*#\[entry\(rename_all = \"PascalCase\"\)\]\s*(?:pub )?struct [^{]+\{(.*?)\n\}", text, re.S):
             members = re.findall(r"^\s*(?:pub(?:\([^)]*\))? )?(\w+): ([^\n]+),$", fields, re.M)
             dimensions = ["Class", "Index"] if any(name == "class" for name, _ in members) else ["Index"]
-            metrics = [name for name, kind in members if re.match(r"As(Count|Bytes)|Milliseconds", kind)]
+            metrics = [name for name, kind in members if re.match(r"(Option<)?As(Count|Bytes)|Milliseconds", kind)]
             found |= {"".join(word.title() for word in name.split("_")): dimensions for name in metrics}
     return found
 

@@ -46,9 +46,10 @@ def function_binaries():
             for name, resource in template()["Resources"].items() if resource["Type"] == "AWS::Serverless::Function"}
 
 
-def client(service, endpoint):
+def client(service, endpoint, account="local"):
+    """A client of boto3. MiniStack takes an access key of 12 digits for the account, and others for its own one."""
     config = Config(retries={"max_attempts": 1}, read_timeout=120)
-    return boto3.client(service, endpoint_url=endpoint, region_name=REGION, aws_access_key_id="local",
+    return boto3.client(service, endpoint_url=endpoint, region_name=REGION, aws_access_key_id=account,
                         aws_secret_access_key="local", config=config)
 
 
@@ -110,8 +111,8 @@ def ministack(scratch, dynamodb=None):
         "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local",
         "SFN_WAIT_SCALE": "0.001",  # Retries wait for milliseconds.
     }
-    if dynamodb:
-        environment["AWS_ENDPOINT_URL_DYNAMODB"] = dynamodb  # Functions inherit the server's environment.
+    if dynamodb:  # Functions inherit the server's environment.
+        environment |= {"AWS_ENDPOINT_URL_DYNAMODB": dynamodb, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": dynamodb}
     log = scratch / "ministack.log"
     command = [str(pathlib.Path(sys.executable).parent / "ministack")]
     with process(command, log, environment, stdout=subprocess.DEVNULL) as child:

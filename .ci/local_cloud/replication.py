@@ -3,6 +3,7 @@
   items that are written, changed and removed            →  the same in the index, and a search finds them
   items that the mapping refuses                         →  dead letters, and the others are indexed all the same
   a dry run of redrive, the mapping corrected, redrive   →  the queue is empty, and the documents are there
+  a batch in the on-failure bucket, redrive              →  the bucket is empty, and the document is there
   a document that somebody removed                       →  verify names it and repairs it; backfill finds nothing to do
   an update of the stack under way                       →  nothing is lost
   a deletion                                             →  table and queue stay
@@ -32,11 +33,11 @@ POISON = 3
 class Deployed:
     """The deployed stack, with its table, its queue and its index."""
 
-    def __init__(self, endpoint, opensearch, binaries, scratch):
+    def __init__(self, endpoint, opensearch, binaries, scratch, **parameters):
         self.endpoint, self.opensearch = endpoint, opensearch
         self.stack = packaged(endpoint, archives(binaries, scratch))
         self.parameters = {"PartitionKey": "pk", "OpenSearchEndpoint": opensearch, "OpenSearchAuth": "none", "Index": INDEX,
-                           "Timeout": "20", "BatchSize": "10"}
+                           "Timeout": "20", "BatchSize": "10", "OnFailureDestination": "s3"} | parameters
         self.outputs = change(endpoint, "create", self.stack, self.parameters)
 
     def client(self, service):
@@ -61,9 +62,10 @@ class Deployed:
 
     def documents(self):
         """Number of documents that searches find; nothing before the first function has made the index."""
+        index = self.parameters["Index"]
         try:
-            self.engine(f"{INDEX}/_refresh", "POST")
-            return self.engine(f"{INDEX}/_count")["count"]
+            self.engine(f"{index}/_refresh", "POST")
+            return self.engine(f"{index}/_count")["count"]
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return None
@@ -117,6 +119,31 @@ def poison_becomes_dead_letters(stack):
     assert stack.documents() == ITEMS - ITEMS // 10 + 1 + POISON
 
 
+def a_kept_batch_is_redriven(stack):
+    """Lambda's part is played by hand: MiniStack puts no batch into a bucket."""
+    number, before = ITEMS + 50, stack.documents()
+    stack.put(number)
+    eventually(stack.documents, before + 1)
+    key = {"pk": {"S": f"item-{number:05}"}}
+    index = next(iter(stack.engine(f"{INDEX}/_alias")))
+    stack.engine(f"{index}/_doc/{key['pk']['S']}", "DELETE")
+    dynamodb, table, bucket = stack.client("dynamodb"), stack.outputs["TableName"], stack.outputs["OnFailureBucketName"]
+    stream = dynamodb.describe_table(TableName=table)["Table"]["LatestStreamArn"]
+    image = dynamodb.get_item(TableName=table, Key=key)["Item"]
+    record = {"eventID": "kept", "eventName": "INSERT", "eventSource": "aws:dynamodb", "eventSourceARN": stream,
+              "dynamodb": {"ApproximateCreationDateTime": int(time.time()), "Keys": key, "NewImage": image,
+                           "SequenceNumber": "1" + "0" * 22, "StreamViewType": "NEW_AND_OLD_IMAGES"}}
+    place = {"shardId": "shardId-1", "startSequenceNumber": "1", "endSequenceNumber": "2", "batchSize": 1, "streamArn": stream}
+    batch = {"requestContext": {"condition": "RetryAttemptsExhausted", "approximateInvokeCount": 4}, "version": "1.0",
+             "DDBStreamBatchInfo": place, "payload": json.dumps({"Records": [record]})}
+    name = "aws/lambda/5a1c6b0e/shardId-1/2026/01/15/2026-01-15T09.51.38-0"
+    stack.client("s3").put_object(Bucket=bucket, Key=name, Body=json.dumps(batch))
+    report = stack.invoke("redrive", {"filter": {"shape": "batch"}})
+    assert (report["letters"]["redriven"], report["changes"]["applied"], report["left"]) == (1, 1, 0), report
+    assert stack.documents() == before + 1
+    assert "Contents" not in stack.client("s3").list_objects_v2(Bucket=bucket)
+
+
 def the_index_is_proved(stack):
     index = next(iter(stack.engine(f"{INDEX}/_alias")))
     stack.engine(f"{index}/_doc/item-00007", "DELETE")
@@ -150,7 +177,8 @@ def what_must_stay_stays(stack):
     assert "aws:SecureTransport" in stack.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]["Policy"]
 
 
-SCENARIOS = [changes_reach_the_index, poison_becomes_dead_letters, the_index_is_proved, an_update_loses_nothing]
+SCENARIOS = [changes_reach_the_index, poison_becomes_dead_letters, a_kept_batch_is_redriven, the_index_is_proved,
+             an_update_loses_nothing]
 
 
 def main():

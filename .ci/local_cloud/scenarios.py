@@ -10,6 +10,8 @@
   one segment whose function fails lastingly           →  the others finish, and the execution fails with `SegmentFailed`
   an input that is wrong                               →  the execution fails with `Input`
   a re-index                                           →  both indexes equal, a spoilt one refused, the alias switched
+  a re-index of ids that do not show their keys, also  →  no document is looked up by its id, and the counts tell one too
+  in an entity's own index                                many
 """
 
 import base64
@@ -22,6 +24,7 @@ import time
 import urllib.request
 
 from cloud import build, client, deploy, ministack, services
+from derived_scenario import reindexes_without_listing
 from refusing_proxy import RefusingProxy
 from reindex_scenario import reindexes
 
@@ -195,6 +198,10 @@ def reindexes_and_switches(run):
     reindexes(run, ITEMS, SEGMENTS)
 
 
+def reindexes_what_cannot_be_listed(run):
+    reindexes_without_listing(run, [key(number) for number in range(ITEMS)], SEGMENTS)
+
+
 def main():
     began = time.monotonic()
     binaries = build()
@@ -213,7 +220,8 @@ def main():
                 run = Run(cloud, outputs, variables["OPENSEARCH_ENDPOINT"], proxy)
                 for scenario in (backfills_and_proves, finds_and_repairs, names_nothing_while_the_stream_is_behind,
                                  one_bad_segment_stops_no_other,
-                                 refuses_what_is_no_input, reindexes_and_switches):
+                                 refuses_what_is_no_input, reindexes_and_switches,
+                                 reindexes_what_cannot_be_listed):
                     print(scenario.__name__.replace("_", " "))
                     scenario(run)
             proxy.close()

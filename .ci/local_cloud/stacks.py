@@ -34,6 +34,7 @@ REFUSED = [
     (TABLE | {"OpenSearchAuth": "basic"}, "OpenSearchSecretArn"),
     (TABLE | {"OpenSearchAuth": "basic", "OpenSearchSecretArn": "arn:aws:secretsmanager:us-east-1:000000000000:secret:short"}, "OpenSearchSecretArn"),
     (TABLE | {"SubnetIds": "subnet-1"}, "SecurityGroupIds"),
+    (TABLE | {"HeartbeatItem": "{}"}, "HeartbeatKey"),
     (TABLE | {"SecondOpenSearchEndpoint": "https://second.example.com"}, "SecondOpenSearchArn"),
 ]
 
@@ -89,7 +90,7 @@ def a_new_table(cloud):
     mapping = cloud.client("lambda").get_event_source_mapping(UUID=outputs["MappingId"])
     assert mapping["EventSourceArn"] == outputs["StreamArn"], mapping
     assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == outputs["DeadLetterQueueArn"], mapping
-    assert {"KinesisStream", "OnFailureBucket", "ReplicateKinesis", "VerifyScheduleRule"}.isdisjoint(resources), resources
+    assert {"KinesisStream", "OnFailureBucket", "ReplicateKinesis", "VerifyScheduleRule", "Heartbeat", "HeartbeatRole"}.isdisjoint(resources), resources
     variables = cloud.variables("driftless-redrive")
     assert (variables["INDEX"], variables["DEAD_LETTER_QUEUE_URL"]) == ("activity", outputs["DeadLetterQueueUrl"]), variables
     assert {"TABLE_NAME", "ON_FAILURE_BUCKET", "AWS_ENDPOINT_URL_DYNAMODB_STREAMS"}.isdisjoint(variables), variables
@@ -133,6 +134,18 @@ def a_bucket_and_a_key(cloud):
     queue = cloud.client("sqs").get_queue_attributes(QueueUrl=outputs["DeadLetterQueueUrl"], AttributeNames=["All"])["Attributes"]
     assert queue["KmsMasterKeyId"] == KEY, queue
     return outputs
+
+
+def a_heartbeat(cloud):
+    item = json.dumps({"pk": {"S": "heartbeat"}, "sk": {"S": "heartbeat"}})
+    outputs = cloud.update(**TABLE, HeartbeatItem=item, HeartbeatKey="heartbeat")
+    assert cloud.variables(outputs["HeartbeatFunctionName"])["HEARTBEAT_ITEM"] == item
+    assert "HEARTBEAT_ITEM" not in cloud.variables("driftless-verify")
+    policy = cloud.client("iam").get_role_policy(RoleName=outputs["HeartbeatRoleArn"].split("/")[-1], PolicyName="beat")["PolicyDocument"]
+    [put] = [statement for statement in policy["Statement"] if "dynamodb:PutItem" in statement["Action"]]
+    assert put["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"] == ["heartbeat"], put
+    [rule] = [rule for rule in cloud.client("events").list_rules()["Rules"] if "eartbeat" in rule["Name"]]
+    assert rule["ScheduleExpression"] == "rate(1 minute)", rule
 
 
 def a_deletion(cloud):
@@ -180,8 +193,8 @@ def what_a_rule_refuses(cloud):
             raise AssertionError(f"nothing refuses {parameters}")
 
 
-SCENARIOS = [a_new_table, the_same_without_alarms_and_paused, a_switch_to_kinesis, a_bucket_and_a_key, a_deletion,
-             what_stayed_is_taken_over, a_table_of_another_account, what_a_rule_refuses]
+SCENARIOS = [a_new_table, the_same_without_alarms_and_paused, a_switch_to_kinesis, a_bucket_and_a_key, a_heartbeat,
+             a_deletion, what_stayed_is_taken_over, a_table_of_another_account, what_a_rule_refuses]
 
 
 def main():

@@ -3,14 +3,14 @@
 //! Loading the settings may look for a region or a profile. So it belongs under the deadline of the call that needs the
 //! client.
 
-#[cfg(any(feature = "sqs", feature = "stream", feature = "table"))]
+#[cfg(any(feature = "s3", feature = "sqs", feature = "stream", feature = "table"))]
 mod lazy_client;
 
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
-#[cfg(any(feature = "sqs", feature = "stream", feature = "table"))]
+#[cfg(any(feature = "s3", feature = "sqs", feature = "stream", feature = "table"))]
 pub(crate) use lazy_client::{CallError, LazyClient};
 
 /// Time-out of a connection attempt.

@@ -10,24 +10,25 @@
 //! OpenSearch, behind one interface:
 //! - [`target`]: the interface; [`writer`]: the conditional write through it.
 //! - [`opensearch`]: the real target, the only module that knows HTTP and bulk JSON; `memory`: the test double.
-//! - `testing`: stream records for tests.
+//! - `testing`: stream records, rules and pages for tests.
 //!
 //! [`source`]: the kinds of streams that records come from; [`batch`]: the parsed records of an event, and those among
 //! them that can never be applied.
 //!
 //! The source of truth: [`table`]: items of the table, by page and by key.
 //!
-//! Dead letters: [`dead_letter`]: their formats; [`queue`]: their queue; `stream`: records, read again from the stream;
-//! `aws`: settings of the clients for AWS.
+//! Dead letters: [`dead_letter`]: their formats; [`queue`]: their queue; [`bucket`]: whole batches that Lambda gave up;
+//! `stream`: records, read again from the stream; `aws`: settings of the clients for AWS.
 //!
 //! For functions: [`environment`] reads settings and reports all problems together; `function`: the parts that all
 //! functions share.
 
 pub mod attribute;
-#[cfg(any(feature = "sqs", feature = "stream", feature = "table"))]
+#[cfg(any(feature = "s3", feature = "sqs", feature = "stream", feature = "table"))]
 mod aws;
 pub mod backoff;
 pub mod batch;
+pub mod bucket;
 pub mod change;
 pub mod dead_letter;
 pub mod document;

@@ -1,6 +1,8 @@
 //! Stream records in Lambda's JSON, for tests and simulation.
 
 mod kinesis;
+pub mod page;
+pub mod rules;
 
 use std::fmt::Display;
 

@@ -14,7 +14,7 @@ use driftless_harness::list_dead_letters::{peek, queue_at};
 use driftless_harness::services::{Services, WantedServices, shared};
 use driftless_page::Trouble;
 use opensearch::http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
@@ -38,6 +38,8 @@ pub(crate) fn services() -> &'static Services {
 struct Tool<'s> {
     scene: &'s Scene,
     home: TempDir,
+    /// Variables of the functions, besides those of every test.
+    variables: Vec<(&'static str, String)>,
 }
 
 /// Result of a command.
@@ -49,7 +51,7 @@ struct CommandResult {
 
 impl<'s> Tool<'s> {
     fn new(scene: &'s Scene) -> Self {
-        Self { scene, home: tempfile::tempdir().expect("a folder") }
+        Self { scene, home: tempfile::tempdir().expect("a folder"), variables: Vec::new() }
     }
 
     fn command(&self, name: &str, binary: &PathBuf, arguments: &[&str]) -> Command {
@@ -57,6 +59,7 @@ impl<'s> Tool<'s> {
         command.arg("--home").arg(self.home.path()).args(name.split(' ')).arg("--binary").arg(binary);
         command.args(["--table", &self.scene.table, "--index", &self.scene.index.name]).args(arguments);
         command.envs(services().environment()).env("PARTITION_KEY", PARTITION_KEY).env_remove("DEAD_LETTER_QUEUE_URL");
+        command.envs(self.variables.clone());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }
@@ -337,4 +340,43 @@ async fn an_index_gets_another_definition_by_the_commands_of_a_reindex() {
     assert!(status.stdout.starts_with(&format!("state: none\nreaders see: {new} (")), "{}", status.stdout);
     let verdict = tool.verify(&[]).await.json(0);
     assert_eq!((&verdict["equal"], &verdict["items"]), (&Value::from(true), &30.into()), "{verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_index_of_an_entity_gets_another_definition_by_the_same_commands() {
+    let scene = Scene::new("entity-commanded").await;
+    let mut tool = Tool::new(&scene);
+    scene.fill(0..30).await;
+    let own = unique("tens");
+    let rules = format!("[[entity]]\nname = \"tens\"\nattribute = \"sk\"\nprefix = \"s00001\"\nindex = \"{own}\"\n");
+    tool.variables.push(("REPLICATION", rules));
+    let of_own = ["--entity-index", own.as_str()];
+    for (index, written) in [(&[][..], 20), (&of_own[..], 10)] {
+        assert_eq!(tool.backfill(index).await.json(0)["written"], written, "{index:?}");
+    }
+    let definition = json!({"entity_indexes": {&own: {"mappings": {"properties": {"state": {"type": "keyword"}}}}}});
+    tool.variables.push(("INDEX_DEFINITION", definition.to_string()));
+    let reindex = async |step: &str, arguments: &[&str]| {
+        tool.run(&format!("reindex {step}"), &REINDEX, &[&["--json"], arguments].concat()).await.json(0)
+    };
+    // The new definition has none of the default's templates, and mappings lose these without a re-index.
+    let applicable = ["date_detection", "dynamic_templates"];
+    let drift = json!({"index": format!("{own}-000001"), "applicable": applicable, "needs_reindex": ["state (type)"]});
+    assert_eq!(reindex("status", &of_own).await["drift"], drift);
+    assert_eq!(reindex("status", &[]).await.get("drift"), None, "the other index keeps the default definition");
+
+    let created = reindex("create", &of_own).await;
+    assert_eq!(created["other"]["name"], format!("{own}-000002"), "{created}");
+    tool.backfill(&["--into", "other", of_own[0], of_own[1]]).await.json(0);
+    tool.verify(&["--of", "other", of_own[0], of_own[1]]).await.json(0);
+    let searches = tool.home.path().join("searches.ndjson");
+    std::fs::write(&searches, "{}\n{\"query\": {\"match_all\": {}}, \"size\": 0}\n").expect("written");
+    let shadow = reindex("shadow", &["--searches", searches.to_str().expect("text"), of_own[0], of_own[1]]).await;
+    assert_eq!(shadow["other"]["verified"]["items"], 10, "the verdict stands in the index that was verified: {shadow}");
+    let switched = reindex("switch", &of_own).await;
+    assert_eq!((&switched["state"], switched.get("drift")), (&json!("switched"), None), "{switched}");
+    let (_, mapping) = scene.index.send(Method::Get, &format!("/{own}/_mapping"), None).await;
+    let mapping: Value = serde_json::from_str(&mapping).expect("JSON");
+    let state = &mapping[format!("{own}-000002")]["mappings"]["properties"]["state"];
+    assert_eq!(state["type"], "keyword", "{mapping}");
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use driftless_demo::{Args, replicate_and_tell, set_up};
 use driftless_harness::activity::POISON;
-use driftless_harness::services::{Existing, Jdks, Services, WantedServices};
+use driftless_harness::services::{EngineChoice, Existing, Jdks, Services, WantedServices};
 use driftless_page::{PageArgs, Trouble};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -113,9 +113,8 @@ fn noted(state: &Value, text: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_trouble_of_the_page_ends_with_table_and_index_equal() {
     let args = Args { page: PageArgs { page: true, page_port: 0 }, poison: 0.0, timeout: 300, ..arguments() };
-    let services = Services::start_beside(WantedServices::default(), &Existing::default(), &Jdks::from_env())
-        .await
-        .expect("services");
+    let wanted = WantedServices { engine: Some(EngineChoice::of_tests()), ..WantedServices::default() };
+    let services = Services::start_beside(wanted, &Existing::default(), &Jdks::from_env()).await.expect("services");
     let stage = set_up(&args, &services, functions()).await.expect("a stage");
     let (sender, url) = oneshot::channel();
     let run = replicate_and_tell(&args, &stage, &services, |url| {

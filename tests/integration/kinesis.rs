@@ -3,16 +3,16 @@
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use driftless::change::ChangeKind;
 use driftless::testing::{KinesisRecordBuilder, TABLE_ARN};
 use driftless_harness::activity::{ActivityItems, PARTITION_KEY, create_table};
 use driftless_harness::compare::compare;
 use driftless_harness::function::build_function;
-use driftless_harness::function::{BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
+use driftless_harness::function::{BuildProfile, FunctionConfig, FunctionProcess};
 use driftless_harness::load::{self, Load, Meter};
 use driftless_harness::mapping::{
     BridgeCounts, DynamoDbStream, EventSourceMapping, KinesisBridge, KinesisFaults, MappingConfig, MappingStats,
@@ -22,13 +22,11 @@ use driftless_harness::services::{
     DynamoDbKind, Services, WantedServices, create_stream, dynamodb_client, kinesis_client, shared, streams_client,
 };
 use driftless_harness::table::TableFacts;
-use futures::future::join_all;
-use serde_json::{Value, json};
 
-use crate::backfill::disturb;
-use crate::loading::{Scene, run};
+use crate::loading::Scene;
+use crate::many_writers::{ManyWriters, repair_under_changes};
 use crate::streams::troubled;
-use crate::support::{Index, documents, services, unique};
+use crate::support::{Index, services, unique};
 
 /// Built once for all tests.
 pub(crate) static KINESIS_BINARY: LazyLock<PathBuf> =
@@ -174,21 +172,14 @@ async fn a_troubled_kinesis_stream_of_dynamodb_local_converges() {
     a_troubled_kinesis_stream_converges(DynamoDbKind::DynamoDbLocal, ShardChoice::ByKey).await;
 }
 
-/// A record of the `n`th microsecond, whose document is `{"n": n}` unless it is a removal.
-fn record(key: &str, n: u64) -> String {
-    match n % 4 {
-        0 => KinesisRecordBuilder::remove(key, n),
-        1 => KinesisRecordBuilder::insert(key, n),
-        _ => KinesisRecordBuilder::modify(key, n),
+/// A record of the microsecond of this number, whose document is `{"n": number}` unless it is a removal.
+fn record(kind: ChangeKind, key: &str, number: u64) -> String {
+    match kind {
+        ChangeKind::Insert => KinesisRecordBuilder::insert(key, number),
+        ChangeKind::Modify => KinesisRecordBuilder::modify(key, number),
+        ChangeKind::Remove => KinesisRecordBuilder::remove(key, number),
     }
     .json()
-}
-
-async fn succeed(process: &mut FunctionProcess, records: &[String]) {
-    let event = format!(r#"{{"Records":[{}]}}"#, records.join(","));
-    let outcome = process.invoke(event.into(), None).await.expect("invoked").outcome;
-    let InvocationOutcome::Response(answer) = outcome else { panic!("{outcome:?}") };
-    assert_eq!(answer, r#"{"batchItemFailures":[]}"#);
 }
 
 /// A process for records of the table `T`.
@@ -202,44 +193,12 @@ fn process(index: &Index) -> FunctionProcess {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_processes_writing_the_same_key_through_kinesis_converge() {
-    let index = Index::new("hot-kinesis");
-    let writing = (0..10).map(|writer| {
-        let mut process = process(&index);
-        async move {
-            for round in 0..20 {
-                let n = 1 + round * 10 + writer;
-                succeed(&mut process, &[KinesisRecordBuilder::modify("hot", n).json()]).await;
-            }
-            process.kill().await;
-        }
-    });
-    join_all(writing).await;
-    assert_eq!(index.visible().await, documents(&[("hot", r#"{"n":200}"#)]));
+    ManyWriters { index: &Index::new("hot-kinesis"), process, record }.write_one_key().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_same_batch_of_kinesis_delivered_to_many_in_any_order_is_applied_once() {
-    let index = Index::new("same-kinesis");
-    let batch: Vec<String> = (1..=200).map(|n| record(&format!("k{}", n % 7), n)).collect();
-    // Each in other pieces and from another record on, so that nobody's batches or orders meet.
-    join_all((0..6).map(|at| {
-        let (mut batch, mut process) = (batch.clone(), process(&index));
-        batch.rotate_left(33 * at);
-        async move {
-            for piece in batch.chunks(11 + at) {
-                succeed(&mut process, piece).await;
-            }
-            process.kill().await;
-        }
-    }))
-    .await;
-    let newest = |key: u64| (1..=200_u64).rev().find(|n| n % 7 == key).expect("one");
-    let expect: Vec<(String, String)> = (0..7)
-        .map(|key| (format!("k{key}"), newest(key)))
-        .filter(|(_, n)| n % 4 != 0)
-        .map(|(key, n)| (key, format!(r#"{{"n":{n}}}"#)))
-        .collect();
-    assert_eq!(index.visible().await, expect.into_iter().collect());
+    ManyWriters { index: &Index::new("same-kinesis"), process, record }.write_one_batch().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -252,16 +211,7 @@ async fn repairs_and_changes_through_kinesis_race_and_the_newest_stands() {
     let way = ThroughKinesis::start(source, function(&scene.index), config, (ShardChoice::ByKey, FAULTS)).await;
     way.drain().await;
     scene.backfilled().await;
-    let stop = AtomicBool::new(false);
-    let keys: Vec<Value> = (0..40).map(|n| json!({"pk": {"S": "p0"}, "sk": {"S": format!("s{n:06}")}})).collect();
-    let repair = async {
-        for _ in 0..15 {
-            // Looked at without a pause, so that what is on its way is repaired, too.
-            run(scene.verify(), json!({"keys": keys, "settle_ms": 0, "repair": true}), None).await;
-        }
-        stop.store(true, Ordering::Relaxed);
-    };
-    futures::future::join(repair, disturb(&scene, 40, &stop, 150)).await;
+    repair_under_changes(&scene).await;
     way.end().await;
     let comparison = scene.compared().await;
     assert_eq!(comparison.differences(), 0, "{}", comparison.describe());

@@ -141,8 +141,19 @@ impl Scene {
 
 /// Invokes a function with a request and its answers' cursors until it is done. Returns the last answer with the sums
 /// of the counts. The first invocation may go wrong, and is then repeated, as a state machine does.
-pub(crate) async fn run(config: FunctionConfig, mut request: Value, mut first: Option<ProcessFault>) -> Value {
+pub(crate) async fn run(config: FunctionConfig, request: Value, first: Option<ProcessFault>) -> Value {
     let mut process = FunctionProcess::new(config);
+    let answer = run_in(&mut process, request, first).await;
+    process.kill().await;
+    answer
+}
+
+/// The same in a process that goes on.
+pub(crate) async fn run_in(
+    process: &mut FunctionProcess,
+    mut request: Value,
+    mut first: Option<ProcessFault>,
+) -> Value {
     let mut sums: HashMap<String, f64> = HashMap::new();
     let mut unavailable = 0;
     loop {
@@ -165,7 +176,6 @@ pub(crate) async fn run(config: FunctionConfig, mut request: Value, mut first: O
             *sums.entry(name.clone()).or_default() += count.as_f64().expect("a number");
         }
         if answer["done"] == true {
-            process.kill().await;
             answer["counts"] = json!(sums);
             return answer;
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use driftless_harness::function::{
     BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, ProcessFault, build_function,
 };
+use driftless_harness::proxy::{Proxy, ProxyFault};
 use driftless_harness::services::{EngineChoice, Jdks, OpenSearch, Service as _};
 use opensearch::http::Method;
 use serde_json::{Value, json};
@@ -45,7 +46,7 @@ fn reindex(scene: &Scene) -> FunctionConfig {
 }
 
 /// Does one step. The first process is killed after this time, if one is given; a second one then does the step.
-async fn step(scene: &Scene, request: Value, kill_after: Option<Duration>) -> Value {
+pub(crate) async fn step(scene: &Scene, request: Value, kill_after: Option<Duration>) -> Value {
     let mut process = FunctionProcess::new(reindex(scene));
     let mut fault = kill_after.map(ProcessFault::KillAfter);
     loop {
@@ -85,7 +86,7 @@ async fn add(scene: &Scene, stop: &AtomicBool, added: &AtomicU64) {
 }
 
 /// Fills and verifies the new index, and records the proof.
-async fn fill(scene: &Scene, kill_after: Option<Duration>) {
+pub(crate) async fn fill(scene: &Scene, kill_after: Option<Duration>) {
     let tombstones = step(scene, json!({"step": "tombstones"}), kill_after).await;
     assert_eq!(tombstones["done"], true, "{tombstones}");
     run(scene.backfill(), json!({"index": "other"}), kill_after.map(ProcessFault::KillAfter)).await;
@@ -259,13 +260,30 @@ async fn tombstones_come_along_and_a_refusal_by_one_index_names_it() {
     assert_eq!(failed, ["30000000000000000000000"], "without a queue for dead letters, the record fails");
 }
 
+/// OpenSearch Serverless answers a refresh with 404, and refreshes by itself.
+#[tokio::test]
+async fn where_no_refresh_can_be_asked_for_a_step_waits_for_the_engines_own() {
+    let scene = Scene::new("unrefreshed").await;
+    scene.index.function().succeed(&[insert("gone", 1), remove("gone", 2)]).await;
+    let proxy = Proxy::start(crate::support::engine_url()).await.expect("a proxy");
+    proxy.on("/_refresh", ProxyFault::Answer(404));
+    let records_table = reindex(&scene).env("PARTITION_KEY", "").env("OPENSEARCH_ENDPOINT", proxy.endpoint());
+    let mut process = FunctionProcess::new(records_table.clone());
+    let created = process.invoke(json!({"step": "create"}).to_string().into(), None).await.expect("invoked").outcome;
+    assert!(matches!(created, InvocationOutcome::Response(_)), "{created}");
+    process.kill().await;
+    let copied = run(records_table, json!({"step": "tombstones"}), None).await;
+    assert_eq!(count(&copied, "found"), 1, "{copied}");
+    assert_eq!((proxy.requests("/_refresh"), proxy.answers("/_refresh")), (1, 0));
+}
+
 /// An upgrade: the new index is in another cluster.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_cluster_is_filled_and_compared_and_takes_over() {
     let scene = Scene::new("upgrade").await;
     scene.fill(0..120).await;
     scene.backfilled().await;
-    let second = OpenSearch::start(EngineChoice::default(), &Jdks::from_env()).await.expect("an engine");
+    let second = OpenSearch::start(EngineChoice::of_tests(), &Jdks::from_env()).await.expect("an engine");
     let both = |config: FunctionConfig| {
         config.env("SECOND_OPENSEARCH_ENDPOINT", second.endpoint()).env("SECOND_OPENSEARCH_AUTH", "none")
     };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use driftless::testing::page::code_blocks;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
@@ -21,10 +22,10 @@ struct Row<'p> {
     expected: &'p str,
 }
 
-/// The page's blocks of JSON.
-fn blocks() -> Vec<&'static str> {
-    let parts = PAGE.split("```json\n").skip(1);
-    parts.map(|part| part.split_once("\n```").expect("a block ends").0).collect()
+/// The page's items and its definition.
+fn items_and_definition() -> [String; 2] {
+    let json = code_blocks(PAGE).into_iter().filter(|(language, _)| *language == "json");
+    json.map(|(_, text)| text).collect::<Vec<_>>().try_into().expect("the page has its items and its definition")
 }
 
 /// Returns the searches of the page.
@@ -96,7 +97,8 @@ async fn orders(name: &str, definition: Option<&str>) -> (Index, usize) {
     let index = Index::new(name);
     let mut settings = index.settings();
     settings.extend(definition.map(|definition| ("INDEX_DEFINITION".to_owned(), definition.to_owned())));
-    let items: Vec<&str> = blocks()[0].lines().collect();
+    let [items, _] = items_and_definition();
+    let items: Vec<&str> = items.lines().collect();
     let ids = items.iter().map(|item| {
         let item: Value = serde_json::from_str(item).expect("an item");
         item["order_id"]["S"].as_str().expect("an id").to_owned()
@@ -113,8 +115,8 @@ async fn orders(name: &str, definition: Option<&str>) -> (Index, usize) {
 
 #[tokio::test]
 async fn every_search_of_the_page_gives_what_it_says() {
-    let [_, definition] = blocks()[..] else { panic!("the page has its items and its definition") };
-    let (own, count) = orders("searching-own", Some(definition)).await;
+    let [_, definition] = items_and_definition();
+    let (own, count) = orders("searching-own", Some(&definition)).await;
     let (default, _) = orders("searching-default", None).await;
     let everything = (1..=count).map(|n| format!("`o-{n}`")).collect::<Vec<_>>().join(", ");
     let mut wrong = Vec::new();

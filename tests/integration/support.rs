@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use driftless::change::ChangeKind;
 use driftless::function::replicate::{DynamoDbStreams, Outbox, StreamEvent, invoke};
 use driftless::function::{Context, FunctionError, Settings};
 use driftless::opensearch::Identity;
 use driftless::replication::Fingerprints;
+use driftless::testing::RecordBuilder;
 use driftless::version::Generation;
 use driftless_harness::services::{DynamoDbKind, Services, WantedServices, shared};
 use lambda_runtime::LambdaEvent;
@@ -56,6 +58,12 @@ impl Index {
         Self { name: unique(name), client }
     }
 
+    /// The index of this very name, which one test alone may use.
+    pub(crate) fn named(name: &str) -> Self {
+        let client = OpenSearch::new(Transport::single_node(engine_url()).expect("a URL"));
+        Self { name: name.to_owned(), client }
+    }
+
     /// The same index, asked through another node.
     pub(crate) fn seen_at(&self, engine: &str) -> Self {
         let client = OpenSearch::new(Transport::single_node(engine).expect("a URL"));
@@ -74,18 +82,43 @@ impl Index {
         (sent.status_code().as_u16(), sent.text().await.expect("a body"))
     }
 
+    /// Sends a request until the engine has room for it. Elasticsearch answers 429 while large requests fill its heap.
     async fn json(&self, method: Method, path: &str, body: Option<Value>) -> Value {
-        let (status, text) = self.send(method, path, body).await;
+        let until = Instant::now() + Duration::from_secs(30);
+        let (status, text) = loop {
+            let (status, text) = self.send(method, path, body.clone()).await;
+            if status != 429 || Instant::now() > until {
+                break (status, text);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
         assert!((200..300).contains(&status), "{path}: {status} {text}");
         serde_json::from_str(&text).expect("JSON")
     }
 
-    /// Returns the engine's name, and its type for a map of any keys.
-    pub(crate) async fn flat_type(&self) -> (&'static str, &'static str) {
+    /// Returns `true` for the engine whose words the pages of documentation quote.
+    pub(crate) async fn is_quoted_engine(&self) -> bool {
         let about = self.json(Method::Get, "/", None).await;
-        match about["version"]["distribution"].as_str() {
-            Some("opensearch") => ("opensearch", "flat_object"),
-            _ => ("elasticsearch", "flattened"),
+        let number = about["version"]["number"].as_str().expect("a version");
+        about["version"]["distribution"] == "opensearch" && number.starts_with("3.")
+    }
+
+    /// Returns the kind of the engine: `opensearch`, `elasticsearch`, or `elasticsearch-oss` without Elastic's licence.
+    pub(crate) async fn engine_kind(&self) -> &'static str {
+        let about = self.json(Method::Get, "/", None).await;
+        match [&about["version"]["distribution"], &about["version"]["build_flavor"]].map(Value::as_str) {
+            [Some("opensearch"), _] => "opensearch",
+            [_, Some("default")] => "elasticsearch",
+            _ => "elasticsearch-oss",
+        }
+    }
+
+    /// Returns the engine's mapping for a map of any keys.
+    pub(crate) async fn flat_mapping(&self) -> Value {
+        match self.engine_kind().await {
+            "opensearch" => json!({"type": "flat_object"}),
+            "elasticsearch" => json!({"type": "flattened"}),
+            _ => json!({"type": "object", "enabled": false}),
         }
     }
 
@@ -208,63 +241,44 @@ pub(crate) fn identity() -> Identity {
     }
 }
 
-/// A stream record in the making.
-#[derive(Clone)]
-pub(crate) struct TestRecord {
-    pub(crate) kind: &'static str,
-    pub(crate) label: &'static str,
-    pub(crate) keys: String,
-    pub(crate) image: Option<String>,
-    pub(crate) sequence: u64,
+/// Record with a sequence number as long as DynamoDB's own, from a stream of that table.
+fn record(kind: ChangeKind, key: &str, sequence: u64) -> RecordBuilder {
+    let record = RecordBuilder::new(kind, key, sequence).sequence_number(format!("{sequence}{:020}", 0));
+    record.stream_arn(stream_arn("2026-01-15T09:30:00.000"))
 }
 
-impl TestRecord {
-    fn new(kind: &'static str, key: &str, sequence: u64, image: Option<String>) -> Self {
-        let key = serde_json::to_string(key).expect("JSON");
-        Self { kind, label: "2026-01-15T09:30:00.000", keys: format!(r#"{{"pk":{{"S":{key}}}}}"#), image, sequence }
-    }
-
-    pub(crate) fn json(&self) -> String {
-        let image = self.image.as_ref().map(|image| format!(r#""NewImage":{image},"#)).unwrap_or_default();
-        let Self { kind, label, keys, sequence, .. } = self;
-        format!(
-            r#"{{"eventID":"e{sequence}","eventName":"{kind}","eventSource":"aws:dynamodb","eventSourceARN":"arn:aws:dynamodb:us-east-1:000000000000:table/T/stream/{label}","dynamodb":{{"ApproximateCreationDateTime":1768469467,"Keys":{keys},{image}"SequenceNumber":"{sequence}00000000000000000000","StreamViewType":"NEW_IMAGE"}}}}"#
-        )
-    }
-}
-
-fn counted(sequence: u64) -> Option<String> {
-    Some(format!(r#"{{"n":{{"N":"{sequence}"}}}}"#))
+fn stream_arn(label: &str) -> String {
+    format!("{TABLE_ARN}/stream/{label}")
 }
 
 /// An INSERT whose document is `{"n": sequence}`.
 pub(crate) fn insert(key: &str, sequence: u64) -> String {
-    TestRecord::new("INSERT", key, sequence, counted(sequence)).json()
+    record(ChangeKind::Insert, key, sequence).numbered(sequence).json()
 }
 
 /// The same as a MODIFY.
 pub(crate) fn modify(key: &str, sequence: u64) -> String {
-    TestRecord::new("MODIFY", key, sequence, counted(sequence)).json()
+    record(ChangeKind::Modify, key, sequence).numbered(sequence).json()
 }
 
 /// A REMOVE, which has no image.
 pub(crate) fn remove(key: &str, sequence: u64) -> String {
-    TestRecord::new("REMOVE", key, sequence, None).json()
+    record(ChangeKind::Remove, key, sequence).json()
 }
 
 /// An INSERT with this image.
 pub(crate) fn with_image(key: &str, sequence: u64, image: &str) -> String {
-    TestRecord::new("INSERT", key, sequence, Some(image.to_owned())).json()
+    record(ChangeKind::Insert, key, sequence).new_image(image).json()
 }
 
 /// An INSERT with these keys.
 pub(crate) fn with_keys(keys: &str, sequence: u64) -> String {
-    TestRecord { keys: keys.to_owned(), ..TestRecord::new("INSERT", "", sequence, counted(sequence)) }.json()
+    record(ChangeKind::Insert, "", sequence).numbered(sequence).keys(keys).json()
 }
 
 /// A MODIFY from a stream with another label.
 pub(crate) fn with_label(key: &str, label: &'static str, sequence: u64) -> String {
-    TestRecord { label, ..TestRecord::new("MODIFY", key, sequence, counted(sequence)) }.json()
+    record(ChangeKind::Modify, key, sequence).numbered(sequence).stream_arn(stream_arn(label)).json()
 }
 
 /// Documents by id, for comparison.

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use driftless::bucket::Bucket;
 use driftless::change::Change;
 use driftless::document_id::DocumentId;
 use driftless::outcome::{ConfigurationError, Problem};
@@ -21,7 +22,7 @@ use driftless::version::Generation;
 use crate::redrive::Redrive;
 use crate::run::{End, RedriveRun};
 
-impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
+impl<T: Target, Q: Queue, R: RangeReader, B: Table, O: Bucket> Redrive<'_, T, Q, R, B, O> {
     /// Returns the generation of messages that do not name one.
     pub(crate) fn assumed_generation(&self, run: &RedriveRun<'_>) -> Generation {
         run.request.generation.map_or(self.read_options.generation, Generation)

@@ -1,5 +1,6 @@
 //! The function without Lambda around it: takes a request and returns a report.
 
+use driftless::bucket::Bucket;
 use driftless::function::{Context, FunctionError};
 use driftless::stream::range::RangeReader;
 use driftless::table::dynamodb::LastTable;
@@ -10,17 +11,35 @@ use crate::redrive::{Redrive, patience};
 use crate::report::RedriveReport;
 use crate::request::RedriveRequest;
 
+/// Services of AWS that a redrive reads besides the queue.
+#[derive(Debug)]
+pub struct Sources<'s, R, O> {
+    /// Reader for ranges of the stream.
+    pub ranges: &'s R,
+    /// Tables whose items decide.
+    pub tables: &'s LastTable,
+    /// On-failure bucket; `None` where Lambda sends messages only.
+    pub bucket: Option<&'s O>,
+}
+
+impl<R, O> Clone for Sources<'_, R, O> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R, O> Copy for Sources<'_, R, O> {}
+
 /// Handles one invocation.
 ///
 /// # Errors
-/// Fails if the request or the deployment is wrong, or the queue cannot be read. No dead letter is lost.
-pub async fn invoke<R: RangeReader>(
+/// Fails if the request or the deployment is wrong, or queue or bucket cannot be read. No dead letter is lost.
+pub async fn invoke<R: RangeReader, O: Bucket>(
     context: &Context,
-    ranges: &R,
-    tables: &LastTable,
+    sources: Sources<'_, R, O>,
     event: LambdaEvent<Value>,
 ) -> Result<RedriveReport, FunctionError> {
-    let result = context.invocation(async || redrive(context, ranges, tables, event.clone()).await).await;
+    let result = context.invocation(async || redrive(context, sources, event.clone()).await).await;
     if let Ok(report) = &result {
         let (letters, changes) = (&report.letters, &report.changes);
         tracing::info!(?letters, ?changes, left = report.left, dry_run = report.dry_run, "redrive");
@@ -28,10 +47,9 @@ pub async fn invoke<R: RangeReader>(
     result
 }
 
-async fn redrive<R: RangeReader>(
+async fn redrive<R: RangeReader, O: Bucket>(
     context: &Context,
-    ranges: &R,
-    tables: &LastTable,
+    Sources { ranges, tables, bucket }: Sources<'_, R, O>,
     event: LambdaEvent<Value>,
 ) -> Result<RedriveReport, FunctionError> {
     let request = RedriveRequest::read(event.payload)?;
@@ -56,6 +74,7 @@ async fn redrive<R: RangeReader>(
         read_options: &settings.read_options,
         writer: &writer,
         queue,
+        bucket,
         ranges,
         sender: settings.sender(),
         items: items.as_deref(),

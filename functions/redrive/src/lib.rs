@@ -2,12 +2,14 @@
 //!
 //! # Layout
 //! - [`request`]: the request, validated; [`report`]: the answer.
-//! - [`handler`]: the function without Lambda around it; [`redrive`]: the loop over the queue; `run`: its progress.
-//! - `record`: our dead letters; `range`: Lambda's on-failure messages, read again from the stream; `generation`:
-//!   messages without a generation.
+//! - [`handler`]: the function without Lambda around it; [`redrive`]: the loop over the queue; `objects`: the loop over
+//!   the on-failure bucket; `run`: the progress of both.
+//! - `record`: our dead letters; `range`: Lambda's on-failure messages, read again from the stream, and the batches in
+//!   the bucket; `generation`: messages without a generation.
 
 mod generation;
 pub mod handler;
+mod objects;
 mod range;
 mod record;
 pub mod redrive;

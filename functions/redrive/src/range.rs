@@ -1,8 +1,12 @@
-//! Replays Lambda's on-failure messages: reads their range of the stream again, and writes it like any batch.
+//! Replays batches that Lambda gave up, and writes them like any batch. The records of an on-failure message are read
+//! again from the stream; an object of the bucket holds them.
 
 use driftless::batch::{Batch, Rejected};
+use driftless::bucket::Bucket;
 use driftless::change::ReadOptions;
 use driftless::dead_letter::StreamRange;
+use driftless::dead_letter::invocation_record::InvocationRecord;
+use driftless::dead_letter::range::BatchInfo;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::queue::{Queue, Received};
@@ -29,7 +33,7 @@ enum PageResult {
     Over(End),
 }
 
-impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
+impl<T: Target, Q: Queue, R: RangeReader, B: Table, O: Bucket> Redrive<'_, T, Q, R, B, O> {
     /// Reads the range again, page by page, and writes it conditionally.
     ///
     /// # Errors
@@ -40,11 +44,9 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         range: &StreamRange,
         run: &mut RedriveRun<'_>,
     ) -> Result<End, ConfigurationError> {
-        if let Some(end) = self.end_of_other_table(Some(&range.batch.stream_arn)) {
-            return Ok(end);
-        }
-        let Some(source) = self.source_of(range.batch.is_of_kinesis()) else {
-            return Ok(Self::end_without_table());
+        let source = match self.source_of_range(&range.batch) {
+            Ok(source) => source,
+            Err(end) => return Ok(end),
         };
         let mut cursor = match self.ranges.open(&range.batch, run.stop()).await {
             Ok(cursor) => cursor,
@@ -71,7 +73,39 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         Ok(if self.ranges.is_trimmed(&cursor) { note_trimmed(message, range, run) } else { End::Done })
     }
 
-    /// Applies one page of a range.
+    /// Writes the records of an object conditionally.
+    ///
+    /// # Errors
+    /// Fails if the deployment is wrong.
+    pub(crate) async fn redrive_batch(
+        &self,
+        record: &InvocationRecord,
+        run: &mut RedriveRun<'_>,
+    ) -> Result<End, ConfigurationError> {
+        let source = match self.source_of_range(&record.range.batch) {
+            Ok(source) => source,
+            Err(end) => return Ok(end),
+        };
+        Ok(match self.redrive_page(&record.records, source, run).await? {
+            PageResult::Done => End::Done,
+            PageResult::Undecided => self.undecided_end(),
+            PageResult::Over(end) => end,
+        })
+    }
+
+    /// Returns the source of a range's records, or the reason why the index takes none of them.
+    fn source_of_range(&self, range: &BatchInfo) -> Result<RecordSource<'_>, End> {
+        if let Some(end) = self.end_of_other_table(Some(&range.stream_arn)) {
+            return Err(end);
+        }
+        match (range.is_of_kinesis(), self.table) {
+            (false, _) => Ok(RecordSource::DynamoDbStreams),
+            (true, Some(table_arn)) => Ok(RecordSource::Kinesis { table_arn }),
+            (true, None) => Err(Self::end_without_table()),
+        }
+    }
+
+    /// Applies one page of a range, or a batch.
     async fn redrive_page(
         &self,
         raw: &[Box<RawValue>],

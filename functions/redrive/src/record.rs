@@ -1,5 +1,6 @@
 //! Replays our own dead letters: parses the record, and writes it in the generation that its version names.
 
+use driftless::bucket::Bucket;
 use driftless::change::{Change, ReadOptions, RecordError};
 use driftless::dead_letter::{DeadLetter, Rejection};
 use driftless::outcome::{ConfigurationError, OTHER_ITEM_CLASS, Outcome, Problem};
@@ -15,7 +16,7 @@ use serde::Deserialize;
 use crate::redrive::Redrive;
 use crate::run::{End, RedriveRun};
 
-impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
+impl<T: Target, Q: Queue, R: RangeReader, B: Table, O: Bucket> Redrive<'_, T, Q, R, B, O> {
     /// Writes the change of one dead letter.
     ///
     /// # Errors

@@ -1,18 +1,19 @@
 //! The loop over the dead-letter queue: receives, parses, writes conditionally, deletes what is done, and releases the
-//! rest.
+//! rest. The loop over the on-failure bucket follows it.
 //!
 //! A message is deleted only after each of its changes was applied, was found to be superseded, or has a dead letter of
 //! its own; or because the request discards it. However the run ends, all other messages reappear.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
+use driftless::bucket::Bucket;
 use driftless::change::{Change, ReadOptions};
-use driftless::dead_letter::{DeadLetterMessage, Sender};
+use driftless::dead_letter::{DeadLetterMessage, Sender, StreamRange};
 use driftless::function::FunctionError;
 use driftless::function::clock::now;
 use driftless::outcome::{ConfigurationError, Outcome, Problem};
 use driftless::queue::{Queue, Received};
-use driftless::source::RecordSource;
 use driftless::stream::range::RangeReader;
 use driftless::table::{Key, Table};
 use driftless::target::Target;
@@ -22,20 +23,22 @@ use futures::{StreamExt as _, future, stream};
 use tokio::time::Instant;
 
 use crate::report::RedriveReport;
-use crate::request::RedriveRequest;
+use crate::request::{Facts, FilterMatch, RedriveRequest};
 use crate::run::{End, RedriveRun, Then};
 
 const CONCURRENT_RELEASES: usize = 16;
 
 /// Parts of the function.
 #[derive(Debug, Clone, Copy)]
-pub struct Redrive<'f, T, Q, R, B> {
+pub struct Redrive<'f, T, Q, R, B, O> {
     /// Settings for reading records.
     pub read_options: &'f ReadOptions,
     /// Writer on the index.
     pub writer: &'f Writer<T>,
     /// Queue whose dead letters are redriven.
     pub queue: &'f Q,
+    /// Bucket with batches that Lambda gave up; `None` where it sends messages only.
+    pub bucket: Option<&'f O>,
     /// Reader for ranges of the stream.
     pub ranges: &'f R,
     /// Table that decides on dead letters whose order is in doubt. Without it, they stay.
@@ -57,14 +60,14 @@ pub fn patience(request_timeout: Duration) -> Duration {
     request_timeout.saturating_mul(TIMEOUTS).max(LEAST)
 }
 
-impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
-    /// Handles dead letters until the queue is empty, `max` are done, or the time is up.
+impl<T: Target, Q: Queue, R: RangeReader, B: Table, O: Bucket> Redrive<'_, T, Q, R, B, O> {
+    /// Handles dead letters until queue and bucket are empty, `max` are done, or the time is up.
     ///
     /// # Errors
-    /// Fails if the deployment is wrong, or the queue cannot be read.
+    /// Fails if the deployment is wrong, or the queue or the bucket cannot be read.
     pub async fn run(&self, request: &RedriveRequest, end: Instant) -> Result<RedriveReport, FunctionError> {
         let mut run = RedriveRun::new(request, end);
-        let result = self.receive_loop(&mut run).await;
+        let result = self.redrive_all(&mut run).await;
         let released = stream::iter(run.held.values()).map(|message| self.queue.release(message, end));
         let refused = released
             .buffer_unordered(CONCURRENT_RELEASES)
@@ -74,17 +77,27 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         if refused > 0 {
             tracing::warn!(refused, "dead letters could not be released: they reappear after the visibility timeout");
         }
-        result?;
+        let objects = result?;
         let waiting = self.queue.waiting(end).await.unwrap_or_default();
-        Ok(RedriveReport { left: waiting.max(run.held.len() as u64), ..run.report })
+        Ok(RedriveReport { left: waiting.max(run.held.len() as u64) + objects, ..run.report })
     }
 
-    async fn receive_loop(&self, run: &mut RedriveRun<'_>) -> Result<(), FunctionError> {
+    /// Handles messages, then objects. Returns the number of objects left.
+    async fn redrive_all(&self, run: &mut RedriveRun<'_>) -> Result<u64, FunctionError> {
+        let goes_on = match run.request.filter.takes_messages() {
+            true => self.receive_loop(run).await?.is_continue(),
+            false => true,
+        };
+        self.redrive_objects(!goes_on, run).await
+    }
+
+    /// Handles messages. Breaks if the engine is at fault, so that nothing else is worth trying.
+    async fn receive_loop(&self, run: &mut RedriveRun<'_>) -> Result<ControlFlow<()>, FunctionError> {
         while run.may_continue() {
             let received = self.queue.receive(run.stop()).await?;
             let mut messages = run.without_held(received).into_iter();
             if messages.len() == 0 {
-                return Ok(());
+                return Ok(ControlFlow::Continue(()));
             }
             while let Some(message) = messages.next() {
                 let then = if run.may_continue() {
@@ -99,38 +112,34 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
                     Ok(Then::HoldAndStop) | Err(_) => {
                         run.hold(message);
                         messages.for_each(|message| run.hold(message));
-                        return then.map(drop).map_err(Into::into);
+                        then?;
+                        return Ok(ControlFlow::Break(()));
                     }
                 }
             }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Handles one message of the queue.
     async fn redrive_message(&self, message: &Received, run: &mut RedriveRun<'_>) -> Result<Then, ConfigurationError> {
-        run.report.letters.received += 1;
         let dead_letter = DeadLetterMessage::read(&message.body);
-        if !run.request.filter.matches(&message.id, &dead_letter) {
-            run.report.letters.skipped += 1;
-            return Ok(Then::Hold);
+        let matches = run.request.filter.compare(&message.id, &Facts::of_message(&dead_letter));
+        if matches == FilterMatch::No {
+            return Ok(run.note_skipped());
         }
+        run.report.letters.received += 1;
         let end = match dead_letter {
+            Ok(DeadLetterMessage::Range(range)) if matches == FilterMatch::Undecided => end_of_unnamed_table(&range),
             _ if run.request.discard => End::Done,
             Err(error) => End::keep("unreadable", error.to_string()),
             Ok(DeadLetterMessage::Record(dead_letter)) => self.redrive_record(&dead_letter, run).await?,
             Ok(DeadLetterMessage::Range(range)) => self.redrive_range(message, &range, run).await?,
         };
-        if !matches!(end, End::Done) {
-            return Ok(run.note_kept(&message.id, end));
-        }
-        if !run.request.dry_run
-            && let Err(error) = self.queue.delete(message, run.stop()).await
-        {
-            // Its changes are applied. The next redrive finds that out, and deletes it.
-            return Ok(run.note_kept(&message.id, End::keep("queue", error.to_string())));
-        }
-        Ok(run.note_done())
+        let stop = run.stop();
+        let delete =
+            async { self.queue.delete(message, stop).await.map_err(|error| End::keep("queue", error.to_string())) };
+        Ok(run.conclude(&message.id, end, delete).await)
     }
 
     /// Writes changes conditionally, and lets items decide between those that have no order. `key` returns the key of
@@ -173,14 +182,6 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         End::keep("configuration", "records of Kinesis name no ARN, and the index has no table yet")
     }
 
-    /// Returns the source of a range's records; `None` if it is one of Kinesis, and the table is not known.
-    pub(crate) fn source_of(&self, is_of_kinesis: bool) -> Option<RecordSource<'_>> {
-        match is_of_kinesis {
-            true => self.table.map(|table_arn| RecordSource::Kinesis { table_arn }),
-            false => Some(RecordSource::DynamoDbStreams),
-        }
-    }
-
     /// Returns the options for writing now.
     pub(crate) fn apply_options(&self, run: &RedriveRun<'_>) -> ApplyOptions {
         ApplyOptions { deadline: run.stop().min(Instant::now() + self.patience), written_at: now() }
@@ -192,4 +193,17 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table> Redrive<'_, T, Q, R, B> {
         let expected = self.table.filter(|expected| *expected != table)?;
         Some(End::keep("other_table", format!("the letter is of the table `{table}`, the index of `{expected}`")))
     }
+}
+
+/// Returns the end of a range or a batch that a filter by table cannot decide on. Without a reason, it would be passed
+/// over in silence.
+pub(crate) fn end_of_unnamed_table(range: &StreamRange) -> End {
+    let stream = &range.batch.stream_arn;
+    End::keep(
+        "unnamed_table",
+        format!(
+            "the message is of the stream {stream} and names no table: select it by filter.stream_arn instead of \
+             filter.table, or add filter.shape \"record\" to leave such messages and batches out"
+        ),
+    )
 }

@@ -15,15 +15,15 @@ const CAVEAT: &str = "a dry run compares versions only: whether OpenSearch takes
 pub struct RedriveReport {
     /// True if nothing was written or deleted.
     pub dry_run: bool,
-    /// Messages of the queue, counted by their end.
+    /// Messages of the queue and objects of the bucket, counted by their end.
     pub letters: MessageCounts,
     /// Changes counted by outcome. In a dry run, the outcome that their versions suggest.
     pub changes: OutcomeCounts,
-    /// Reasons for keeping messages.
+    /// Reasons for keeping messages and objects.
     pub kept: Vec<Kept>,
     /// Ranges that the stream no longer holds completely.
     pub trimmed: Vec<Trimmed>,
-    /// Approximate number of messages left in the queue.
+    /// Approximate number of messages left in the queue, and of objects left in the bucket.
     pub left: u64,
     /// True if time ended the run, and not the queue.
     pub out_of_time: bool,
@@ -32,18 +32,18 @@ pub struct RedriveReport {
     pub caveat: Option<String>,
 }
 
-/// Messages of the queue, counted by their end.
+/// Messages of the queue and objects of the bucket, counted by their end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageCounts {
-    /// Received from the queue.
+    /// Received from the queue, or found in the bucket.
     pub received: u64,
     /// Applied or superseded, and deleted; in a dry run, those that would be.
     pub redriven: u64,
     /// Deleted without being applied, as requested.
     pub discarded: u64,
-    /// Still in the queue, for one of the reasons in `kept`.
+    /// Still there, for one of the reasons in `kept`.
     pub kept: u64,
-    /// Still in the queue, because the filter does not match.
+    /// Still there, because the filter does not match.
     pub skipped: u64,
 }
 
@@ -60,7 +60,7 @@ pub struct Kept {
     pub field: Option<String>,
     /// Number of messages kept for this reason.
     pub count: u64,
-    /// Message id of one of them, as the queue has it.
+    /// Message id of one of them, as the queue has it, or the key of an object.
     pub message_id: String,
     /// Reason of that message, in full: may quote the item.
     pub reason: String,

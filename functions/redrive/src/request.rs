@@ -1,6 +1,7 @@
 //! Request to `redrive`: the number of dead letters, a filter, and the action.
 
-use driftless::dead_letter::{DeadLetter, DeadLetterMessage, Unreadable};
+use driftless::dead_letter::invocation_record::InvocationRecord;
+use driftless::dead_letter::{DeadLetter, DeadLetterMessage, StreamRange, Unreadable};
 use driftless::function::FunctionError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -55,21 +56,35 @@ pub struct Filter {
     /// HTTP status of the engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Name of the table.
+    /// Name of the table. On-failure messages and batches of Kinesis name none: `stream_arn` selects these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
+    /// ARN of the stream. Of on-failure messages and batches only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_arn: Option<String>,
     /// Id of the document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_id: Option<String>,
-    /// Message id, as the queue has it.
+    /// Message id, as the queue has it, or an object's key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
-    /// Messages to skip, by the queue's ids.
+    /// Messages to skip, by the queue's ids, and objects by their keys.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_message_id: Vec<String>,
 }
 
-/// Kinds of messages in the queue.
+/// Result of comparing a message or an object with a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FilterMatch {
+    /// It matches in every member that is set.
+    Yes,
+    /// It differs in a member that is set.
+    No,
+    /// It matches, as far as it says: the filter names a table, and it names none.
+    Undecided,
+}
+
+/// Kinds of messages in the queue, and of objects in the on-failure bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
@@ -77,7 +92,9 @@ pub enum Shape {
     Record,
     /// Lambda's on-failure message, with a range of the stream.
     Range,
-    /// Neither of the two.
+    /// Lambda's invocation record in the bucket, with the records.
+    Batch,
+    /// None of these three.
     Unreadable,
 }
 
@@ -114,33 +131,56 @@ impl RedriveRequest {
 }
 
 impl Filter {
-    /// Returns `true` if a message of the queue matches.
-    #[must_use]
-    pub fn matches(&self, message_id: &str, dead_letter: &Result<DeadLetterMessage, Unreadable>) -> bool {
-        let facts = Facts::of(dead_letter);
+    /// Returns `true` if a message of the queue may match.
+    pub(crate) fn takes_messages(&self) -> bool {
+        self.shape != Some(Shape::Batch)
+    }
+
+    /// Returns `true` if an object of the bucket may match.
+    pub(crate) fn takes_objects(&self) -> bool {
+        matches!(self.shape, None | Some(Shape::Batch | Shape::Unreadable))
+    }
+
+    /// Returns `true` if a message or an object of this id may match.
+    pub(crate) fn takes_id(&self, id: &str) -> bool {
+        self.message_id.as_deref().is_none_or(|wanted| wanted == id) && !self.not_message_id.iter().any(|not| not == id)
+    }
+
+    /// Compares a message or an object with the filter.
+    pub(crate) fn compare(&self, id: &str, facts: &Facts<'_>) -> FilterMatch {
         let same =
             |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
-        self.shape.is_none_or(|shape| shape == facts.shape)
+        // A Kinesis stream may carry any table, and only its records name it.
+        let is_undecided =
+            self.table.is_some() && facts.table.is_none() && matches!(facts.shape, Shape::Range | Shape::Batch);
+        let matches = self.shape.is_none_or(|shape| shape == facts.shape)
             && self.status.is_none_or(|status| facts.status == Some(status))
             && same(&self.class, facts.class)
-            && same(&self.table, facts.table)
+            && (is_undecided || same(&self.table, facts.table))
+            && same(&self.stream_arn, facts.stream_arn)
             && same(&self.document_id, facts.document_id)
-            && same(&self.message_id, Some(message_id))
-            && !self.not_message_id.iter().any(|id| id == message_id)
+            && self.takes_id(id);
+        match matches {
+            false => FilterMatch::No,
+            true if is_undecided => FilterMatch::Undecided,
+            true => FilterMatch::Yes,
+        }
     }
 }
 
-/// Properties of a message that filters compare.
-struct Facts<'a> {
+/// Properties of a message or an object that filters compare.
+pub(crate) struct Facts<'a> {
     shape: Shape,
     class: Option<&'a str>,
     status: Option<u16>,
     table: Option<&'a str>,
+    stream_arn: Option<&'a str>,
     document_id: Option<&'a str>,
 }
 
 impl<'a> Facts<'a> {
-    fn of(dead_letter: &'a Result<DeadLetterMessage, Unreadable>) -> Self {
+    /// Returns the properties of a message of the queue.
+    pub(crate) fn of_message(dead_letter: &'a Result<DeadLetterMessage, Unreadable>) -> Self {
         match dead_letter {
             Ok(DeadLetterMessage::Record(dead_letter)) => {
                 let DeadLetter { rejected, table, document_id, .. } = &**dead_letter;
@@ -149,18 +189,37 @@ impl<'a> Facts<'a> {
                     class: Some(&rejected.class),
                     status: rejected.status,
                     table: table.as_deref(),
+                    stream_arn: None,
                     document_id: document_id.as_deref(),
                 }
             }
-            Ok(DeadLetterMessage::Range(range)) => Self {
-                shape: Shape::Range,
-                class: Some(&range.request.condition),
-                status: None,
-                table: range.batch.table(),
-                document_id: None,
-            },
-            Err(_) => Self { shape: Shape::Unreadable, class: None, status: None, table: None, document_id: None },
+            Ok(DeadLetterMessage::Range(range)) => Self::of_range(Shape::Range, range),
+            Err(_) => Self::of_unreadable(),
         }
+    }
+
+    /// Returns the properties of an object of the bucket.
+    pub(crate) fn of_object(read: &'a Result<InvocationRecord, Unreadable>) -> Self {
+        match read {
+            Ok(record) => Self::of_range(Shape::Batch, &record.range),
+            Err(_) => Self::of_unreadable(),
+        }
+    }
+
+    fn of_range(shape: Shape, range: &'a StreamRange) -> Self {
+        Self {
+            shape,
+            class: Some(&range.request.condition),
+            status: None,
+            table: range.batch.table(),
+            stream_arn: Some(&range.batch.stream_arn),
+            document_id: None,
+        }
+    }
+
+    fn of_unreadable() -> Self {
+        let shape = Shape::Unreadable;
+        Self { shape, class: None, status: None, table: None, stream_arn: None, document_id: None }
     }
 }
 

@@ -113,6 +113,27 @@ impl<'q> RedriveRun<'q> {
         self.held.insert(message.id.clone(), Received { body: String::new(), ..message });
     }
 
+    /// Notes a dead letter that the filter passes over.
+    pub(crate) fn note_skipped(&mut self) -> Then {
+        let letters = &mut self.report.letters;
+        (letters.received, letters.skipped) = (letters.received + 1, letters.skipped + 1);
+        Then::Hold
+    }
+
+    /// Notes the end of a dead letter, and deletes it if it is done.
+    pub(crate) async fn conclude(&mut self, id: &str, end: End, delete: impl Future<Output = Result<(), End>>) -> Then {
+        if !matches!(end, End::Done) {
+            return self.note_kept(id, end);
+        }
+        if !self.request.dry_run
+            && let Err(end) = delete.await
+        {
+            // Its changes are applied. The next redrive finds that out, and deletes it.
+            return self.note_kept(id, end);
+        }
+        self.note_done()
+    }
+
     /// Notes the reason why a dead letter stays, and returns the next step.
     pub(crate) fn note_kept(&mut self, message_id: &str, end: End) -> Then {
         match end {
@@ -135,7 +156,7 @@ impl<'q> RedriveRun<'q> {
     }
 
     /// Notes a dead letter that is done.
-    pub(crate) fn note_done(&mut self) -> Then {
+    fn note_done(&mut self) -> Then {
         self.failures = 0;
         let letters = &mut self.report.letters;
         *(if self.request.discard { &mut letters.discarded } else { &mut letters.redriven }) += 1;

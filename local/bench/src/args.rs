@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Result, ensure};
+use clap::ValueEnum as _;
+
 use crate::figures::RowId;
 
 /// Measure freshness, throughput, start and memory, each beside its baseline
@@ -49,6 +52,29 @@ pub struct Args {
     pub seed: u64,
 }
 
+impl Args {
+    /// Returns the rows to measure, in the order of their numbers.
+    ///
+    /// # Errors
+    /// Fails if a row compares two functions of this project, and another executable is to be measured.
+    pub(crate) fn rows(&self) -> Result<Vec<RowId>> {
+        let is_ours = self.command.is_none();
+        let mut rows = self.rows.clone();
+        if rows.is_empty() {
+            rows =
+                RowId::value_variants().iter().filter(|row| is_ours || **row != RowId::KinesisPath).copied().collect();
+        }
+        ensure!(
+            is_ours || !rows.contains(&RowId::KinesisPath),
+            "{} compares two functions of this project: leave --command out",
+            RowId::KinesisPath
+        );
+        rows.sort_unstable();
+        rows.dedup();
+        Ok(rows)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -70,6 +96,16 @@ mod tests {
             assert_eq!(rows(&words).unwrap(), expected);
         }
         assert!(rows(&["B14"]).is_err(), "a script measures it");
+    }
+
+    #[test]
+    fn another_executable_has_no_way_through_kinesis() {
+        let rows = |words: &[&str]| Command::parse_from([&["bench"], words].concat()).args.rows();
+        assert!(rows(&[]).unwrap().contains(&RowId::KinesisPath));
+        assert!(!rows(&["--command", "other"]).unwrap().contains(&RowId::KinesisPath));
+        let refused = rows(&["B17", "--command", "other"]).unwrap_err().to_string();
+        assert!(refused.contains("B17 kinesis-path compares two functions"), "{refused}");
+        assert_eq!(rows(&["B4", "B1", "b4"]).unwrap(), [RowId::OneLane, RowId::Backlog]);
     }
 
     #[test]

@@ -9,6 +9,10 @@ use driftless_harness::mapping::stream::{ChangeStream, READ_LIMIT, ShardPosition
 use driftless_harness::mapping::{JsonItem, MemoryChange, MemoryStream};
 use serde_json::{Map, json};
 
+/// Table of the changes.
+pub(crate) const TABLE: &str = "benchmark";
+/// ARN of the table.
+pub(crate) const TABLE_ARN: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/benchmark";
 /// The table's only key: a lone string key is its own document id.
 pub(crate) const KEY: &str = "id";
 /// Attribute with the time at which the change was due, in microseconds since the epoch.

@@ -71,6 +71,10 @@ pub enum RowId {
     #[value(alias = "B16")]
     #[serde(rename = "B16")]
     ViewType,
+    /// B17: the way through Kinesis beside that through streams
+    #[value(alias = "B17")]
+    #[serde(rename = "B17")]
+    KinesisPath,
 }
 
 /// Bound of a figure.

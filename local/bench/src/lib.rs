@@ -34,7 +34,6 @@ mod timed_process;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum as _;
 use driftless_display::console;
 use driftless_harness::services::{Purpose, Services, WantedServices};
 
@@ -75,10 +74,8 @@ pub async fn run(args: Args) -> Result<()> {
 
 async fn measure(args: &Args) -> Result<BenchReport> {
     // Wrong arguments are found before anything is built or started.
-    let subject = SubjectChoice::new(args.command.clone(), &args.env)?.build().await?;
-    let mut rows = if args.rows.is_empty() { RowId::value_variants().to_vec() } else { args.rows.clone() };
-    rows.sort_unstable();
-    rows.dedup();
+    let rows = args.rows()?;
+    let subject = SubjectChoice::new(args.command.clone(), &args.env)?.build(&rows).await?;
     let needs_slices = rows.iter().any(|row| matches!(row, RowId::FirstLoad | RowId::Proof));
     let slices = if needs_slices { Some(SliceFunctions::build().await?) } else { None };
     let services = {
@@ -135,6 +132,7 @@ async fn measure_row(bed: &TestBed, id: RowId) -> Result<(Row, Vec<report::Drawi
         RowId::Cost => without_drawings(rows::cost::run(bed).await?),
         RowId::Rules => without_drawings(rows::rules::run(bed).await?),
         RowId::ViewType => without_drawings(rows::view_type::run(bed).await?),
+        RowId::KinesisPath => without_drawings(rows::kinesis_path::run(bed).await?),
         RowId::Newcomer => anyhow::bail!("`.ci/newcomer` measures this row"),
     })
 }

@@ -1,14 +1,17 @@
 //! An open loop: changes come at their times, whatever became of those before them.
 //! Their lag is counted from the moment when they were due.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
+use driftless::change::kinesis;
 use driftless_harness::function::Launch;
 use driftless_harness::lag::windows_ms;
 use driftless_harness::load::{Load, Mix, WriteKind, WriteSchedule};
 use driftless_harness::mapping::record::StreamRecord;
+use driftless_harness::mapping::stream::{ChangeStream as _, StreamKind};
 use driftless_harness::mapping::{EventSourceMapping, MappingConfig, MemoryStream, Observe};
 use hdrhistogram::Histogram;
 use rand::rngs::StdRng;
@@ -65,8 +68,19 @@ pub(crate) async fn run(
     function: Arc<dyn Launch>,
     index: Option<&str>,
 ) -> Result<Lags> {
-    let stream = Arc::new(MemoryStream::new("benchmark", changes::KEY));
-    let samples = Arc::new(Samples::default());
+    run_from(MemoryStream::new(changes::TABLE, changes::KEY), bed, load, function, index).await
+}
+
+/// The same from this stream, which is empty.
+pub(crate) async fn run_from(
+    stream: MemoryStream,
+    bed: &TestBed,
+    load: &OpenLoop,
+    function: Arc<dyn Launch>,
+    index: Option<&str>,
+) -> Result<Lags> {
+    let stream = Arc::new(stream);
+    let samples = Arc::new(Samples { kind: stream.kind(), collected: Mutex::default() });
     if let Some(index) = index {
         samples.lock().sampler = Some(Sampler::start(&bed.endpoint, index).await?);
     }
@@ -145,7 +159,10 @@ fn now_us() -> u64 {
 
 /// Collects the lag of every change with a new image.
 #[derive(Default)]
-pub(crate) struct Samples(Mutex<Collected>);
+pub(crate) struct Samples {
+    kind: StreamKind,
+    collected: Mutex<Collected>,
+}
 
 #[derive(Default)]
 struct Collected {
@@ -155,8 +172,17 @@ struct Collected {
 }
 
 impl Samples {
+    /// Returns the record that DynamoDB made.
+    fn change_json<'r>(&self, record: &'r StreamRecord) -> Option<Cow<'r, str>> {
+        let text = std::str::from_utf8(record.json()).ok()?;
+        match self.kind {
+            StreamKind::DynamoDb => Some(text.into()),
+            StreamKind::Kinesis => kinesis::inner(text).map(Cow::Owned),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Collected> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.collected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -198,8 +224,8 @@ impl Observe for Samples {
         let mut collected = self.lock();
         let Some(from) = collected.counted_from_us else { return };
         for record in records {
-            let Ok(TimedRecord { dynamodb: TimedChange { new_image: Some(image) } }) =
-                serde_json::from_slice(record.json())
+            let Some(json) = self.change_json(record) else { continue };
+            let Ok(TimedRecord { dynamodb: TimedChange { new_image: Some(image) } }) = serde_json::from_str(&json)
             else {
                 continue;
             };
@@ -258,6 +284,8 @@ fn lags<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> Histogram<u64> {
 
 #[cfg(test)]
 mod tests {
+    use driftless_harness::mapping::ShardChoice;
+
     use super::*;
 
     fn lags(pairs: &[(u64, u64, bool)]) -> Lags {
@@ -285,10 +313,14 @@ mod tests {
 
     #[test]
     fn the_lag_is_counted_from_when_the_change_was_due() {
-        let samples = Samples::default();
-        let stream = MemoryStream::new("t", changes::KEY);
+        the_lag_is_counted(&MemoryStream::new("t", changes::KEY));
+        the_lag_is_counted(&MemoryStream::kinesis("t", changes::KEY, ShardChoice::ByKey));
+    }
+
+    fn the_lag_is_counted(stream: &MemoryStream) {
+        let samples = Samples { kind: stream.kind(), ..Samples::default() };
         let deliver = |due: u64, key: u64| {
-            let records = futures::executor::block_on(changes::push(&stream, [changes::put(key, 0, due)])).unwrap();
+            let records = futures::executor::block_on(changes::push(stream, [changes::put(key, 0, due)])).unwrap();
             samples.delivered(&records);
         };
         deliver(now_us(), 1);

@@ -7,6 +7,9 @@ use anyhow::{Context, Result, ensure};
 use driftless_display::console;
 use driftless_harness::function::{BuildProfile, FunctionConfig, build_functions};
 
+use crate::changes::TABLE_ARN;
+use crate::figures::RowId;
+
 /// Longest time of one invocation, as the template deploys the function.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -24,6 +27,8 @@ pub(crate) struct Subject {
     pub(crate) name: String,
     binary: PathBuf,
     environment: Vec<(String, String)>,
+    /// The function behind Kinesis, where a row measures it.
+    kinesis: Option<PathBuf>,
     no_op: PathBuf,
     /// True for the project's own function: then its index is known and can be checked.
     pub(crate) ours: bool,
@@ -33,7 +38,17 @@ impl Subject {
     /// Configures the function to write to `index`.
     /// In the values of `--env`, `{endpoint}` and `{index}` stand for the run's own.
     pub(crate) fn function(&self, endpoint: &str, index: &str) -> FunctionConfig {
-        let mut config = FunctionConfig::new("subject", &self.binary)
+        self.configured(&self.binary, endpoint, index)
+    }
+
+    /// Configures the function behind Kinesis to write to `index`.
+    pub(crate) fn kinesis_function(&self, endpoint: &str, index: &str) -> Result<FunctionConfig> {
+        let binary = self.kinesis.as_ref().context("find the function behind Kinesis")?;
+        Ok(self.configured(binary, endpoint, index).env("TABLE_ARN", TABLE_ARN))
+    }
+
+    fn configured(&self, binary: &Path, endpoint: &str, index: &str) -> FunctionConfig {
+        let mut config = FunctionConfig::new("subject", binary)
             .env("OPENSEARCH_ENDPOINT", endpoint)
             .env("OPENSEARCH_AUTH", "none")
             .env("INDEX", index);
@@ -74,10 +89,10 @@ impl SubjectChoice {
         Ok(Self { command, environment: environment.collect::<Result<_>>()? })
     }
 
-    /// Builds the project's own functions that the run needs.
-    pub(crate) async fn build(self) -> Result<Subject> {
+    /// Builds the project's own functions that these rows need.
+    pub(crate) async fn build(self, rows: &[RowId]) -> Result<Subject> {
         let Self { command, environment } = self;
-        let (ours, names): (bool, &[&str]) = match &command {
+        let (ours, names): (bool, &'static [&'static str]) = match &command {
             Some(command) => {
                 console::note(format!("building the no-op function (release); measuring {}", command.display()));
                 (false, &["no-op"])
@@ -87,13 +102,24 @@ impl SubjectChoice {
                 (true, &["no-op", "replicate"])
             }
         };
-        let built = tokio::task::spawn_blocking(|| build_functions(names, BuildProfile::Release));
-        let mut built = built.await.context("wait for cargo")??.into_iter();
+        let mut built = build(names).await?.into_iter();
         let no_op = built.next().context("cargo built no no-op function")?;
         let name = command.as_ref().map_or_else(|| "driftless".to_owned(), |command| command.display().to_string());
         let binary = command.or_else(|| built.next()).context("cargo built no function to measure")?;
-        Ok(Subject { name, binary, environment, no_op, ours })
+        // By itself: in one run, cargo would give `replicate` the features of both.
+        let kinesis = if rows.contains(&RowId::KinesisPath) {
+            console::note("building the function `replicate-kinesis` (release)");
+            build(&["replicate-kinesis"]).await?.pop()
+        } else {
+            None
+        };
+        Ok(Subject { name, binary, environment, kinesis, no_op, ours })
     }
+}
+
+async fn build(names: &'static [&'static str]) -> Result<Vec<PathBuf>> {
+    let built = tokio::task::spawn_blocking(|| build_functions(names, BuildProfile::Release));
+    built.await.context("wait for cargo")?
 }
 
 #[cfg(test)]

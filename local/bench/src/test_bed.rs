@@ -83,6 +83,11 @@ impl TestBed {
         self.subject.function(&self.endpoint, index)
     }
 
+    /// The function behind Kinesis, writing to `index`.
+    pub(crate) fn kinesis_function(&self, index: &str) -> Result<FunctionConfig> {
+        self.subject.kinesis_function(&self.endpoint, index)
+    }
+
     /// Function that does nothing but answer.
     pub(crate) fn no_op(&self) -> FunctionConfig {
         self.subject.no_op()

@@ -3,6 +3,9 @@
 use crate::plan::{LimitUse, Plan};
 use crate::scenario::Scenario;
 
+/// Share of a cost below which another batch size is worth a line.
+const CHEAPER: f64 = 0.8;
+
 /// Lines for a terminal.
 pub fn text(scenario: &Scenario, plans: &[Plan]) -> Vec<String> {
     let mut lines = vec![format!(
@@ -42,6 +45,7 @@ pub fn text(scenario: &Scenario, plans: &[Plan]) -> Vec<String> {
                 thousands(plan.cost.duration),
                 thousands(plan.cost.logs)
             ));
+            lines.extend(cheaper(plan, plans).into_iter().map(|other| beside(plan, other)));
             lines.extend(plan.limits.iter().filter(|limit| limit.used > 1.0).map(raise));
         }
         // The largest batch is the last that could have helped.
@@ -53,6 +57,34 @@ pub fn text(scenario: &Scenario, plans: &[Plan]) -> Vec<String> {
         ),
     }
     lines
+}
+
+/// Plans with larger batches that fit, too, each clearly cheaper than the one before it.
+fn cheaper<'p>(taken: &Plan, plans: &'p [Plan]) -> Vec<&'p Plan> {
+    let mut least = taken.cost.total();
+    let mut others = Vec::new();
+    for plan in plans.iter().filter(|plan| plan.fits && plan.batch_size > taken.batch_size) {
+        if plan.cost.total() <= CHEAPER * least {
+            least = plan.cost.total();
+            others.push(plan);
+        }
+    }
+    others
+}
+
+/// Line about another plan: its cost, and the lag that it adds to the one taken.
+fn beside(taken: &Plan, other: &Plan) -> String {
+    // A sum with 0 has no negative zero.
+    let added = |from: f64, to: f64| (to - from).round() + 0.0;
+    format!(
+        "  or BatchSize {}, ParallelizationFactor {}: {} USD/month, {:.0} % of the price; lag p50 {:+.0} ms, p99 {:+.0} ms",
+        other.batch_size,
+        other.factor,
+        thousands(other.cost.total()),
+        other.cost.total() / taken.cost.total() * 100.0,
+        added(taken.lag_p50_ms, other.lag_p50_ms),
+        added(taken.lag_p99_ms, other.lag_p99_ms),
+    )
 }
 
 fn raise(limit: &LimitUse) -> String {
@@ -152,12 +184,42 @@ mod tests {
         );
     }
 
+    fn told(scenario: Scenario) -> String {
+        let (scenario, plans) = computed(&[scenario]).remove(0);
+        text(&scenario, &plans).join("\n")
+    }
+
+    #[test]
+    fn cheaper_batches_stand_beside_the_recommended_one_with_the_lag_that_they_add() {
+        let told = told(load(200.0));
+        let others: Vec<&str> = told.lines().filter(|line| line.starts_with("  or ")).collect();
+        let [ten, hundred] = others.as_slice() else { panic!("{told}") };
+        assert!(
+            ten.starts_with("  or BatchSize 10, ParallelizationFactor 1: 14 USD/month, 11 % of the price;"),
+            "{ten}"
+        );
+        assert!(ten.ends_with(" p99 +2 ms"), "{ten}");
+        assert!(hundred.starts_with("  or BatchSize 100,"), "a batch of 1,000 costs as much: {told}");
+        let document = include_str!("../../../docs/capacity.md");
+        let shown = told.lines().skip_while(|line| !line.starts_with("  take"));
+        for line in shown {
+            assert!(
+                document.contains(&format!("\n      {}\n", line.trim())),
+                "docs/capacity.md needs the line: {line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_batch_that_saves_next_to_nothing_is_not_told() {
+        // Hardly a second change is there when one is delivered.
+        assert!(!told(load(0.1)).contains("  or "), "{}", told(load(0.1)));
+        let only = told(Scenario { batch_size: Some(1), ..load(20.0) });
+        assert!(!only.contains("  or "), "{only}");
+    }
+
     #[test]
     fn what_must_be_raised_or_does_not_fit_is_said() {
-        let told = |scenario: Scenario| {
-            let (scenario, plans) = computed(&[scenario]).remove(0);
-            text(&scenario, &plans).join("\n")
-        };
         let much = told(load(100_000.0));
         assert!(much.contains("ask AWS to raise: 40,000 write units/s per table is needed 2.5 times"), "{much}");
         let hot = told(Scenario { shards: Some(1), ..load(3_000.0) });

@@ -32,16 +32,19 @@ pub(crate) struct Args {
     /// Only dead letters of this table.
     #[arg(long)]
     table: Option<String>,
+    /// Only Lambda's on-failure messages about this stream.
+    #[arg(long, value_name = "ARN")]
+    stream_arn: Option<String>,
     /// Only dead letters of this document.
     #[arg(long)]
     document_id: Option<String>,
-    /// Only the message with this id.
+    /// Only the message with this id, or the object with this key.
     #[arg(long)]
     message_id: Option<String>,
     /// Not this message; may be given several times.
     #[arg(long, value_name = "MESSAGE_ID")]
     not_message_id: Vec<String>,
-    /// Only dead letters of this shape: record, range or unreadable.
+    /// Only dead letters of this shape: record, range, batch or unreadable.
     #[arg(long, value_parser = shape, value_name = "SHAPE")]
     shape: Option<Shape>,
     /// The generation of dead letters that do not say theirs, where GENERATION was raised after they were sent.
@@ -74,6 +77,7 @@ impl Args {
                 class: self.class.clone(),
                 status: self.status,
                 table: self.table.clone(),
+                stream_arn: self.stream_arn.clone(),
                 document_id: self.document_id.clone(),
                 message_id: self.message_id.clone(),
                 not_message_id: self.not_message_id.clone(),
@@ -94,5 +98,5 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 }
 
 fn shape(text: &str) -> Result<Shape, String> {
-    serde_json::from_value(text.into()).map_err(|_| "expected record, range or unreadable".to_owned())
+    serde_json::from_value(text.into()).map_err(|_| "expected record, range, batch or unreadable".to_owned())
 }

@@ -92,6 +92,9 @@ enum StepArgs {
 struct CommonArgs {
     #[command(flatten)]
     pair: PairArgs,
+    /// Index that an entity of REPLICATION has of its own, instead of the index of all other items
+    #[arg(long, value_name = "NAME")]
+    entity_index: Option<String>,
     /// Print the answer as it is
     #[arg(long)]
     json: bool,
@@ -114,7 +117,7 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     let pair = Pair::find(&shared.pair, daemon).await?;
     let function = pair.function(FUNCTION, TIMEOUT)?;
     let step = async {
-        let mut steps = ReindexSteps::new(function);
+        let mut steps = ReindexSteps::new(function, shared.entity_index.as_deref());
         let mut answer: Value = steps.take(&request).await?;
         if let StepArgs::Create { .. } = &args.step {
             steps.copy_tombstones().await?;
@@ -143,11 +146,12 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the sums of a verification in the other index, as the gate of the switch.
+/// Keeps the sums of a verification in the other index, as the gate of the switch. `entity_index` is the index that an
+/// entity has of its own, if that one was verified.
 ///
 /// # Errors
 /// Where the function cannot be built or fails.
-pub(crate) async fn note_verified(pair: &Pair, summary: &VerifySummary) -> Result<()> {
+pub(crate) async fn note_verified(pair: &Pair, entity_index: Option<&str>, summary: &VerifySummary) -> Result<()> {
     let function = pair.other_function(FUNCTION, TIMEOUT)?;
     let mut sums = json!({
         "items": summary.items, "missing": summary.missing, "stale": summary.stale, "different": summary.different,
@@ -159,7 +163,7 @@ pub(crate) async fn note_verified(pair: &Pair, summary: &VerifySummary) -> Resul
     if let Some(documents) = summary.documents_in_index {
         sums["documents_in_index"] = documents.into();
     }
-    let mut steps = ReindexSteps::new(function);
+    let mut steps = ReindexSteps::new(function, entity_index);
     let answer = steps.take(&json!({"step": "verified", "verify": sums})).await?;
     steps.end().await;
     lines(&answer).into_iter().for_each(console::note);

@@ -50,6 +50,11 @@ impl SelectionArgs {
         self.is_whole().then_some(self.segments)
     }
 
+    /// Returns the index that an entity has of its own, if the work is on that one.
+    pub(crate) fn entity_index(&self) -> Option<&str> {
+        self.entity_index.as_deref()
+    }
+
     /// Returns `true` if the whole table is selected.
     pub(crate) fn is_whole(&self) -> bool {
         self.key.is_empty() && self.prefix.is_none()

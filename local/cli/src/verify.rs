@@ -129,7 +129,7 @@ pub(crate) async fn run(args: Args, daemon: &Daemon) -> Result<()> {
     let unproven = matches!(summary.orphans, OrphansLookedFor::NotLookedFor | OrphansLookedFor::CountsProveNothing);
     let whole = args.selection.is_whole() && args.sample.is_none() && !unproven;
     if args.of == Some(Indices::Other) && whole && !args.repair {
-        reindex::note_verified(&pair, &summary).await?;
+        reindex::note_verified(&pair, args.selection.entity_index(), &summary).await?;
     }
     ensure!(summary.is_clean(), "{}", what_is_wrong(&summary));
     Ok(())

@@ -73,7 +73,7 @@ pub async fn run(stage: &DemoStage) -> Result<Reindexed> {
 
 async fn steps(stage: &DemoStage) -> Result<Reindexed> {
     let started = Instant::now();
-    let mut steps = ReindexSteps::new(stage.reindex.clone());
+    let mut steps = ReindexSteps::new(stage.reindex.clone(), None);
     let found_before = found(stage).await?;
     let created = take(&mut steps, &json!({"step": "create", "definition": definition()?})).await?;
     let (old, new) = (created.public.name, created.other.context("find the new index")?.name);

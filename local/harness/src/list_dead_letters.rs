@@ -159,7 +159,7 @@ impl ListedMessage {
                         "{}  {} records of {}  {} after {} invocations",
                         self.message.sent_at.map_or_else(|| "-".to_owned(), time),
                         batch.batch_size,
-                        batch.table().unwrap_or("-"),
+                        batch.table().unwrap_or(&batch.stream_arn),
                         range.request.condition,
                         range.request.approximate_invoke_count,
                     ),

@@ -49,7 +49,7 @@ pub fn lines(report: &RedriveReport) -> Vec<String> {
             first = format!("{first}{start}{part}");
         }
     }
-    first = format!("{first}; about {} left in the queue", report.left);
+    first = format!("{first}; about {} left", report.left);
     if report.out_of_time {
         first.push_str("; time was up: run it again");
     }
@@ -87,7 +87,7 @@ mod tests {
             lines(&report),
             [
                 "dry run, nothing was done: 2 dead letters: 2 would be written or are done already; changes: 2 to be \
-                 written; about 2 left in the queue",
+                 written; about 2 left",
                 "  a dry run compares versions only: whether OpenSearch takes what would be written is not known",
             ]
         );
@@ -97,7 +97,7 @@ mod tests {
     fn what_was_deleted_is_called_so() {
         let mut report = RedriveReport::new(false);
         (report.letters.received, report.letters.discarded) = (1, 1);
-        let expected = "1 dead letter: 1 deleted for good, not applied; about 0 left in the queue";
+        let expected = "1 dead letter: 1 deleted for good, not applied; about 0 left";
         assert_eq!(lines(&report), [expected]);
     }
 }

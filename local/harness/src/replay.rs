@@ -28,12 +28,13 @@ use crate::function::{
 const LAST_LINES: Duration = Duration::from_millis(20);
 
 /// Variables of the caller that the function sees, if they are set.
-const PASSED_ON: [&str; 25] = [
+const PASSED_ON: [&str; 28] = [
     "ANSWER_MARGIN_MS",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
     "AWS_ENDPOINT_URL_KINESIS",
+    "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL_SECRETS_MANAGER",
     "AWS_ENDPOINT_URL_SQS",
     "AWS_REGION",
@@ -41,8 +42,10 @@ const PASSED_ON: [&str; 25] = [
     "GENERATION",
     "HASH_KEY",
     "HASH_KEY_SECRET_ARN",
+    "HEARTBEAT_ITEM",
     "INDEX",
     "INDEX_DEFINITION",
+    "ON_FAILURE_BUCKET",
     "OPENSEARCH_AUTH",
     "OPENSEARCH_CA",
     "OPENSEARCH_ENDPOINT",

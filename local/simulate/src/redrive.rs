@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use driftless::bucket::memory::MemoryBucket;
 use driftless::dead_letter::range::BatchInfo;
 use driftless::stream::range::{RangeError, RangePage, RangeReader};
 use driftless::testing::TABLE_ARN;
@@ -38,6 +39,7 @@ pub(crate) async fn redrive<I: SimulatedIndex>(processes: Arc<Processes<I>>, is_
         read_options: &reading,
         writer: &process.writer,
         queue: &mailbox,
+        bucket: None::<&MemoryBucket>,
         ranges: &ModelRanges(world),
         items: Some(&ModelItems::deciding(world, process.number)),
         sender: SENDER,

@@ -7,7 +7,10 @@
 //! - [`Jdks`]: the installed Java runtimes, from which the harness picks one for each service.
 //! - [`missing`]: what a command line will lack.
 //!
-//! Deliberately absent: the exact needs of each service. The tool checks those, once it is compiled.
+//! Deliberately absent: the exact needs of each service, which the tool checks once it is compiled; and a check before
+//! `cargo test`. Cargo lets no alias stand for a command of its own. A build script would not be early: Cargo prefers
+//! crates that many others wait for, so this one was the 294th of 321 in `cargo test --workspace`. And it would warn or
+//! fail as well where no service is needed, under clippy and rustdoc. So the README has `cargo demo` tried first.
 
 mod jdk;
 mod needs;

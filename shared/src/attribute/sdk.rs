@@ -1,8 +1,9 @@
-//! Items of the AWS SDK, from a scan or a query: the same values as from a stream record.
+//! Items of the AWS SDK: read, with the same values as from a stream record, and made, to be written.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue as Sdk;
 
 use super::{AttributeValue, Item, MalformedItem};
@@ -22,6 +23,33 @@ impl Item<'static> {
     }
 }
 
+impl Item<'_> {
+    /// Converts the item to one of the SDK.
+    #[must_use]
+    pub fn to_sdk(&self) -> HashMap<String, Sdk> {
+        self.0.iter().map(|(name, value)| (name.clone().into_owned(), value.to_sdk())).collect()
+    }
+}
+
+impl AttributeValue<'_> {
+    /// Converts the value to one of the SDK.
+    #[must_use]
+    pub fn to_sdk(&self) -> Sdk {
+        match self {
+            Self::String(text) => Sdk::S(text.clone().into_owned()),
+            Self::Number(number) => Sdk::N(number.to_string()),
+            Self::Binary(bytes) => Sdk::B(Blob::new(bytes.clone())),
+            Self::Bool(truth) => Sdk::Bool(*truth),
+            Self::Null => Sdk::Null(true),
+            Self::Map(item) => Sdk::M(item.to_sdk()),
+            Self::List(values) => Sdk::L(values.iter().map(Self::to_sdk).collect()),
+            Self::StringSet(set) => Sdk::Ss(set.iter().map(|text| text.clone().into_owned()).collect()),
+            Self::NumberSet(set) => Sdk::Ns(set.iter().map(ToString::to_string).collect()),
+            Self::BinarySet(set) => Sdk::Bs(set.iter().map(|bytes| Blob::new(bytes.clone())).collect()),
+        }
+    }
+}
+
 fn value_from_sdk(value: Sdk) -> Result<AttributeValue<'static>, String> {
     let number = |text: &str| Number::parse(text).map_err(|error| error.to_string());
     Ok(match value {
@@ -34,17 +62,13 @@ fn value_from_sdk(value: Sdk) -> Result<AttributeValue<'static>, String> {
         Sdk::L(list) => AttributeValue::List(list.into_iter().map(value_from_sdk).collect::<Result<_, _>>()?),
         Sdk::Ss(set) => AttributeValue::StringSet(set.into_iter().map(Cow::Owned).collect()),
         Sdk::Ns(set) => AttributeValue::NumberSet(set.iter().map(|text| number(text)).collect::<Result<_, _>>()?),
-        Sdk::Bs(set) => {
-            AttributeValue::BinarySet(set.into_iter().map(aws_sdk_dynamodb::primitives::Blob::into_inner).collect())
-        }
+        Sdk::Bs(set) => AttributeValue::BinarySet(set.into_iter().map(Blob::into_inner).collect()),
         _ => return Err("an attribute type that is not known here".to_owned()),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::primitives::Blob;
-
     use super::*;
     use crate::document::Document;
 
@@ -68,7 +92,9 @@ mod tests {
                 "ss":{"SS":["a","b"]},"ns":{"NS":["9","10"]},"bs":{"BS":["3q0="]}}"#,
         );
         let bytes = |item: Result<Item<'_>, MalformedItem>| Document::from_item(&item.expect("an item"));
-        assert_eq!(bytes(scanned), bytes(streamed));
+        assert_eq!(bytes(scanned.clone()), bytes(streamed));
+        let item = scanned.expect("an item");
+        assert_eq!(Item::from_sdk(item.to_sdk()), Ok(item), "written, it comes back");
     }
 
     #[test]

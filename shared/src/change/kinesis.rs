@@ -60,7 +60,7 @@ pub fn read(json: &str, table_arn: &str, read_options: &ReadOptions) -> Record {
 
 /// Returns DynamoDB's own record in the data of a record; `None` if there is none.
 #[must_use]
-pub(crate) fn inner(json: &str) -> Option<String> {
+pub fn inner(json: &str) -> Option<String> {
     let record: StreamedRecord<'_> = serde_json::from_str(json).ok()?;
     data(record.kinesis.as_ref()?).ok()
 }

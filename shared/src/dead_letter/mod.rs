@@ -8,8 +8,10 @@
 //! - [`DeadLetter`]: our dead letter, as JSON; [`message`]: as a message for the queue, compressed if it is large.
 //! - [`cause`]: what dead letters are grouped by.
 //! - [`range`]: Lambda's on-failure message; [`DeadLetterMessage::read`] tells the two apart.
+//! - [`invocation_record`]: the same with the whole event, as Lambda puts it into a bucket.
 
 pub mod cause;
+pub mod invocation_record;
 pub mod message;
 pub mod range;
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use lambda_runtime::Diagnostic;
 
+use crate::bucket::BucketError;
 use crate::environment::Misconfigured;
 use crate::opensearch::{AuthError, EnsureError};
 use crate::outcome::{ConfigurationError, Problem};
@@ -33,6 +34,9 @@ pub enum FunctionError {
     /// A dead-letter queue that cannot be read.
     #[error("{0}")]
     Queue(#[from] QueueError),
+    /// An on-failure bucket that cannot be listed.
+    #[error("{0}")]
+    Bucket(#[from] BucketError),
     /// A table that cannot be read.
     #[error("{0}")]
     Table(#[from] TableError),
@@ -69,7 +73,7 @@ impl FunctionError {
             Self::Misconfigured(_) | Self::Configuration(_) | Self::Auth(_) | Self::Table(TableError::Refused(_)) => {
                 "Configuration"
             }
-            Self::Unavailable(_) | Self::OutOfTime | Self::Queue(_) | Self::Table(_) => "Unavailable",
+            Self::Unavailable(_) | Self::OutOfTime | Self::Queue(_) | Self::Bucket(_) | Self::Table(_) => "Unavailable",
             Self::Request(_) => "Request",
             Self::NothingToName => "MalformedRecord",
         }

@@ -1,25 +1,88 @@
-//! Definition of a new index, from the environment: as JSON, compressed, or in a file.
+//! Definitions of new indexes, from the environment: as JSON, compressed, or in a file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
 
 use super::variable_text::{self, VariableText};
 use crate::environment::Environment;
-use crate::opensearch::{IndexDefinition, RefreshInterval};
+use crate::opensearch::{IndexDefinition, RefreshInterval, json_object};
 
 const DEFINITION: &str = "INDEX_DEFINITION";
 const REFRESH: &str = "REFRESH_INTERVAL";
+/// Member of `INDEX_DEFINITION` with the definitions of the indexes that entities have of their own.
+const ENTITY_INDEXES: &str = "entity_indexes";
 
-/// Reads `INDEX_DEFINITION` and `REFRESH_INTERVAL`. The definition has the interval, too.
-pub(super) fn from_env(env: &mut Environment<'_>) -> (IndexDefinition, Option<RefreshInterval>) {
-    let definition = env.optional(DEFINITION).map_or_else(|| Ok(IndexDefinition::default()), read);
-    let definition = definition.unwrap_or_else(|problem| {
-        env.problem(DEFINITION, problem);
-        IndexDefinition::default()
-    });
-    let Some(interval) = refresh_interval(env) else { return (definition, None) };
-    let definition = definition.with_refresh_interval(&interval).unwrap_or_else(|problem| {
-        env.problem(REFRESH, problem);
-        IndexDefinition::default()
-    });
-    (definition, Some(interval))
+/// Definitions of the indexes that a function writes.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct IndexDefinitions {
+    /// Definition of `INDEX`, and of each index of an entity that has none of its own here.
+    pub(super) shared: IndexDefinition,
+    /// Definitions of indexes that entities have of their own, by name.
+    pub(super) entities: BTreeMap<Arc<str>, IndexDefinition>,
+    /// Interval of refreshes, which all definitions have, too.
+    pub(super) refresh_interval: Option<RefreshInterval>,
+}
+
+impl IndexDefinitions {
+    /// Reads `INDEX_DEFINITION` and `REFRESH_INTERVAL`.
+    pub(super) fn from_env(env: &mut Environment<'_>) -> Self {
+        let definitions = env.optional(DEFINITION).map_or_else(|| Ok(Self::default()), read);
+        let mut definitions = definitions.unwrap_or_else(|problem| {
+            env.problem(DEFINITION, problem);
+            Self::default()
+        });
+        definitions.refresh_interval = refresh_interval(env);
+        if let Some(interval) = &definitions.refresh_interval {
+            let all = std::iter::once(&mut definitions.shared).chain(definitions.entities.values_mut());
+            for definition in all {
+                match definition.clone().with_refresh_interval(interval) {
+                    Ok(joined) => *definition = joined,
+                    Err(problem) => env.problem(REFRESH, problem),
+                }
+            }
+        }
+        definitions
+    }
+
+    /// Refuses definitions of indexes that no entity has.
+    pub(super) fn check(&self, env: &mut Environment<'_>, entity_indexes: &BTreeSet<Arc<str>>) {
+        for index in self.entities.keys().filter(|index| !entity_indexes.contains(*index)) {
+            env.problem(
+                DEFINITION,
+                format_args!(
+                    "has a definition for `{index}` in `{ENTITY_INDEXES}`, and no [[entity]] of REPLICATION has this \
+                     `index`: correct the name, or remove the definition"
+                ),
+            );
+        }
+    }
+
+    /// Parses the body of a create-index request, with those of entities' indexes in a member beside its own.
+    fn from_json(text: &str) -> Result<Self, String> {
+        let mut body = json_object(text)?;
+        let Some(entities) = body.remove(ENTITY_INDEXES) else {
+            return Ok(Self { shared: IndexDefinition::from_body(body)?, ..Self::default() });
+        };
+        let entities = entity_definitions(entities)?;
+        // Definitions of entities alone change nothing about the other indexes.
+        let shared = if body.is_empty() { IndexDefinition::default() } else { IndexDefinition::from_body(body)? };
+        Ok(Self { shared, entities, refresh_interval: None })
+    }
+}
+
+fn entity_definitions(entities: Value) -> Result<BTreeMap<Arc<str>, IndexDefinition>, String> {
+    let entities: Map<String, Value> = serde_json::from_value(entities)
+        .map_err(|_| format!("has a member `{ENTITY_INDEXES}` that is not an object of definitions by index"))?;
+    let definition = |(index, body): (String, Value)| {
+        let body = serde_json::from_value(body)
+            .map_err(|_| format!("has a member `{ENTITY_INDEXES}.{index}` that is not an object"))?;
+        let definition = IndexDefinition::from_body(body)
+            .map_err(|problem| format!("has for `{index}` in `{ENTITY_INDEXES}` a definition that {problem}"))?;
+        Ok((index.into(), definition))
+    };
+    entities.into_iter().map(definition).collect()
 }
 
 fn refresh_interval(env: &mut Environment<'_>) -> Option<RefreshInterval> {
@@ -27,13 +90,13 @@ fn refresh_interval(env: &mut Environment<'_>) -> Option<RefreshInterval> {
     RefreshInterval::parse(&text).map_err(|problem| env.problem_of(REFRESH, &text, problem)).ok()
 }
 
-/// Reads the definition that a variable's value holds or names.
-fn read(value: String) -> Result<IndexDefinition, String> {
+/// Reads the definitions that a variable's value holds or names.
+fn read(value: String) -> Result<IndexDefinitions, String> {
     let is_text = value.starts_with('{');
     let VariableText { text, file } = variable_text::read(value, is_text, "index.json")?;
     let source =
         file.map_or_else(|| "holds a definition that".to_owned(), |file| format!("names the file {file}, which"));
-    IndexDefinition::from_json(&text).map_err(|problem| format!("{source} {problem}"))
+    IndexDefinitions::from_json(&text).map_err(|problem| format!("{source} {problem}"))
 }
 
 #[cfg(test)]
@@ -55,11 +118,16 @@ mod tests {
         BASE64_STANDARD.encode(gzip.finish().expect("compressed"))
     }
 
-    fn of(vars: &[(&str, &str)]) -> Result<IndexDefinition, String> {
+    fn all(vars: &[(&str, &str)]) -> Result<IndexDefinitions, String> {
         let lookup = |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         let mut env = Environment::new(&lookup);
-        let (definition, _) = from_env(&mut env);
-        env.finish().map(|()| definition).map_err(|error| error.to_string())
+        let definitions = IndexDefinitions::from_env(&mut env);
+        definitions.check(&mut env, &BTreeSet::from(["customers".into()]));
+        env.finish().map(|()| definitions).map_err(|error| error.to_string())
+    }
+
+    fn of(vars: &[(&str, &str)]) -> Result<IndexDefinition, String> {
+        all(vars).map(|definitions| definitions.shared)
     }
 
     #[test]
@@ -101,5 +169,45 @@ mod tests {
             let definition = of(vars).expect("valid").to_json();
             assert_eq!(definition["settings"]["index.refresh_interval"], "200ms", "{definition}");
         }
+    }
+
+    #[test]
+    fn an_index_of_an_entity_has_a_definition_of_its_own() {
+        let own = |more: &str| format!(r#"{{"entity_indexes": {{"customers": {JSON}}}{more}}}"#);
+        let definition = |text: &str| IndexDefinition::from_json(text).expect("valid");
+        let of_customers = |definitions: &IndexDefinitions| definitions.entities["customers"].clone();
+
+        let definitions = all(&[(DEFINITION, &own(""))]).expect("valid");
+        assert_eq!((&definitions.shared, of_customers(&definitions)), (&IndexDefinition::default(), definition(JSON)));
+        let settings = r#", "settings": {"number_of_shards": 3}"#;
+        let definitions = all(&[(DEFINITION, &own(settings))]).expect("valid");
+        let shared = definition(r#"{"settings": {"number_of_shards": 3}}"#);
+        assert_eq!((&definitions.shared, of_customers(&definitions)), (&shared, definition(JSON)));
+
+        let definitions = all(&[(DEFINITION, &own("")), (REFRESH, "200ms")]).expect("valid");
+        for joined in [&definitions.shared, &of_customers(&definitions)] {
+            assert_eq!(joined.to_json()["settings"]["index.refresh_interval"], "200ms");
+        }
+    }
+
+    #[test]
+    fn a_wrong_definition_of_an_entitys_index_is_refused_by_its_name() {
+        for (entities, expected) in [
+            ("[]", "`entity_indexes` that is not an object"),
+            (r#"{"customers": []}"#, "`entity_indexes.customers` that is not an object"),
+            (
+                r#"{"customers": {"mapping": {}}}"#,
+                "for `customers` in `entity_indexes` a definition that has a member `mapping`",
+            ),
+            (r#"{"customers": {"entity_indexes": {}}}"#, "a definition that has a member `entity_indexes`"),
+            (r#"{"customers": {"settings": {"final_pipeline": "p"}}}"#, "sets index.final_pipeline"),
+            (r#"{"clients": {}}"#, "for `clients` in `entity_indexes`, and no [[entity]] of REPLICATION"),
+        ] {
+            let error = of(&[(DEFINITION, &format!(r#"{{"entity_indexes": {entities}}}"#))]).expect_err(entities);
+            assert!(error.contains(expected), "{error}");
+        }
+        let definition = r#"{"entity_indexes": {"customers": {"settings": {"refresh_interval": "1s"}}}}"#;
+        let error = of(&[(DEFINITION, definition), (REFRESH, "5s")]).expect_err("two intervals");
+        assert!(error.contains("REFRESH_INTERVAL is 5s") && error.contains("keep one"), "{error}");
     }
 }

@@ -2,14 +2,33 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use metrique_writer::Entry;
 use metrique_writer::format::Format as _;
+use metrique_writer::unit::NegativeScale;
+use metrique_writer::value::MetricFlags;
+use metrique_writer::{Entry, Observation, Unit, Value, ValueWriter};
 use metrique_writer_format_emf::Emf;
 
 use crate::time::Timestamp;
 
 /// Namespace of the metrics in CloudWatch.
 pub const NAMESPACE: &str = "driftless";
+
+/// Times in milliseconds; absent if there are none.
+pub struct Milliseconds(pub Vec<Observation>);
+
+impl Milliseconds {
+    /// Returns one time, or none.
+    #[must_use]
+    pub fn of(millis: Option<u64>) -> Self {
+        Self(millis.map(Observation::Unsigned).into_iter().collect())
+    }
+}
+
+impl Value for Milliseconds {
+    fn write(&self, writer: impl ValueWriter) {
+        writer.metric(self.0.iter().copied(), Unit::Second(NegativeScale::Milli), [], MetricFlags::empty());
+    }
+}
 
 #[derive(Entry)]
 #[entry(rename_all = "PascalCase")]

@@ -1,12 +1,13 @@
 //! Settings that all functions share, from the environment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::FunctionError;
-use super::index_definition;
+use super::index_definition::IndexDefinitions;
 use super::variable_text::{self, VariableText};
+use crate::attribute::Item;
 use crate::change::ReadOptions;
 use crate::dead_letter::Sender;
 use crate::environment::{Environment, Lookup, Misconfigured};
@@ -35,7 +36,9 @@ pub struct Settings {
     pub second: Option<EngineConfig>,
     /// Definition for an index that is created.
     pub definition: IndexDefinition,
-    /// Interval of refreshes, which the definition has, too.
+    /// Definitions for the indexes that entities have of their own, where they have another one.
+    pub entity_definitions: BTreeMap<Arc<str>, IndexDefinition>,
+    /// Interval of refreshes, which each definition has, too.
     pub refresh_interval: Option<RefreshInterval>,
     /// Policy for an index that does not exist.
     pub create_index: CreateIndex,
@@ -51,6 +54,10 @@ pub struct Settings {
     pub table_name: Option<String>,
     /// Queue for dead letters.
     pub dead_letter_queue_url: Option<String>,
+    /// Name of the bucket into which Lambda puts the batches that it gives up.
+    pub on_failure_bucket: Option<String>,
+    /// Item that a heartbeat writes.
+    pub heartbeat_item: Option<Item<'static>>,
     /// Versions of the code and of the function, for dead letters.
     pub function_version: String,
 }
@@ -78,6 +85,9 @@ impl Settings {
         for config in std::iter::once(&mut settings.engine).chain(&mut settings.second) {
             config.index = name.clone();
         }
+        if let Some(definition) = settings.entity_definitions.remove(index) {
+            settings.definition = definition;
+        }
         settings.read_options.replication = Arc::new(self.read_options.replication.of_index(index));
         Ok(settings)
     }
@@ -100,14 +110,18 @@ impl Settings {
         let mut env = Environment::new(lookup);
         let mut engine = EngineConfig::from_env(&mut env);
         let mut second = EngineConfig::second_from_env(&mut env, engine.as_ref());
-        let (definition, refresh_interval) = index_definition::from_env(&mut env);
+        let definitions = IndexDefinitions::from_env(&mut env);
         let create_index = create_index(&mut env);
         let generation = env.parsed("GENERATION", Generation::default().0, "a whole number from 0 to 4294967295");
         let margin = DEFAULT_ANSWER_MARGIN.as_millis() as u64;
         let margin = env.parsed("ANSWER_MARGIN_MS", margin, "a whole number of milliseconds");
         let partition_key = env.optional("PARTITION_KEY");
         let hash_key = hash_key(&mut env);
-        let replication = Arc::new(replication(&mut env, hash_key.as_ref()));
+        let compiled = replication(&mut env, hash_key.as_ref());
+        if let Some(replication) = &compiled {
+            definitions.check(&mut env, &replication.entity_indexes());
+        }
+        let replication = Arc::new(compiled.unwrap_or_default());
         for config in engine.iter_mut().chain(&mut second) {
             config.source = replication.source().map(|source| source.name.clone());
         }
@@ -125,13 +139,16 @@ impl Settings {
         let of_arn = || table_arn.as_deref()?.split_once(":table/").map(|(_, name)| name.to_owned());
         let table_name = env.optional("TABLE_NAME").or_else(of_arn);
         let dead_letter_queue_url = queue_url(&mut env);
+        let on_failure_bucket = bucket_name(&mut env);
+        let heartbeat_item = heartbeat_item(&mut env);
         let deployed = env.optional("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_else(|| "$LATEST".to_owned());
         env.finish()?;
         Ok(Self {
             engine: engine.expect("without a problem there is a value"),
             second,
-            definition,
-            refresh_interval,
+            definition: definitions.shared,
+            entity_definitions: definitions.entities,
+            refresh_interval: definitions.refresh_interval,
             create_index,
             read_options: ReadOptions { generation: Generation(generation), partition_key, replication },
             hash_key,
@@ -139,6 +156,8 @@ impl Settings {
             table_arn,
             table_name,
             dead_letter_queue_url,
+            on_failure_bucket,
+            heartbeat_item,
             function_version: format!("{} ({deployed})", env!("CARGO_PKG_VERSION")),
         })
     }
@@ -166,6 +185,27 @@ fn queue_url(env: &mut Environment<'_>) -> Option<String> {
     Some(url)
 }
 
+fn bucket_name(env: &mut Environment<'_>) -> Option<String> {
+    let name = env.optional("ON_FAILURE_BUCKET")?;
+    if name.contains(['/', ':']) {
+        env.problem_of("ON_FAILURE_BUCKET", &name, "must be a bucket's name, without arn:aws:s3::: or s3://");
+    }
+    Some(name)
+}
+
+fn heartbeat_item(env: &mut Environment<'_>) -> Option<Item<'static>> {
+    let json = env.optional("HEARTBEAT_ITEM")?;
+    match Item::from_json(&json) {
+        Ok(item) => Some(item.into_owned()),
+        Err(error) => {
+            let problem =
+                format!("must be an item in DynamoDB JSON, such as {{\"pk\": {{\"S\": \"heartbeat\"}}}}: {error}");
+            env.problem_of("HEARTBEAT_ITEM", &json, problem);
+            None
+        }
+    }
+}
+
 fn create_index(env: &mut Environment<'_>) -> CreateIndex {
     match env.optional("CREATE_INDEX").as_deref() {
         None | Some("if-missing") => CreateIndex::IfMissing,
@@ -189,19 +229,16 @@ fn hash_key(env: &mut Environment<'_>) -> Option<HashKey> {
     }
 }
 
-/// Reads `REPLICATION`: TOML text, its gzip in base64, or the name of a file with it.
-fn replication(env: &mut Environment<'_>, hash_key: Option<&HashKey>) -> Replication {
-    let Some(value) = env.optional("REPLICATION") else { return Replication::default() };
+/// Reads `REPLICATION`: TOML text, its gzip in base64, or the name of a file with it. Gives `None` where it is wrong.
+fn replication(env: &mut Environment<'_>, hash_key: Option<&HashKey>) -> Option<Replication> {
+    let Some(value) = env.optional("REPLICATION") else { return Some(Replication::default()) };
     // TOML has an equals sign in each line that says something.
     let is_text = value.contains('=');
     let compiled = variable_text::read(value, is_text, "FILE").and_then(|VariableText { text, file }| {
         let source = file.map(|file| format!("names the file {file}: ")).unwrap_or_default();
         Replication::from_toml(&text, hash_key).map_err(|error| format!("{source}{error}"))
     });
-    compiled.unwrap_or_else(|problem| {
-        env.problem("REPLICATION", problem);
-        Replication::default()
-    })
+    compiled.map_err(|problem| env.problem("REPLICATION", problem)).ok()
 }
 
 #[cfg(test)]
@@ -240,6 +277,8 @@ mod tests {
             ("CREATE_INDEX", "always"),
             ("TABLE_ARN", "orders"),
             ("DEAD_LETTER_QUEUE_URL", "letters"),
+            ("ON_FAILURE_BUCKET", "arn:aws:s3:::batches"),
+            ("HEARTBEAT_ITEM", "{\"pk\": \"heartbeat\"}"),
             ("INDEX_DEFINITION", "/nowhere.json"),
             ("REPLICATION", "/nowhere.toml"),
             ("OPENSEARCH_AUTH", "iam"),

@@ -52,15 +52,24 @@ impl IndexDefinition {
     /// # Errors
     /// Says which member is wrong.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        let mut body: Map<String, Value> =
-            serde_json::from_str(text).map_err(|error| format!("is not a JSON object: {error}"))?;
+        Self::from_body(json_object(text)?)
+    }
+
+    /// Reads the same, parsed.
+    ///
+    /// # Errors
+    /// Says which member is wrong.
+    pub(crate) fn from_body(mut body: Map<String, Value>) -> Result<Self, String> {
         let mut member = |name: &str| match body.remove(name).unwrap_or_else(|| json!({})) {
             member @ Value::Object(_) => Ok(member),
             _ => Err(format!("has a member `{name}` that is not an object")),
         };
         let definition = Self { settings: member("settings")?, mappings: member("mappings")? };
         if let Some(other) = body.keys().next() {
-            return Err(format!("has a member `{other}`: only `settings` and `mappings` are taken"));
+            return Err(format!(
+                "has a member `{other}`: only `settings` and `mappings` are taken, and in INDEX_DEFINITION \
+                 `entity_indexes` beside them"
+            ));
         }
         if let Some(problem) = definition.breaks_a_promise() {
             return Err(problem);
@@ -157,6 +166,14 @@ impl IndexDefinition {
         }
         json!({"settings": self.settings, "mappings": mappings})
     }
+}
+
+/// Parses a text that must be a JSON object.
+///
+/// # Errors
+/// Says why it is none, worded to follow the text's name.
+pub(crate) fn json_object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("is not a JSON object: {error}"))
 }
 
 /// Returns the mapping of the time at which an item expired whose document stays.

@@ -32,10 +32,11 @@ struct Listing {
     hits: Hits,
 }
 
+/// Counts of the shards of a search.
 #[derive(Default, Deserialize)]
-struct Shards {
+pub(super) struct Shards {
     #[serde(default)]
-    failed: u64,
+    pub(super) failed: u64,
 }
 
 #[derive(Default, Deserialize)]
@@ -227,7 +228,8 @@ fn page(mut found: Vec<ListedDocument>, full: usize) -> Result<DocumentPage, Pro
     Ok(DocumentPage { found, next: Some(last) })
 }
 
-fn parsed<'a, T: Deserialize<'a>>(answer: &'a [u8], of: &str) -> Result<T, Problem> {
+/// Parses an answer. The error says where it is wrong, and quotes nothing.
+pub(super) fn parsed<'a, T: Deserialize<'a>>(answer: &'a [u8], of: &str) -> Result<T, Problem> {
     serde_json::from_slice(answer).map_err(|error| {
         Problem::Protocol(format!("{of} answer: line {}, column {}", error.line(), error.column()).into())
     })

@@ -10,6 +10,7 @@ use super::auth::{AuthError, signing};
 use super::config::EngineConfig;
 use super::http::HttpClient;
 use super::index_name::IndexName;
+use super::requests::is_listed;
 use crate::outcome::{Problem, Refusal};
 
 pub(super) use super::http::Request;
@@ -65,6 +66,12 @@ impl Engine {
 
     /// Sends a request and waits for its answer, signing included.
     pub(super) async fn send(&self, request: Request<'_>, wait: Wait) -> Result<Bytes, Problem> {
+        debug_assert!(
+            is_listed(request.method, request.path),
+            "the list of requests lacks {:?} {}",
+            request.method,
+            request.path
+        );
         let time = self.request_timeout.saturating_mul(1 << wait.doublings);
         let time = time.min(wait.deadline.saturating_duration_since(Instant::now()));
         if time.is_zero() {
@@ -78,6 +85,9 @@ impl Engine {
         Err(Problem::Request(refusal(answer.status, &answer.body)))
     }
 }
+
+/// Type of the error that names no index.
+pub(super) const INDEX_NOT_FOUND: &str = "index_not_found_exception";
 
 /// The `error` of a response, or of an item in it.
 #[derive(Debug, Deserialize)]
@@ -114,7 +124,7 @@ impl EngineError {
 
     /// Returns `true` if the index does not exist. This is the only error without a status of its own.
     pub(super) fn is_index_missing(&self) -> bool {
-        self.kind == "index_not_found_exception"
+        self.kind == INDEX_NOT_FOUND
     }
 }
 

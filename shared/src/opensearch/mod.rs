@@ -20,8 +20,11 @@ mod index;
 mod index_name;
 mod mget;
 mod probe;
+mod readers;
+mod refresh;
 mod refresh_interval;
 mod reindex;
+mod requests;
 mod signature;
 mod target;
 
@@ -32,6 +35,8 @@ pub use authorities::Authorities;
 pub use config::{Auth, EngineConfig};
 pub use copies::{CopyState, DocumentCopy, IndexRole};
 pub use definition::IndexDefinition;
+#[cfg(feature = "function")]
+pub(crate) use definition::json_object;
 pub use drift::Drift;
 pub use engine::Engine;
 pub use identity::Identity;

@@ -293,39 +293,6 @@ impl Engine {
         self.put_meta(&index.index.name, index.meta.clone(), &members, deadline).await
     }
 
-    /// Makes everything that was written to the index searchable.
-    ///
-    /// # Errors
-    /// Fails with the engine's problem.
-    pub async fn refresh(&self, index: &str, deadline: Instant) -> Result<(), Problem> {
-        self.post(&format!("/{index}/_refresh"), None, deadline).await.map(drop)
-    }
-
-    /// Reads `index.refresh_interval`; `None` if it is not set.
-    ///
-    /// # Errors
-    /// Fails with the engine's problem.
-    pub async fn refresh_interval(&self, index: &str, deadline: Instant) -> Result<Option<String>, EnsureError> {
-        let path = format!("/{index}/_settings?filter_path=error%2C%2A.settings.index.refresh_interval");
-        let found = self.get(&path, deadline).await?.unwrap_or_default();
-        Ok(found[index]["settings"]["index"]["refresh_interval"].as_str().map(str::to_owned))
-    }
-
-    /// Sets `index.refresh_interval`; `None` sets the engine's default.
-    ///
-    /// # Errors
-    /// Fails with the engine's problem.
-    pub async fn set_refresh_interval(
-        &self,
-        index: &str,
-        interval: Option<&str>,
-        deadline: Instant,
-    ) -> Result<(), Problem> {
-        let body = json!({"index": {"refresh_interval": interval}}).to_string().into();
-        let path = format!("/{index}/_settings");
-        self.send(Request { method: Method::Put, path: &path, body: Some(body) }, Wait::until(deadline)).await.map(drop)
-    }
-
     /// Runs searches, as `_msearch` takes them. Returns one answer per search.
     ///
     /// # Errors
@@ -341,7 +308,12 @@ impl Engine {
         answer.map(|answer| answer.responses).map_err(|_| Problem::Protocol("the answer to searches".into()))
     }
 
-    async fn post(&self, path: &str, body: Option<String>, deadline: Instant) -> Result<bytes::Bytes, Problem> {
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        body: Option<String>,
+        deadline: Instant,
+    ) -> Result<bytes::Bytes, Problem> {
         let request = Request { method: Method::Post, path, body: body.map(Into::into) };
         self.send(request, Wait::until(deadline)).await
     }

@@ -111,14 +111,13 @@ impl fmt::Debug for HashKey {
 mod tests {
     use super::*;
     use crate::attribute::Item;
-
-    const KEY: &str = "0123456789abcdef0123456789abcdef";
+    use crate::testing::rules::hash_key;
 
     #[track_caller]
     fn check(value: &str, expect: &str) {
         let json = format!(r#"{{"a":{value}}}"#);
         let item = Item::from_json(&json).expect("an item");
-        let hashed = HashKey::new(KEY).expect("a key").hash_value(&item.0["a"]);
+        let hashed = hash_key().hash_value(&item.0["a"]);
         assert_eq!(String::from_utf8(write_plain(&hashed)).as_deref(), Ok(expect));
     }
 
@@ -131,7 +130,7 @@ mod tests {
 
     #[test]
     fn equal_values_have_equal_hashes_and_a_short_key_is_refused() {
-        let key = HashKey::new(KEY).expect("a key");
+        let key = hash_key();
         let of = |json: &str| key.hash_value(&Item::from_json(json).expect("an item").0["a"]);
         assert_eq!(of(r#"{"a":{"N":"1.0"}}"#), of(r#"{"a":{"N":"1"}}"#));
         assert_eq!(HashKey::new("short").map(|_| ()), Err(ShortKey(5)));

@@ -11,7 +11,6 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::scan::ScanOutput;
-use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeValue as Sdk, ConsumedCapacity, KeyType as Role, KeysAndAttributes, ReturnConsumedCapacity,
     ScalarAttributeType, TableDescription,
@@ -24,7 +23,7 @@ use self::page::PageParser;
 use super::key::{Key, KeyAttribute, KeySchema, KeyType};
 use super::selection::Range;
 use super::{Consistency, FoundItems, ItemPage, MOST_KEYS, PageRequest, Table, TableError};
-use crate::attribute::{AttributeValue, Item};
+use crate::attribute::Item;
 use crate::aws::{CallError, LazyClient};
 use crate::backoff::Backoff;
 
@@ -87,6 +86,16 @@ impl DynamoDbTable {
         &self.name
     }
 
+    /// Writes an item, whatever was there.
+    ///
+    /// # Errors
+    /// Fails if the item was not written, or nobody knows it.
+    pub async fn put(&self, item: &Item<'_>, deadline: Instant) -> Result<(), TableError> {
+        let put =
+            self.call(deadline, |client| client.put_item().table_name(&self.name).set_item(Some(item.to_sdk())).send());
+        put.await.map(drop)
+    }
+
     /// Makes one call under the deadline. Its error quotes nothing.
     async fn call<T, E, R, F>(&self, deadline: Instant, send: impl FnOnce(&Client) -> F) -> Result<T, TableError>
     where
@@ -110,7 +119,7 @@ impl DynamoDbTable {
     ) -> Result<FoundItems, TableError> {
         let mut found = FoundItems { items: vec![None; keys.len()], capacity: 0.0 };
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        let mut wanted: Vec<SdkItem> = keys.iter().map(sdk_key).collect::<Result<_, _>>()?;
+        let mut wanted: Vec<SdkItem> = keys.iter().map(sdk_key).collect();
         loop {
             let wish = KeysAndAttributes::builder()
                 .set_keys(Some(wanted))
@@ -149,7 +158,7 @@ impl Table for DynamoDbTable {
 
     async fn page(&self, request: PageRequest<'_>, deadline: Instant) -> Result<ItemPage, TableError> {
         let PageRequest { range, after, limit, consistency } = request;
-        let after = after.map(sdk_key).transpose()?;
+        let after = after.map(sdk_key);
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let (consistent, total) = (consistency == Consistency::Strong, ReturnConsumedCapacity::Total);
         match range {
@@ -168,11 +177,11 @@ impl Table for DynamoDbTable {
             Range::Prefix { partition, sort } => {
                 let mut condition = "#p = :p".to_owned();
                 let mut names = HashMap::from([("#p".to_owned(), partition.0.clone())]);
-                let mut values = HashMap::from([(":p".to_owned(), sdk_value(&partition.1)?)]);
+                let mut values = HashMap::from([(":p".to_owned(), partition.1.to_sdk())]);
                 if let Some((name, value)) = sort {
                     condition.push_str(" AND begins_with(#s, :s)");
                     names.insert("#s".to_owned(), name.clone());
-                    values.insert(":s".to_owned(), sdk_value(value)?);
+                    values.insert(":s".to_owned(), value.to_sdk());
                 }
                 let parser = PageParser::new(|| Output::erase(QueryOutput::builder().build()));
                 let answer = self.call(deadline, |client| {
@@ -212,17 +221,8 @@ fn is_of(item: &Item<'_>, key: &Key) -> bool {
     key.attributes().0.iter().all(|(name, value)| item.0.get(name) == Some(value))
 }
 
-fn sdk_key(key: &Key) -> Result<SdkItem, TableError> {
-    key.attributes().0.iter().map(|(name, value)| Ok((name.clone().into_owned(), sdk_value(value)?))).collect()
-}
-
-fn sdk_value(value: &AttributeValue<'_>) -> Result<Sdk, TableError> {
-    match value {
-        AttributeValue::String(text) => Ok(Sdk::S(text.clone().into_owned())),
-        AttributeValue::Number(number) => Ok(Sdk::N(number.to_string())),
-        AttributeValue::Binary(bytes) => Ok(Sdk::B(Blob::new(bytes.clone()))),
-        _ => Err(TableError::Protocol("a key of another type than S, N and B".to_owned())),
-    }
+fn sdk_key(key: &Key) -> SdkItem {
+    key.attributes().to_sdk()
 }
 
 fn schema(table: &TableDescription) -> Option<KeySchema> {

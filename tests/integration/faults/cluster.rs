@@ -115,10 +115,11 @@ impl ClusterStage {
 impl Index {
     /// A read goes to the copy on the node that is asked, as in clusters over several zones. Else it goes to any copy.
     async fn read_at_the_node_that_is_asked(&self) {
-        let body = json!({
-            "cluster.routing.allocation.awareness.attributes": "node",
-            "cluster.search.ignore_awareness_attributes": false,
-        });
+        let mut body = json!({"cluster.routing.allocation.awareness.attributes": "node"});
+        // Elasticsearch 7 never ignores them, and has no such setting.
+        if self.engine_kind().await == "opensearch" {
+            body["cluster.search.ignore_awareness_attributes"] = false.into();
+        }
         self.configure_cluster(body).await;
     }
 

@@ -22,7 +22,7 @@ const LARGEST_REQUEST: usize = 1024 * 1024;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_that_is_killed_frozen_out_of_disk_or_overrun_loses_nothing_and_leaves_no_dead_letter() {
     let jdks = Jdks::from_env();
-    let engine = OpenSearch::start_with(Purpose::Tests, SETTINGS, EngineChoice::default(), &jdks);
+    let engine = OpenSearch::start_with(Purpose::Tests, SETTINGS, EngineChoice::of_tests(), &jdks);
     let engine = engine.await.expect("an engine");
     limit::is_kept_by_splitting_down_to_the_one_that_is_too_large(engine.endpoint(), LARGEST_REQUEST).await;
     overrun(&engine).await;

@@ -8,9 +8,11 @@
 //! - `slow_documents`: one document that takes the engine too long, or makes it throw.
 //! - `on_failure`, `kinesis`: records that the event source mapping gives up; `dead_letters`: those that the function
 //!   gives up.
+//! - `bucket`: batches that the mapping puts into an S3 bucket.
 //! - `trimmed`: records that the stream no longer holds; `logs`: what is printed about all of it, and what is not.
 
 mod answers;
+mod bucket;
 mod cluster;
 mod dead_letters;
 mod deployment;

@@ -13,7 +13,7 @@ use driftless_harness::function::{
     BuildProfile, FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _, build_function,
 };
 use driftless_harness::load::ItemMaker as _;
-use driftless_harness::mapping::{DynamoDbStream, EventSourceMapping, MappingConfig, RetryBackoff};
+use driftless_harness::mapping::{DynamoDbStream, EventSourceMapping, MappingConfig, OnFailure, RetryBackoff};
 use driftless_harness::proxy::{Proxy, ProxyFault};
 use driftless_harness::services::{DynamoDbKind, Services, WantedServices};
 use driftless_harness::services::{dynamodb_client, shared, sqs_client, streams_client};
@@ -103,6 +103,16 @@ pub(super) struct MappedStage {
 
 impl MappedStage {
     pub(super) async fn set_up(index: Index, config: MappingConfig, function: FunctionConfig) -> Self {
+        Self::set_up_to(None, index, config, function).await
+    }
+
+    /// With this destination for what is given up, instead of the queue.
+    pub(super) async fn set_up_to(
+        destination: Option<Arc<dyn OnFailure>>,
+        index: Index,
+        config: MappingConfig,
+        function: FunctionConfig,
+    ) -> Self {
         let tables = dynamodb_client(services().dynamodb_endpoint());
         let table = unique("faults");
         create_table(&tables, &table).await.expect("a table");
@@ -110,8 +120,8 @@ impl MappedStage {
         let streams = streams_client(services().dynamodb_endpoint());
         let stream = DynamoDbStream::of_table(&tables, streams, &table).await.expect("a stream");
         let function = Arc::new(function.env("PARTITION_KEY", PARTITION_KEY));
-        let on_failure = Some(Arc::new(queue.on_failure()) as _);
-        let mapping = EventSourceMapping::start(config, Arc::new(stream), function, on_failure);
+        let on_failure = destination.unwrap_or_else(|| Arc::new(queue.on_failure()));
+        let mapping = EventSourceMapping::start(config, Arc::new(stream), function, Some(on_failure));
         let mapping = mapping.await.expect("the function starts");
         Self { tables, table, index, queue, mapping }
     }

@@ -24,7 +24,7 @@ const ON_TIME: Duration = Duration::from_secs(15);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_document_that_exceeds_every_request_holds_up_no_neighbour_and_ends_in_one_invocation() {
     // An engine of its own, for two slow documents take both of its threads for writes.
-    let engine = OpenSearch::start(EngineChoice::default(), &Jdks::from_env()).await.expect("an engine");
+    let engine = OpenSearch::start(EngineChoice::of_tests(), &Jdks::from_env()).await.expect("an engine");
     slow_until_its_field_is_mapped(&engine).await;
     slow_and_wrong(&engine).await;
     slow_each_time(&engine).await;

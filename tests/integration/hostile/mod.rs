@@ -77,7 +77,8 @@ impl Hostile {
         assert_eq!(self.index().visible().await[POISON], document);
     }
 
-    /// Checks that the item becomes a dead letter with the engine's reason, every word of which is documented.
+    /// Checks that the item becomes a dead letter with the engine's reason, every word of which is documented. Other
+    /// engines have other words.
     ///
     /// Its document stays as it was.
     async fn rejected(&self, image: &str, reason: &str) {
@@ -85,9 +86,12 @@ impl Hostile {
         let letter = self.between_neighbours(|number| with_image(POISON, number, image)).await;
         let letter = letter.unwrap_or_else(|| panic!("indexed, and not rejected for: {reason}"));
         assert_eq!((letter.rejected.status, letter.document_id.as_deref()), (Some(400), Some(POISON)));
-        assert_eq!(letter.rejected.reason, reason);
+        if self.index().is_quoted_engine().await {
+            assert_eq!(letter.rejected.reason, reason);
+            documented(reason);
+        }
+        assert!(!letter.rejected.reason.is_empty(), "the engine says why");
         assert_eq!(self.index().visible().await.remove(POISON), before);
-        documented(reason);
     }
 
     /// The record's end is a dead letter that says what is malformed.

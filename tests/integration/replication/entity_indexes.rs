@@ -1,6 +1,8 @@
 //! Entities with an index of their own: one function writes them all, and long work goes index by index.
 
 use driftless::outcome::SHAPE_CLASS;
+use driftless::testing::page::code_blocks;
+use opensearch::http::Method;
 use serde_json::{Value, json};
 
 use super::RulesScene;
@@ -35,6 +37,15 @@ impl Entities {
 
     async fn delete(&self, sort: &str) {
         self.scene.delete(&json!({"pk": {"S": "acme"}, "sk": {"S": sort}})).await;
+    }
+
+    /// Types of the mapped fields of one of the indexes.
+    async fn types(&self, index: &str) -> Value {
+        let (_, answer) = self.customers.send(Method::Get, &format!("/{index}/_mapping"), None).await;
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        let mut fields = answer[index]["mappings"]["properties"].as_object().expect("fields").clone();
+        fields.remove("_driftless");
+        fields.into_iter().map(|(name, field)| (name, field["type"].clone())).collect()
     }
 
     async fn shows(&self, orders: &[(&str, &str)], customers: &[(&str, &str)]) {
@@ -169,4 +180,37 @@ async fn an_entity_that_no_key_tells_has_no_index_of_its_own() {
     let function = scene.function("backfill", &crate::loading::BACKFILL).env("REPLICATION", same);
     let (kind, message) = fails(function, json!({})).await;
     assert!(kind == "Configuration" && message.contains("INDEX is also the `index` of an entity"), "{kind}: {message}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_index_has_the_definition_that_the_page_gives_it() {
+    let mut entities = Entities::new("entities-defined").await;
+    let [orders, customers] =
+        [&entities.scene.scene.index.name, &entities.customers.name].map(|name| format!("{name}-000001"));
+    let blocks = code_blocks(include_str!("../../../docs/configuration.md"));
+    let example = blocks.into_iter().find(|(language, _)| *language == "json INDEX_DEFINITION");
+    let example = example.expect("an example").1.replace("\"customers\"", &format!("\"{}\"", entities.customers.name));
+    entities.scene.define(&serde_json::from_str(&example).expect("JSON"));
+    entities.put("ORDER#1", "o").await;
+    entities.put("CUSTOMER#9", "c").await;
+    entities.scene.stream().await;
+    let text = json!("text");
+    let types = entities.types(&orders).await;
+    assert_eq!(types, json!({"name": text, "pk": text, "sk": text, "total": "double"}), "orders");
+    assert_eq!(entities.types(&customers).await, json!({"name": "keyword"}), "customers");
+    entities.proven().await;
+
+    // Each index is compared with its own definition, and no other.
+    let other = json!({"mappings": {"properties": {"name": {"type": "text"}}}});
+    entities.scene.define(&json!({"entity_indexes": {&entities.customers.name: other}}));
+    let [items, _] = entities.verify(Some(&entities.customers.name), false).await;
+    assert_eq!(items["drift"], json!({"index": customers, "needs_reindex": ["name (type)"]}), "{items}");
+    let [items, _] = entities.verify(None, false).await;
+    assert_eq!(items.get("drift"), None, "{items}");
+    assert_eq!(entities.scene.printed().matches("differs from INDEX_DEFINITION").count(), 2, "by each process once");
+
+    // A definition of an index that no entity has would never be used.
+    entities.scene.define(&json!({"entity_indexes": {"clients": {}}}));
+    let (kind, message) = fails(entities.scene.function("backfill", &crate::loading::BACKFILL), json!({})).await;
+    assert!(kind == "Configuration" && message.contains("`clients` in `entity_indexes`"), "{kind}: {message}");
 }

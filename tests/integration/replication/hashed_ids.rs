@@ -1,27 +1,23 @@
 //! Keys that are personal data: with hashed ids, nothing that leaves the table shows them but a dead letter's record.
 
-use driftless::replication::HashKey;
+use driftless::testing::rules::keyed_hash;
 use driftless_harness::slices::verify::{OrphanSearch, OrphansLookedFor};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{HASH_KEY, RulesScene};
+use super::RulesScene;
 use crate::loading::count;
 
 /// Begins every value of a key.
 const PLANTED: &str = "planted";
 const RULES: &str = "exclude = [\"pk\", \"sk\"]\n[dates]\nat = \"iso\"\n[id]\nhash = true\n";
 
-fn hash(text: &str) -> String {
-    HashKey::new(HASH_KEY).expect("a key").hash(text.as_bytes())
-}
-
 fn item(number: u32, at: &str) -> serde_json::Value {
     json!({"pk": {"S": format!("planted-{number}@example.com")}, "sk": {"S": "planted-sort"}, "at": {"S": at}})
 }
 
 fn id(number: u32) -> String {
-    hash(&format!("planted-{number}@example.com|planted-sort"))
+    keyed_hash(&format!("planted-{number}@example.com|planted-sort"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@
 //! - `hashed_ids`: keys that are personal data, searched for in everything that comes out.
 //! - `one_id`: two items whose keys give one id. `routing`: documents in the shard of their partition.
 //! - `shared_index`: several tables in one index. `entity_indexes`: one table in several indexes.
+//! - `released`: what formats left behind that were released once.
 //! - `examples`: the folders of `examples/`, loaded and searched.
 
 mod changes;
@@ -14,6 +15,7 @@ mod examples;
 mod hashed_ids;
 mod one_id;
 mod paths;
+mod released;
 mod routing;
 mod shared_index;
 
@@ -27,6 +29,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use driftless::dead_letter::{DeadLetter, DeadLetterMessage};
+use driftless::testing::rules::HASH_KEY;
 use driftless_harness::function::{FunctionConfig, FunctionProcess, InvocationOutcome, Invoke as _};
 use driftless_harness::list_dead_letters::{peek, queue_at};
 use driftless_harness::load::LoadItem;
@@ -44,8 +47,6 @@ use crate::reindex::REINDEX;
 use crate::streams::{BINARY, REDRIVE};
 use crate::support::{Index, unique};
 
-/// Key of keyed hashes here.
-const HASH_KEY: &str = "0123456789abcdef0123456789abcdef";
 const DRAIN: Duration = Duration::from_secs(120);
 
 /// A table that may be shared, an index and a queue for dead letters, and the rules between them.

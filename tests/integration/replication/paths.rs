@@ -3,19 +3,12 @@
 use std::collections::BTreeMap;
 
 use driftless::outcome::SHAPE_CLASS;
-use driftless::replication::HashKey;
+use driftless::testing::rules::{COMPRESSED, DERIVES_FROM_PK, keyed_hash};
 use driftless_harness::slices::verify::{OrphanSearch, OrphansLookedFor};
 use serde_json::{Value, json};
 
-use super::{HASH_KEY, RulesScene};
+use super::RulesScene;
 
-/// Pattern of the partition keys.
-const DERIVE: &str = r#"
-[[derive]]
-from = "pk"
-pattern = '^(?<tenant>[^#]+)#(?<day>\d{4}-\d\d-\d\d)#(?<shard>\d+)$'
-fields = ["tenant", "day"]
-"#;
 /// Rules that refuse every record.
 const REFUSING: &str = "where = 'error(\"refused\")'\n";
 /// Other rules for documents, which made the index that a repair finds.
@@ -31,7 +24,7 @@ fn items() -> [Value; 3] {
         "pk": text("acme#2026-01-15#7"), "sk": text("ORDER#1"), "status": text("active"), "member": text("m-1"),
         "salary": number("1"), "address": address, "email": text("a@b.example"), "at": number("1768469467"),
         "due": text("2026-01-15T10:00:00+01:00"), "answers": answers, "lines": lines,
-        "body": {"B": "H4sIAAAAAAAAA6tWSlSyMqwFAK+sG1YHAAAA"}, "exact": number("12345678901234567890.000000001"),
+        "body": {"B": COMPRESSED}, "exact": number("12345678901234567890.000000001"),
         "aws:rep:updateregion": text("eu-west-1"),
     });
     let customer = json!({
@@ -45,21 +38,17 @@ fn items() -> [Value; 3] {
     [order, customer, note]
 }
 
-fn hash(text: &str) -> String {
-    HashKey::new(HASH_KEY).expect("a key").hash(text.as_bytes())
-}
-
 /// Rules for documents, and those for ids, which every writer of an index shares.
 struct Case {
     name: &'static str,
-    documents: &'static str,
+    documents: String,
     ids: String,
     expect: BTreeMap<String, String>,
 }
 
 impl Case {
-    fn new(name: &'static str, documents: &'static str, ids: &str, expect: &[(String, String)]) -> Self {
-        Self { name, documents, ids: ids.to_owned(), expect: expect.iter().cloned().collect() }
+    fn new(name: &'static str, documents: &str, ids: &str, expect: &[(String, String)]) -> Self {
+        Self { name, documents: documents.to_owned(), ids: ids.to_owned(), expect: expect.iter().cloned().collect() }
     }
 
     fn rules(&self, documents: &str) -> String {
@@ -68,7 +57,7 @@ impl Case {
 
     /// Runs every path into an index of its own.
     async fn check(self) {
-        let rules = self.rules(self.documents);
+        let rules = self.rules(&self.documents);
         let stream = RulesScene::new(self.name, &rules).await;
         for item in items() {
             stream.put(&item).await;
@@ -167,10 +156,10 @@ due = "iso"
 "#;
     let order = format!(
         r#"{{"address":{{"city":"Bonn","postcode":"53111"}},"answers":"[1,\"none\",{{\"other\":true}}]","at":"2026-01-15T09:31:07Z","due":"2026-01-15T09:00:00Z","email":"{}","exact":12345678901234567890.000000001,"lines":[{{"price":2}},{{"price":3}}],"person":"m-1","pk":"acme#2026-01-15#7","sk":"ORDER#1"}}"#,
-        hash("a@b.example")
+        keyed_hash("a@b.example")
     );
     let customer = r#"{"address":{"city":"Ulm"},"person":"m-2","pk":"globex#2026-01-16#12","sk":"CUSTOMER#9"}"#;
-    let email = hash("c@d.example");
+    let email = keyed_hash("c@d.example");
     let note = format!(r#"{{"email":"{email}","person":"m-3","pk":"acme#2026-01-16#1","sk":"NOTE#3"}}"#);
     let expect = documents(&[(ORDER, &order), (CUSTOMER, customer), (NOTE, &note)]);
     Case::new("shape", rules, "", &expect).check().await;
@@ -194,15 +183,7 @@ body = "json"
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_path_tells_entities_apart_and_derives_fields_alike() {
-    let rules = r#"
-entity_field = "kind"
-others = "leave_out"
-
-[[derive]]
-from = "pk"
-pattern = '^(?<tenant>[^#]+)#(?<day>\d{4}-\d\d-\d\d)#(?<shard>\d+)$'
-fields = ["tenant", "day"]
-
+    let entities = r#"
 [[entity]]
 name = "order"
 attribute = "sk"
@@ -220,10 +201,11 @@ include = ["name"]
 from = "sk"
 pattern = '^CUSTOMER#(?<number>\d+)$'
 "#;
+    let rules = format!("entity_field = \"kind\"\nothers = \"leave_out\"\n{DERIVES_FROM_PK}{entities}");
     let order =
         r#"{"address":{"city":"Bonn","zip":"53111"},"day":"2026-01-15","kind":"order","member":"m-1","tenant":"acme"}"#;
     let customer = r#"{"day":"2026-01-16","kind":"customer","name":"Globex","number":"9","tenant":"globex"}"#;
-    Case::new("entities", rules, "", &documents(&[(ORDER, order), (CUSTOMER, customer)])).check().await;
+    Case::new("entities", &rules, "", &documents(&[(ORDER, order), (CUSTOMER, customer)])).check().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -239,7 +221,7 @@ async fn every_path_leaves_the_shard_out_of_the_id_alike() {
         ("globex#2026-01-16#|CUSTOMER#9", customer),
         ("acme#2026-01-16#|NOTE#3", note),
     ]);
-    let ids = format!("{DERIVE}\n[id]\nleave_out = [\"shard\"]\n");
+    let ids = format!("{DERIVES_FROM_PK}\n[id]\nleave_out = [\"shard\"]\n");
     Case::new("shards", rules, &ids, &expect).check().await;
 }
 
@@ -251,6 +233,6 @@ async fn every_path_hashes_ids_alike() {
     let customer = r#"{"member":"m-2","name":"Globex","status":"closed"}"#;
     let note = r#"{"email":"c@d.example","member":"m-3","status":"active"}"#;
     let expect = [(ORDER, order), (CUSTOMER, customer), (NOTE, note)];
-    let expect: Vec<_> = expect.iter().map(|(id, json)| (hash(id), (*json).to_owned())).collect();
+    let expect: Vec<_> = expect.iter().map(|(id, json)| (keyed_hash(id), (*json).to_owned())).collect();
     Case::new("hashed", rules, "\n[id]\nhash = true\n", &expect).check().await;
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use driftless::testing::rules::keyed_hash;
 use driftless_harness::slices::verify::OrphanSearch;
 use opensearch::http::Method;
 use serde_json::{Value, json};
@@ -125,13 +126,12 @@ async fn a_routing_that_cannot_be_is_refused_with_its_remedy() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hashed_ids_are_routed_by_the_hash_of_the_partition_key() {
-    let hash = |text: &str| driftless::replication::HashKey::new(super::HASH_KEY).expect("a key").hash(text.as_bytes());
     let scene = scene("routed-hashes", "exclude = [\"pk\", \"sk\"]\n[id]\nhash = true\nrouting = true\n").await;
     scene.put(&item("acme", 1)).await;
     scene.stream().await;
-    let id = hash("acme|s1");
+    let id = keyed_hash("acme|s1");
     assert_eq!(scene.scene.index.visible().await, documents(&[(&id, r#"{"n":1}"#)]));
-    assert!(in_shard_of(&scene, &hash("acme")).await.contains(&id));
+    assert!(in_shard_of(&scene, &keyed_hash("acme")).await.contains(&id));
     assert!(!scene.raw().await.contains("acme"), "the routing does not show the key");
     scene.delete(&json!({"pk": {"S": "acme"}, "sk": {"S": "s1"}})).await;
     let request = json!({"keys": [{"pk": {"S": "acme"}, "sk": {"S": "s1"}}], "settle_ms": 200, "repair": true});

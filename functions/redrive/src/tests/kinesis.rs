@@ -84,6 +84,37 @@ async fn a_range_of_kinesis_is_read_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_filter_by_table_names_the_ranges_that_it_cannot_decide_on_and_their_stream_selects_them() {
+    let mut scene = scene();
+    scene.ranges.records = [(1, KinesisRecordBuilder::modify("k", 1).raw())].into();
+    scene.range_of_kinesis(1, 1);
+    scene.range(7, 7);
+    scene.dead_letter_of_kinesis(&KinesisRecordBuilder::modify("a", 5)).await;
+    for request in
+        [json!({"filter": {"table": "T"}, "dry_run": true}), json!({"filter": {"table": "T"}, "discard": true})]
+    {
+        let report = scene.succeed(request).await;
+        assert_eq!(kept(&report), [("unnamed_table", 1)]);
+        let reason = &report.kept[0].reason;
+        assert!(reason.contains(KINESIS_ARN) && reason.contains("filter.stream_arn"), "{reason}");
+    }
+    // The dead letter and the range of the table's own stream named it, and are gone.
+    assert_eq!(scene.queue.bodies().len(), 1);
+    for passes_over in [
+        json!({"table": "T", "shape": "record"}),
+        json!({"table": "T", "class": "x"}),
+        json!({"stream_arn": STREAM_ARN}),
+        json!({"table": "T", "stream_arn": STREAM_ARN}),
+    ] {
+        let report = scene.succeed(json!({"filter": passes_over, "discard": true})).await;
+        assert_eq!((report.letters.skipped, kept(&report)), (1, vec![]), "{passes_over}");
+    }
+    let report = scene.succeed(json!({"filter": {"stream_arn": KINESIS_ARN}})).await;
+    assert_eq!((report.letters.redriven, report.changes.applied, report.left), (1, 1, 0));
+    assert_eq!(scene.visible(), documents(&[("k", 1)]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_of_another_table_or_of_none_stays() {
     let scene = scene();
     scene.dead_letter_of_kinesis(&KinesisRecordBuilder::modify("a", 5).table("U")).await;

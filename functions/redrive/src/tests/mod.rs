@@ -1,8 +1,9 @@
-//! Guarantees of the redrive, on a target, a queue and a stream in memory.
+//! Guarantees of the redrive, on a target, a queue, a bucket and a stream in memory.
 
 mod dead_letters;
 mod generation;
 mod kinesis;
+mod objects;
 mod order_anomalies;
 mod ranges;
 mod runs;
@@ -10,6 +11,7 @@ mod runs;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use driftless::bucket::memory::MemoryBucket;
 use driftless::change::{Change, ReadOptions, Record};
 use driftless::dead_letter::range::BatchInfo;
 use driftless::dead_letter::{DeadLetter, Rejection, Sender};
@@ -79,6 +81,7 @@ impl RangeReader for MemoryRangeReader {
 struct Scene {
     target: MemoryTarget,
     queue: MemoryQueue,
+    bucket: MemoryBucket,
     ranges: MemoryRangeReader,
     read_options: ReadOptions,
     table: Option<String>,
@@ -111,10 +114,10 @@ impl Scene {
 
     async fn run_for(&self, time: Duration, request: serde_json::Value) -> Result<RedriveReport, FunctionError> {
         let writer = Writer::new(self.target.clone(), self.read_options.generation);
-        let Self { queue, ranges, read_options, table, items, .. } = self;
+        let Self { queue, bucket, ranges, read_options, table, items, .. } = self;
         let (sender, table, patience) = (SENDER, table.as_deref(), Duration::from_secs(15));
-        let items = items.as_ref();
-        let redrive = Redrive { read_options, writer: &writer, queue, ranges, items, sender, table, patience };
+        let (items, bucket) = (items.as_ref(), Some(bucket));
+        let redrive = Redrive { read_options, writer: &writer, queue, bucket, ranges, items, sender, table, patience };
         redrive.run(&RedriveRequest::read(request)?, Instant::now() + time).await
     }
 

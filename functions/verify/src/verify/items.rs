@@ -21,7 +21,7 @@ use crate::suspects::Look;
 /// Number of documents of one request for a page. The requests of a page are under way together.
 const READ_TOGETHER: usize = 500;
 /// Number of pages that are compared together, so that each side always has something to do.
-const PAGES_TOGETHER: usize = 2;
+const PAGES_TOGETHER: usize = 3;
 
 /// A page that was compared.
 struct ComparedPage {

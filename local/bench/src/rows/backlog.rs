@@ -20,9 +20,9 @@ pub(crate) const ABOUT: About = About {
 };
 
 /// Number of documents that the lane surely remembers: it remembers 10,000.
-const KNOWN_KEYS: u64 = 8_000;
+pub(super) const KNOWN_KEYS: u64 = 8_000;
 /// Keys of the skewed workload, and the hot ones of them.
-const SKEWED_KEYS: u64 = 8_000;
+pub(super) const SKEWED_KEYS: u64 = 8_000;
 const HOT_KEYS: u64 = SKEWED_KEYS / 100;
 const HOT_SHARE: f64 = 0.8;
 
@@ -87,17 +87,21 @@ async fn round(bed: &TestBed, batches: u64, number: u64) -> Result<[BatchTimes; 
 
     let mut random = StdRng::seed_from_u64(bed.seed + number);
     for batch in 0..=batches {
-        let skewed = (0..BATCH).map(|_| {
-            let hot = random.random_bool(HOT_SHARE);
-            let key = if hot { random.random_range(0..HOT_KEYS) } else { random.random_range(HOT_KEYS..SKEWED_KEYS) };
-            changes::put(key, 1_000 + batch, key)
-        });
-        let skewed: Vec<MemoryChange> = skewed.collect();
-        comparison.write_batch(skewed, batch > 0).await?;
+        comparison.write_batch(skewed(&mut random, batch), batch > 0).await?;
     }
     bed.expect_visible(&index, SKEWED_KEYS).await?;
     let skewed = comparison.take_times();
     drop(comparison);
     bed.drop_indices().await?;
     Ok([insert, unseen, known, skewed])
+}
+
+/// Changes of a batch, most of them of a few keys.
+pub(super) fn skewed(random: &mut StdRng, batch: u64) -> Vec<MemoryChange> {
+    let change = |_| {
+        let hot = random.random_bool(HOT_SHARE);
+        let key = if hot { random.random_range(0..HOT_KEYS) } else { random.random_range(HOT_KEYS..SKEWED_KEYS) };
+        changes::put(key, 1_000 + batch, key)
+    };
+    (0..BATCH).map(change).collect()
 }

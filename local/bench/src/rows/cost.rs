@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use driftless_capacity::{Prices, Scenario};
+use driftless_capacity::{Cost, Prices, Scenario};
 use driftless_harness::mapping::MemoryStream;
 use driftless_harness::mapping::record::StreamRecord;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -54,9 +54,15 @@ pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
         scenario.memory_mb
     );
     let mut row = Row::new(RowId::Cost, workload);
+    let mut spent_by_batch = Vec::new();
     for (batch, whole, quick) in BATCHES {
         let spent = measure(bed, &scenario, batch, bed.scale(whole, quick)).await?;
         add_figures(&mut row, &scenario, batch, &spent);
+        spent_by_batch.push((batch, spent));
+    }
+    let (first, larger) = spent_by_batch.split_first().context("find the smallest batch")?;
+    for other in larger {
+        add_comparison(&mut row, &scenario, first, other);
     }
     let alone = logged(bed, 1, 4, APART).await?;
     let as_it_was = alone + PLATFORM.len() as f64;
@@ -129,11 +135,24 @@ async fn batches(batch: u64, count: u64) -> Result<Vec<Vec<StreamRecord>>> {
     Ok(batches)
 }
 
-/// Adds the cost of a million changes.
-fn add_figures(row: &mut Row, scenario: &Scenario, batch: u64, spent: &InvocationUse) {
+/// Cost of a million changes.
+fn cost_of_million(scenario: &Scenario, batch: u64, spent: &InvocationUse) -> Cost {
     let invocations = MILLION / batch as f64;
     let gb_seconds = invocations * spent.work_ms.ceil() / 1_000.0 * scenario.memory_mb as f64 / 1_024.0;
-    let cost = Prices::PUBLISHED.charge(invocations, gb_seconds, invocations * spent.log_bytes);
+    Prices::PUBLISHED.charge(invocations, gb_seconds, invocations * spent.log_bytes)
+}
+
+/// Adds what the larger of two batches saves, and how much later its last change is written.
+fn add_comparison(row: &mut Row, scenario: &Scenario, first: &(u64, InvocationUse), other: &(u64, InvocationUse)) {
+    let total = |(batch, spent): &(u64, InvocationUse)| cost_of_million(scenario, *batch, spent).total();
+    let name = |what: &str| format!("batch {} beside batch {}, {what}", other.0, first.0);
+    row.add(Figure::new(name("cost"), total(other) / total(first), "ratio"));
+    row.add(Figure::new(name("time added to an invocation"), other.1.work_ms - first.1.work_ms, "ms"));
+}
+
+/// Adds the cost of a million changes.
+fn add_figures(row: &mut Row, scenario: &Scenario, batch: u64, spent: &InvocationUse) {
+    let cost = cost_of_million(scenario, batch, spent);
     let (total, share) = match batch {
         1 => (Some(0.25), Some(0.2)),
         100 => (Some(0.01), None),
@@ -151,4 +170,43 @@ fn add_figures(row: &mut Row, scenario: &Scenario, batch: u64, spent: &Invocatio
     row.add(bound(Figure::new(name("share of logs"), cost.logs / cost.total(), "ratio"), share));
     row.add(Figure::new(name("time of an invocation"), spent.work_ms, "ms"));
     row.add(Figure::new(name("log bytes per invocation"), spent.log_bytes, "bytes"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::BenchReport;
+
+    #[test]
+    fn the_note_names_the_prices_that_the_row_computes_with() {
+        let of = |requests, gb_seconds, bytes| Prices::PUBLISHED.charge(requests, gb_seconds, bytes);
+        let prices = [
+            format!("{:.2} USD per million requests; Lambda", of(MILLION, 0.0, 0.0).requests),
+            format!("{:.10} USD per GB-second on arm64", of(0.0, 1.0, 0.0).duration),
+            format!("{:.2} USD per GB of logs", of(0.0, 0.0, 1e9).logs),
+            format!("{:.2} USD per million requests to SQS", SQS / 3.0),
+        ];
+        for price in prices {
+            assert!(ABOUT.notes.contains(&price), "local/bench/src/rows/cost.md needs: {price}");
+        }
+    }
+
+    #[test]
+    fn the_runbook_tells_the_measured_cost() {
+        let report: BenchReport =
+            serde_json::from_str(include_str!("../../../../docs/benchmark/figures.json")).unwrap();
+        let row = report.rows.iter().find(|row| row.id == RowId::Cost).unwrap();
+        let line = include_str!("../../../../docs/runbook.md")
+            .lines()
+            .find(|line| line.starts_with("| a million changes, "))
+            .unwrap();
+        let told: Vec<f64> = line.split([' ', ',', ':']).filter_map(|word| word.parse().ok()).collect();
+        let (batches, told) = told.split_at(BATCHES.len());
+        assert_eq!(batches, BATCHES.map(|(batch, ..)| batch as f64), "{line}");
+        for (&batch, &told) in batches.iter().zip(told) {
+            let name = format!("batch {batch}: a million changes");
+            let measured = row.figures.iter().find(|figure| figure.name == name).unwrap().value;
+            assert!((told / measured - 1.0).abs() < 0.2, "docs/runbook.md says {told}, and {name} cost {measured}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ pub(super) mod cost;
 pub(super) mod first_load;
 pub(super) mod growth;
 pub(super) mod hot_key;
+pub(super) mod kinesis_path;
 pub(super) mod lane_time;
 pub(super) mod newcomer;
 pub(super) mod one_lane;
@@ -44,6 +45,7 @@ impl RowId {
             Self::Newcomer => &newcomer::ABOUT,
             Self::Rules => &rules::ABOUT,
             Self::ViewType => &view_type::ABOUT,
+            Self::KinesisPath => &kinesis_path::ABOUT,
         }
     }
 }

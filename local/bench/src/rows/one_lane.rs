@@ -25,11 +25,11 @@ pub(crate) const ABOUT: About = About {
 };
 
 /// Changes per block, of each kind.
-const BLOCK: u64 = 52;
+pub(super) const BLOCK: u64 = 52;
 /// Number of the first change of a block that counts.
-const FIRST_COUNTED: usize = 2;
+pub(super) const FIRST_COUNTED: usize = 2;
 /// Blocks that warm up and do not count.
-const WARM_UP_BLOCKS: u64 = 4;
+pub(super) const WARM_UP_BLOCKS: u64 = 4;
 const MOST_P50: f64 = 1.10;
 
 /// The ways in which a change meets its document.

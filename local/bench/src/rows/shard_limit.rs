@@ -22,7 +22,7 @@ pub(crate) const ABOUT: About = About {
 };
 
 /// Changes per second, and the parallelization factor.
-const LOADS: [(f64, usize); 3] = [(400.0, 1), (1_000.0, 4), (1_500.0, 10)];
+pub(super) const LOADS: [(f64, usize); 3] = [(400.0, 1), (1_000.0, 4), (1_500.0, 10)];
 const P99_MS: f64 = 300.0;
 /// Most that the median of the last quarter may be over that of the first.
 const GROWTH: f64 = 1.5;

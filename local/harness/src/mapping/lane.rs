@@ -272,7 +272,8 @@ impl Lane {
             return self.settle(&batch.records, batch.redelivered);
         };
         let mut refusals = 0;
-        while let Err(error) = on_failure.send(&message).await {
+        let event = payload(&batch.records);
+        while let Err(error) = on_failure.send(&message, &event).await {
             refusals += 1;
             counters.refused_dead_letters.add(1);
             tracing::warn!(shard = %self.shard, "the on-failure destination refused a message: {error:#}");

@@ -65,7 +65,7 @@ pub use kinesis_record::{KinesisPlace, KinesisPut, TimePrecision, delivered};
 pub use kinesis_stream::{KinesisStream, ShardChoice};
 pub use lane::Observe;
 pub use memory_stream::{JsonItem, MemoryChange, MemoryStream};
-pub use on_failure::{FailureMessage, MemoryMessages, OnFailure};
+pub use on_failure::{FailureMessage, FailureObject, MemoryMessages, OnFailure};
 pub use since::SinceStream;
 pub use stats::MappingStats;
 

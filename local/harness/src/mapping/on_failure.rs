@@ -1,9 +1,10 @@
 //! The on-failure destination: what the mapping gives up leaves a message, in the shape that Lambda sends to SQS.
 //!
 //! The message holds metadata only, "Retain discarded records for a DynamoDB event source in Lambda"
-//! (services-dynamodb-errors). With more than one lane, records of other lanes may lie between its first and its last
-//! sequence number; `batchSize` counts only its own. The types have the names of `driftless::dead_letter::range`, which
-//! reads such a message. They are apart on purpose: a mistake in one of them does not hide in the other.
+//! (services-dynamodb-errors). An object in an S3 bucket holds the event, too. With more than one lane, records of
+//! other lanes may lie between its first and its last sequence number; `batchSize` counts only its own. The types have
+//! the names of `driftless::dead_letter::range`, which reads such a message. They are apart on purpose: a mistake in
+//! one of them does not hide in the other.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use aws_sdk_sqs::primitives::{DateTime, DateTimeFormat};
+use bytes::Bytes;
 use driftless::dead_letter::message::Message;
 use driftless::queue::Queue;
 use driftless::queue::sqs::SqsQueue;
@@ -172,6 +174,36 @@ impl FailureMessage {
     }
 }
 
+/// An object for an on-failure bucket.
+#[derive(Debug)]
+pub struct FailureObject {
+    /// Key, as Lambda makes it.
+    pub key: String,
+    /// The message as JSON, with the event as its payload.
+    pub body: String,
+}
+
+impl FailureMessage {
+    /// Makes the object that Lambda puts into an S3 bucket, for the mapping of this UUID.
+    ///
+    /// # Errors
+    /// When the event is no text.
+    pub fn object(&self, mapping_id: &str, event: &Bytes) -> Result<FailureObject> {
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            #[serde(flatten)]
+            message: &'a FailureMessage,
+            payload: &'a str,
+        }
+        let payload = str::from_utf8(event).context("read the event as text")?;
+        let body = serde_json::to_string(&Whole { message: self, payload }).context("write the object")?;
+        let (day, shard) = (self.timestamp.get(..10).unwrap_or_default(), &self.batch.range().shard_id);
+        let second = self.timestamp.get(..19).unwrap_or_default().replace(':', ".");
+        let key = format!("aws/lambda/{mapping_id}/{shard}/{}/{second}-{}", day.replace('-', "/"), new_request_id());
+        Ok(FailureObject { key, body })
+    }
+}
+
 fn arrival(record: &StreamRecord) -> String {
     timestamp(record.arrival_ms(), record.arrival_ms() % 1_000 != 0)
 }
@@ -190,16 +222,16 @@ fn timestamp(epoch_ms: i64, with_ms: bool) -> String {
 /// Takes what the mapping gives up.
 #[async_trait]
 pub trait OnFailure: Send + Sync {
-    /// Stores the message.
+    /// Stores the message about this event.
     ///
     /// # Errors
     /// When it is not stored; the mapping then tries again, for as long as it runs.
-    async fn send(&self, message: &FailureMessage) -> Result<()>;
+    async fn send(&self, message: &FailureMessage, event: &Bytes) -> Result<()>;
 }
 
 #[async_trait]
 impl OnFailure for SqsQueue {
-    async fn send(&self, message: &FailureMessage) -> Result<()> {
+    async fn send(&self, message: &FailureMessage, _: &Bytes) -> Result<()> {
         let body = serde_json::to_string(message).context("write the on-failure message")?;
         let message = Message { body, attributes: Vec::new() };
         let sent = Queue::send(self, &message, Instant::now() + SEND_LIMIT).await;
@@ -221,7 +253,7 @@ impl MemoryMessages {
 
 #[async_trait]
 impl OnFailure for MemoryMessages {
-    async fn send(&self, message: &FailureMessage) -> Result<()> {
+    async fn send(&self, message: &FailureMessage, _: &Bytes) -> Result<()> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(message.clone());
         Ok(())
     }
@@ -239,13 +271,16 @@ mod tests {
     }
 
     fn message_about(kind: StreamKind, last: Option<&Invocation>) -> serde_json::Value {
+        serde_json::to_value(failure(kind, last)).unwrap()
+    }
+
+    fn failure(kind: StreamKind, last: Option<&Invocation>) -> FailureMessage {
         let mut batch = Delivery::new(vec![record(7, "key"), record(9, "key")]);
         batch.invocations = 2;
         let shard = ShardId::new("shardId-1");
         let about = ("arn:function", "arn:stream", &shard);
         let condition = Condition::RetryAttemptsExhausted;
-        let message = FailureMessage::new(kind, about, &batch, condition, last, 1_573_690_429_717);
-        serde_json::to_value(message.unwrap()).unwrap()
+        FailureMessage::new(kind, about, &batch, condition, last, 1_573_690_429_717).unwrap()
     }
 
     fn invocation(outcome: InvocationOutcome) -> Invocation {
@@ -280,6 +315,18 @@ mod tests {
         let range = |message: &mut serde_json::Value, name| message.as_object_mut().unwrap().remove(name).unwrap();
         assert_eq!(range(&mut kinesis, "KinesisBatchInfo"), range(&mut dynamodb, "DDBStreamBatchInfo"));
         assert!(kinesis.get("DDBStreamBatchInfo").is_none());
+    }
+
+    #[test]
+    fn an_object_has_the_key_and_the_payload_that_lambda_documents() {
+        let event = Bytes::from_static(br#"{"Records":["\u0001"]}"#);
+        let object = failure(StreamKind::DynamoDb, None).object("esm", &event).unwrap();
+        let id = object.key.strip_prefix("aws/lambda/esm/shardId-1/2019/11/14/2019-11-14T00.13.49-").unwrap();
+        assert_eq!(id.len(), 36, "{}", object.key);
+        let mut body: serde_json::Value = serde_json::from_str(&object.body).unwrap();
+        assert_eq!(body.as_object_mut().unwrap().remove("payload"), Some(r#"{"Records":["\u0001"]}"#.into()));
+        let keys = |body: &serde_json::Value| body.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&body), keys(&message(None)));
     }
 
     #[test]

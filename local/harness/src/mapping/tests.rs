@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -128,11 +129,11 @@ struct Reluctant(AtomicUsize, MemoryMessages);
 
 #[async_trait]
 impl OnFailure for Reluctant {
-    async fn send(&self, message: &FailureMessage) -> Result<()> {
+    async fn send(&self, message: &FailureMessage, event: &Bytes) -> Result<()> {
         if self.0.try_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
             bail!("not now");
         }
-        self.1.send(message).await
+        self.1.send(message, event).await
     }
 }
 

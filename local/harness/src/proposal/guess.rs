@@ -21,8 +21,10 @@ pub enum EngineKind {
     /// OpenSearch from 2.7 on, which has `flat_object`
     #[default]
     Opensearch,
-    /// Elasticsearch, which has `flattened`
+    /// Elasticsearch with Elastic's licence, which has `flattened`
     Elasticsearch,
+    /// Elasticsearch without it, such as AWS's 7.10, which has no such type
+    ElasticsearchOss,
 }
 
 /// Guess for one field.
@@ -127,20 +129,24 @@ impl Guesser {
 
     fn flat(&mut self, path: &str, facts: &FieldFacts, share: &str) -> Value {
         let keys = facts.members.len();
-        let (kind, risk) = match self.engine {
-            EngineKind::Opensearch => ("flat_object", "numbers and dates are compared as text"),
+        let (mapping, risk) = match self.engine {
+            EngineKind::Opensearch => (json!({"type": "flat_object"}), "numbers and dates are compared as text"),
             EngineKind::Elasticsearch => (
-                "flattened",
+                json!({"type": "flattened"}),
                 "numbers and dates are compared as text; builds without Elastic's licence, such as AWS's \
-                 Elasticsearch 7.10, lack the type: there use {\"type\": \"object\", \"enabled\": false}",
+                 Elasticsearch 7.10, lack the type: for these, give `--engine elasticsearch-oss`",
             ),
+            EngineKind::ElasticsearchOss => {
+                (json!({"type": "object", "enabled": false}), "it is kept, and no search finds anything in it")
+            }
         };
+        let kind = mapping["type"].as_str().unwrap_or_default();
         self.say(
             path,
             kind,
             format!("{share}; maps with {keys} different keys, which look like data: one field for all; {risk}"),
         );
-        json!({"type": kind})
+        mapping
     }
 
     fn say(&mut self, path: &str, kind: &str, comment: String) {

@@ -102,6 +102,9 @@ fn maps_are_objects_nested_flat_or_places() {
     let items: Vec<Value> = (0..9).map(|n| json!({"stock": by_sku(n)})).collect();
     let proposal = proposed(&items, EngineKind::Elasticsearch);
     assert_eq!(proposal.definition["mappings"]["properties"]["stock"], json!({"type": "flattened"}));
+    let proposal = proposed(&items, EngineKind::ElasticsearchOss);
+    let kept = json!({"type": "object", "enabled": false});
+    assert_eq!(proposal.definition["mappings"]["properties"]["stock"], kept);
 }
 
 #[test]

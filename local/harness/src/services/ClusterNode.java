@@ -1,16 +1,16 @@
 import java.util.Arrays;
-import org.codelibs.opensearch.runner.OpenSearchRunner;
 
 /**
  * Starts a node that is one of several. Java compiles it as it starts:
- * {@code java -cp JARS ClusterNode.java ROLES RUNNER_ARGUMENT...}
+ * {@code java -cp JARS ClusterNode.java ROLES ARGUMENT...}
+ * {@code RUNNER} stands for the engine's own main class.
  *
- * <p>The runner's own main class makes a lone node a cluster of its own, and gives every node the same roles,
+ * <p>That class makes a lone node a cluster of its own, and gives every node the same roles,
  * whatever their settings say.
  */
 final class ClusterNode {
     public static void main(String[] arguments) throws InterruptedException {
-        OpenSearchRunner runner = new OpenSearchRunner();
+        RUNNER runner = new RUNNER();
         runner.onBuild((number, settings) -> {
             settings.put("discovery.type", "zen");
             settings.putList("node.roles", arguments[0].split(","));

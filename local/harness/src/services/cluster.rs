@@ -16,7 +16,8 @@ const TRANSPORT_PORTS: std::ops::RangeInclusive<u16> = 9500..=9599;
 /// Two nodes and a build fit into the memory of a small machine.
 const JVM_OPTIONS: [&str; 3] = [QUICK_COMPILER, "-Xms512m", "-Xmx512m"];
 
-/// Two running nodes of OpenSearch, empty at the start. Dropping it stops both, as for [`OpenSearch`].
+/// Two running nodes of the engine that tests run on, empty at the start. Dropping it stops both, as for
+/// [`OpenSearch`].
 ///
 /// Each node has the attribute `node`, which is `first` or `second`, for filters of the shards' allocation.
 #[derive(Debug)]
@@ -32,12 +33,14 @@ impl Cluster {
     /// # Errors
     /// As [`OpenSearch::start`].
     pub async fn start(jdks: &Jdks) -> Result<Self> {
+        let engine = EngineChoice::of_tests();
+        let manager = engine.release(jdks)?.0.manager;
         let transport = PortLease::from(TRANSPORT_PORTS)?;
         let address = format!("127.0.0.1:{}", transport.port());
         let name = format!("cluster-{}-{}", std::process::id(), transport.port());
         let forms = format!(
             "node.attr.node: first\ntransport.port: {}\ndiscovery.seed_hosts: []\n\
-             cluster.initial_cluster_manager_nodes: [\"{address}\"]\n",
+             cluster.initial_{manager}_nodes: [\"{address}\"]\n",
             transport.port()
         );
         let joins = format!(
@@ -45,8 +48,9 @@ impl Cluster {
              # The first node may be frozen for longer than the usual half minute.\n\
              cluster.fault_detection.leader_check.timeout: 60s\n"
         );
-        let first = node(Member { cluster: &name, roles: "cluster_manager,data" }, &forms, jdks);
-        let second = node(Member { cluster: &name, roles: "data" }, &joins, jdks);
+        let roles = format!("{manager},data");
+        let first = node(engine, Member { cluster: &name, roles: &roles }, &forms, jdks);
+        let second = node(engine, Member { cluster: &name, roles: "data" }, &joins, jdks);
         let (first, second) = tokio::try_join!(first, second)?;
         Ok(Self { first, second, _transport: transport })
     }
@@ -72,7 +76,7 @@ impl Cluster {
     }
 }
 
-async fn node(member: Member<'_>, settings: &str, jdks: &Jdks) -> Result<OpenSearch> {
+async fn node(engine: EngineChoice, member: Member<'_>, settings: &str, jdks: &Jdks) -> Result<OpenSearch> {
     let node = Node { member: Some(member), settings, options: &JVM_OPTIONS, data: data_in_memory() };
-    OpenSearch::start_node(node, EngineChoice::default(), jdks).await.context("start a node of a cluster")
+    OpenSearch::start_node(node, engine, jdks).await.context("start a node of a cluster")
 }

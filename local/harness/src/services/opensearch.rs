@@ -241,7 +241,7 @@ fn launch(
     node: &Node<'_>,
 ) -> Result<ProcessLaunch> {
     let (main, roles) = match &node.member {
-        Some(member) => (source_of_member(data)?, Some(member.roles.into())),
+        Some(member) => (source_of_member(release, data)?, Some(member.roles.into())),
         None => (release.main_class.into(), None),
     };
     let arguments: [OsString; 8] = [
@@ -267,9 +267,10 @@ fn launch(
 }
 
 /// Writes the main class of a node that is one of several; gives the file, which Java compiles.
-fn source_of_member(data: &TempDir) -> Result<OsString> {
+fn source_of_member(release: &Release, data: &TempDir) -> Result<OsString> {
     let file = data.path().join("ClusterNode.java");
-    std::fs::write(&file, CLUSTER_NODE).context("write the main class of a node")?;
+    std::fs::write(&file, CLUSTER_NODE.replace("RUNNER", release.main_class))
+        .context("write the main class of a node")?;
     Ok(file.into())
 }
 

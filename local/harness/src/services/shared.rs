@@ -1,5 +1,6 @@
 //! Services shared by all tests of a process: each is started when the first test wants it, and lives until the process
-//! ends. They run on a runtime of their own, for a test's runtime ends with the test.
+//! ends. The engine is the one that tests run on. All run on a runtime of their own, for a test's runtime ends with
+//! the test.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
@@ -40,7 +41,10 @@ static ELASTICSEARCH_7: Cell<OpenSearch> = Cell::const_new();
 /// # Panics
 /// Where a service cannot be started: a test must not pass without it.
 #[must_use]
-pub fn shared(wanted: WantedServices) -> &'static Services {
+pub fn shared(mut wanted: WantedServices) -> &'static Services {
+    if wanted.engine == Some(EngineChoice::Newest) {
+        wanted.engine = Some(EngineChoice::of_tests());
+    }
     if let Some(bundle) = known(wanted) {
         return bundle;
     }

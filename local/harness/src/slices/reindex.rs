@@ -12,13 +12,26 @@ use crate::function::{FunctionConfig, FunctionProcess, Invoke as _};
 pub struct ReindexSteps {
     function: FunctionConfig,
     process: FunctionProcess,
+    entity_index: Option<String>,
 }
 
 impl ReindexSteps {
-    /// Prepares the steps. The function starts with the first one.
+    /// Prepares the steps of one index: of `INDEX`, or of the one that an entity has of its own. The function starts
+    /// with the first step.
     #[must_use]
-    pub fn new(function: FunctionConfig) -> Self {
-        Self { process: FunctionProcess::new(function.clone()), function }
+    pub fn new(function: FunctionConfig, entity_index: Option<&str>) -> Self {
+        Self {
+            process: FunctionProcess::new(function.clone()),
+            function,
+            entity_index: entity_index.map(str::to_owned),
+        }
+    }
+
+    fn of_index(&self, mut request: Value) -> Value {
+        if let Some(index) = &self.entity_index {
+            request["entity_index"] = index.as_str().into();
+        }
+        request
     }
 
     /// Takes the step that `request` names, and returns the function's answer.
@@ -26,7 +39,8 @@ impl ReindexSteps {
     /// # Errors
     /// Fails if the function does.
     pub async fn take<A: DeserializeOwned>(&mut self, request: &Value) -> Result<A> {
-        let invocation = self.process.invoke(Bytes::from(request.to_string()), None).await?;
+        let payload = self.of_index(request.clone()).to_string();
+        let invocation = self.process.invoke(Bytes::from(payload), None).await?;
         let step = request["step"].as_str().unwrap_or_default();
         invocation.outcome.answer(&self.function.name).with_context(|| format!("take the step {step}"))
     }
@@ -36,7 +50,7 @@ impl ReindexSteps {
     /// # Errors
     /// As [`LongWork::run`].
     pub async fn copy_tombstones(&self) -> Result<u64> {
-        let work = LongWork::new(self.function.clone(), json!({"step": "tombstones"}));
+        let work = LongWork::new(self.function.clone(), self.of_index(json!({"step": "tombstones"})));
         let mut state = work.begin();
         work.run(&mut state, |_| ()).await.context("copy the tombstones")?;
         Ok(state.counts().whole("copied"))

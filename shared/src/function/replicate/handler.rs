@@ -182,7 +182,7 @@ impl<T: Target, Q: Queue, B: Table> Function<'_, T, Q, B> {
         metrics: &mut Metrics,
     ) -> Result<Vec<String>, FunctionError> {
         let report = match self.writer {
-            Some(writer) => self.apply(writer, batch, deadlines.work).await?,
+            Some(writer) => self.apply(writer, batch, deadlines.work, metrics).await?,
             None => ApplyReport::default(),
         };
         let mut failed = conclude(batch, &report, metrics);
@@ -210,14 +210,19 @@ impl<T: Target, Q, B: Table> Function<'_, T, Q, B> {
         writer: &Writer<T>,
         batch: &Batch<'_>,
         deadline: Instant,
+        metrics: &mut Metrics,
     ) -> Result<ApplyReport, FunctionError> {
         let options = ApplyOptions { deadline, written_at: now() };
         let mut report = writer.apply(batch.changes(), options).await?;
         if report.outcomes.contains(&Outcome::Unordered) {
+            let unordered: Vec<bool> = report.outcomes.iter().map(|outcome| *outcome == Outcome::Unordered).collect();
             let options = RepairOptions { deadline, now: &now, replication: &self.read_options.replication };
             let key = |change| batch.key(change);
             // Boxed, because it is rare, and would enlarge the future of every invocation.
             Box::pin(writer.decide(self.items, batch.changes(), key, &mut report.outcomes, options)).await?;
+            let decided = unordered.iter().zip(&report.outcomes);
+            let decided = decided.filter(|(unordered, ended)| **unordered && !matches!(ended, Outcome::Failed(_)));
+            metrics.decided_by_item(decided.count() as u64);
         }
         Ok(report)
     }

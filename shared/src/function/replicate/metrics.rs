@@ -22,6 +22,8 @@ pub struct Metrics {
     records: u64,
     /// Changes by outcome. A rejected one counts here once its dead letter was sent, and else as failed.
     outcomes: OutcomeCounts,
+    /// Changes without an order, of documents that were written as their items are.
+    decided_by_item: u64,
     round_trips: u64,
     /// Time spent waiting for the engine, per invocation.
     engine_times: Vec<Duration>,
@@ -51,6 +53,11 @@ impl Metrics {
             _ => {}
         }
         self.outcomes.count(outcome);
+    }
+
+    /// Counts changes that had no order and that their items decided.
+    pub fn decided_by_item(&mut self, changes: u64) {
+        self.decided_by_item += changes;
     }
 
     /// Counts a record that was not applied, by class.
@@ -89,6 +96,7 @@ impl Metrics {
     fn add(&mut self, more: Self) {
         self.records += more.records;
         self.outcomes += more.outcomes;
+        self.decided_by_item += more.decided_by_item;
         self.round_trips += more.round_trips;
         self.engine_times.extend(more.engine_times);
         self.lags_ms.extend(more.lags_ms);

@@ -64,6 +64,7 @@ async fn a_batch_is_applied_and_counted_whatever_kinesis_made_of_its_order() {
     assert_eq!(counts(&line, ["Records", "Applied", "Superseded", "Duplicate", "Failed"]), [4, 2, 1, 1, 0]);
     assert_eq!(function.target.visible()["a"], r#"{"n":2}"#);
     assert_eq!((function.target.documents().len(), function.table.reads()), (2, 0));
+    assert!(line["DecidedByItem"].is_null(), "{line}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,7 +74,7 @@ async fn changes_without_an_order_are_decided_by_the_item_and_counted_once() {
     let batch = ["x", "y"].map(|id| KinesisRecordBuilder::modify("a", 1).event_id(id).raw());
     let (failures, line) = function.invoke(&batch).await;
     assert_eq!(failures.expect("handled"), [""; 0]);
-    assert_eq!(counts(&line, ["Records", "Applied", "Superseded", "Failed"]), [2, 1, 1, 0]);
+    assert_eq!(counts(&line, ["Records", "Applied", "Superseded", "Failed", "DecidedByItem"]), [2, 1, 1, 0, 2]);
     assert_eq!(function.target.visible()["a"], r#"{"n":5,"pk":"a"}"#);
 }
 
@@ -87,6 +88,7 @@ async fn while_the_table_cannot_be_read_these_records_are_named_by_kinesis_and_n
     let (failures, line) = function.invoke(&batch).await;
     assert_eq!(failures.expect("handled"), ["99", "1000"]);
     assert_eq!(counts(&line, ["Applied", "Failed"]), [1, 2]);
+    assert!(line["DecidedByItem"].is_null(), "nothing is decided yet: {line}");
     function.table.fail([TableError::Refused("AccessDenied".to_owned())]);
     assert_eq!(function.invoke(&batch).await.0.expect_err("loud").kind(), "Configuration");
 }

@@ -7,28 +7,18 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use metrique_writer::unit::{AsCount, NegativeScale};
-use metrique_writer::value::MetricFlags;
-use metrique_writer::{Entry, Observation, Unit, Value, ValueWriter};
+use metrique_writer::unit::AsCount;
+use metrique_writer::{Entry, Observation};
 use metrique_writer_format_emf::Emf;
 
 use super::Metrics;
 use crate::function::clock::now;
-use crate::function::metrics::{append, format, system_time};
+use crate::function::metrics::{Milliseconds, append, format, system_time};
 use crate::time::Timestamp;
 
 /// CloudWatch's limit for the values of one metric in a line ("Target members" in "Specification: Embedded metric
 /// format"). It takes no metric from a line with more.
 pub(super) const MOST_VALUES: usize = 100;
-
-/// Times in milliseconds; absent if there are none.
-struct Milliseconds(Vec<Observation>);
-
-impl Value for Milliseconds {
-    fn write(&self, writer: impl ValueWriter) {
-        writer.metric(self.0.iter().copied(), Unit::Second(NegativeScale::Milli), [], MetricFlags::empty());
-    }
-}
 
 #[derive(Entry)]
 #[entry(rename_all = "PascalCase")]
@@ -44,6 +34,8 @@ struct Line<'i> {
     rejected: AsCount<u64>,
     failed: AsCount<u64>,
     order_anomalies: AsCount<u64>,
+    /// Absent if there are none, as always behind DynamoDB Streams: it would only cost log bytes.
+    decided_by_item: Option<AsCount<u64>>,
     round_trips: AsCount<u64>,
     engine_time: Milliseconds,
     replication_lag: Milliseconds,
@@ -96,6 +88,7 @@ pub(super) fn write(metrics: &Metrics, index: &str, at: Timestamp) -> Vec<u8> {
         rejected: outcomes.rejected.into(),
         failed: outcomes.failed.into(),
         order_anomalies: outcomes.order_anomalies.into(),
+        decided_by_item: (metrics.decided_by_item > 0).then(|| metrics.decided_by_item.into()),
         round_trips: metrics.round_trips.into(),
         engine_time: Milliseconds(metrics.engine_times.iter().copied().map(in_hundredths).collect()),
         replication_lag: Milliseconds(metrics.lags_ms.iter().copied().map(Observation::Unsigned).collect()),
@@ -165,6 +158,25 @@ mod tests {
     fn an_unknown_lag_is_absent() {
         let line: serde_json::Value = serde_json::from_slice(&Metrics::new(1).lines("i")).expect("JSON");
         assert!(line.get("ReplicationLag").is_none());
+    }
+
+    #[test]
+    fn decisions_by_items_are_counted_where_there_are_some() {
+        let line =
+            |metrics: &Metrics| -> serde_json::Value { serde_json::from_slice(&metrics.lines("i")).expect("JSON") };
+        let mut sum = Metrics::new(1);
+        assert!(!line(&sum).to_string().contains("DecidedByItem"));
+        sum.decided_by_item(2);
+        sum.add({
+            let mut more = Metrics::new(3);
+            more.decided_by_item(3);
+            more
+        });
+        let line = line(&sum);
+        assert_eq!(line["DecidedByItem"], 5);
+        let unit = serde_json::json!({"Name": "DecidedByItem", "Unit": "Count"});
+        let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().expect("metrics");
+        assert!(metrics.contains(&unit), "{line}");
     }
 
     #[test]
