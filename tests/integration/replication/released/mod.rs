@@ -14,7 +14,7 @@ use driftless::attribute::Item;
 use driftless::dead_letter::{DeadLetter, DeadLetterMessage};
 use driftless::document_id::DocumentId;
 use driftless_harness::activity::{PARTITION_KEY, create_table};
-use driftless_harness::services::{dynamodb_client, sqs_client};
+use driftless_harness::services::{DYNAMODB_ENDPOINT, dynamodb_client, sqs_client};
 use driftless_harness::stable_hash::StableHash;
 use opensearch::http::Method;
 use serde_json::{Value, json};
@@ -115,7 +115,7 @@ async fn empty_scene() -> RulesScene {
         index.send(Method::Delete, &format!("/{NAME}-00000{number}"), None).await;
     }
     let scene = RulesScene::on(Scene { tables, table: NAME.to_owned(), index }, "").await;
-    assert_eq!(scene.table_arn, TABLE_ARN, "released files hold this name: run without DYNAMODB_ENDPOINT");
+    assert_eq!(scene.table_arn, TABLE_ARN, "released files hold this name: run without {DYNAMODB_ENDPOINT}");
     scene
 }
 
