@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from cloud import STACK, build, client, ministack, services
 from definitions import ROOT
 from dynamodb_proxy import DynamoDbProxy
-from replication import Deployed, eventually
+from replication import Deployed, eventually, gave_up
 
 OWNER = "111122223333"
 TABLE = "orders"
@@ -185,14 +185,8 @@ def changes_reach_the_index(accounts):
     # A range of the owner's stream, which nobody has delivered.
     accounts.put(ITEMS)
     number = accounts.records()[1][-1]["dynamodb"]["SequenceNumber"]
-    batch = {"shardId": shard, "startSequenceNumber": number, "endSequenceNumber": number, "batchSize": 1,
-             "approximateArrivalOfFirstRecord": "2026-01-15T09:31:07Z", "approximateArrivalOfLastRecord": "2026-01-15T09:31:07Z",
-             "streamArn": accounts.stream}
-    context = {"requestId": "r", "functionArn": "f", "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 4}
-    message = {"requestContext": context, "responseContext": {"statusCode": 200}, "version": "1.0",
-               "timestamp": "2026-01-15T09:51:38.017Z", "DDBStreamBatchInfo": batch}
     queue = accounts.stack.outputs["DeadLetterQueueUrl"]
-    accounts.stack.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(message))
+    accounts.stack.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(gave_up(accounts.stream, shard, number)))
     report = accounts.stack.invoke("redrive", {})
     assert (report["changes"]["applied"], report["left"]) == (1, 0), report
 

@@ -82,6 +82,16 @@ class Deployed:
         return payload
 
 
+def gave_up(stream, shard, number):
+    """What Lambda says of a batch of one record that it gave up. In the bucket, it has the event as its payload, too."""
+    arrived = "2026-01-15T09:31:07Z"
+    place = {"shardId": shard, "startSequenceNumber": number, "endSequenceNumber": number, "batchSize": 1, "streamArn": stream,
+             "approximateArrivalOfFirstRecord": arrived, "approximateArrivalOfLastRecord": arrived}
+    context = {"requestId": "r", "functionArn": "f", "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 4}
+    return {"requestContext": context, "responseContext": {"statusCode": 200}, "version": "1.0",
+            "timestamp": "2026-01-15T09:51:38.017Z", "DDBStreamBatchInfo": place}
+
+
 def eventually(what, wanted, seconds=SECONDS):
     """Waits until a call gives a value."""
     deadline = time.monotonic() + seconds
@@ -133,9 +143,7 @@ def a_kept_batch_is_redriven(stack):
     record = {"eventID": "kept", "eventName": "INSERT", "eventSource": "aws:dynamodb", "eventSourceARN": stream,
               "dynamodb": {"ApproximateCreationDateTime": int(time.time()), "Keys": key, "NewImage": image,
                            "SequenceNumber": "1" + "0" * 22, "StreamViewType": "NEW_AND_OLD_IMAGES"}}
-    place = {"shardId": "shardId-1", "startSequenceNumber": "1", "endSequenceNumber": "2", "batchSize": 1, "streamArn": stream}
-    batch = {"requestContext": {"condition": "RetryAttemptsExhausted", "approximateInvokeCount": 4}, "version": "1.0",
-             "DDBStreamBatchInfo": place, "payload": json.dumps({"Records": [record]})}
+    batch = gave_up(stream, "shardId-1", "1") | {"payload": json.dumps({"Records": [record]})}
     name = "aws/lambda/5a1c6b0e/shardId-1/2026/01/15/2026-01-15T09.51.38-0"
     stack.client("s3").put_object(Bucket=bucket, Key=name, Body=json.dumps(batch))
     report = stack.invoke("redrive", {"filter": {"shape": "batch"}})

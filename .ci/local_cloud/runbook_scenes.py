@@ -7,11 +7,11 @@ A scene is a generator. What it does before its first `yield` happens before the
 import json
 import time
 
-from replication import INDEX, eventually
+from replication import INDEX, eventually, gave_up
 
 # Sections about what the stack has with these parameters only. An update comes late, because MiniStack then stops polling.
-LATER = {"kept-batches", "verify-missing", "kinesis-skipped", "kinesis-age", "kinesis-throttles"}
-LATER_PARAMETERS = {"OnFailureDestination": "s3", "KinesisDestination": "always", "VerifySchedule": "rate(1 day)"}
+LATER = {"verify-missing", "kinesis-skipped", "kinesis-age", "kinesis-throttles"}
+LATER_PARAMETERS = {"KinesisDestination": "always", "VerifySchedule": "rate(1 day)"}
 # MiniStack does not run the heartbeat's schedule, so that only the section's command writes the item.
 HEARTBEAT = {"HeartbeatItem": json.dumps({"pk": {"S": "heartbeat"}}), "HeartbeatKey": "heartbeat"}
 
@@ -73,12 +73,7 @@ def dead_letter_age(reader):
     shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
     iterator = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
     number = streams.get_records(ShardIterator=iterator)["Records"][0]["dynamodb"]["SequenceNumber"]
-    batch = {"shardId": shard, "startSequenceNumber": number, "endSequenceNumber": number, "batchSize": 1, "streamArn": arn,
-             "approximateArrivalOfFirstRecord": "2026-01-15T09:31:07Z", "approximateArrivalOfLastRecord": "2026-01-15T09:31:07Z"}
-    context = {"requestId": "r", "functionArn": "f", "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 4}
-    message = {"requestContext": context, "responseContext": {"statusCode": 200}, "version": "1.0",
-               "timestamp": "2026-01-15T09:51:38.017Z", "DDBStreamBatchInfo": batch}
-    stack.client("sqs").send_message(QueueUrl=stack.outputs["DeadLetterQueueUrl"], MessageBody=json.dumps(message))
+    stack.client("sqs").send_message(QueueUrl=stack.outputs["DeadLetterQueueUrl"], MessageBody=json.dumps(gave_up(arn, shard, number)))
     report = report_of((yield))
     assert (report["dry_run"], report["letters"]["received"]) == (True, 1), report
     report = report_of((yield))
@@ -155,12 +150,7 @@ def kept_batches(reader):
               "NewImage": {"pk": {"S": "item-00007"}}, "ApproximateCreationDateTime": 1768469467}
     record = {"eventID": "e", "eventName": "MODIFY", "eventSource": "aws:dynamodb", "dynamodb": change,
               "eventSourceARN": stack.outputs["StreamArn"]}
-    context = {"requestId": "r", "functionArn": "f", "condition": "RetryAttemptsExhausted", "approximateInvokeCount": 4}
-    batch = {"shardId": "shardId-1", "startSequenceNumber": "1", "endSequenceNumber": "1", "batchSize": 1,
-             "approximateArrivalOfFirstRecord": "2026-01-15T09:31:07Z", "approximateArrivalOfLastRecord": "2026-01-15T09:31:07Z",
-             "streamArn": stack.outputs["StreamArn"]}
-    kept = {"requestContext": context, "responseContext": {"statusCode": 200}, "version": "1.0",
-            "timestamp": "2026-01-15T09:51:38.017Z", "DDBStreamBatchInfo": batch, "payload": json.dumps({"Records": [record]})}
+    kept = gave_up(stack.outputs["StreamArn"], "shardId-1", "1") | {"payload": json.dumps({"Records": [record]})}
     name = f"aws/lambda/{stack.outputs['MappingId']}/2026/01/15/2026-01-15T09.51.38-r"
     stack.client("s3").put_object(Bucket=stack.outputs["OnFailureBucketName"], Key=name, Body=json.dumps(kept))
     assert name in (yield), "the object is listed"
