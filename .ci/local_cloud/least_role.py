@@ -276,7 +276,7 @@ def the_commands_of_the_page_work(functions, access, engine):
 def what_is_not_trusted_is_not_asked(functions, access, _engine):
     access.give("writer")
     event = functions.event("MODIFY", "a", at="2026-02-01")
-    text = functions.run("replicate", event, 8, ANSWER_MARGIN_MS="5000", OPENSEARCH_CA="")
+    text = functions.run("replicate", event, 12, ANSWER_MARGIN_MS="5000", OPENSEARCH_CA="")
     assert "its certificate is not trusted" in text, text
     text = functions.run("replicate", event, 8, ANSWER_MARGIN_MS="5000", OPENSEARCH_SECRET_ARN=functions.wrong_secret)
     assert "401" in text and "Configuration" in text, text

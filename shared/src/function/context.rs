@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::clock::Deadlines;
 use super::error::FunctionError;
-use super::retry::pauses;
+use super::retry::Retries;
 use super::settings::{CreateIndex, Settings};
 use crate::environment::Misconfigured;
 use crate::opensearch::{
@@ -394,15 +394,12 @@ async fn ensure_index(
     wanted: IndexRequirements<'_>,
     deadline: Instant,
 ) -> Result<WrittenIndexes, FunctionError> {
-    let mut pauses = pauses();
+    let mut retries = Retries::until(deadline);
     loop {
-        let problem = match engine.ensure_index(wanted, deadline).await {
+        match engine.ensure_index(wanted, deadline).await {
             Ok(indexes) => return Ok(indexes),
             Err(EnsureError::Configuration(error)) => return Err(error.into()),
-            Err(EnsureError::Problem(problem)) => problem,
-        };
-        if !pauses.wait_before(deadline).await {
-            return Err(FunctionError::Unavailable(problem));
+            Err(EnsureError::Problem(problem)) => retries.wait_after(problem).await?,
         }
     }
 }

@@ -19,19 +19,47 @@ pub fn pauses() -> Backoff {
     Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)
 }
 
+/// Pauses between the tries of a call, and the problem that tells most about their failures.
+///
+/// The deadline cuts the last try short. Its time-out would hide why the tries before it failed.
+pub(super) struct Retries {
+    pauses: Backoff,
+    deadline: Instant,
+    telling: Option<Problem>,
+}
+
+impl Retries {
+    pub(super) fn until(deadline: Instant) -> Self {
+        Self { pauses: pauses(), deadline, telling: None }
+    }
+
+    /// Waits for the next try.
+    ///
+    /// # Errors
+    /// Fails if the deadline comes first.
+    pub(super) async fn wait_after(&mut self, problem: Problem) -> Result<(), FunctionError> {
+        let telling = match (problem, self.telling.take()) {
+            (Problem::TimedOut(_), Some(earlier)) => earlier,
+            (problem, _) => problem,
+        };
+        if !self.pauses.wait_before(self.deadline).await {
+            return Err(FunctionError::Unavailable(telling));
+        }
+        self.telling = Some(telling);
+        Ok(())
+    }
+}
+
 /// Calls the engine, and again while the problem may pass.
 ///
 /// # Errors
 /// Fails if the deployment is wrong, or the deadline comes first.
 pub async fn retry<V>(deadline: Instant, call: impl AsyncFn() -> Result<V, Problem>) -> Result<V, FunctionError> {
-    let mut pauses = pauses();
+    let mut retries = Retries::until(deadline);
     loop {
-        let problem = match call().await {
+        match call().await {
             Ok(value) => return Ok(value),
-            Err(problem) => problem.unless_configuration()?,
-        };
-        if !pauses.wait_before(deadline).await {
-            return Err(FunctionError::Unavailable(problem));
+            Err(problem) => retries.wait_after(problem.unless_configuration()?).await?,
         }
     }
 }
@@ -47,7 +75,7 @@ pub async fn read_documents<D: Documents>(
 ) -> Result<Vec<Option<StoredDocument>>, FunctionError> {
     let mut found: Vec<Option<StoredDocument>> = vec![None; ids.len()];
     let mut open: Vec<usize> = (0..ids.len()).collect();
-    let mut pauses = pauses();
+    let mut retries = Retries::until(deadline);
     while !open.is_empty() {
         let due: Vec<&DocumentId> = open.iter().map(|&at| ids[at]).collect();
         let answers = target.read_documents(&due, Call::until(deadline)).await;
@@ -63,11 +91,41 @@ pub async fn read_documents<D: Documents>(
             }
         }
         open = left;
-        if let Some(problem) = last
-            && !pauses.wait_before(deadline).await
-        {
-            return Err(FunctionError::Unavailable(problem));
+        if let Some(problem) = last {
+            retries.wait_after(problem).await?;
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    async fn told(problems: [Problem; 2]) -> FunctionError {
+        let tries = Cell::new(0);
+        let call = async || {
+            let problem = problems[tries.replace(tries.get() + 1).min(1)].clone();
+            Err::<(), _>(problem)
+        };
+        retry(Instant::now() + 400 * MS, call).await.expect_err("no try succeeds")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_last_try_that_is_cut_short_does_not_hide_the_cause() {
+        let untrusted = Problem::Unreachable("its certificate is not trusted".into());
+        let error = told([untrusted.clone(), Problem::TimedOut(78 * MS)]).await;
+        assert!(matches!(&error, FunctionError::Unavailable(problem) if *problem == untrusted), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_newest_problem_is_told_otherwise() {
+        let refused = Problem::Unreachable("Connection refused".into());
+        let error = told([Problem::TimedOut(78 * MS), refused.clone()]).await;
+        assert!(matches!(&error, FunctionError::Unavailable(problem) if *problem == refused), "{error:?}");
+    }
 }
