@@ -56,8 +56,7 @@ impl StreamLabel {
         }
         // Java omits a zero fraction, and `/` sorts behind `.`: unpadded, `…:00/` would be newer than `…:00.5/`.
         let (seconds, fraction) = label.split_once('.').unwrap_or((label, ""));
-        let zeros = "0".repeat(FRACTION_DIGITS.saturating_sub(fraction.len()));
-        Ok(Self([seconds, ".", fraction, &zeros].concat()))
+        Ok(Self(format!("{seconds}.{fraction:0<FRACTION_DIGITS$}")))
     }
 }
 

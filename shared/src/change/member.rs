@@ -43,6 +43,11 @@ pub enum RecordError {
 pub(super) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    // Without an escape, the text is what stands between the quotes.
+    let quoted = raw.get().strip_prefix('"').and_then(|json| json.strip_suffix('"'));
+    if let Some(text) = quoted.filter(|json| !json.contains('\\')) {
+        return Some(Cow::Borrowed(text));
+    }
     serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
 }
 

@@ -6,6 +6,7 @@
 //! joined version, which is above every version whose change that content is known to include, and above no other.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
@@ -26,6 +27,8 @@ const EARLIEST_MICROS: u64 = 100_000_000_000_000;
 const END_MICROS: u64 = 10_000_000_000_000_000;
 /// Bytes of an event id's hash that a version carries.
 const HASH_BYTES: usize = 8;
+/// Width of these bytes.
+const HASH_DIGITS: usize = 2 * HASH_BYTES;
 /// Event of a joined version, whose content was read from the table.
 const ITEM: &str = "item";
 
@@ -103,8 +106,10 @@ impl Version {
     #[must_use]
     pub fn from_kinesis(generation: Generation, time: ChangeTime, event_id: &str) -> Self {
         let hash = Sha256::digest(event_id);
-        let hash: String = hash[..HASH_BYTES].iter().map(|byte| format!("{byte:02x}")).collect();
-        Self::placed(&format!("{:0GENERATION_DIGITS$}", generation.0), time, &hash)
+        let mut first = [0; HASH_BYTES];
+        first.copy_from_slice(&hash[..HASH_BYTES]);
+        let event = format_args!("{:0HASH_DIGITS$x}", u64::from_be_bytes(first));
+        Self::placed(format_args!("{:0GENERATION_DIGITS$}", generation.0), time, event)
     }
 
     /// Returns the order of two changes; `None` if only the item can tell it.
@@ -141,23 +146,25 @@ impl Version {
             (Some(one), Some(two)) if self == other || self.is_unordered(other) => {
                 let unit = if one.time.unit == two.time.unit { one.time.unit } else { Unit::Mixed };
                 let micros = one.time.micros.max(two.time.micros);
-                Self::placed(one.generation, ChangeTime { micros, unit }, ITEM)
+                Self::placed(format_args!("{}", one.generation), ChangeTime { micros, unit }, format_args!("{ITEM}"))
             }
             _ => later.clone(),
         }
     }
 
-    fn placed(generation: &str, time: ChangeTime, event: &str) -> Self {
+    fn placed(generation: fmt::Arguments<'_>, time: ChangeTime, event: fmt::Arguments<'_>) -> Self {
         let ChangeTime { micros, unit } = time;
         Self(format!("{generation}{MARK}{micros:0TIME_DIGITS$}/{}/{event}", unit.text()))
     }
 
     /// Reads the parts of a Kinesis version; `None` for a version of another source.
     fn place(&self) -> Option<Place<'_>> {
-        let generation = self.0.get(..GENERATION_DIGITS)?;
-        let (micros, rest) = self.0[GENERATION_DIGITS..].strip_prefix(MARK)?.split_once('/')?;
-        let (unit, _) = rest.split_once('/')?;
-        let unit = Unit::ALL.into_iter().find(|known| known.text() == unit)?;
+        let (generation, rest) = self.0.split_at_checked(GENERATION_DIGITS)?;
+        let (micros, rest) = rest.strip_prefix(MARK)?.split_at_checked(TIME_DIGITS)?;
+        let rest = rest.strip_prefix('/')?;
+        let unit = Unit::ALL
+            .into_iter()
+            .find(|unit| rest.strip_prefix(unit.text()).is_some_and(|rest| rest.starts_with('/')))?;
         Some(Place { generation, time: ChangeTime { micros: micros.parse().ok()?, unit } })
     }
 }

@@ -147,6 +147,15 @@ fn a_number_that_lambda_would_not_know_is_never_reported() {
     }
 }
 
+#[test]
+fn base64_may_hold_the_escapes_that_json_allows() {
+    let builder = KinesisRecordBuilder::insert("a", 1).new_image(r#"{"t":{"S":"??>"}}"#);
+    let plain = builder.json();
+    let escaped = builder.with_data(&BASE64_STANDARD.encode(builder.inner()).replace('/', r"\/"));
+    assert_ne!(escaped, plain, "the data has a character that some writers escape");
+    assert_eq!(record(&escaped).change.expect("a change"), record(&plain).change.expect("a change"));
+}
+
 /// Captures show one level of base64 inside the JSON. The developer guide says that binary values are encoded a second
 /// time, by which it means the record's data as a whole.
 #[test]
