@@ -27,6 +27,7 @@ pub(crate) struct SliceFunctions {
     pub(crate) backfill: PathBuf,
     pub(crate) verify: PathBuf,
     pub(crate) purge: PathBuf,
+    pub(crate) reindex: PathBuf,
 }
 
 /// End of a run.
@@ -42,14 +43,14 @@ pub(crate) struct SliceRun {
 impl SliceFunctions {
     /// Builds the functions as they are deployed.
     pub(crate) async fn build() -> Result<Self> {
-        console::note("building the functions `backfill`, `verify` and `purge` (release)");
-        let built =
-            tokio::task::spawn_blocking(|| build_functions(&["backfill", "verify", "purge"], BuildProfile::Release));
+        console::note("building the functions `backfill`, `verify`, `purge` and `reindex` (release)");
+        let names = ["backfill", "verify", "purge", "reindex"];
+        let built = tokio::task::spawn_blocking(move || build_functions(&names, BuildProfile::Release));
         let built = built.await.context("wait for cargo")??;
-        let Ok([backfill, verify, purge]) = <[PathBuf; 3]>::try_from(built) else {
+        let Ok([backfill, verify, purge, reindex]) = <[PathBuf; 4]>::try_from(built) else {
             bail!("cargo built other functions")
         };
-        Ok(Self { backfill, verify, purge })
+        Ok(Self { backfill, verify, purge, reindex })
     }
 }
 

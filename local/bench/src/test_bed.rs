@@ -114,6 +114,11 @@ impl TestBed {
         self.slice_function(table, index, |functions| &functions.purge)
     }
 
+    /// Function that re-indexes `index`.
+    pub(crate) fn reindex(&self, table: &LoadedTable, index: &str) -> Result<FunctionConfig> {
+        self.slice_function(table, index, |functions| &functions.reindex)
+    }
+
     fn slice_function(
         &self,
         table: &LoadedTable,

@@ -61,6 +61,12 @@ pub(crate) fn quantile_ms(histogram: &Histogram<u64>, share: f64) -> f64 {
     if histogram.is_empty() { f64::NAN } else { histogram.value_at_quantile(share) as f64 / 1_000.0 }
 }
 
+/// Median; NaN without values.
+pub(crate) fn median_ratio(mut ratios: Vec<f64>) -> f64 {
+    ratios.sort_unstable_by(f64::total_cmp);
+    ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 /// Median; zero without values.
 pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();

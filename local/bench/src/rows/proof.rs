@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use driftless_harness::slices::reindex::ReindexSteps;
+use serde_json::{Value, json};
 
 use super::About;
 use crate::baseline::BaselineClient;
 use crate::figures::{Bound, Figure, Row, RowId, thousands};
-use crate::loaded_table::{id, ids};
+use crate::loaded_table::{LoadedTable, id, ids};
 use crate::slices::{MOST_MB, SliceRun};
 use crate::test_bed::TestBed;
 
@@ -77,6 +78,10 @@ pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
     row.add(Figure::new("verify from the index's side", index_side.rate("documents"), "documents/s"));
 
     bury(bed, &index, &keys).await?;
+    let copied = copy_tombstones(bed, table, &index).await?;
+    ensure!((copied.count("copied") - items).abs() < 0.5, "not all tombstones were copied: {:?}", copied.counts);
+    row.add(peak("re-index", &copied));
+    row.add(Figure::new("re-index: copy of tombstones", copied.rate("copied"), "tombstones/s"));
     let purged =
         SliceRun::segments(&bed.purge(table, &index)?, &json!({"age_days": 0, "max": keys.len() + 1}), 1).await?;
     ensure!((purged.count("purged") - items).abs() < 0.5, "not all tombstones were purged: {:?}", purged.counts);
@@ -100,6 +105,17 @@ async fn read_all(bed: &TestBed, index: &str, keys: &[u64]) -> Result<()> {
         }
     });
     futures::future::try_join_all(readers).await.map(drop)
+}
+
+/// Begins a re-index, copies all tombstones into the new index, and drops that index.
+async fn copy_tombstones(bed: &TestBed, table: &LoadedTable, index: &str) -> Result<SliceRun> {
+    let function = bed.reindex(table, index)?;
+    let mut steps = ReindexSteps::new(function.clone(), None);
+    let _: Value = steps.take(&json!({"step": "create"})).await?;
+    let copied = SliceRun::segments(&function, &json!({"step": "tombstones"}), 1).await?;
+    let _: Value = steps.take(&json!({"step": "drop", "index": format!("{index}-000002")})).await?;
+    steps.end().await;
+    Ok(copied)
 }
 
 /// Replaces all documents by tombstones.
