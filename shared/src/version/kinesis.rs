@@ -146,13 +146,13 @@ impl Version {
             (Some(one), Some(two)) if self == other || self.is_unordered(other) => {
                 let unit = if one.time.unit == two.time.unit { one.time.unit } else { Unit::Mixed };
                 let micros = one.time.micros.max(two.time.micros);
-                Self::placed(format_args!("{}", one.generation), ChangeTime { micros, unit }, format_args!("{ITEM}"))
+                Self::placed(one.generation, ChangeTime { micros, unit }, ITEM)
             }
             _ => later.clone(),
         }
     }
 
-    fn placed(generation: fmt::Arguments<'_>, time: ChangeTime, event: fmt::Arguments<'_>) -> Self {
+    fn placed(generation: impl fmt::Display, time: ChangeTime, event: impl fmt::Display) -> Self {
         let ChangeTime { micros, unit } = time;
         Self(format!("{generation}{MARK}{micros:0TIME_DIGITS$}/{}/{event}", unit.text()))
     }
