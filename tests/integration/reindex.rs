@@ -338,23 +338,29 @@ async fn a_record_stays_although_new_fields_update_the_mapping() {
     step(&scene, json!({"step": "create"}), None).await;
     let stop = AtomicBool::new(false);
     let index = &scene.index;
+    let limit = json!({"index.mapping.total_fields.limit": 100_000});
+    index.send(Method::Put, &format!("/{}-000002/_settings", index.name), Some(limit)).await;
     // Each document has a new field, so each updates the mapping that holds the record.
-    let fields = async {
-        let mut number = 0;
-        while !stop.load(Ordering::Relaxed) {
-            let writes = (0..8).map(|lane| {
-                let field = json!({format!("field_{number}_{lane}"): 1});
-                let path = format!("/{}-000002/_doc/foreign-{lane}", index.name);
-                async move { index.send(Method::Put, &path, Some(field)).await }
-            });
-            futures::future::join_all(writes).await;
-            number += 1;
+    let stop = &stop;
+    let fields = futures::future::join_all((0..16).map(|lane| async move {
+        let path = format!("/{}-000002/_doc/foreign-{lane}", index.name);
+        for number in 0.. {
+            index.send(Method::Put, &path, Some(json!({format!("field_{lane}_{number}"): 1}))).await;
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
         }
-    };
+    }));
     let work = async {
-        for items in 1..12 {
+        for items in 1..4 {
             let answer = step(&scene, json!({"step": "verified", "verify": {"items": items}}), None).await;
             assert_eq!(answer["other"]["verified"]["items"], items, "{answer}");
+            let path = format!("/{}-000002/_mapping?filter_path=*.mappings._meta.**.items", index.name);
+            for _ in 0..40 {
+                let (_, text) = index.send(Method::Get, &path, None).await;
+                assert!(text.contains(&format!("\"items\":{items}}}")), "{items}: {text}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
         stop.store(true, Ordering::Relaxed);
     };

@@ -3,22 +3,17 @@
 //! A table's index is a physical index `NAME-000001`, a [`WriteAlias`] for it alone, and the public alias `NAME`, whose
 //! filter hides tombstones. One request creates all three, so that concurrent cold starts find all or nothing.
 
-use std::time::Duration;
-
 use opensearch::http::Method;
-use serde_json::{Map, Value, json};
-use tokio::time::{Instant, sleep};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::definition::{FORMAT, IndexDefinition, changes_source, hides_tombstones, maps_expired_at};
 use super::engine::{Engine, Request, Wait};
 use super::flat_settings::flat_settings;
-use super::identity::{Identities, Identity, IdentityComparison, set};
+use super::identity::{Identities, Identity, IdentityComparison};
 use super::index_name::WriteAlias;
 use crate::outcome::{ConfigurationError, Problem};
 use crate::replication::Fingerprints;
-
-/// Times between looks at a `_meta` that was written: mapping updates that were under way have ended then.
-const META_PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(600)];
 
 /// Reason why the index is not ready.
 #[derive(Debug, thiserror::Error)]
@@ -163,55 +158,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    /// Writes members of `_meta.driftless`, by their JSON pointers, and keeps the others. Returns once they stay.
-    ///
-    /// A document with a new field updates the mapping, too, and that update carries the `_meta` that its shard knew.
-    /// One that was under way sets `_meta` back (seen on OpenSearch 3.8). So the members are read again for a second.
-    pub(super) async fn put_meta(
-        &self,
-        index: &str,
-        mut meta: Value,
-        members: &[(String, Value)],
-        deadline: Instant,
-    ) -> Result<(), Problem> {
-        let before = meta["driftless"].clone();
-        'writing: loop {
-            for (pointer, value) in members {
-                set(&mut meta["driftless"], pointer, value.clone());
-            }
-            self.put_mapping(index, &json!({"_meta": meta}), deadline).await?;
-            for pause in META_PAUSES {
-                sleep(pause).await;
-                meta = self.meta(index, deadline).await?;
-                // What another process has written meanwhile is another value, and stays.
-                let is_set_back = |(pointer, value): &(String, Value)| {
-                    let now = meta["driftless"].pointer(pointer);
-                    now != Some(value) && now == before.pointer(pointer)
-                };
-                if members.iter().any(is_set_back) {
-                    tracing::debug!(index, "a mapping update has set _meta back: it is written again");
-                    continue 'writing;
-                }
-            }
-            return Ok(());
-        }
-    }
-
-    async fn put_mapping(&self, index: &str, mapping: &Value, deadline: Instant) -> Result<(), Problem> {
-        let body = mapping.to_string().into();
-        let path = format!("/{index}/_mapping");
-        self.send(Request { method: Method::Put, path: &path, body: Some(body) }, Wait::until(deadline)).await.map(drop)
-    }
-
-    /// Reads the `_meta` of an index's mapping.
-    async fn meta(&self, index: &str, deadline: Instant) -> Result<Value, Problem> {
-        let path = format!("/{index}/_mapping?filter_path=error%2C%2A.mappings._meta");
-        let body = self.send(Request { method: Method::Get, path: &path, body: None }, Wait::until(deadline)).await?;
-        let answer: Value = serde_json::from_slice(&body)
-            .map_err(|_| Problem::Protocol("the description of a mapping is not JSON".into()))?;
-        Ok(answer[index]["mappings"]["_meta"].clone())
     }
 
     async fn create_or_find(

@@ -17,6 +17,7 @@ mod flat_settings;
 mod http;
 mod identity;
 mod index;
+mod index_meta;
 mod index_name;
 mod mget;
 mod probe;
