@@ -342,7 +342,7 @@ async fn a_record_stays_although_new_fields_update_the_mapping() {
     index.send(Method::Put, &format!("/{}-000002/_settings", index.name), Some(limit)).await;
     // Each document has a new field, so each updates the mapping that holds the record.
     let stop = &stop;
-    let fields = futures::future::join_all((0..16).map(|lane| async move {
+    let fields = futures::future::join_all((0..8).map(|lane| async move {
         let path = format!("/{}-000002/_doc/foreign-{lane}", index.name);
         for number in 0.. {
             index.send(Method::Put, &path, Some(json!({format!("field_{lane}_{number}"): 1}))).await;
@@ -356,7 +356,7 @@ async fn a_record_stays_although_new_fields_update_the_mapping() {
             let answer = step(&scene, json!({"step": "verified", "verify": {"items": items}}), None).await;
             assert_eq!(answer["other"]["verified"]["items"], items, "{answer}");
             let path = format!("/{}-000002/_mapping?filter_path=*.mappings._meta.**.items", index.name);
-            for _ in 0..40 {
+            for _ in 0..20 {
                 let (_, text) = index.send(Method::Get, &path, None).await;
                 assert!(text.contains(&format!("\"items\":{items}}}")), "{items}: {text}");
                 tokio::time::sleep(Duration::from_millis(50)).await;

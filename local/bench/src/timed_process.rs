@@ -1,5 +1,6 @@
 //! A timed process: a function's process that is invoked again and again, each invocation timed.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -61,14 +62,9 @@ pub(crate) fn quantile_ms(histogram: &Histogram<u64>, share: f64) -> f64 {
     if histogram.is_empty() { f64::NAN } else { histogram.value_at_quantile(share) as f64 / 1_000.0 }
 }
 
-/// Median; NaN without values.
-pub(crate) fn median_ratio(mut ratios: Vec<f64>) -> f64 {
-    ratios.sort_unstable_by(f64::total_cmp);
-    ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// Median; zero without values.
-pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
+/// Median of one value or more.
+pub(crate) fn median<T: PartialOrd>(mut values: Vec<T>) -> T {
+    assert!(!values.is_empty(), "no values have no median");
+    values.sort_unstable_by(|one, other| one.partial_cmp(other).unwrap_or(Ordering::Equal));
+    values.swap_remove(values.len() / 2)
 }

@@ -10,7 +10,7 @@ use crate::figures::{Bound, Figure, Row};
 use crate::open_loop::{self, OpenLoop};
 use crate::rows::shard_limit::LOADS;
 use crate::test_bed::TestBed;
-use crate::timed_process::{histogram, median_ratio, quantile_ms};
+use crate::timed_process::{histogram, median, quantile_ms};
 
 /// Pairs of turns. Each way is first in turn, so that a machine that gets slower or faster hits both.
 static PAIRS: [[StreamKind; 2]; 3] = [
@@ -69,7 +69,7 @@ pub(super) async fn run(bed: &TestBed, row: &mut Row) -> Result<()> {
             }
         }
         // Of the median pair: a p99 is as long as the engine's pauses, and these fall to one of the two.
-        let ratio = Figure::new(format!("{case}: p99 over streams"), median_ratio(ratios.clone()), "ratio");
+        let ratio = Figure::new(format!("{case}: p99 over streams"), median(ratios.clone()), "ratio");
         row.add(ratio.bounded(Bound::AtMost(MOST_LATENCY)).with_noise(&ratios));
     }
     Ok(())
