@@ -339,7 +339,8 @@ async fn a_record_stays_although_new_fields_update_the_mapping() {
     let stop = AtomicBool::new(false);
     let index = &scene.index;
     let limit = json!({"index.mapping.total_fields.limit": 100_000});
-    index.send(Method::Put, &format!("/{}-000002/_settings", index.name), Some(limit)).await;
+    let (status, text) = index.send(Method::Put, &format!("/{}-000002/_settings", index.name), Some(limit)).await;
+    assert_eq!(status, 200, "{text}");
     // Each document has a new field, so each updates the mapping that holds the record.
     let stop = &stop;
     let fields = futures::future::join_all((0..8).map(|lane| async move {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::timed_process::median;
+
 /// A row of the benchmark: its number and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 pub enum RowId {
@@ -206,6 +208,13 @@ impl Row {
     pub fn add(&mut self, figure: Figure) {
         self.met &= figure.met();
         self.figures.push(figure);
+    }
+
+    /// Adds the median of what several turns gave, which must be `least` or more, and the lowest of them beside it.
+    pub(crate) fn add_turns(&mut self, name: &str, ratios: Vec<f64>, least: f64) {
+        let lowest = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+        self.add(Figure::new(name, median(ratios), "ratio").bounded(Bound::AtLeast(least)));
+        self.add(Figure::new(format!("{name}, lowest turn"), lowest, "ratio"));
     }
 }
 

@@ -67,12 +67,9 @@ pub(crate) async fn run(bed: &TestBed) -> Result<Row> {
         verified.push(verify.rate("items"));
         peak_mb = peak_mb.max(verify.peak_mb);
     }
-    let shares: Vec<f64> = verified.iter().zip(&together).map(|(verified, together)| verified / together).collect();
-    let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
+    let shares = verified.iter().zip(&together).map(|(verified, together)| verified / together).collect();
     row.add(Figure::new("verify", median(verified), "items/s").bounded(Bound::AtLeast(LEAST_RATE)));
-    let share = Figure::new("verify over bare scan and reads together", median(shares), "ratio");
-    row.add(share.bounded(Bound::AtLeast(LEAST_SHARE)));
-    row.add(Figure::new("verify over bare scan and reads together, lowest turn", least, "ratio"));
+    row.add_turns("verify over bare scan and reads together", shares, LEAST_SHARE);
     let peak = |name: &str, peak_mb: f64| {
         Figure::new(format!("{name}: peak resident memory"), peak_mb, "MB").bounded(Bound::Under(MOST_MB))
     };
