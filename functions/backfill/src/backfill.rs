@@ -4,14 +4,15 @@
 //! has written or deleted wins, and a dead letter that is older than the read does not come back. A page counts once
 //! all of its documents have ended. Until then the cursor stays before it, so that any end of the process repeats it.
 
+use driftless::attribute::Item;
 use driftless::change::{Change, ChangeKind, Content, ReadOptions, RecordError};
 use driftless::dead_letter::Rejection;
 use driftless::document_id::DocumentId;
 use driftless::function::{FunctionError, Slice};
 use driftless::outcome::{ConfigurationError, Outcome, Problem};
-use driftless::table::reader::{ItemReader, Pace, ReadPage};
+use driftless::table::reader::{ItemReader, Pace};
 use driftless::table::selection::Cursor;
-use driftless::table::{Consistency, KeySchema, Table, TableError};
+use driftless::table::{Consistency, Key, KeySchema, Table, TableError};
 use driftless::target::Target;
 use driftless::time::Timestamp;
 use driftless::version::Version;
@@ -53,6 +54,15 @@ struct PageChanges {
     left_out: u64,
     /// Items that the rules give no document.
     rejected: Vec<(Option<DocumentId>, RecordError)>,
+}
+
+/// Result of the rules of `REPLICATION` for one item.
+enum ShapedItem {
+    Document(DocumentId, Content),
+    /// No document in this index.
+    LeftOut,
+    /// No document; the id as far as it is known.
+    Rejected(Option<DocumentId>, RecordError),
 }
 
 /// End of one page.
@@ -120,9 +130,9 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         cursor: Option<&Cursor>,
         slice: Slice,
     ) -> Result<Option<ChangePage>, TableError> {
-        let page = reader.read(cursor, slice.stop, slice.deadline).await?;
+        let page = reader.read(cursor, |key, item| self.shape(&key, item), slice.stop, slice.deadline).await?;
         Ok(page.map(|page| ChangePage {
-            changes: self.changes(&page),
+            changes: self.changes(page.items, page.read_at),
             absent: page.absent.len() as u64,
             rcu: page.capacity,
             next: page.next,
@@ -182,35 +192,38 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         Ok(PageEnd::Done)
     }
 
-    fn changes(&self, page: &ReadPage) -> Result<PageChanges, ConfigurationError> {
+    /// Makes the document of one item.
+    fn shape(&self, key: &Key, item: &Item<'_>) -> ShapedItem {
+        let id = match self.read_options.document_id(key.attributes()) {
+            Ok(id) if self.read_options.replication.owns(&id) => id,
+            // An entity of it has an index of its own.
+            Ok(_) => return ShapedItem::LeftOut,
+            Err(error) => return ShapedItem::Rejected(None, error),
+        };
+        match self.read_options.replication.content(item) {
+            // Nothing is to be there, and a backfill replaces nothing.
+            Ok(Content::Tombstone) => ShapedItem::LeftOut,
+            Ok(content) => ShapedItem::Document(id, content),
+            Err(error) => ShapedItem::Rejected(Some(id), error.into()),
+        }
+    }
+
+    fn changes(&self, page: Vec<ShapedItem>, read_at: Timestamp) -> Result<PageChanges, ConfigurationError> {
         let version = Version::lowest(self.read_options.generation);
-        let mut changes = PageChanges { written: Vec::with_capacity(page.items.len()), ..PageChanges::default() };
-        for (key, item) in &page.items {
-            let id = match self.read_options.document_id(key.attributes()) {
-                Ok(id) if self.read_options.replication.owns(&id) => id,
-                // An entity of it has an index of its own.
-                Ok(_) => {
-                    changes.left_out += 1;
-                    continue;
-                }
-                Err(RecordError::Configuration(error)) => return Err(error),
-                Err(error) => {
-                    changes.rejected.push((None, error));
-                    continue;
-                }
-            };
-            match self.read_options.replication.content(item) {
-                // Nothing is to be there, and a backfill replaces nothing.
-                Ok(Content::Tombstone) => changes.left_out += 1,
-                Ok(content) => changes.written.push(Change {
+        let mut changes = PageChanges { written: Vec::with_capacity(page.len()), ..PageChanges::default() };
+        for item in page {
+            match item {
+                ShapedItem::LeftOut => changes.left_out += 1,
+                ShapedItem::Document(id, content) => changes.written.push(Change {
                     id,
                     version: version.clone(),
                     event_time: None,
-                    read_at: Some(page.read_at),
+                    read_at: Some(read_at),
                     kind: ChangeKind::Insert,
                     content,
                 }),
-                Err(error) => changes.rejected.push((Some(id), error.into())),
+                ShapedItem::Rejected(_, RecordError::Configuration(error)) => return Err(error),
+                ShapedItem::Rejected(id, error) => changes.rejected.push((id, error)),
             }
         }
         Ok(changes)

@@ -57,7 +57,12 @@ impl<I: SimulatedIndex> Table for ModelItems<'_, I> {
         Err(TableError::Refused("nobody describes the table".to_owned()))
     }
 
-    async fn page(&self, _: PageRequest<'_>, _: Instant) -> Result<ItemPage, TableError> {
+    async fn page<M: Send>(
+        &self,
+        _: PageRequest<'_>,
+        _: impl Fn(&Item<'_>) -> M + Send + Sync,
+        _: Instant,
+    ) -> Result<ItemPage<M>, TableError> {
         Err(TableError::Refused("items are read by key".to_owned()))
     }
 

@@ -19,7 +19,7 @@ use aws_smithy_runtime_api::client::interceptors::context::Output;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
 
-use self::page::PageParser;
+use self::page::PageAnswer;
 use super::key::{Key, KeyAttribute, KeySchema, KeyType};
 use super::selection::Range;
 use super::{Consistency, FoundItems, ItemPage, MOST_KEYS, PageRequest, Table, TableError};
@@ -156,7 +156,12 @@ impl Table for DynamoDbTable {
         answer.as_ref().and_then(schema).ok_or_else(|| TableError::Protocol("a table without a key".to_owned()))
     }
 
-    async fn page(&self, request: PageRequest<'_>, deadline: Instant) -> Result<ItemPage, TableError> {
+    async fn page<M: Send>(
+        &self,
+        request: PageRequest<'_>,
+        make: impl Fn(&Item<'_>) -> M + Send + Sync,
+        deadline: Instant,
+    ) -> Result<ItemPage<M>, TableError> {
         let PageRequest { range, after, limit, consistency } = request;
         let after = after.map(sdk_key);
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
@@ -164,15 +169,15 @@ impl Table for DynamoDbTable {
         match range {
             Range::Segment { segment, segments } => {
                 let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-                let parser = PageParser::new(|| Output::erase(ScanOutput::builder().build()));
-                let answer = self.call(deadline, |client| {
+                let answer = PageAnswer::new(|| Output::erase(ScanOutput::builder().build()));
+                let call = self.call(deadline, |client| {
                     let scan = client.scan().table_name(&self.name).segment(number(*segment));
                     let scan = scan.total_segments(number(*segments)).set_exclusive_start_key(after).limit(limit);
                     let scan = scan.consistent_read(consistent).return_consumed_capacity(total);
-                    scan.customize().interceptor(parser.clone()).send()
+                    scan.customize().interceptor(answer.clone()).send()
                 });
-                answer.await?;
-                parser.take()
+                call.await?;
+                answer.page(make)
             }
             Range::Prefix { partition, sort } => {
                 let mut condition = "#p = :p".to_owned();
@@ -183,16 +188,16 @@ impl Table for DynamoDbTable {
                     names.insert("#s".to_owned(), name.clone());
                     values.insert(":s".to_owned(), value.to_sdk());
                 }
-                let parser = PageParser::new(|| Output::erase(QueryOutput::builder().build()));
-                let answer = self.call(deadline, |client| {
+                let answer = PageAnswer::new(|| Output::erase(QueryOutput::builder().build()));
+                let call = self.call(deadline, |client| {
                     let query = client.query().table_name(&self.name).key_condition_expression(condition);
                     let query = query.set_expression_attribute_names(Some(names));
                     let query = query.set_expression_attribute_values(Some(values));
                     let query = query.set_exclusive_start_key(after).limit(limit).consistent_read(consistent);
-                    query.return_consumed_capacity(total).customize().interceptor(parser.clone()).send()
+                    query.return_consumed_capacity(total).customize().interceptor(answer.clone()).send()
                 });
-                answer.await?;
-                parser.take()
+                call.await?;
+                answer.page(make)
             }
         }
     }
@@ -287,11 +292,12 @@ mod tests {
         let range = Range::Segment { segment: 0, segments: 1 };
         let request = PageRequest { range: &range, after: None, limit: 10, consistency: Consistency::Eventual };
         let deadline = Instant::now() + Duration::from_secs(30);
-        let read = table.page(request, deadline).await.expect("a page");
+        let nothing = |_: &Item<'_>| ();
+        let read = table.page(request, nothing, deadline).await.expect("a page");
         assert_eq!((read.items.len(), read.next), (1, None));
-        assert!(matches!(table.page(request, deadline).await, Err(TableError::Protocol(_))));
+        assert!(matches!(table.page(request, nothing, deadline).await, Err(TableError::Protocol(_))));
         assert_eq!(
-            table.page(request, deadline).await,
+            table.page(request, nothing, deadline).await,
             Err(TableError::Refused("AccessDeniedException".to_owned())),
             "the SDK's own parser reads errors"
         );

@@ -135,7 +135,12 @@ impl Table for MemoryTable {
         Ok(schema())
     }
 
-    async fn page(&self, request: PageRequest<'_>, _: Instant) -> Result<ItemPage, TableError> {
+    async fn page<M: Send>(
+        &self,
+        request: PageRequest<'_>,
+        make: impl Fn(&Item<'_>) -> M + Send + Sync,
+        _: Instant,
+    ) -> Result<ItemPage<M>, TableError> {
         // Lets others act between a read and what follows from it.
         tokio::task::yield_now().await;
         let mut state = self.state();
@@ -153,7 +158,7 @@ impl Table for MemoryTable {
         let next = rest.peek().and_then(|_| page.last()).map(|(key, _)| Self::key(key));
         #[expect(clippy::cast_precision_loss, reason = "tables in memory are small")]
         let capacity = page.len() as f64;
-        Ok(ItemPage { items: page.into_iter().map(|(_, item)| item.clone()).collect(), next, capacity })
+        Ok(ItemPage { items: page.into_iter().map(|(_, item)| make(item)).collect(), next, capacity })
     }
 
     async fn get(&self, keys: &[Key], consistency: Consistency, _: Instant) -> Result<FoundItems, TableError> {

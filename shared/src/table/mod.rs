@@ -73,11 +73,11 @@ pub struct PageRequest<'a> {
     pub consistency: Consistency,
 }
 
-/// One page of items.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ItemPage {
-    /// Items with all their attributes, in the scan's order.
-    pub items: Vec<Item<'static>>,
+/// One page of items, of each of which the reader has made something.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemPage<M> {
+    /// Results of `make` for the items, in the scan's order.
+    pub items: Vec<M>,
     /// Key after which the next page begins; absent after the last page.
     pub next: Option<Key>,
     /// Consumed read capacity units.
@@ -101,15 +101,17 @@ pub trait Table: Send + Sync {
     /// Fails if there is no such table, or it cannot be reached.
     fn describe(&self, deadline: Instant) -> impl Future<Output = Result<KeySchema, TableError>> + Send;
 
-    /// Reads one page of items.
+    /// Reads one page of items, and hands each with all its attributes to `make`. An item is borrowed from the answer:
+    /// most readers need a document of it, and a copy of each attribute would take longer than the document does.
     ///
     /// # Errors
     /// Fails if the table cannot be read.
-    fn page(
+    fn page<M: Send>(
         &self,
         request: PageRequest<'_>,
+        make: impl Fn(&Item<'_>) -> M + Send + Sync,
         deadline: Instant,
-    ) -> impl Future<Output = Result<ItemPage, TableError>> + Send;
+    ) -> impl Future<Output = Result<ItemPage<M>, TableError>> + Send;
 
     /// Reads the items of these keys, which must differ from each other.
     ///

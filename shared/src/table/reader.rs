@@ -55,11 +55,11 @@ impl Pace {
     }
 }
 
-/// Items of one page.
+/// One page of a selection.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ReadPage {
-    /// Items with their keys.
-    pub items: Vec<(Key, Item<'static>)>,
+pub struct ReadPage<M> {
+    /// Results of `make` for the items.
+    pub items: Vec<M>,
     /// Keys that were asked for and have no item.
     pub absent: Vec<Key>,
     /// Time before which every change is part of the items.
@@ -100,24 +100,25 @@ impl<'t, B: Table> ItemReader<'t, B> {
         Self { pace, ..self }
     }
 
-    /// Reads the page behind a cursor, or the first one. Retries what may pass. `Ok(None)` if the budget allows no page
-    /// before `stop`.
+    /// Reads the page behind a cursor, or the first one, and hands each item with its key to `make`. Retries what may
+    /// pass. `Ok(None)` if the budget allows no page before `stop`.
     ///
     /// # Errors
     /// Fails if the page cannot be read by the deadline, or the cursor is of another selection.
-    pub async fn read(
+    pub async fn read<M: Send>(
         &mut self,
         cursor: Option<&Cursor>,
+        make: impl Fn(Key, &Item<'_>) -> M + Send + Sync,
         stop: Instant,
         deadline: Instant,
-    ) -> Result<Option<ReadPage>, TableError> {
+    ) -> Result<Option<ReadPage<M>>, TableError> {
         if !self.pace.wait_before(stop).await {
             return Ok(None);
         }
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let before = (self.now)();
-            let error = match self.read_once(cursor, deadline).await {
+            let error = match self.read_once(cursor, &make, deadline).await {
                 Ok(page) => {
                     self.pace.spend(page.capacity);
                     let allowance = if self.consistency == Consistency::Strong { 0 } else { EVENTUAL_MS };
@@ -132,24 +133,27 @@ impl<'t, B: Table> ItemReader<'t, B> {
         }
     }
 
-    async fn read_once(&self, cursor: Option<&Cursor>, deadline: Instant) -> Result<ReadPage, TableError> {
+    async fn read_once<M: Send>(
+        &self,
+        cursor: Option<&Cursor>,
+        make: impl Fn(Key, &Item<'_>) -> M + Send + Sync,
+        deadline: Instant,
+    ) -> Result<ReadPage<M>, TableError> {
         let wrong = |error: super::key::NotAKey| TableError::Protocol(format!("the cursor: {error}"));
         match self.selection {
             Selection::Keys(keys) => {
                 let nth = cursor.map_or(Ok(0), Cursor::nth).map_err(wrong)?;
-                self.read_keys(keys, nth, deadline).await
+                self.read_keys(keys, nth, make, deadline).await
             }
             Selection::Range(range) => {
                 let after = cursor.map(Cursor::key).transpose().map_err(wrong)?;
                 let request =
                     PageRequest { range, after: after.as_ref(), limit: PAGE_ITEMS, consistency: self.consistency };
-                let page = self.table.page(request, deadline).await?;
-                let keyed = |item| match Key::of(&item, self.schema) {
-                    Ok(key) => Ok((key, item)),
-                    Err(error) => Err(TableError::Protocol(format!("an item without its key: {error}"))),
-                };
+                let keyed = |item: &Item<'_>| Key::of(item, self.schema).map(|key| make(key, item));
+                let page = self.table.page(request, keyed, deadline).await?;
+                let items: Result<_, _> = page.items.into_iter().collect();
                 Ok(ReadPage {
-                    items: page.items.into_iter().map(keyed).collect::<Result<_, _>>()?,
+                    items: items.map_err(|error| TableError::Protocol(format!("an item without its key: {error}")))?,
                     absent: Vec::new(),
                     read_at: Timestamp::from_millis(0),
                     capacity: page.capacity,
@@ -159,7 +163,13 @@ impl<'t, B: Table> ItemReader<'t, B> {
         }
     }
 
-    async fn read_keys(&self, keys: &[Key], nth: usize, deadline: Instant) -> Result<ReadPage, TableError> {
+    async fn read_keys<M>(
+        &self,
+        keys: &[Key],
+        nth: usize,
+        make: impl Fn(Key, &Item<'_>) -> M,
+        deadline: Instant,
+    ) -> Result<ReadPage<M>, TableError> {
         let rest = keys.get(nth..).unwrap_or_default();
         let due = &rest[..rest.len().min(MOST_KEYS)];
         let found = if due.is_empty() {
@@ -170,7 +180,7 @@ impl<'t, B: Table> ItemReader<'t, B> {
         let (mut items, mut absent) = (Vec::with_capacity(due.len()), Vec::new());
         for (key, item) in due.iter().cloned().zip(found.items) {
             match item {
-                Some(item) => items.push((key, item)),
+                Some(item) => items.push(make(key, &item)),
                 None => absent.push(key),
             }
         }
@@ -193,16 +203,23 @@ mod tests {
         Selection::Range(Range::Segment { segment: 0, segments: 1 })
     }
 
+    fn key_of(key: Key, _: &Item<'_>) -> Key {
+        key
+    }
+
     async fn read_all(table: &MemoryTable, selection: &Selection) -> (Vec<String>, usize) {
         let schema = schema();
         let mut reader = ItemReader::new(table, &schema, selection, Consistency::Strong, clock);
         let (mut ids, mut pages, mut cursor) = (Vec::new(), 0, None);
         loop {
             let deadline = Instant::now() + Duration::from_secs(60);
-            let page =
-                reader.read(cursor.as_ref(), deadline, deadline).await.expect("read").expect("within the budget");
+            let page = reader
+                .read(cursor.as_ref(), key_of, deadline, deadline)
+                .await
+                .expect("read")
+                .expect("within the budget");
             pages += 1;
-            ids.extend(page.items.iter().map(|(key, _)| key.document_id(None).expect("an id").to_string()));
+            ids.extend(page.items.iter().map(|key| key.document_id(None).expect("an id").to_string()));
             match page.next {
                 Some(next) => cursor = Some(next),
                 None => return (ids, pages),
@@ -241,7 +258,7 @@ mod tests {
         let (schema, selection) = (schema(), whole());
         let mut reader = ItemReader::new(&table, &schema, &selection, Consistency::Strong, clock);
         let deadline = Instant::now() + Duration::from_secs(60);
-        assert!(matches!(reader.read(None, deadline, deadline).await, Err(TableError::Refused(_))));
+        assert!(matches!(reader.read(None, key_of, deadline, deadline).await, Err(TableError::Refused(_))));
     }
 
     #[tokio::test(start_paused = true)]
@@ -255,7 +272,7 @@ mod tests {
         let mut reader = reader.with_pace(Pace::new(Some(5.0)));
         let (started, mut cursor, mut spent) = (Instant::now(), None, 0.0);
         let deadline = started + Duration::from_secs(60);
-        while let Some(page) = reader.read(cursor.as_ref(), deadline, deadline).await.expect("read") {
+        while let Some(page) = reader.read(cursor.as_ref(), key_of, deadline, deadline).await.expect("read") {
             spent += page.capacity;
             match page.next {
                 Some(next) => cursor = Some(next),
@@ -265,7 +282,11 @@ mod tests {
         let elapsed = started.elapsed().as_secs_f64();
         assert!((spent - 100.0).abs() < 1e-9 && (17.9..20.1).contains(&elapsed), "{spent} units in {elapsed} s");
         let soon = Instant::now() + Duration::from_secs(1);
-        assert_eq!(reader.read(None, soon, deadline).await, Ok(None), "the budget allows no further page by then");
+        assert_eq!(
+            reader.read(None, key_of, soon, deadline).await,
+            Ok(None),
+            "the budget allows no further page by then"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -275,7 +296,7 @@ mod tests {
         let deadline = Instant::now() + Duration::from_secs(60);
         for (consistency, expect) in [(Consistency::Strong, 2_000_000), (Consistency::Eventual, 1_400_000)] {
             let mut reader = ItemReader::new(&table, &schema, &selection, consistency, clock);
-            let page = reader.read(None, deadline, deadline).await.expect("read").expect("a page");
+            let page = reader.read(None, key_of, deadline, deadline).await.expect("read").expect("a page");
             assert_eq!(page.read_at.as_millis(), expect);
         }
     }

@@ -2,16 +2,17 @@
 
 use std::pin::pin;
 
+use driftless::attribute::Item;
 use driftless::change::RecordError;
+use driftless::document::Document;
 use driftless::document_id::DocumentId;
 use driftless::function::FunctionError;
 use driftless::table::reader::{ItemReader, Pace, ReadPage};
 use driftless::table::selection::Cursor;
 use driftless::table::{Consistency, Key, Table};
 use driftless::target::{Documents, StoredDocument};
-use futures::future::{join, try_join_all};
+use futures::future::try_join_all;
 use futures::{TryStreamExt as _, stream};
-use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use super::{Verify, is_live, is_sampled};
@@ -22,6 +23,16 @@ use crate::suspects::Look;
 const READ_TOGETHER: usize = 500;
 /// Number of pages that are compared together, so that each side always has something to do.
 const PAGES_TOGETHER: usize = 3;
+
+/// Document that an item is to have in the index.
+struct Expected {
+    id: DocumentId,
+    key: Key,
+    document: Result<Option<Document>, RecordError>,
+}
+
+/// The same, or the reason why its id is not known; `Ok(None)` if its entity has another index.
+type ExpectedItem = Result<Option<Expected>, RecordError>;
 
 /// A page that was compared.
 struct ComparedPage {
@@ -48,13 +59,14 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         let first = Some(run.report.cursor.clone());
         let pages = stream::try_unfold((reader, first), |(mut reader, from)| async move {
             let Some(from) = from else { return Ok(None) };
-            let page = reader.read(from.as_ref(), stop, deadline).await?;
+            let expected = |key, item: &Item<'_>| is_sampled(sample).then(|| self.expect_item(key, Some(item)));
+            let page = reader.read(from.as_ref(), expected, stop, deadline).await?;
             Ok::<_, FunctionError>(page.map(|page| {
                 let next = page.next.clone().filter(|_| Instant::now() < stop);
                 (page, (reader, next.map(Some)))
             }))
         });
-        let compared = pages.map_ok(|page| self.compare_page(page, sample, deadline));
+        let compared = pages.map_ok(|page| self.compare_page(page, deadline));
         let mut compared = pin!(compared.try_buffered(PAGES_TOGETHER));
         while let Some(page) = compared.try_next().await? {
             run.note_page(page);
@@ -70,43 +82,28 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
     /// Compares the items of one page.
     async fn compare_page(
         &self,
-        page: ReadPage,
-        sample: f64,
+        page: ReadPage<Option<ExpectedItem>>,
         deadline: Instant,
     ) -> Result<ComparedPage, FunctionError> {
         let begun = Instant::now();
         let (read, rcu, next) = (page.items.len() as u64, page.capacity, page.next);
-        let items = page.items.into_iter().filter(|_| is_sampled(sample)).map(|(key, item)| (key, Some(item)));
-        let absent = page.absent.into_iter().map(|key| (key, None));
-        let (mut ids, mut keys, mut items_of) = (Vec::new(), Vec::new(), Vec::new());
-        let mut unshaped = Vec::new();
-        for (key, item) in items.chain(absent) {
-            match self.read_options.document_id(key.attributes()) {
-                // Its entity has another index.
-                Ok(id) if !self.read_options.replication.owns(&id) => {}
-                Ok(id) => {
-                    ids.push(id);
-                    keys.push(key);
-                    items_of.push(item);
-                }
+        let absent = page.absent.into_iter().map(|key| self.expect_item(key, None));
+        let (mut expected, mut unshaped) = (Vec::new(), Vec::new());
+        for item in page.items.into_iter().flatten().chain(absent) {
+            match item {
+                Ok(item) => expected.extend(item),
                 Err(RecordError::Configuration(error)) => return Err(error.into()),
                 Err(error) => unshaped.push(error),
             }
         }
-        let wanted: Vec<&DocumentId> = ids.iter().collect();
-        let read_all = try_join_all(wanted.chunks(READ_TOGETHER).map(|part| self.read_documents(part, deadline)));
-        let convert = async {
-            // The requests are sent first, so that the engine works meanwhile.
-            yield_now().await;
-            ids.iter().zip(&items_of).map(|(id, item)| self.expected(id, item.as_ref())).collect::<Vec<_>>()
-        };
-        let (stored, documents) = join(read_all, convert).await;
-        let stored: Vec<Option<StoredDocument>> = stored?.into_iter().flatten().collect();
+        let wanted: Vec<&DocumentId> = expected.iter().map(|expected| &expected.id).collect();
+        let parts = wanted.chunks(READ_TOGETHER).map(|part| self.read_documents(part, deadline));
+        let stored: Vec<Option<StoredDocument>> = try_join_all(parts).await?.into_iter().flatten().collect();
         let states = stored.iter().flatten().map(|stored| &stored.state);
         let mut compared = ComparedPage {
             next,
             read,
-            items: documents.iter().filter(|document| matches!(document, Ok(Some(_)))).count() as u64,
+            items: expected.iter().filter(|expected| matches!(expected.document, Ok(Some(_)))).count() as u64,
             documents: stored.iter().filter(|stored| is_live(stored.as_ref())).count() as u64,
             rcu,
             lag: longest_lag(states, (self.now)()),
@@ -114,7 +111,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
             differing: Vec::new(),
             unshaped,
         };
-        for (((id, key), document), stored) in ids.into_iter().zip(keys).zip(documents).zip(stored) {
+        for (Expected { id, key, document }, stored) in expected.into_iter().zip(stored) {
             match document {
                 Ok(document) => {
                     let look = self.compared(&id, document.as_ref(), stored.as_ref());
@@ -124,6 +121,16 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
             }
         }
         Ok(compared)
+    }
+
+    /// Returns what an item, or its absence, is to have in this index.
+    fn expect_item(&self, key: Key, item: Option<&Item<'_>>) -> ExpectedItem {
+        let id = self.read_options.document_id(key.attributes())?;
+        if !self.read_options.replication.owns(&id) {
+            return Ok(None);
+        }
+        let document = self.expected(&id, item);
+        Ok(Some(Expected { id, key, document }))
     }
 }
 

@@ -37,7 +37,9 @@ pub(super) async fn sample<T: Table>(table: &T, items: usize) -> Result<Vec<Item
             let range = Range::Segment { segment, segments: SEGMENTS };
             let after = if let Place::After(key) = &*place { Some(key) } else { None };
             let request = PageRequest { range: &range, after, limit, consistency: Consistency::Eventual };
-            let page = table.page(request, Instant::now() + PAGE_LIMIT).await.map_err(|error| anyhow!("{error}"))?;
+            let copy = |item: &Item<'_>| item.clone().into_owned();
+            let page = table.page(request, copy, Instant::now() + PAGE_LIMIT).await;
+            let page = page.map_err(|error| anyhow!("{error}"))?;
             found.extend(page.items);
             *place = page.next.map_or(Place::End, Place::After);
         }

@@ -7,6 +7,7 @@ use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::attribute::Item;
 use crate::function::{FunctionError, Settings};
 use crate::source::RecordSource;
 use crate::table::{Consistency, FoundItems, ItemPage, Key, KeySchema, PageRequest, Table, TableError};
@@ -64,7 +65,12 @@ impl Table for Infallible {
         match *self {}
     }
 
-    async fn page(&self, _: PageRequest<'_>, _: Instant) -> Result<ItemPage, TableError> {
+    async fn page<M: Send>(
+        &self,
+        _: PageRequest<'_>,
+        _: impl Fn(&Item<'_>) -> M + Send + Sync,
+        _: Instant,
+    ) -> Result<ItemPage<M>, TableError> {
         match *self {}
     }
 
