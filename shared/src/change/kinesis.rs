@@ -7,8 +7,7 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use base64_simd::STANDARD as BASE64;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -50,11 +49,13 @@ pub fn read(json: &str, table_arn: &str, read_options: &ReadOptions) -> Record {
     };
     let number = record.kinesis.as_ref().and_then(|payload| payload.sequence_number).and_then(text);
     let mut origin = Origin {
-        event_id: record.event_id.and_then(text).map(Cow::into_owned),
+        event_id: None,
         sequence_number: number.filter(|number| RecordNumber::is_one(number)).map(Cow::into_owned),
         table_arn: None,
     };
     let change = change(&record, table_arn, read_options, &mut origin);
+    // Without one of DynamoDB, that of Kinesis names the record in logs.
+    origin.event_id = origin.event_id.or_else(|| record.event_id.and_then(text).map(Cow::into_owned));
     Record { origin, change }
 }
 
@@ -81,7 +82,7 @@ fn change(
     let json = data(payload)?;
     let Some(record) = object(&json) else {
         let (found, error) = damaged::explain(&json);
-        origin.event_id = found.event_id.or_else(|| origin.event_id.take());
+        origin.event_id = found.event_id;
         return Err(error);
     };
     let event_id = required("eventID", record.event_id)?;
@@ -112,7 +113,7 @@ fn time(change: &RawChange<'_>) -> Result<ChangeTime, RecordError> {
 /// Decodes the data of a record as text.
 fn data(payload: &Payload<'_>) -> Result<String, RecordError> {
     let field = "kinesis.data";
-    let bytes = BASE64_STANDARD.decode(&*required(field, payload.data)?);
+    let bytes = BASE64.decode_to_vec(&*required(field, payload.data)?);
     let bytes = bytes.map_err(|_| malformed(field, "expected base64".to_owned()))?;
     if bytes.starts_with(&AGGREGATED) {
         let problem = "holds an aggregated record of the Kinesis Producer Library, and DynamoDB writes none".to_owned();

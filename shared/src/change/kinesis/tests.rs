@@ -83,7 +83,7 @@ fn a_time_that_would_sort_as_the_oldest_or_the_newest_is_malformed() {
         check_malformed(&builder.clone().time(time).json(), field, problem);
     }
     let timeless = builder.inner().replace("ApproximateCreationDateTime\"", "Other\"");
-    check_malformed(&builder.with_data(&BASE64_STANDARD.encode(timeless)), field, "missing");
+    check_malformed(&builder.with_data(&BASE64.encode_to_string(timeless)), field, "missing");
     check_malformed(&builder.time("null").json(), field, "missing");
 }
 
@@ -101,7 +101,7 @@ fn a_record_of_another_table_or_trigger_is_a_configuration_error() {
 #[test]
 fn what_is_no_record_of_dynamodb_is_rejected_alone_and_named_by_kinesis() {
     let builder = KinesisRecordBuilder::insert("a", 1);
-    let data = |bytes: &[u8]| builder.with_data(&BASE64_STANDARD.encode(bytes));
+    let data = |bytes: &[u8]| builder.with_data(&BASE64.encode_to_string(bytes));
     let aggregated = [&AGGREGATED[..], b"records"].concat();
     for (json, field, problem) in [
         (builder.with_data("?"), "kinesis.data", "expected base64"),
@@ -151,7 +151,7 @@ fn a_number_that_lambda_would_not_know_is_never_reported() {
 fn base64_may_hold_the_escapes_that_json_allows() {
     let builder = KinesisRecordBuilder::insert("a", 1).new_image(r#"{"t":{"S":"??>"}}"#);
     let plain = builder.json();
-    let escaped = builder.with_data(&BASE64_STANDARD.encode(builder.inner()).replace('/', r"\/"));
+    let escaped = builder.with_data(&BASE64.encode_to_string(builder.inner()).replace('/', r"\/"));
     assert_ne!(escaped, plain, "the data has a character that some writers escape");
     assert_eq!(record(&escaped).change.expect("a change"), record(&plain).change.expect("a change"));
 }
@@ -203,7 +203,7 @@ proptest! {
             bytes
         };
         let json = match is_inside {
-            true => builder.with_data(&BASE64_STANDARD.encode(damaged(builder.inner()))),
+            true => builder.with_data(&BASE64.encode_to_string(damaged(builder.inner()))),
             false => String::from_utf8_lossy(&damaged(builder.json())).into_owned(),
         };
         let Record { origin, change } = record(&json);
