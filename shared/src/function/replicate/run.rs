@@ -9,6 +9,9 @@ use super::metrics::Outbox;
 use super::trigger::Trigger;
 use crate::function::{Context, Settings, log_to_stdout, on_shutdown};
 
+/// Size of a block above that of any event, which has 6 MB at most.
+const LARGEST_BLOCK: usize = 8 * 1024 * 1024;
+
 /// Runs a function until Lambda ends the process.
 ///
 /// # Errors
@@ -18,6 +21,7 @@ where
     S: Trigger<Items: 'static> + Send + 'static,
 {
     log_to_stdout();
+    keep_freed_memory();
     let context = Context::new(Settings::from_env(&|name| std::env::var(name).ok()));
     // Leaked, because they live as long as the process.
     let (context, outbox): (&'static Context, &'static Outbox) =
@@ -33,4 +37,11 @@ where
     on_shutdown(|| outbox.close()).await;
     // In a task of its own: the future that a runtime blocks on costs one more look at its sockets per wake-up.
     tokio::spawn(Runtime::new(handler).layer(answered).layer(TracingLayer::new()).run()).await?
+}
+
+/// Keeps freed memory for the next batch. By itself, glibc returns that of a large batch to the kernel, and fetches it
+/// again page by page.
+fn keep_freed_memory() {
+    // It keeps up to twice the largest block that was freed. A block that nobody writes to takes no memory.
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGEST_BLOCK)));
 }
