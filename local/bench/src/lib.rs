@@ -5,6 +5,7 @@
 //! - `args`: the command line.
 //! - `figures`: results of a row, and their bounds; `regression`: comparison with an earlier run;
 //!   `report`: text, JSON and files; `markdown`: the page.
+//! - `machine_lock`: one benchmark at a time.
 //! - `test_bed`: services, indices, scale; `subject`: the function that is measured.
 //! - `changes`: the changes that are written; `baseline`, `baseline_function`: the same without a function or a guard.
 //! - `timed_process`, `comparison`, `open_loop`: the ways to drive the function; `processes`: the kernel's accounts of
@@ -19,6 +20,7 @@ mod changes;
 mod comparison;
 mod figures;
 mod loaded_table;
+mod machine_lock;
 mod markdown;
 mod open_loop;
 mod processes;
@@ -39,6 +41,7 @@ use driftless_harness::services::{Purpose, Services, WantedServices};
 
 pub use args::Args;
 pub use figures::{Bound, Figure, Row, RowId};
+use machine_lock::MachineLock;
 pub use report::{BenchReport, RunSetting};
 use slices::SliceFunctions;
 use subject::SubjectChoice;
@@ -75,6 +78,7 @@ pub async fn run(args: Args) -> Result<()> {
 async fn measure(args: &Args) -> Result<BenchReport> {
     // Wrong arguments are found before anything is built or started.
     let rows = args.rows()?;
+    let _alone = MachineLock::take()?;
     let subject = SubjectChoice::new(args.command.clone(), &args.env)?.build(&rows).await?;
     let needs_slices = rows.iter().any(|row| matches!(row, RowId::FirstLoad | RowId::Proof));
     let slices = if needs_slices { Some(SliceFunctions::build().await?) } else { None };
