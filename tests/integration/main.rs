@@ -5,6 +5,7 @@
 
 mod backfill;
 mod cargo_lambda;
+mod changing_sources;
 mod commands;
 mod complaints;
 mod convergence;
@@ -35,5 +36,4 @@ mod simulation;
 mod stage;
 mod streams;
 mod support;
-mod switching;
 mod verify;

@@ -35,7 +35,8 @@ pub struct Args {
     /// rows that are there and are not measured this time stay
     #[arg(long, value_name = "FOLDER")]
     pub report: Option<PathBuf>,
-    /// Measure nothing: write the report again from the figures of an earlier run, and draw its charts again
+    /// Measure nothing: write the report again from the figures of an earlier run, and draw its charts again;
+    /// rows that are there and are not in the file stay
     #[arg(long, value_name = "FILE", requires = "report", conflicts_with_all = ["rows", "json", "earlier", "newcomer"])]
     pub from: Option<PathBuf>,
     /// Measure nothing: take row B14 from the file that `.ci/newcomer --json FILE` wrote

@@ -60,12 +60,9 @@ pub(crate) fn read(file: &Path) -> Result<BenchReport> {
     serde_json::from_str(&text).with_context(|| format!("read {}", file.display()))
 }
 
-/// Writes an earlier run's report again, and draws its charts again where their lines are stored.
+/// Writes an earlier run's report again, and draws its charts again where their lines are stored beside its figures.
 pub(crate) fn render_again(figures: &Path, folder: &Path) -> Result<()> {
-    let report = read(figures)?;
-    let charts = figures.with_file_name(CHARTS);
-    let charts = if charts.is_file() { read_charts(&charts)? } else { BTreeMap::new() };
-    report.write_files(folder, charts)
+    read(figures)?.write_into(folder, read_charts(&figures.with_file_name(CHARTS))?)
 }
 
 impl BenchReport {
@@ -110,16 +107,20 @@ impl BenchReport {
     }
 
     /// Writes `benchmark.md`, with its charts and figures in a folder beside it.
-    ///
-    /// Rows that are there from earlier runs, and were not measured this time, stay.
     pub(crate) fn write_markdown(&self, folder: &Path) -> Result<()> {
-        let (figures, charts) = (folder.join(FOLDER).join(FIGURES), folder.join(FOLDER).join(CHARTS));
+        let charts = self.drawings.iter().map(|drawing| (drawing.name.to_owned(), drawing.chart.clone()));
+        self.write_into(folder, charts.collect())
+    }
+
+    /// Writes report, figures and charts. Rows that are there from other runs, and are not in this one, stay.
+    fn write_into(&self, folder: &Path, new_charts: BTreeMap<String, Chart>) -> Result<()> {
+        let figures = folder.join(FOLDER).join(FIGURES);
         let mut rows = if figures.is_file() { read(&figures)?.rows } else { Vec::new() };
         rows.retain(|row| self.rows.iter().all(|new| new.id != row.id));
         rows.extend(self.rows.iter().cloned());
         rows.sort_by_key(|row| row.id);
-        let mut charts = if charts.is_file() { read_charts(&charts)? } else { BTreeMap::new() };
-        charts.extend(self.drawings.iter().map(|drawing| (drawing.name.to_owned(), drawing.chart.clone())));
+        let mut charts = read_charts(&folder.join(FOLDER).join(CHARTS))?;
+        charts.extend(new_charts);
         Self { setting: self.setting.clone(), rows, drawings: Vec::new() }.write_files(folder, charts)
     }
 
@@ -143,7 +144,11 @@ impl BenchReport {
     }
 }
 
+/// Reads charts; none if the file is not there.
 fn read_charts(file: &Path) -> Result<BTreeMap<String, Chart>> {
+    if !file.is_file() {
+        return Ok(BTreeMap::new());
+    }
     let text = fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
     serde_json::from_str(&text).with_context(|| format!("read {}", file.display()))
 }
@@ -272,6 +277,23 @@ mod tests {
             let text = |folder: &Path| fs::read_to_string(folder.join(file)).unwrap();
             assert_eq!(text(first.path()), text(second.path()), "{file}");
         }
+    }
+
+    #[test]
+    fn a_report_from_a_file_keeps_the_rows_and_charts_that_are_not_in_it() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut earlier = report();
+        earlier.add(Row::new(RowId::Growth, "w"), vec![drawing("b6-rate")]);
+        earlier.write_markdown(folder.path()).unwrap();
+        let mut later = report();
+        later.rows.clear();
+        later.add(Row::new(RowId::OneLane, "w"), vec![drawing("b1-insert")]);
+        later.write_markdown(elsewhere.path()).unwrap();
+        render_again(&elsewhere.path().join("benchmark/figures.json"), folder.path()).unwrap();
+        let rows = read(&folder.path().join("benchmark/figures.json")).unwrap().rows;
+        assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), [RowId::OneLane, RowId::Backlog, RowId::Growth]);
+        let charts = read_charts(&folder.path().join("benchmark/charts.json")).unwrap();
+        assert_eq!(charts.keys().collect::<Vec<_>>(), ["b1-insert", "b6-rate"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     num::NonZeroU64,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -158,8 +159,13 @@ async fn bridged(choice: ShardChoice, faults: KinesisFaults) -> (BridgeCounts, V
         .await
         .expect("starts");
     let delivered = Arc::new(Delivered::default());
-    let config =
-        MappingConfig { report_batch_item_failures: true, parallelization_factor: 3, ..MappingConfig::kinesis() };
+    // Lambda looks once a second, which would be most of the time for the shards of each resharding.
+    let config = MappingConfig {
+        report_batch_item_failures: true,
+        parallelization_factor: 3,
+        poll_interval: Duration::from_millis(100),
+        ..MappingConfig::kinesis()
+    };
     let stream: Arc<dyn ChangeStream> = Arc::new(bridge.stream());
     let observer = Some(Arc::clone(&delivered) as _);
     let mapping = EventSourceMapping::start_observed(config, stream, Arc::new(scripted_function()), None, observer)
