@@ -41,7 +41,7 @@ use driftless_harness::services::{Purpose, Services, WantedServices};
 
 pub use args::Args;
 pub use figures::{Bound, Figure, Row, RowId};
-use machine_lock::MachineLock;
+use machine_lock::lock_machine;
 pub use report::{BenchReport, RunSetting};
 use slices::SliceFunctions;
 use subject::SubjectChoice;
@@ -78,7 +78,7 @@ pub async fn run(args: Args) -> Result<()> {
 async fn measure(args: &Args) -> Result<BenchReport> {
     // Wrong arguments are found before anything is built or started.
     let rows = args.rows()?;
-    let _alone = MachineLock::take()?;
+    let _alone = lock_machine()?;
     let subject = SubjectChoice::new(args.command.clone(), &args.env)?.build(&rows).await?;
     let needs_slices = rows.iter().any(|row| matches!(row, RowId::FirstLoad | RowId::Proof));
     let slices = if needs_slices { Some(SliceFunctions::build().await?) } else { None };
