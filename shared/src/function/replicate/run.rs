@@ -7,10 +7,7 @@ use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use super::handler::{StreamEvent, invoke};
 use super::metrics::Outbox;
 use super::trigger::Trigger;
-use crate::function::{Context, Settings, log_to_stdout, on_shutdown};
-
-/// Size of a block above that of any event, which has 6 MB at most.
-const LARGEST_BLOCK: usize = 8 * 1024 * 1024;
+use crate::function::{Context, Settings, keep_freed_memory, log_to_stdout, on_shutdown};
 
 /// Runs a function until Lambda ends the process.
 ///
@@ -37,11 +34,4 @@ where
     on_shutdown(|| outbox.close()).await;
     // In a task of its own: the future that a runtime blocks on costs one more look at its sockets per wake-up.
     tokio::spawn(Runtime::new(handler).layer(answered).layer(TracingLayer::new()).run()).await?
-}
-
-/// Keeps freed memory for the next batch. By itself, glibc returns that of a large batch to the kernel, and fetches it
-/// again page by page.
-fn keep_freed_memory() {
-    // It keeps up to twice the largest block that was freed. A block that nobody writes to takes no memory.
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGEST_BLOCK)));
 }
