@@ -14,6 +14,7 @@ mod record_number;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -21,7 +22,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::attribute::Item;
+use crate::attribute::{Item, MalformedItem};
 use crate::document_id::{DocumentId, KeyError};
 use crate::outcome::ConfigurationError;
 use crate::replication::{Replication, ShapeError};
@@ -114,8 +115,10 @@ pub struct Record {
     pub change: Result<Change, RecordError>,
 }
 
+/// Members of a record. `I` is what its items are read as.
 #[derive(Deserialize)]
-struct RawRecord<'a> {
+#[serde(bound(deserialize = "I: Deserialize<'de>"))]
+struct RawRecord<'a, I> {
     #[serde(borrow, default, rename = "eventID")]
     event_id: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "eventName")]
@@ -129,14 +132,18 @@ struct RawRecord<'a> {
     #[serde(borrow, default, rename = "userIdentity")]
     user_identity: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "change_object")]
-    dynamodb: Option<RawChange<'a>>,
+    dynamodb: Option<RawChange<'a, I>>,
 }
 
 /// Requires a JSON object (serde also accepts an array for a struct). `null` counts as missing.
-fn change_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RawChange<'de>>, D::Error> {
-    struct ObjectVisitor;
-    impl<'de> Visitor<'de> for ObjectVisitor {
-        type Value = Option<RawChange<'de>>;
+fn change_object<'de: 'a, 'a, I, D>(deserializer: D) -> Result<Option<RawChange<'a, I>>, D::Error>
+where
+    I: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct ObjectVisitor<'a, I>(PhantomData<RawChange<'a, I>>);
+    impl<'de: 'a, 'a, I: Deserialize<'de>> Visitor<'de> for ObjectVisitor<'a, I> {
+        type Value = Option<RawChange<'a, I>>;
 
         fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
             out.write_str("the change as an object")
@@ -150,20 +157,20 @@ fn change_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ra
             Ok(None)
         }
     }
-    deserializer.deserialize_any(ObjectVisitor)
+    deserializer.deserialize_any(ObjectVisitor(PhantomData))
 }
 
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawChange<'a> {
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", bound(deserialize = "I: Deserialize<'de>"))]
+struct RawChange<'a, I> {
     #[serde(borrow, default)]
     approximate_creation_date_time: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "ApproximateCreationDateTimePrecision")]
     precision: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    keys: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    new_image: Option<&'a RawValue>,
+    #[serde(default)]
+    keys: Option<I>,
+    #[serde(default)]
+    new_image: Option<I>,
     #[serde(borrow, default)]
     old_image: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -172,20 +179,45 @@ struct RawChange<'a> {
     stream_view_type: Option<&'a RawValue>,
 }
 
+/// Key or new image of a record: parsed in the pass over the record, or its text. A malformed item fails that pass,
+/// and only its text can tell what is wrong with it.
+trait RecordItem {
+    fn item(&self) -> Result<Cow<'_, Item<'_>>, MalformedItem>;
+}
+
+impl RecordItem for Item<'_> {
+    fn item(&self) -> Result<Cow<'_, Item<'_>>, MalformedItem> {
+        Ok(Cow::Borrowed(self))
+    }
+}
+
+impl RecordItem for &RawValue {
+    fn item(&self) -> Result<Cow<'_, Item<'_>>, MalformedItem> {
+        Item::from_json(self.get()).map(Cow::Owned)
+    }
+}
+
 impl Record {
     /// Reads one record of a DynamoDB Streams event.
     #[must_use]
     pub fn read(json: &str, read_options: &ReadOptions) -> Self {
-        let Some(record) = object(json) else {
-            let (origin, error) = damaged::explain(json);
-            return Self { origin, change: Err(error) };
-        };
+        if let Some(record) = object::<Item<'_>>(json) {
+            return Self::of(&record, read_options);
+        }
+        if let Some(record) = object::<&RawValue>(json) {
+            return Self::of(&record, read_options);
+        }
+        let (origin, error) = damaged::explain(json);
+        Self { origin, change: Err(error) }
+    }
+
+    fn of(record: &RawRecord<'_, impl RecordItem>, read_options: &ReadOptions) -> Self {
         let event_id = record.event_id.and_then(|raw| text(raw).map(Cow::into_owned));
         let sequence_number = record.dynamodb.as_ref().and_then(|change| change.sequence_number).and_then(text);
         let change = match &record.dynamodb {
             // Records of another source have no such member, and are no bad data.
-            None => refuse_other_source(&record).and(Err(malformed("dynamodb", "missing".to_owned()))),
-            Some(change) => read_change(&record, change, read_options),
+            None => refuse_other_source(record).and(Err(malformed("dynamodb", "missing".to_owned()))),
+            Some(change) => read_change(record, change, read_options),
         };
         // Lambda fails the whole batch for a sequence number that it does not know.
         let sequence_number = sequence_number.filter(|number| SequenceNumber::is_one(number)).map(Cow::into_owned);
@@ -196,14 +228,14 @@ impl Record {
     /// Returns the key of a record's item; `None` if the record holds none.
     #[must_use]
     pub fn key(json: &str) -> Option<Key> {
-        let keys = object(json)?.dynamodb?.keys?;
+        let keys = object::<&RawValue>(json)?.dynamodb?.keys?;
         Key::from_attributes(&Item::from_json(keys.get()).ok()?).ok()
     }
 }
 
-fn read_change(
-    record: &RawRecord<'_>,
-    change: &RawChange<'_>,
+fn read_change<I: RecordItem>(
+    record: &RawRecord<'_, I>,
+    change: &RawChange<'_, I>,
     read_options: &ReadOptions,
 ) -> Result<Change, RecordError> {
     required("eventSource", record.event_source)?;
@@ -220,9 +252,9 @@ fn read_change(
 
 /// Reads what the records of all sources hold: document, kind and content. An item without a document keeps the name of
 /// its change.
-fn change_of(
-    record: &RawRecord<'_>,
-    change: &RawChange<'_>,
+fn change_of<I: RecordItem>(
+    record: &RawRecord<'_, I>,
+    change: &RawChange<'_, I>,
     version: Version,
     read_options: &ReadOptions,
 ) -> Result<Change, RecordError> {
@@ -244,7 +276,7 @@ fn change_of(
     }
 }
 
-fn refuse_other_source(record: &RawRecord<'_>) -> Result<(), RecordError> {
+fn refuse_other_source<I>(record: &RawRecord<'_, I>) -> Result<(), RecordError> {
     match record.event_source.and_then(text) {
         Some(found) if found != "aws:dynamodb" => {
             let expected = "DynamoDB Streams (aws:dynamodb)";
@@ -254,11 +286,11 @@ fn refuse_other_source(record: &RawRecord<'_>) -> Result<(), RecordError> {
     }
 }
 
-fn event_time(change: &RawChange<'_>) -> Option<Timestamp> {
+fn event_time<I>(change: &RawChange<'_, I>) -> Option<Timestamp> {
     change.approximate_creation_date_time.and_then(|raw| Timestamp::from_any_unit(raw.get()))
 }
 
-fn kind(record: &RawRecord<'_>) -> Result<ChangeKind, RecordError> {
+fn kind<I>(record: &RawRecord<'_, I>) -> Result<ChangeKind, RecordError> {
     match required("eventName", record.event_name)?.as_ref() {
         "INSERT" => Ok(ChangeKind::Insert),
         "MODIFY" => Ok(ChangeKind::Modify),
@@ -267,7 +299,7 @@ fn kind(record: &RawRecord<'_>) -> Result<ChangeKind, RecordError> {
     }
 }
 
-fn refuse_view_without_new_image(change: &RawChange<'_>) -> Result<(), RecordError> {
+fn refuse_view_without_new_image<I>(change: &RawChange<'_, I>) -> Result<(), RecordError> {
     match change.stream_view_type.and_then(text).as_deref() {
         Some(view @ ("KEYS_ONLY" | "OLD_IMAGE")) => {
             Err(ConfigurationError::NoNewImage { view: view.to_owned() }.into())
@@ -276,24 +308,24 @@ fn refuse_view_without_new_image(change: &RawChange<'_>) -> Result<(), RecordErr
     }
 }
 
-fn id(change: &RawChange<'_>, read_options: &ReadOptions) -> Result<DocumentId, RecordError> {
-    read_options.document_id(&item("dynamodb.Keys", change.keys)?)
+fn id(change: &RawChange<'_, impl RecordItem>, read_options: &ReadOptions) -> Result<DocumentId, RecordError> {
+    read_options.document_id(&*item("dynamodb.Keys", change.keys.as_ref())?)
 }
 
-fn content(change: &RawChange<'_>, read_options: &ReadOptions) -> Result<Content, RecordError> {
-    let image = item("dynamodb.NewImage", change.new_image)?;
+fn content(change: &RawChange<'_, impl RecordItem>, read_options: &ReadOptions) -> Result<Content, RecordError> {
+    let image = item("dynamodb.NewImage", change.new_image.as_ref())?;
     Ok(read_options.replication.content(&image)?)
 }
 
 /// Returns the content that stays of an item that time to live deleted.
-fn expired_content(change: &RawChange<'_>, read_options: &ReadOptions) -> Result<Content, RecordError> {
+fn expired_content<I>(change: &RawChange<'_, I>, read_options: &ReadOptions) -> Result<Content, RecordError> {
     if change.old_image.is_none()
         && let Some(view) = change.stream_view_type.and_then(text)
         && view != "NEW_AND_OLD_IMAGES"
     {
         return Err(ConfigurationError::NoOldImage { view: view.into_owned() }.into());
     }
-    let image = item("dynamodb.OldImage", change.old_image)?;
+    let image = item("dynamodb.OldImage", change.old_image.as_ref())?;
     let content = read_options.replication.expired_content(&image, event_time(change))?;
     content.ok_or_else(|| {
         let problem = "missing, and the item's TTL attribute does not say when it expired";
@@ -301,9 +333,9 @@ fn expired_content(change: &RawChange<'_>, read_options: &ReadOptions) -> Result
     })
 }
 
-fn item<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Item<'a>, RecordError> {
-    let raw = raw.ok_or_else(|| malformed(field, "missing".to_owned()))?;
-    Item::from_json(raw.get()).map_err(|error| {
+fn item<'i>(field: &str, item: Option<&'i impl RecordItem>) -> Result<Cow<'i, Item<'i>>, RecordError> {
+    let item = item.ok_or_else(|| malformed(field, "missing".to_owned()))?;
+    item.item().map_err(|error| {
         let separator = if error.path.is_empty() { "" } else { "." };
         malformed(&format!("{field}{separator}{}", error.path), error.problem)
     })
@@ -323,7 +355,7 @@ fn required<'a>(field: &str, raw: Option<&'a RawValue>) -> Result<Cow<'a, str>, 
 }
 
 /// Reads the record's own members. Requires an object, because serde also accepts an array.
-fn object(json: &str) -> Option<RawRecord<'_>> {
+fn object<'a, I: Deserialize<'a>>(json: &'a str) -> Option<RawRecord<'a, I>> {
     if json.trim_start().starts_with('{') { serde_json::from_str(json).ok() } else { None }
 }
 

@@ -13,7 +13,9 @@ use serde_json::value::RawValue;
 
 use super::member::{RecordError, malformed, text};
 use super::record_number::RecordNumber;
-use super::{Change, Origin, RawChange, ReadOptions, Record, change_of, damaged, object, required};
+use super::{Change, Origin, RawChange, RawRecord, ReadOptions, Record, RecordItem};
+use super::{change_of, damaged, object, required};
+use crate::attribute::Item;
 use crate::outcome::ConfigurationError;
 use crate::version::{ChangeTime, Version};
 
@@ -80,11 +82,24 @@ fn change(
     }
     let payload = record.kinesis.as_ref().ok_or_else(|| malformed("kinesis", "missing".to_owned()))?;
     let json = data(payload)?;
-    let Some(record) = object(&json) else {
-        let (found, error) = damaged::explain(&json);
-        origin.event_id = found.event_id;
-        return Err(error);
-    };
+    if let Some(record) = object::<Item<'_>>(&json) {
+        return change_in(&record, table_arn, read_options, origin);
+    }
+    if let Some(record) = object::<&RawValue>(&json) {
+        return change_in(&record, table_arn, read_options, origin);
+    }
+    let (found, error) = damaged::explain(&json);
+    origin.event_id = found.event_id;
+    Err(error)
+}
+
+/// Reads the change of DynamoDB's own record.
+fn change_in(
+    record: &RawRecord<'_, impl RecordItem>,
+    table_arn: &str,
+    read_options: &ReadOptions,
+    origin: &mut Origin,
+) -> Result<Change, RecordError> {
     let event_id = required("eventID", record.event_id)?;
     origin.event_id = Some(event_id.clone().into_owned());
     let table = required("tableName", record.table_name)?;
@@ -97,10 +112,10 @@ fn change(
         return Err(malformed("eventID", "empty".to_owned()));
     }
     let version = Version::from_kinesis(read_options.generation, time(change)?, &event_id);
-    change_of(&record, change, version, read_options)
+    change_of(record, change, version, read_options)
 }
 
-fn time(change: &RawChange<'_>) -> Result<ChangeTime, RecordError> {
+fn time<I>(change: &RawChange<'_, I>) -> Result<ChangeTime, RecordError> {
     let field = "dynamodb.ApproximateCreationDateTime";
     let time = change.approximate_creation_date_time.ok_or_else(|| malformed(field, "missing".to_owned()))?;
     let precision = match change.precision {
@@ -113,8 +128,14 @@ fn time(change: &RawChange<'_>) -> Result<ChangeTime, RecordError> {
 /// Decodes the data of a record as text.
 fn data(payload: &Payload<'_>) -> Result<String, RecordError> {
     let field = "kinesis.data";
-    let bytes = BASE64.decode_to_vec(&*required(field, payload.data)?);
-    let bytes = bytes.map_err(|_| malformed(field, "expected base64".to_owned()))?;
+    // Base64 without an escape, as AWS writes it, is what stands between the quotes.
+    let quoted = payload.data.and_then(|raw| raw.get().strip_prefix('"')?.strip_suffix('"'));
+    let bytes = match quoted.map(|base64| BASE64.decode_to_vec(base64)) {
+        Some(Ok(bytes)) => bytes,
+        _ => BASE64
+            .decode_to_vec(&*required(field, payload.data)?)
+            .map_err(|_| malformed(field, "expected base64".to_owned()))?,
+    };
     if bytes.starts_with(&AGGREGATED) {
         let problem = "holds an aggregated record of the Kinesis Producer Library, and DynamoDB writes none".to_owned();
         return Err(malformed(field, problem));
