@@ -1,17 +1,15 @@
-//! The loop over pages of items: reads one page while it writes the two before.
+//! The loop over pages of items: reads one page while it writes the one before.
 //!
 //! Each item becomes a change of the lowest version of the generation, with the time of its read. So whatever a stream
 //! has written or deleted wins, and a dead letter that is older than the read does not come back. A page counts once
 //! all of its documents have ended. Until then the cursor stays before it, so that any end of the process repeats it.
-
-use std::pin::pin;
 
 use driftless::attribute::Item;
 use driftless::change::{Change, ChangeKind, Content, ReadOptions, RecordError};
 use driftless::dead_letter::Rejection;
 use driftless::document_id::DocumentId;
 use driftless::function::{FunctionError, Slice};
-use driftless::outcome::{ConfigurationError, Outcome};
+use driftless::outcome::{ConfigurationError, Outcome, Problem};
 use driftless::table::reader::{ItemReader, Pace};
 use driftless::table::selection::Cursor;
 use driftless::table::{Consistency, Key, KeySchema, Table, TableError};
@@ -19,15 +17,11 @@ use driftless::target::Target;
 use driftless::time::Timestamp;
 use driftless::version::Version;
 use driftless::writer::{ApplyOptions, Writer};
-use futures::{Stream, StreamExt as _, stream};
-use tokio::sync::Semaphore;
+use futures::future::join;
 
 use crate::metrics::BackfillProgress;
 use crate::report::{BackfillCounts, BackfillReport};
 use crate::request::BackfillRequest;
-
-/// Pages under way to the engine. It has work at any time, and never more than two requests to index at once.
-const PAGES_WRITTEN: usize = 2;
 
 /// Parts of the function.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +40,7 @@ pub struct Backfill<'f, T, B> {
 
 /// Changes of one page of items.
 struct ChangePage {
-    changes: PageChanges,
+    changes: Result<PageChanges, ConfigurationError>,
     absent: u64,
     rcu: f64,
     next: Option<Cursor>,
@@ -71,21 +65,12 @@ enum ShapedItem {
     Rejected(Option<DocumentId>, RecordError),
 }
 
-/// A page whose documents have all ended.
-struct WrittenPage {
-    changes: PageChanges,
-    /// One per written change.
-    outcomes: Vec<Outcome>,
-    absent: u64,
-    rcu: f64,
-    next: Option<Cursor>,
-}
-
-/// Reason why a page is not done.
-enum PageError {
-    /// It may pass: the page is repeated.
-    Unavailable(FunctionError),
-    Other(FunctionError),
+/// End of one page.
+enum PageEnd {
+    /// All documents have ended.
+    Done,
+    /// Some documents may be written later, so the page is repeated.
+    Failed(Problem),
 }
 
 impl<T: Target, B: Table> Backfill<'_, T, B> {
@@ -105,82 +90,106 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         let reader = ItemReader::new(self.table, self.schema, &selection, consistency, self.now);
         let mut reader = reader.with_pace(Pace::new(request.items.rcu_per_second));
         let mut report = BackfillReport { cursor: request.items.cursor.clone(), ..BackfillReport::default() };
-        let slots = Semaphore::new(PAGES_WRITTEN);
-        let pages = self.pages(&mut reader, report.cursor.clone(), slice);
-        // One more than are written: the next one is read meanwhile.
-        let written = pages.map(|page| self.write(page, &slots, slice)).buffered(PAGES_WRITTEN + 1);
-        let mut written = pin!(written);
         let mut pages = 0;
-        while let Some(page) = written.next().await {
-            match page {
-                Ok(page) => report.add(page),
+        let mut fetched = self.fetch(&mut reader, report.cursor.as_ref(), slice).await;
+        loop {
+            let page = match fetched {
+                Ok(Some(page)) => page,
+                Ok(None) => return Ok(report),
                 // What is done is done: the next invocation goes on behind it.
-                Err(PageError::Unavailable(_)) if pages > 0 => return Ok(report),
-                Err(PageError::Unavailable(error) | PageError::Other(error)) => return Err(error),
-            }
-            pages += 1;
-            progress.note(&report.counts, (self.now)());
-        }
-        Ok(report)
-    }
-
-    /// Reads pages one after the other, until all are read or the slice is over.
-    fn pages<'s>(
-        &'s self,
-        reader: &'s mut ItemReader<'_, B>,
-        first: Option<Cursor>,
-        slice: Slice,
-    ) -> impl Stream<Item = Result<ChangePage, PageError>> + 's {
-        stream::unfold((reader, Some(first)), move |(reader, after)| async move {
-            let after = after?;
-            match self.fetch(reader, after.as_ref(), slice).await {
-                Ok(page) => {
-                    let page = page?;
-                    let next = page.next.clone().filter(|_| slice.may_begin()).map(Some);
-                    Some((Ok(page), (reader, next)))
+                Err(TableError::Unavailable(_)) if pages > 0 => return Ok(report),
+                Err(error) => return Err(error.into()),
+            };
+            let next = page.next.clone();
+            let fetch_next = async {
+                match &next {
+                    Some(next) if slice.may_begin() => self.fetch(&mut reader, Some(next), slice).await,
+                    _ => Ok(None),
                 }
-                Err(error) => Some((Err(error), (reader, None))),
+            };
+            let (end, read) = join(self.write(page, slice, &mut report), fetch_next).await;
+            match end? {
+                PageEnd::Done => pages += 1,
+                PageEnd::Failed(_) if pages > 0 => return Ok(report),
+                PageEnd::Failed(problem) => return Err(FunctionError::Unavailable(problem)),
             }
-        })
+            progress.note(&report.counts, (self.now)());
+            report.done = next.is_none();
+            report.cursor = next;
+            if report.done {
+                return Ok(report);
+            }
+            fetched = read;
+        }
     }
 
-    /// Reads one page, and makes its changes.
+    /// Reads one page, and makes its changes while the engine writes those of the page before.
     async fn fetch(
         &self,
         reader: &mut ItemReader<'_, B>,
         cursor: Option<&Cursor>,
         slice: Slice,
-    ) -> Result<Option<ChangePage>, PageError> {
-        let read = reader.read(cursor, |key, item| self.shape(&key, item), slice.stop, slice.deadline).await;
-        let page = read.map_err(|error| match error {
-            TableError::Unavailable(_) => PageError::Unavailable(error.into()),
-            error => PageError::Other(error.into()),
-        })?;
-        let Some(page) = page else { return Ok(None) };
-        let changes = self.changes(page.items, page.read_at).map_err(|error| PageError::Other(error.into()))?;
-        Ok(Some(ChangePage { changes, absent: page.absent.len() as u64, rcu: page.capacity, next: page.next }))
+    ) -> Result<Option<ChangePage>, TableError> {
+        let page = reader.read(cursor, |key, item| self.shape(&key, item), slice.stop, slice.deadline).await?;
+        Ok(page.map(|page| ChangePage {
+            changes: self.changes(page.items, page.read_at),
+            absent: page.absent.len() as u64,
+            rcu: page.capacity,
+            next: page.next,
+        }))
     }
 
-    /// Writes the documents of one page, in its turn.
+    /// Writes the documents of one page, and counts them once all have ended.
     async fn write(
         &self,
-        page: Result<ChangePage, PageError>,
-        slots: &Semaphore,
+        page: ChangePage,
         slice: Slice,
-    ) -> Result<WrittenPage, PageError> {
-        let ChangePage { changes, absent, rcu, next } = page?;
-        let _slot = slots.acquire().await.expect("never closed");
+        report: &mut BackfillReport,
+    ) -> Result<PageEnd, ConfigurationError> {
+        let PageChanges { written: changes, left_out, rejected } = page.changes?;
         let options = ApplyOptions { deadline: slice.deadline, written_at: (self.now)() };
-        let applied = self.writer.apply(&changes.written, options).await;
-        let outcomes = applied.map_err(|error| PageError::Other(error.into()))?.outcomes;
+        let outcomes = self.writer.apply(&changes, options).await?.outcomes;
         let failed = outcomes.iter().find_map(|outcome| match outcome {
             Outcome::Failed(problem) => Some(problem.clone()),
             _ => None,
         });
-        match failed {
-            Some(problem) => Err(PageError::Unavailable(FunctionError::Unavailable(problem))),
-            None => Ok(WrittenPage { changes, outcomes, absent, rcu, next }),
+        if let Some(problem) = failed {
+            return Ok(PageEnd::Failed(problem));
         }
+        report.counts += BackfillCounts {
+            items: changes.len() as u64 + rejected.len() as u64,
+            left_out,
+            absent: page.absent,
+            bytes: changes.iter().map(|change| bytes(&change.content)).sum(),
+            rcu: page.rcu,
+            ..BackfillCounts::default()
+        };
+        for (id, error) in rejected {
+            let rejection = Rejection::from_record_error(&error);
+            tracing::error!(class = rejection.class, reason = rejection.reason, "an item has no document");
+            report.note_rejected(id.as_ref(), rejection);
+        }
+        for (change, outcome) in changes.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Applied => report.counts.written += 1,
+                Outcome::Duplicate
+                | Outcome::Stale
+                | Outcome::Superseded
+                | Outcome::OrderAnomaly
+                // The version of an item has an order with every other one.
+                | Outcome::Unordered => {
+                    report.counts.superseded += 1;
+                }
+                Outcome::Rejected(problem) => {
+                    let (class, status) = (problem.class().to_owned(), problem.status());
+                    tracing::error!(class, status, "the engine refused a document");
+                    report.note_rejected(Some(&change.id), Rejection::from_problem(&problem));
+                }
+                // Handled above.
+                Outcome::Failed(_) => {}
+            }
+        }
+        Ok(PageEnd::Done)
     }
 
     /// Makes the document of one item.
@@ -218,49 +227,6 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
             }
         }
         Ok(changes)
-    }
-}
-
-impl BackfillReport {
-    /// Counts a page, and goes on behind it.
-    fn add(&mut self, page: WrittenPage) {
-        let WrittenPage { changes: PageChanges { written: changes, left_out, rejected }, outcomes, absent, rcu, next } =
-            page;
-        self.counts += BackfillCounts {
-            items: changes.len() as u64 + rejected.len() as u64,
-            left_out,
-            absent,
-            bytes: changes.iter().map(|change| bytes(&change.content)).sum(),
-            rcu,
-            ..BackfillCounts::default()
-        };
-        for (id, error) in rejected {
-            let rejection = Rejection::from_record_error(&error);
-            tracing::error!(class = rejection.class, reason = rejection.reason, "an item has no document");
-            self.note_rejected(id.as_ref(), rejection);
-        }
-        for (change, outcome) in changes.iter().zip(outcomes) {
-            match outcome {
-                Outcome::Applied => self.counts.written += 1,
-                Outcome::Duplicate
-                | Outcome::Stale
-                | Outcome::Superseded
-                | Outcome::OrderAnomaly
-                // The version of an item has an order with every other one.
-                | Outcome::Unordered => {
-                    self.counts.superseded += 1;
-                }
-                Outcome::Rejected(problem) => {
-                    let (class, status) = (problem.class().to_owned(), problem.status());
-                    tracing::error!(class, status, "the engine refused a document");
-                    self.note_rejected(Some(&change.id), Rejection::from_problem(&problem));
-                }
-                // Such a page is not done.
-                Outcome::Failed(_) => {}
-            }
-        }
-        self.done = next.is_none();
-        self.cursor = next;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Guarantees of the backfill, on a table and a target in memory with scripted faults.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use driftless::change::{Change, ReadOptions, Record};
@@ -189,20 +189,6 @@ async fn outages_are_waited_out_and_a_page_counts_only_when_it_is_done() {
     scene.target.fail_writes(std::iter::repeat_n(Fault::Status(503), 10_000));
     let error = scene.run(json!({})).await.expect_err("no page is done");
     assert!(matches!(error, FunctionError::Unavailable(_)), "{error}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn pages_behind_one_that_is_not_done_are_written_and_do_not_count() {
-    let scene = Scene::default();
-    // In the order of their keys, so that the first page is known.
-    (0..100).for_each(|n| scene.table.put(&format!("k{n:02}"), n));
-    scene.table.set_page_size(10);
-    scene.target.fail_writes([Fault::Hang]);
-    let error = scene.run(json!({})).await.expect_err("the first page is not done");
-    assert!(matches!(error, FunctionError::Unavailable(_)), "{error}");
-    let pages: BTreeSet<String> = scene.visible().into_keys().map(|id| id[..2].to_owned()).collect();
-    assert_eq!(pages.into_iter().collect::<Vec<_>>(), ["k1", "k2"], "a page that is not done stops the reading");
-    assert_eq!(scene.succeed(json!({})).await.counts.items, 100);
 }
 
 #[tokio::test(start_paused = true)]
