@@ -94,18 +94,16 @@ impl LoadedTable {
         Ok(())
     }
 
-    /// Bodies of bulk requests that create the documents of all items, so many in one.
-    pub(crate) fn create_bulks(&self, documents: usize) -> Result<Vec<Bytes>> {
-        let firsts = (0..self.items).step_by(documents);
-        let bulk = |first| self.create_operations(first..(first + documents as u64).min(self.items));
-        firsts.map(|first| bulk(first).map(Bytes::from)).collect()
+    /// Bodies of bulk requests that create the documents of these items in this order, so many in one.
+    pub(crate) fn create_bulks(&self, keys: &[u64], documents: usize) -> Result<Vec<Bytes>> {
+        keys.chunks(documents).map(|keys| self.create_operations(keys).map(Bytes::from)).collect()
     }
 
     /// Bulk operations that create the documents of these items, with the metadata of a backfill.
-    fn create_operations(&self, keys: Range<u64>) -> Result<Vec<u8>> {
+    fn create_operations(&self, keys: &[u64]) -> Result<Vec<u8>> {
         let version = Version::lowest(Generation(1));
         let mut operations = Vec::new();
-        for key in keys {
+        for &key in keys {
             let item = Item::from_sdk(self.item(key)).map_err(|error| anyhow!("convert an item: {error}"))?;
             let document = Document::from_item(&item);
             let (_, members) = document.as_bytes().split_last().context("a document is an object")?;
