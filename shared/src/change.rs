@@ -309,7 +309,8 @@ fn refuse_view_without_new_image<I>(change: &RawChange<'_, I>) -> Result<(), Rec
 }
 
 fn id(change: &RawChange<'_, impl RecordItem>, read_options: &ReadOptions) -> Result<DocumentId, RecordError> {
-    read_options.document_id(&*item("dynamodb.Keys", change.keys.as_ref())?)
+    let keys = item("dynamodb.Keys", change.keys.as_ref())?;
+    read_options.document_id(&keys)
 }
 
 fn content(change: &RawChange<'_, impl RecordItem>, read_options: &ReadOptions) -> Result<Content, RecordError> {

@@ -11,7 +11,7 @@ use base64_simd::STANDARD as BASE64;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::member::{RecordError, malformed, text};
+use super::member::{RecordError, malformed, quoted, text};
 use super::record_number::RecordNumber;
 use super::{Change, Origin, RawChange, RawRecord, ReadOptions, Record, RecordItem};
 use super::{change_of, damaged, object, required};
@@ -128,11 +128,11 @@ fn time<I>(change: &RawChange<'_, I>) -> Result<ChangeTime, RecordError> {
 /// Decodes the data of a record as text.
 fn data(payload: &Payload<'_>) -> Result<String, RecordError> {
     let field = "kinesis.data";
-    // Base64 without an escape, as AWS writes it, is what stands between the quotes.
-    let quoted = payload.data.and_then(|raw| raw.get().strip_prefix('"')?.strip_suffix('"'));
-    let bytes = match quoted.map(|base64| BASE64.decode_to_vec(base64)) {
-        Some(Ok(bytes)) => bytes,
-        _ => BASE64
+    // AWS writes no escapes. With one, this is no base64.
+    let plain = payload.data.and_then(quoted).and_then(|base64| BASE64.decode_to_vec(base64).ok());
+    let bytes = match plain {
+        Some(bytes) => bytes,
+        None => BASE64
             .decode_to_vec(&*required(field, payload.data)?)
             .map_err(|_| malformed(field, "expected base64".to_owned()))?,
     };

@@ -44,11 +44,15 @@ pub(super) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
     // Without an escape, the text is what stands between the quotes.
-    let quoted = raw.get().strip_prefix('"').and_then(|json| json.strip_suffix('"'));
-    if let Some(text) = quoted.filter(|json| !json.contains('\\')) {
+    if let Some(text) = quoted(raw).filter(|json| !json.contains('\\')) {
         return Some(Cow::Borrowed(text));
     }
     serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0)
+}
+
+/// Returns what stands between the quotes of a JSON string, escapes as they are.
+pub(super) fn quoted(raw: &RawValue) -> Option<&str> {
+    raw.get().strip_prefix('"')?.strip_suffix('"')
 }
 
 /// Returns the error that names a member and its problem.

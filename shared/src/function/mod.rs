@@ -2,13 +2,13 @@
 //!
 //! The only module that reads the environment and the clock.
 
+pub mod allocator;
 pub mod clock;
 pub mod context;
 pub mod error;
 mod index_definition;
 pub mod items_request;
 pub mod log;
-pub mod memory;
 pub mod metrics;
 pub mod replicate;
 pub mod request;
@@ -19,12 +19,12 @@ pub mod shutdown;
 pub mod table_slice;
 mod variable_text;
 
+pub use allocator::keep_freed_memory;
 pub use clock::{Deadlines, Slice};
 pub use context::{Access, Context, IndexChoice, connect};
 pub use error::FunctionError;
 pub use items_request::ItemsRequest;
 pub use log::log_to_stdout;
-pub use memory::keep_freed_memory;
 pub use retry::retry;
 pub use settings::Settings;
 pub use shutdown::on_shutdown;

@@ -1,4 +1,4 @@
-//! Memory of a process from one batch or page to the next.
+//! Settings of the allocator, from within the process: a deployment needs no variables for them.
 
 /// Size of a block above that of any event, which has 6 MB at most, and of any page of items, which has 1 MB.
 const LARGEST_BLOCK: usize = 8 * 1024 * 1024;
