@@ -101,7 +101,7 @@ impl Stage {
 
     /// Says how changes would end, by version.
     pub(crate) async fn preview(&self, changes: &[Change]) -> Vec<Outcome> {
-        let options = ApplyOptions { deadline: Instant::now() + TIMEOUT, written_at: now() };
+        let options = ApplyOptions::new(Instant::now() + TIMEOUT, now());
         self.writer.preview(changes, options).await.expect("configured")
     }
 

@@ -4,12 +4,14 @@
 //! has written or deleted wins, and a dead letter that is older than the read does not come back. A page counts once
 //! all of its documents have ended. Until then the cursor stays before it, so that any end of the process repeats it.
 
+use std::pin::pin;
+
 use driftless::attribute::Item;
 use driftless::change::{Change, ChangeKind, Content, ReadOptions, RecordError};
 use driftless::dead_letter::Rejection;
 use driftless::document_id::DocumentId;
 use driftless::function::{FunctionError, Slice};
-use driftless::outcome::{ConfigurationError, Outcome, Problem};
+use driftless::outcome::{ConfigurationError, Outcome};
 use driftless::table::reader::{ItemReader, Pace};
 use driftless::table::selection::Cursor;
 use driftless::table::{Consistency, Key, KeySchema, Table, TableError};
@@ -17,11 +19,20 @@ use driftless::target::Target;
 use driftless::time::Timestamp;
 use driftless::version::Version;
 use driftless::writer::{ApplyOptions, Writer};
-use futures::future::join;
+use futures::future::try_join_all;
+use futures::{Stream, StreamExt as _, stream};
+use tokio::sync::Semaphore;
 
 use crate::metrics::BackfillProgress;
 use crate::report::{BackfillCounts, BackfillReport};
 use crate::request::BackfillRequest;
+
+/// Pages under way: one is written, and the next one is read, or its first requests follow without a pause.
+const PAGES: usize = 2;
+/// Concurrent requests. The engine has work at any time, and none that waits where it has two processors.
+const REQUESTS: usize = 2;
+/// Maximum number of documents in a request. A change of the stream waits until one is done.
+const REQUEST_DOCUMENTS: usize = 500;
 
 /// Parts of the function.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +51,7 @@ pub struct Backfill<'f, T, B> {
 
 /// Changes of one page of items.
 struct ChangePage {
-    changes: Result<PageChanges, ConfigurationError>,
+    changes: PageChanges,
     absent: u64,
     rcu: f64,
     next: Option<Cursor>,
@@ -65,12 +76,21 @@ enum ShapedItem {
     Rejected(Option<DocumentId>, RecordError),
 }
 
-/// End of one page.
-enum PageEnd {
-    /// All documents have ended.
-    Done,
-    /// Some documents may be written later, so the page is repeated.
-    Failed(Problem),
+/// A page whose documents have all ended.
+struct WrittenPage {
+    changes: PageChanges,
+    /// One per written change.
+    outcomes: Vec<Outcome>,
+    absent: u64,
+    rcu: f64,
+    next: Option<Cursor>,
+}
+
+/// Reason why a page is not done.
+enum PageError {
+    /// It may pass: the page is repeated.
+    Unavailable(FunctionError),
+    Other(FunctionError),
 }
 
 impl<T: Target, B: Table> Backfill<'_, T, B> {
@@ -90,106 +110,90 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         let reader = ItemReader::new(self.table, self.schema, &selection, consistency, self.now);
         let mut reader = reader.with_pace(Pace::new(request.items.rcu_per_second));
         let mut report = BackfillReport { cursor: request.items.cursor.clone(), ..BackfillReport::default() };
+        let slots = Semaphore::new(REQUESTS);
+        let pages = self.pages(&mut reader, report.cursor.clone(), slice);
+        let written = pages.map(|page| self.write(page, &slots, slice)).buffered(PAGES);
+        let mut written = pin!(written);
         let mut pages = 0;
-        let mut fetched = self.fetch(&mut reader, report.cursor.as_ref(), slice).await;
-        loop {
-            let page = match fetched {
-                Ok(Some(page)) => page,
-                Ok(None) => return Ok(report),
+        while let Some(page) = written.next().await {
+            match page {
+                Ok(page) => report.add(page),
                 // What is done is done: the next invocation goes on behind it.
-                Err(TableError::Unavailable(_)) if pages > 0 => return Ok(report),
-                Err(error) => return Err(error.into()),
-            };
-            let next = page.next.clone();
-            let fetch_next = async {
-                match &next {
-                    Some(next) if slice.may_begin() => self.fetch(&mut reader, Some(next), slice).await,
-                    _ => Ok(None),
-                }
-            };
-            let (end, read) = join(self.write(page, slice, &mut report), fetch_next).await;
-            match end? {
-                PageEnd::Done => pages += 1,
-                PageEnd::Failed(_) if pages > 0 => return Ok(report),
-                PageEnd::Failed(problem) => return Err(FunctionError::Unavailable(problem)),
+                Err(PageError::Unavailable(_)) if pages > 0 => return Ok(report),
+                Err(PageError::Unavailable(error) | PageError::Other(error)) => return Err(error),
             }
+            pages += 1;
             progress.note(&report.counts, (self.now)());
-            report.done = next.is_none();
-            report.cursor = next;
-            if report.done {
-                return Ok(report);
-            }
-            fetched = read;
         }
+        Ok(report)
     }
 
-    /// Reads one page, and makes its changes while the engine writes those of the page before.
+    /// Reads pages one after the other, until all are read or the slice is over.
+    fn pages<'s>(
+        &'s self,
+        reader: &'s mut ItemReader<'_, B>,
+        first: Option<Cursor>,
+        slice: Slice,
+    ) -> impl Stream<Item = Result<ChangePage, PageError>> + 's {
+        stream::unfold((reader, Some(first)), move |(reader, after)| async move {
+            let after = after?;
+            match self.fetch(reader, after.as_ref(), slice).await {
+                Ok(page) => {
+                    let page = page?;
+                    let next = page.next.clone().filter(|_| slice.may_begin()).map(Some);
+                    Some((Ok(page), (reader, next)))
+                }
+                Err(error) => Some((Err(error), (reader, None))),
+            }
+        })
+    }
+
+    /// Reads one page, and makes its changes.
     async fn fetch(
         &self,
         reader: &mut ItemReader<'_, B>,
         cursor: Option<&Cursor>,
         slice: Slice,
-    ) -> Result<Option<ChangePage>, TableError> {
-        let page = reader.read(cursor, |key, item| self.shape(&key, item), slice.stop, slice.deadline).await?;
-        Ok(page.map(|page| ChangePage {
-            changes: self.changes(page.items, page.read_at),
-            absent: page.absent.len() as u64,
-            rcu: page.capacity,
-            next: page.next,
-        }))
+    ) -> Result<Option<ChangePage>, PageError> {
+        let read = reader.read(cursor, |key, item| self.shape(&key, item), slice.stop, slice.deadline).await;
+        let page = read.map_err(|error| match error {
+            TableError::Unavailable(_) => PageError::Unavailable(error.into()),
+            error => PageError::Other(error.into()),
+        })?;
+        let Some(page) = page else { return Ok(None) };
+        let changes = self.changes(page.items, page.read_at).map_err(|error| PageError::Other(error.into()))?;
+        Ok(Some(ChangePage { changes, absent: page.absent.len() as u64, rcu: page.capacity, next: page.next }))
     }
 
-    /// Writes the documents of one page, and counts them once all have ended.
+    /// Writes the documents of one page, each request in its turn.
     async fn write(
         &self,
-        page: ChangePage,
+        page: Result<ChangePage, PageError>,
+        slots: &Semaphore,
         slice: Slice,
-        report: &mut BackfillReport,
-    ) -> Result<PageEnd, ConfigurationError> {
-        let PageChanges { written: changes, left_out, rejected } = page.changes?;
-        let options = ApplyOptions { deadline: slice.deadline, written_at: (self.now)() };
-        let outcomes = self.writer.apply(&changes, options).await?.outcomes;
+    ) -> Result<WrittenPage, PageError> {
+        let ChangePage { changes, absent, rcu, next } = page?;
+        let requests = changes.written.chunks(REQUEST_DOCUMENTS).map(|documents| async move {
+            let _slot = slots.acquire().await.expect("never closed");
+            self.write_together(documents, slice).await
+        });
+        let outcomes = try_join_all(requests).await?.concat();
+        Ok(WrittenPage { changes, outcomes, absent, rcu, next })
+    }
+
+    /// Writes the documents of one request until each has ended.
+    async fn write_together(&self, changes: &[Change], slice: Slice) -> Result<Vec<Outcome>, PageError> {
+        let options = ApplyOptions { max_parts: 1, ..ApplyOptions::new(slice.deadline, (self.now)()) };
+        let applied = self.writer.apply(changes, options).await;
+        let outcomes = applied.map_err(|error| PageError::Other(error.into()))?.outcomes;
         let failed = outcomes.iter().find_map(|outcome| match outcome {
             Outcome::Failed(problem) => Some(problem.clone()),
             _ => None,
         });
-        if let Some(problem) = failed {
-            return Ok(PageEnd::Failed(problem));
+        match failed {
+            Some(problem) => Err(PageError::Unavailable(FunctionError::Unavailable(problem))),
+            None => Ok(outcomes),
         }
-        report.counts += BackfillCounts {
-            items: changes.len() as u64 + rejected.len() as u64,
-            left_out,
-            absent: page.absent,
-            bytes: changes.iter().map(|change| bytes(&change.content)).sum(),
-            rcu: page.rcu,
-            ..BackfillCounts::default()
-        };
-        for (id, error) in rejected {
-            let rejection = Rejection::from_record_error(&error);
-            tracing::error!(class = rejection.class, reason = rejection.reason, "an item has no document");
-            report.note_rejected(id.as_ref(), rejection);
-        }
-        for (change, outcome) in changes.iter().zip(outcomes) {
-            match outcome {
-                Outcome::Applied => report.counts.written += 1,
-                Outcome::Duplicate
-                | Outcome::Stale
-                | Outcome::Superseded
-                | Outcome::OrderAnomaly
-                // The version of an item has an order with every other one.
-                | Outcome::Unordered => {
-                    report.counts.superseded += 1;
-                }
-                Outcome::Rejected(problem) => {
-                    let (class, status) = (problem.class().to_owned(), problem.status());
-                    tracing::error!(class, status, "the engine refused a document");
-                    report.note_rejected(Some(&change.id), Rejection::from_problem(&problem));
-                }
-                // Handled above.
-                Outcome::Failed(_) => {}
-            }
-        }
-        Ok(PageEnd::Done)
     }
 
     /// Makes the document of one item.
@@ -227,6 +231,49 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
             }
         }
         Ok(changes)
+    }
+}
+
+impl BackfillReport {
+    /// Counts a page, and goes on behind it.
+    fn add(&mut self, page: WrittenPage) {
+        let WrittenPage { changes: PageChanges { written: changes, left_out, rejected }, outcomes, absent, rcu, next } =
+            page;
+        self.counts += BackfillCounts {
+            items: changes.len() as u64 + rejected.len() as u64,
+            left_out,
+            absent,
+            bytes: changes.iter().map(|change| bytes(&change.content)).sum(),
+            rcu,
+            ..BackfillCounts::default()
+        };
+        for (id, error) in rejected {
+            let rejection = Rejection::from_record_error(&error);
+            tracing::error!(class = rejection.class, reason = rejection.reason, "an item has no document");
+            self.note_rejected(id.as_ref(), rejection);
+        }
+        for (change, outcome) in changes.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Applied => self.counts.written += 1,
+                Outcome::Duplicate
+                | Outcome::Stale
+                | Outcome::Superseded
+                | Outcome::OrderAnomaly
+                // The version of an item has an order with every other one.
+                | Outcome::Unordered => {
+                    self.counts.superseded += 1;
+                }
+                Outcome::Rejected(problem) => {
+                    let (class, status) = (problem.class().to_owned(), problem.status());
+                    tracing::error!(class, status, "the engine refused a document");
+                    self.note_rejected(Some(&change.id), Rejection::from_problem(&problem));
+                }
+                // Such a page is not done.
+                Outcome::Failed(_) => {}
+            }
+        }
+        self.done = next.is_none();
+        self.cursor = next;
     }
 }
 

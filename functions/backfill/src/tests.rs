@@ -1,6 +1,6 @@
 //! Guarantees of the backfill, on a table and a target in memory with scripted faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use driftless::change::{Change, ReadOptions, Record};
@@ -62,7 +62,7 @@ impl Scene {
     /// Delivers a change of the stream.
     async fn deliver(&self, record: RecordBuilder) -> Outcome {
         let change = self.change(record);
-        let options = ApplyOptions { deadline: Instant::now() + Duration::from_secs(10), written_at: clock() };
+        let options = ApplyOptions::new(Instant::now() + Duration::from_secs(10), clock());
         self.writer().apply(&[change], options).await.expect("configured").outcomes.remove(0)
     }
 
@@ -189,6 +189,34 @@ async fn outages_are_waited_out_and_a_page_counts_only_when_it_is_done() {
     scene.target.fail_writes(std::iter::repeat_n(Fault::Status(503), 10_000));
     let error = scene.run(json!({})).await.expect_err("no page is done");
     assert!(matches!(error, FunctionError::Unavailable(_)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn page_behind_one_that_is_not_done_is_written_and_does_not_count() {
+    let scene = Scene::default();
+    // In the order of their keys, so that the first page is known.
+    (0..100).for_each(|n| scene.table.put(&format!("k{n:02}"), n));
+    scene.table.set_page_size(10);
+    scene.target.fail_writes([Fault::Hang]);
+    let error = scene.run(json!({})).await.expect_err("the first page is not done");
+    assert!(matches!(error, FunctionError::Unavailable(_)), "{error}");
+    let pages: BTreeSet<String> = scene.visible().into_keys().map(|id| id[..2].to_owned()).collect();
+    assert_eq!(pages.into_iter().collect::<Vec<_>>(), ["k1"], "a page that is not done stops the reading");
+    assert_eq!(scene.succeed(json!({})).await.counts.items, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn page_goes_in_small_requests_and_two_at_once() {
+    let scene = Scene::default();
+    (0..1_700).for_each(|n| scene.table.put(&format!("k{n:04}"), n));
+    scene.table.set_page_size(1_200);
+    scene.succeed(json!({})).await;
+    assert_eq!(scene.target.request_sizes(), [500, 500, 200, 500]);
+
+    let scene = Scene { table: scene.table, ..Scene::default() };
+    scene.target.fail_writes([Fault::Hang, Fault::Hang]);
+    scene.run(json!({})).await.expect_err("the first page is not done");
+    assert_eq!(scene.visible().len(), 0, "a third request went beside the two that hang");
 }
 
 #[tokio::test(start_paused = true)]

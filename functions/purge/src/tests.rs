@@ -48,10 +48,7 @@ async fn write_content(target: &MemoryTarget, id: &str, day: u64, content: Conte
         kind: ChangeKind::Modify,
         content,
     };
-    let options = ApplyOptions {
-        deadline: Instant::now() + Duration::from_secs(10),
-        written_at: Timestamp::from_millis(day * DAY_MS),
-    };
+    let options = ApplyOptions::new(Instant::now() + Duration::from_secs(10), Timestamp::from_millis(day * DAY_MS));
     writer.apply(&[change], options).await.expect("configured");
 }
 

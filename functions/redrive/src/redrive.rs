@@ -184,7 +184,7 @@ impl<T: Target, Q: Queue, R: RangeReader, B: Table, O: Bucket> Redrive<'_, T, Q,
 
     /// Returns the options for writing now.
     pub(crate) fn apply_options(&self, run: &RedriveRun<'_>) -> ApplyOptions {
-        ApplyOptions { deadline: run.stop().min(Instant::now() + self.patience), written_at: now() }
+        ApplyOptions::new(run.stop().min(Instant::now() + self.patience), now())
     }
 
     /// Returns the end of a dead letter that another table sent; `None` if nothing shows that.

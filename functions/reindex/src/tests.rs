@@ -68,8 +68,7 @@ fn writer() -> (Writer<MemoryTarget>, MemoryTarget) {
 }
 
 async fn apply(writer: &Writer<MemoryTarget>, changes: &[Change]) -> Vec<Outcome> {
-    let options =
-        ApplyOptions { deadline: Instant::now() + Duration::from_secs(60), written_at: Timestamp::from_millis(1_000) };
+    let options = ApplyOptions::new(Instant::now() + Duration::from_secs(60), Timestamp::from_millis(1_000));
     writer.apply(changes, options).await.expect("configured").outcomes
 }
 

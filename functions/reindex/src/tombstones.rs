@@ -40,7 +40,7 @@ pub async fn copy<T: Documents, W: Target>(
     now: Timestamp,
 ) -> Result<(Option<u64>, TombstoneCounts), FunctionError> {
     let mut counts = TombstoneCounts::default();
-    let options = ApplyOptions { deadline: slice.deadline, written_at: now };
+    let options = ApplyOptions::new(slice.deadline, now);
     while slice.may_begin() {
         let DocumentPage { found, next } = from.list(listed, at, slice.deadline).await?;
         let ids: Vec<_> = found.iter().map(|found| &found.id).collect();

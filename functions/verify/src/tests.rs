@@ -63,7 +63,7 @@ impl Scene {
 
     async fn deliver(&self, record: RecordBuilder) -> Outcome {
         let change = Record::read(&record.json(), &self.read_options).change.expect("a change");
-        let options = ApplyOptions { deadline: Instant::now() + Duration::from_secs(10), written_at: clock() };
+        let options = ApplyOptions::new(Instant::now() + Duration::from_secs(10), clock());
         self.writer().apply(&[change], options).await.expect("configured").outcomes.remove(0)
     }
 

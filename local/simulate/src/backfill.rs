@@ -39,10 +39,7 @@ pub(crate) async fn backfill<I: SimulatedIndex>(processes: Arc<Processes<I>>, nt
             let changes = read_page(world, keys);
             // Meanwhile, the items change behind the backfill's back.
             sleep(Duration::from_millis(world.chance(2_000 + nth, page as u64, 300))).await;
-            let options = ApplyOptions {
-                deadline: Instant::now() + DEADLINE,
-                written_at: Timestamp::from_millis(world.clock.now_ms()),
-            };
+            let options = ApplyOptions::new(Instant::now() + DEADLINE, Timestamp::from_millis(world.clock.now_ms()));
             let report = tokio::select! {
                 biased;
                 () = process.killed.notified() => None,

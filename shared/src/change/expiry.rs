@@ -126,10 +126,7 @@ mod tests {
         let target = MemoryTarget::default();
         let writer = Writer::new(target.clone(), Generation::default());
         let deliver = async |record: RecordBuilder| {
-            let options = ApplyOptions {
-                deadline: Instant::now() + Duration::from_secs(9),
-                written_at: Timestamp::from_millis(9),
-            };
+            let options = ApplyOptions::new(Instant::now() + Duration::from_secs(9), Timestamp::from_millis(9));
             writer.apply(&[change(MARK, &record.json())], options).await.expect("configured").outcomes.remove(0)
         };
         let marked = r#"{"expired":true,"expires_at":1768473067,"n":1.5,"pk":"a"}"#;

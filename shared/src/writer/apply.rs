@@ -9,9 +9,6 @@ use crate::fold::{Folded, fold};
 use crate::outcome::{ConfigurationError, Outcome};
 use crate::target::Target;
 
-/// Number of concurrent parts of a large batch. The engine then indexes on more than one of its threads. This process
-/// parses one answer while the engine works on the other part.
-const MAX_PARTS: usize = 2;
 /// Minimum number of documents in a part.
 const MIN_DOCUMENTS: usize = 40;
 
@@ -22,7 +19,8 @@ impl<T: Target> Writer<T> {
         changes: &[Change],
         options: ApplyOptions,
     ) -> Result<ApplyReport, ConfigurationError> {
-        let parts = parts(fold(changes)).into_iter().enumerate().map(|(nth, documents)| async move {
+        let parts = parts(fold(changes), options.max_parts);
+        let parts = parts.into_iter().enumerate().map(|(nth, documents)| async move {
             if nth > 0 {
                 // The previous part sends its request before this one prepares its own.
                 tokio::task::yield_now().await;
@@ -59,8 +57,8 @@ impl ApplyReport {
 }
 
 /// Splits the documents of a batch into parts of about equal numbers.
-fn parts(mut documents: Vec<Folded<'_>>) -> Vec<Vec<Folded<'_>>> {
-    let count = (documents.len() / MIN_DOCUMENTS).clamp(1, MAX_PARTS);
+fn parts(mut documents: Vec<Folded<'_>>, most: usize) -> Vec<Vec<Folded<'_>>> {
+    let count = (documents.len() / MIN_DOCUMENTS).min(most).max(1);
     let mut parts = Vec::with_capacity(count);
     for left in (1..count).rev() {
         let rest = documents.split_off(documents.len() / (left + 1));

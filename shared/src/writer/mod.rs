@@ -34,6 +34,9 @@ use second::Beside;
 
 /// Limit for the doublings of the request time-out that one batch passes on to the next.
 const MOST_REMEMBERED: u32 = 2;
+/// Number of concurrent parts of a large batch. The engine then indexes on more than one of its threads. This process
+/// parses one answer while the engine works on the other part.
+const MAX_PARTS: usize = 2;
 
 /// Writes changes through a [`Target`]. One per process, so that it knows the documents that it wrote last.
 #[derive(Debug)]
@@ -58,6 +61,16 @@ pub struct ApplyOptions {
     pub deadline: Instant,
     /// Time of writing by the function's clock, for `_driftless.written_at`.
     pub written_at: Timestamp,
+    /// Maximum number of concurrent parts. A part has requests of its own.
+    pub max_parts: usize,
+}
+
+impl ApplyOptions {
+    /// Creates options with which a large batch goes in concurrent parts.
+    #[must_use]
+    pub fn new(deadline: Instant, written_at: Timestamp) -> Self {
+        Self { deadline, written_at, max_parts: MAX_PARTS }
+    }
 }
 
 /// Outcomes of a batch, and their cost.

@@ -83,7 +83,7 @@ mod tests {
     use crate::writer::tests::busy::Busy;
 
     fn options() -> ApplyOptions {
-        ApplyOptions { deadline: Instant::now() + Duration::from_secs(10), written_at: Timestamp::from_millis(1) }
+        ApplyOptions::new(Instant::now() + Duration::from_secs(10), Timestamp::from_millis(1))
     }
 
     fn at(sequence: u64, second: u64) -> Change {

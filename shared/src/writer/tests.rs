@@ -18,7 +18,7 @@ use crate::memory::{Fault, MemoryTarget};
 use crate::outcome::{Problem, Treatment};
 
 fn options() -> ApplyOptions {
-    ApplyOptions { deadline: Instant::now() + Duration::from_secs(10), written_at: Timestamp::from_millis(1) }
+    ApplyOptions::new(Instant::now() + Duration::from_secs(10), Timestamp::from_millis(1))
 }
 
 fn long() -> ApplyOptions {

@@ -26,7 +26,7 @@ pub(crate) const ABOUT: About = About {
     notes: include_str!("first_load.md"),
 };
 
-/// Documents of one plain bulk request: as many as a backfill sends in one, half of a page of 2,000 items.
+/// Documents of one plain bulk request. A backfill sends half as many in one, and two at once.
 const BATCH: usize = 1_000;
 const SEGMENTS: u32 = 4;
 /// Turns of plain bulks and of a load. The medians count, so that one pause of the engine decides nothing.

@@ -212,7 +212,7 @@ impl<T: Target, Q, B: Table> Function<'_, T, Q, B> {
         deadline: Instant,
         metrics: &mut Metrics,
     ) -> Result<ApplyReport, FunctionError> {
-        let options = ApplyOptions { deadline, written_at: now() };
+        let options = ApplyOptions::new(deadline, now());
         let mut report = writer.apply(batch.changes(), options).await?;
         if report.outcomes.contains(&Outcome::Unordered) {
             let unordered: Vec<bool> = report.outcomes.iter().map(|outcome| *outcome == Outcome::Unordered).collect();

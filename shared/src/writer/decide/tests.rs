@@ -41,7 +41,7 @@ impl Scene {
         let read = |record: &KinesisRecordBuilder| kinesis::read(&record.json(), TABLE_ARN, &ReadOptions::default());
         let changes: Vec<_> = records.iter().map(|record| read(record).change.expect("a change")).collect();
         let deadline = Instant::now() + Duration::from_secs(10);
-        let options = ApplyOptions { deadline, written_at: clock() };
+        let options = ApplyOptions::new(deadline, clock());
         let mut outcomes = writer.apply(&changes, options).await.expect("configured").outcomes;
         let options = RepairOptions { deadline, now: &clock, replication: &Replication::default() };
         let key = |place: usize| Some(MemoryTable::key(changes[place].id.as_str()));

@@ -34,7 +34,7 @@ impl Scene {
     }
 
     async fn apply(&self, change: crate::change::Change) {
-        let options = ApplyOptions { deadline: deadline(), written_at: clock() };
+        let options = ApplyOptions::new(deadline(), clock());
         self.writer().apply(&[change], options).await.expect("configured");
     }
 
