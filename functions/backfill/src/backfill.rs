@@ -12,15 +12,15 @@ use driftless::dead_letter::Rejection;
 use driftless::document_id::DocumentId;
 use driftless::function::{FunctionError, Slice};
 use driftless::outcome::{ConfigurationError, Outcome};
-use driftless::table::reader::{ItemReader, Pace};
+use driftless::table::reader::{ItemReader, Pace, ReadPage};
 use driftless::table::selection::Cursor;
 use driftless::table::{Consistency, Key, KeySchema, Table, TableError};
 use driftless::target::Target;
 use driftless::time::Timestamp;
 use driftless::version::Version;
 use driftless::writer::{ApplyOptions, Writer};
+use futures::StreamExt as _;
 use futures::future::try_join_all;
-use futures::{Stream, StreamExt as _, stream};
 use tokio::sync::Semaphore;
 
 use crate::metrics::BackfillProgress;
@@ -47,14 +47,6 @@ pub struct Backfill<'f, T, B> {
     pub schema: &'f KeySchema,
     /// Clock of the function, for what is measured and written.
     pub now: fn() -> Timestamp,
-}
-
-/// Changes of one page of items.
-struct ChangePage {
-    changes: PageChanges,
-    absent: u64,
-    rcu: f64,
-    next: Option<Cursor>,
 }
 
 /// Items of one page, by what `REPLICATION` makes of them.
@@ -93,6 +85,21 @@ enum PageError {
     Other(FunctionError),
 }
 
+impl From<TableError> for PageError {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::Unavailable(_) => Self::Unavailable(error.into()),
+            error => Self::Other(error.into()),
+        }
+    }
+}
+
+impl From<ConfigurationError> for PageError {
+    fn from(error: ConfigurationError) -> Self {
+        Self::Other(error.into())
+    }
+}
+
 impl<T: Target, B: Table> Backfill<'_, T, B> {
     /// Writes items until all are done or the slice is over.
     ///
@@ -108,10 +115,11 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         let selection = selection.map_err(|error| FunctionError::Request(error.to_string()))?;
         let consistency = if request.consistent { Consistency::Strong } else { Consistency::Eventual };
         let reader = ItemReader::new(self.table, self.schema, &selection, consistency, self.now);
-        let mut reader = reader.with_pace(Pace::new(request.items.rcu_per_second));
+        let reader = reader.with_pace(Pace::new(request.items.rcu_per_second));
         let mut report = BackfillReport { cursor: request.items.cursor.clone(), ..BackfillReport::default() };
         let slots = Semaphore::new(REQUESTS);
-        let pages = self.pages(&mut reader, report.cursor.clone(), slice);
+        let shaped = |key, item: &Item<'_>| self.shape(&key, item);
+        let pages = reader.pages(report.cursor.clone(), shaped, slice.stop, slice.deadline);
         let written = pages.map(|page| self.write(page, &slots, slice)).buffered(PAGES);
         let mut written = pin!(written);
         let mut pages = 0;
@@ -128,64 +136,28 @@ impl<T: Target, B: Table> Backfill<'_, T, B> {
         Ok(report)
     }
 
-    /// Reads pages one after the other, until all are read or the slice is over.
-    fn pages<'s>(
-        &'s self,
-        reader: &'s mut ItemReader<'_, B>,
-        first: Option<Cursor>,
-        slice: Slice,
-    ) -> impl Stream<Item = Result<ChangePage, PageError>> + 's {
-        stream::unfold((reader, Some(first)), move |(reader, after)| async move {
-            let after = after?;
-            match self.fetch(reader, after.as_ref(), slice).await {
-                Ok(page) => {
-                    let page = page?;
-                    let next = page.next.clone().filter(|_| slice.may_begin()).map(Some);
-                    Some((Ok(page), (reader, next)))
-                }
-                Err(error) => Some((Err(error), (reader, None))),
-            }
-        })
-    }
-
-    /// Reads one page, and makes its changes.
-    async fn fetch(
-        &self,
-        reader: &mut ItemReader<'_, B>,
-        cursor: Option<&Cursor>,
-        slice: Slice,
-    ) -> Result<Option<ChangePage>, PageError> {
-        let read = reader.read(cursor, |key, item| self.shape(&key, item), slice.stop, slice.deadline).await;
-        let page = read.map_err(|error| match error {
-            TableError::Unavailable(_) => PageError::Unavailable(error.into()),
-            error => PageError::Other(error.into()),
-        })?;
-        let Some(page) = page else { return Ok(None) };
-        let changes = self.changes(page.items, page.read_at).map_err(|error| PageError::Other(error.into()))?;
-        Ok(Some(ChangePage { changes, absent: page.absent.len() as u64, rcu: page.capacity, next: page.next }))
-    }
-
     /// Writes the documents of one page, each request in its turn.
     async fn write(
         &self,
-        page: Result<ChangePage, PageError>,
+        page: Result<ReadPage<ShapedItem>, TableError>,
         slots: &Semaphore,
         slice: Slice,
     ) -> Result<WrittenPage, PageError> {
-        let ChangePage { changes, absent, rcu, next } = page?;
+        let page = page?;
+        let changes = self.changes(page.items, page.read_at)?;
         let requests = changes.written.chunks(REQUEST_DOCUMENTS).map(|documents| async move {
             let _slot = slots.acquire().await.expect("never closed");
             self.write_together(documents, slice).await
         });
         let outcomes = try_join_all(requests).await?.concat();
-        Ok(WrittenPage { changes, outcomes, absent, rcu, next })
+        let absent = page.absent.len() as u64;
+        Ok(WrittenPage { changes, outcomes, absent, rcu: page.capacity, next: page.next })
     }
 
     /// Writes the documents of one request until each has ended.
     async fn write_together(&self, changes: &[Change], slice: Slice) -> Result<Vec<Outcome>, PageError> {
         let options = ApplyOptions { max_parts: 1, ..ApplyOptions::new(slice.deadline, (self.now)()) };
-        let applied = self.writer.apply(changes, options).await;
-        let outcomes = applied.map_err(|error| PageError::Other(error.into()))?.outcomes;
+        let outcomes = self.writer.apply(changes, options).await?.outcomes;
         let failed = outcomes.iter().find_map(|outcome| match outcome {
             Outcome::Failed(problem) => Some(problem.clone()),
             _ => None,

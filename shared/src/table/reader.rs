@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{Stream, stream};
 use tokio::time::{Instant, sleep_until};
 
 use super::key::{Key, KeySchema};
@@ -131,6 +132,25 @@ impl<'t, B: Table> ItemReader<'t, B> {
                 return Err(error);
             }
         }
+    }
+
+    /// Reads page after page, the first one behind a cursor, until none is left or `stop` is reached. Nothing follows
+    /// an error.
+    pub fn pages<M: Send>(
+        self,
+        cursor: Option<Cursor>,
+        make: impl Fn(Key, &Item<'_>) -> M + Send + Sync,
+        stop: Instant,
+        deadline: Instant,
+    ) -> impl Stream<Item = Result<ReadPage<M>, TableError>> {
+        stream::try_unfold((self, make, Some(cursor)), move |(mut reader, make, from)| async move {
+            let Some(from) = from else { return Ok(None) };
+            let page = reader.read(from.as_ref(), &make, stop, deadline).await?;
+            Ok(page.map(|page| {
+                let next = page.next.clone().filter(|_| Instant::now() < stop);
+                (page, (reader, make, next.map(Some)))
+            }))
+        })
     }
 
     async fn read_once<M: Send>(

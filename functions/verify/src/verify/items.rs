@@ -11,8 +11,8 @@ use driftless::table::reader::{ItemReader, Pace, ReadPage};
 use driftless::table::selection::Cursor;
 use driftless::table::{Consistency, Key, Table};
 use driftless::target::{Documents, StoredDocument};
+use futures::TryStreamExt as _;
 use futures::future::try_join_all;
-use futures::{TryStreamExt as _, stream};
 use tokio::time::Instant;
 
 use super::{Verify, is_live, is_sampled};
@@ -56,16 +56,8 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
         let reader = ItemReader::new(self.table, self.schema, &selection, Consistency::Eventual, self.now);
         let reader = reader.with_pace(Pace::new(run.request.items.rcu_per_second));
         let (stop, deadline, sample) = (run.stop(), run.deadline, run.request.sample);
-        let first = Some(run.report.cursor.clone());
-        let pages = stream::try_unfold((reader, first), |(mut reader, from)| async move {
-            let Some(from) = from else { return Ok(None) };
-            let expected = |key, item: &Item<'_>| is_sampled(sample).then(|| self.expect_item(key, Some(item)));
-            let page = reader.read(from.as_ref(), expected, stop, deadline).await?;
-            Ok::<_, FunctionError>(page.map(|page| {
-                let next = page.next.clone().filter(|_| Instant::now() < stop);
-                (page, (reader, next.map(Some)))
-            }))
-        });
+        let expected = |key, item: &Item<'_>| is_sampled(sample).then(|| self.expect_item(key, Some(item)));
+        let pages = reader.pages(run.report.cursor.clone(), expected, stop, deadline).map_err(FunctionError::from);
         let compared = pages.map_ok(|page| self.compare_page(page, deadline));
         let mut compared = pin!(compared.try_buffered(PAGES_TOGETHER));
         while let Some(page) = compared.try_next().await? {
