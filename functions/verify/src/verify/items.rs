@@ -10,19 +10,17 @@ use driftless::function::FunctionError;
 use driftless::table::reader::{ItemReader, Pace, ReadPage};
 use driftless::table::selection::Cursor;
 use driftless::table::{Consistency, Key, Table};
-use driftless::target::{Documents, StoredDocument};
+use driftless::target::Documents;
 use futures::TryStreamExt as _;
-use futures::future::try_join_all;
 use tokio::time::Instant;
 
 use super::{Verify, is_live, is_sampled};
 use crate::run::{Lag, VerifyRun, longest_lag};
 use crate::suspects::Look;
 
-/// Number of documents of one request for a page. The requests of a page are under way together.
-const READ_TOGETHER: usize = 500;
-/// Number of pages that are compared together, so that each side always has something to do.
-const PAGES_TOGETHER: usize = 3;
+/// Number of pages that are read or compared together, so that each side always has something to do. A page's documents
+/// are one request: smaller ones take more of the engine's time, and a page has 1 MB at most.
+const PAGES_TOGETHER: usize = 4;
 
 /// Document that an item is to have in the index.
 struct Expected {
@@ -89,8 +87,7 @@ impl<T: Documents, B: Table> Verify<'_, T, B> {
             }
         }
         let wanted: Vec<&DocumentId> = expected.iter().map(|expected| &expected.id).collect();
-        let parts = wanted.chunks(READ_TOGETHER).map(|part| self.read_documents(part, deadline));
-        let stored: Vec<Option<StoredDocument>> = try_join_all(parts).await?.into_iter().flatten().collect();
+        let stored = self.read_documents(&wanted, deadline).await?;
         let states = stored.iter().flatten().map(|stored| &stored.state);
         let mut compared = ComparedPage {
             next,

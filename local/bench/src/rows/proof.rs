@@ -24,9 +24,9 @@ pub(crate) const ABOUT: About = About {
 
 /// Processes that fill the index before anything is measured.
 const LOADERS: u32 = 4;
-/// Documents of one `_mget`, as verify reads them.
-const READ_TOGETHER: usize = 500;
-/// Connections with a read under way: a page of verify has as many reads.
+/// Documents of one `_mget`: those of a page, as verify reads them.
+const READ_TOGETHER: usize = 2_000;
+/// Connections with a read under way: as many as pages that verify compares together.
 const READERS: usize = 4;
 /// Tombstones of one bulk request.
 const BATCH: usize = 5_000;
