@@ -110,6 +110,9 @@ pub enum Written {
     Conflict,
 }
 
+/// Limit for [`Call::doublings`]: 64 times the request time-out.
+pub(crate) const MAX_DOUBLINGS: u32 = 6;
+
 /// Parameters of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call {

@@ -8,7 +8,7 @@ use super::error::FunctionError;
 use crate::backoff::Backoff;
 use crate::document_id::DocumentId;
 use crate::outcome::Problem;
-use crate::target::{Call, Documents, StoredDocument};
+use crate::target::{Call, Documents, MAX_DOUBLINGS, StoredDocument};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
@@ -64,7 +64,8 @@ pub async fn retry<V>(deadline: Instant, call: impl AsyncFn() -> Result<V, Probl
     }
 }
 
-/// Reads whole documents, and again those whose read failed, in the order of `ids`.
+/// Reads whole documents, and again those whose read failed, in the order of `ids`. After a time-out, the next request
+/// has twice the time: a slow engine would never answer one of the same size.
 ///
 /// # Errors
 /// Fails if the deployment is wrong, or the deadline comes first.
@@ -75,10 +76,10 @@ pub async fn read_documents<D: Documents>(
 ) -> Result<Vec<Option<StoredDocument>>, FunctionError> {
     let mut found: Vec<Option<StoredDocument>> = vec![None; ids.len()];
     let mut open: Vec<usize> = (0..ids.len()).collect();
-    let mut retries = Retries::until(deadline);
+    let (mut retries, mut doublings) = (Retries::until(deadline), 0);
     while !open.is_empty() {
         let due: Vec<&DocumentId> = open.iter().map(|&at| ids[at]).collect();
-        let answers = target.read_documents(&due, Call::until(deadline)).await;
+        let answers = target.read_documents(&due, Call { doublings, ..Call::until(deadline) }).await;
         let mut last = None;
         let mut left = Vec::new();
         for (at, answer) in open.into_iter().zip(answers) {
@@ -92,6 +93,9 @@ pub async fn read_documents<D: Documents>(
         }
         open = left;
         if let Some(problem) = last {
+            if matches!(problem, Problem::TimedOut(_)) {
+                doublings = (doublings + 1).min(MAX_DOUBLINGS);
+            }
             retries.wait_after(problem).await?;
         }
     }
@@ -103,6 +107,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::memory::{Fault, MemoryTarget, REQUEST_TIMEOUT};
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -127,5 +132,17 @@ mod tests {
         let refused = Problem::Unreachable("Connection refused".into());
         let error = told([Problem::TimedOut(78 * MS), refused.clone()]).await;
         assert!(matches!(&error, FunctionError::Unavailable(problem) if *problem == refused), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_timed_out_has_twice_the_time_and_another_failure_does_not_count() {
+        let target = MemoryTarget::default();
+        target.fail_reads([Fault::TimedOut, Fault::Unreachable, Fault::TimedOut, Fault::TimedOut, Fault::None]);
+        let (id, started) = (DocumentId::from_stored("a".to_owned()), Instant::now());
+        let found = read_documents(&target, &[&id], started + 100 * REQUEST_TIMEOUT).await.expect("the fifth succeeds");
+        assert_eq!(found, [None]);
+        let waited = started.elapsed();
+        let expected = (1 + 2 + 4) * REQUEST_TIMEOUT;
+        assert!((expected..expected + REQUEST_TIMEOUT).contains(&waited), "{waited:?}");
     }
 }

@@ -5,7 +5,7 @@ use crate::change::{Change, ChangeKind, Content};
 use crate::document_id::DocumentId;
 use crate::fold::Folded;
 use crate::outcome::{Outcome, Problem};
-use crate::target::{Holder, Position, StoredState, WriteCondition};
+use crate::target::{Holder, MAX_DOUBLINGS, Position, StoredState, WriteCondition};
 use crate::time::Timestamp;
 use crate::version::Version;
 
@@ -20,8 +20,6 @@ const READ_MARGIN_MS: u64 = 60_000;
 /// Failures in requests of its own after which a document is suspected: time-outs (of twice the time), or errors.
 const SUSPECT_AFTER_TIMEOUTS: u32 = 2;
 const SUSPECT_AFTER_ERRORS: u32 = 8;
-/// Limit for the doublings of the request time-out.
-const MAX_DOUBLINGS: u32 = 6;
 /// Looks at a document of another item before its holder is believed: the change that deletes it may be on its way.
 const LOOKS_AT_OTHER_ITEM: u32 = 4;
 
