@@ -26,11 +26,18 @@ pub(super) struct Retries {
     pauses: Backoff,
     deadline: Instant,
     telling: Option<Problem>,
+    /// Number of time-outs so far, up to the limit.
+    doublings: u32,
 }
 
 impl Retries {
     pub(super) fn until(deadline: Instant) -> Self {
-        Self { pauses: pauses(), deadline, telling: None }
+        Self { pauses: pauses(), deadline, telling: None, doublings: 0 }
+    }
+
+    /// Returns the parameters of the next try. Each time-out doubles the next one.
+    fn call(&self) -> Call {
+        Call { doublings: self.doublings, ..Call::until(self.deadline) }
     }
 
     /// Waits for the next try.
@@ -38,6 +45,9 @@ impl Retries {
     /// # Errors
     /// Fails if the deadline comes first.
     pub(super) async fn wait_after(&mut self, problem: Problem) -> Result<(), FunctionError> {
+        if matches!(problem, Problem::TimedOut(_)) {
+            self.doublings = (self.doublings + 1).min(MAX_DOUBLINGS);
+        }
         let telling = match (problem, self.telling.take()) {
             (Problem::TimedOut(_), Some(earlier)) => earlier,
             (problem, _) => problem,
@@ -76,10 +86,10 @@ pub async fn read_documents<D: Documents>(
 ) -> Result<Vec<Option<StoredDocument>>, FunctionError> {
     let mut found: Vec<Option<StoredDocument>> = vec![None; ids.len()];
     let mut open: Vec<usize> = (0..ids.len()).collect();
-    let (mut retries, mut doublings) = (Retries::until(deadline), 0);
+    let mut retries = Retries::until(deadline);
     while !open.is_empty() {
         let due: Vec<&DocumentId> = open.iter().map(|&at| ids[at]).collect();
-        let answers = target.read_documents(&due, Call { doublings, ..Call::until(deadline) }).await;
+        let answers = target.read_documents(&due, retries.call()).await;
         let mut last = None;
         let mut left = Vec::new();
         for (at, answer) in open.into_iter().zip(answers) {
@@ -93,9 +103,6 @@ pub async fn read_documents<D: Documents>(
         }
         open = left;
         if let Some(problem) = last {
-            if matches!(problem, Problem::TimedOut(_)) {
-                doublings = (doublings + 1).min(MAX_DOUBLINGS);
-            }
             retries.wait_after(problem).await?;
         }
     }
